@@ -1,0 +1,136 @@
+"""Checks of a table before it is written: types, bounds, keys, references. Every fault is reported.
+
+The rules come from ``scalingdb/schema.py``; pandera runs them and collects all failures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandera.errors
+import pandera.polars as pa
+import polars as pl
+
+from scalingdb.errors import DataError
+from scalingdb.schema import COLUMNS, METRICS, TABLES, UNITS
+
+__all__ = ["check_source", "check_table"]
+
+MAX_SHOWN = 20
+
+
+def _column_schema(table: str, name: str) -> pa.Column:
+    column = COLUMNS[name]
+    spec = TABLES[table]
+    checks = []
+    if column.minimum is not None:
+        checks.append(pa.Check.ge(column.minimum))
+    if column.maximum is not None:
+        checks.append(pa.Check.le(column.maximum))
+    if column.choices is not None and not (table in {"published_fits", "claims"} and name == "unit"):
+        checks.append(pa.Check.isin(list(column.choices)))
+    if column.dtype == pl.Float64:
+        checks.append(pa.Check(_is_finite, error="finite"))
+    return pa.Column(
+        column.dtype,
+        checks=checks,
+        nullable=name not in spec.required and name not in spec.key[:1],
+        unique=spec.key == (name,),
+    )
+
+
+def _is_finite(data: Any) -> pl.LazyFrame:
+    frame: pl.LazyFrame = data.lazyframe.select(pl.col(data.key).is_finite())
+    return frame
+
+
+def check_table(table: str, frame: pl.DataFrame, source_id: str) -> None:
+    """Check one table of one source against the schema.
+
+    Raises
+    ------
+    DataError
+        Naming every rule that is broken and the rows that break it (with the raw file and record
+        where the table carries them).
+    """
+    faults: list[str] = []
+    schema = pa.DataFrameSchema({name: _column_schema(table, name) for name in TABLES[table].columns}, strict=True, ordered=True)
+    try:
+        schema.validate(frame, lazy=True)
+    except pandera.errors.SchemaErrors as error:
+        cases = error.failure_cases
+        for case in cases.iter_rows(named=True):
+            faults.append(_describe(frame, case.get("index"), f"{case['column']} = {case['failure_case']!r} breaks {case['check']}"))
+    if not faults:
+        faults += _key_faults(table, frame)
+        if table in {"evals", "items"}:
+            faults += _value_faults(frame)
+    if faults:
+        shown = faults[:MAX_SHOWN] + ([f"  ... and {len(faults) - MAX_SHOWN} more"] if len(faults) > MAX_SHOWN else [])
+        raise DataError("\n".join([f"source {source_id!r}, table {table!r}: {len(faults)} fault(s)", *shown]))
+
+
+def _describe(frame: pl.DataFrame, index: int | None, fact: str) -> str:
+    if index is None:
+        return f"  {fact}"
+    row = frame.row(index, named=True)
+    where = f"row {index + 1}"
+    if row.get("raw_file"):
+        where += f" ({row['raw_file']}, record {row.get('raw_row')})"
+    return f"  {where}: {fact}"
+
+
+def _key_faults(table: str, frame: pl.DataFrame) -> list[str]:
+    key = list(TABLES[table].key)
+    copies = frame.with_row_index("row").filter(pl.struct(key).is_duplicated())
+    return [
+        _describe(frame, row["row"], f"key {tuple(row[name] for name in key)} is not unique")
+        for row in copies.iter_rows(named=True)
+    ]
+
+
+def _value_faults(frame: pl.DataFrame) -> list[str]:
+    """Values outside the bounds of their unit, and units that their metric does not allow."""
+    faults = []
+    indexed = frame.with_row_index("row")
+    for (metric, unit), group in indexed.group_by("metric", "unit", maintain_order=True):
+        if unit not in METRICS[str(metric)].units:
+            faults.append(_describe(frame, group["row"][0], f"metric {metric!r} cannot have unit {unit!r}"))
+            continue
+        low, high = UNITS[str(unit)].minimum, UNITS[str(unit)].maximum
+        outside = group.filter(
+            (pl.col("value") < (-float("inf") if low is None else low))
+            | (pl.col("value") > (float("inf") if high is None else high))
+        )
+        faults += [
+            _describe(frame, row["row"], f"value {row['value']!r} is outside {low} to {high} of unit {unit!r}")
+            for row in outside.iter_rows(named=True)
+        ]
+    return faults
+
+
+def check_source(source_id: str, tables: Mapping[str, pl.DataFrame]) -> None:
+    """Check all tables of one source, and that every row refers to a run that exists.
+
+    Raises
+    ------
+    DataError
+        With every fault of the first table that has any.
+    """
+    for table, frame in tables.items():
+        check_table(table, frame, source_id)
+    runs = tables.get("runs")
+    for table, frame in tables.items():
+        if "run_id" not in frame.columns or table == "runs":
+            continue
+        known = pl.Series([], dtype=pl.String) if runs is None else runs["run_id"]
+        orphans = frame.filter(~pl.col("run_id").is_in(known.implode()))
+        if orphans.height:
+            raise DataError(
+                f"source {source_id!r}, table {table!r}: {orphans.height} row(s) name a run that is not in 'runs', "
+                f"first {orphans['run_id'][0]!r}"
+            )
+    for table in ("runs",):
+        if table in tables and not tables[table]["run_id"].str.starts_with(f"{source_id}/").all():
+            raise DataError(f"source {source_id!r}, table {table!r}: every run_id must start with '{source_id}/'")

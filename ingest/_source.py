@@ -1,0 +1,154 @@
+"""What a source module declares about its paper, and how it shapes its tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from scalingdb.errors import DataError
+from scalingdb.schema import TABLES
+
+if TYPE_CHECKING:
+    from ingest._raw import RawFolder
+
+__all__ = ["Builder", "Correction", "PublishedFit", "Source", "conform"]
+
+Builder = Callable[["RawFolder"], dict[str, pl.DataFrame]]
+
+
+@dataclass(frozen=True)
+class PublishedFit:
+    """One published coefficient set of one law.
+
+    Attributes
+    ----------
+    law, variant : str
+        Id of the law and name of this set; the variant becomes part of the SQL macro's name.
+    params : mapping of str to float
+        Parameters in full printed precision, in the law's own sign convention.
+    where_stated : str
+        Table, equation or file that holds the numbers.
+    output_unit : str
+        Unit of the law's output with these coefficients (a name of ``scalingdb.schema.UNITS``,
+        or a plain word such as ``tokens`` for laws whose output is no loss).
+    n_definition : str, optional
+        Which parameter count the set was fitted with.
+    intervals : mapping of str to (low, high)
+        95 % intervals where the source prints them.
+    is_default : bool
+        Whether ``law_<id>()`` in SQL evaluates this set.
+    is_verified : bool
+        Whether the numbers were read at `where_stated`, or refitted from the authors' data.
+    """
+
+    law: str
+    variant: str
+    params: Mapping[str, float]
+    where_stated: str
+    output_unit: str
+    n_definition: str | None = None
+    intervals: Mapping[str, tuple[float, float]] = field(default_factory=lambda: MappingProxyType({}))
+    is_default: bool = False
+    is_verified: bool = True
+
+
+@dataclass(frozen=True)
+class Source:
+    """One paper or release. The fields are those of the table ``sources``.
+
+    `notes` says in plain sentences what a user must know: units, gaps, corrections, what cannot be
+    reproduced from the files and why.
+    """
+
+    source_id: str
+    title: str
+    authors: str
+    year: int
+    licence: str
+    redistribution: str
+    bibtex: str
+    is_shipped: bool = True
+    arxiv_id: str | None = None
+    repository: str | None = None
+    upstream_commit: str | None = None
+    headline_metric: str | None = None
+    headline_eval_set: str | None = None
+    n_definition: str | None = None
+    notes: str = ""
+    published_fits: Sequence[PublishedFit] = ()
+
+    def row(self, n_raw_files: int, raw_sha256: str | None) -> pl.DataFrame:
+        """The source as the one row of its ``sources`` table."""
+        values = {name: getattr(self, name) for name in TABLES["sources"].columns if hasattr(self, name)}
+        values |= {"n_raw_files": n_raw_files, "raw_sha256": raw_sha256}
+        return conform("sources", pl.DataFrame([values], infer_schema_length=1), self.source_id)
+
+    def published_fits_frame(self) -> pl.DataFrame:
+        """The declared coefficient sets, one row a parameter."""
+        rows = [
+            {
+                "law": fit.law,
+                "source_id": self.source_id,
+                "variant": fit.variant,
+                "is_default": fit.is_default,
+                "param": param,
+                "value": float(value),
+                "low": fit.intervals.get(param, (None, None))[0],
+                "high": fit.intervals.get(param, (None, None))[1],
+                "n_definition": fit.n_definition,
+                "output_unit": fit.output_unit,
+                "where_stated": fit.where_stated,
+                "is_verified": fit.is_verified,
+            }
+            for fit in self.published_fits
+            for param, value in fit.params.items()
+        ]
+        schema = TABLES["published_fits"].polars_schema
+        return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+@dataclass(frozen=True)
+class Correction:
+    """A declared change of one raw value.
+
+    The correction is applied only while the raw file still holds `expected`; once upstream mends
+    the file the build stops and asks for the declaration to be removed.
+    """
+
+    file: str
+    row: int
+    field: str
+    expected: object
+    corrected: object
+    reason: str
+
+
+def conform(table: str, frame: pl.DataFrame, source_id: str) -> pl.DataFrame:
+    """Bring `frame` into the column order and types of `table`.
+
+    Columns that the source does not report are added as nulls and ``source_id`` is filled in. A
+    column that the table does not know is an error, never dropped.
+
+    Raises
+    ------
+    DataError
+        If `frame` has a column that the table does not define, or a value that does not convert.
+    """
+    spec = TABLES[table]
+    extra = [name for name in frame.columns if name not in spec.columns]
+    if extra:
+        raise DataError(
+            f"source {source_id!r}, table {table!r}: unknown column(s) {', '.join(map(repr, extra))}",
+            "define the column in scalingdb/schema.py and name it in the table, or drop it before conform().",
+        )
+    if "source_id" in spec.columns and "source_id" not in frame.columns:
+        frame = frame.with_columns(source_id=pl.lit(source_id, dtype=pl.String))
+    missing = [pl.lit(None, dtype=dtype).alias(name) for name, dtype in spec.polars_schema.items() if name not in frame.columns]
+    try:
+        return frame.with_columns(missing).select(pl.col(name).cast(dtype) for name, dtype in spec.polars_schema.items())
+    except pl.exceptions.PolarsError as error:
+        raise DataError(f"source {source_id!r}, table {table!r}: {error}") from error

@@ -1,0 +1,101 @@
+"""Every error that scalingdb raises on purpose.
+
+A message states the fact (with the offending value and its place), then, after a blank line,
+``Hint:`` and the next action. Each class also derives from the builtin that a caller would
+expect, so ``except KeyError`` keeps working for an unknown name.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = [
+    "DataError",
+    "FitError",
+    "FitWarning",
+    "QueryError",
+    "RawFileError",
+    "ReadOnlyError",
+    "ScalingDBError",
+    "UnknownNameError",
+    "WarehouseError",
+    "unknown_name",
+]
+
+
+class ScalingDBError(Exception):
+    """Root of all errors raised on purpose.
+
+    Parameters
+    ----------
+    fact : str
+        What is wrong, with the offending value and where it stands.
+    hint : str, optional
+        What to do next.
+    """
+
+    def __init__(self, fact: str, hint: str | None = None) -> None:
+        self.fact = fact
+        self.hint = hint
+        super().__init__(fact if hint is None else f"{fact}\n\nHint: {hint}")
+
+    def __str__(self) -> str:  # KeyError would show the repr of its argument
+        return str(self.args[0])
+
+
+class UnknownNameError(ScalingDBError, KeyError):
+    """A law, source, table, column or variant that does not exist."""
+
+
+class DataError(ScalingDBError, ValueError):
+    """A frame or a table that breaks a rule: missing column, NaN, wrong unit, mixed groups."""
+
+
+class FitError(ScalingDBError, ValueError):
+    """A fit that cannot be used at all."""
+
+
+class WarehouseError(ScalingDBError, OSError):
+    """A warehouse that is missing, truncated or cannot be written."""
+
+
+class RawFileError(ScalingDBError, OSError):
+    """A raw file that is missing or differs from the recorded hash."""
+
+
+class QueryError(ScalingDBError, ValueError):
+    """SQL that DuckDB refuses."""
+
+
+class ReadOnlyError(QueryError, PermissionError):
+    """An attempt to write through a read-only connection."""
+
+
+class FitWarning(UserWarning):
+    """A fit that can be used with care: a bound is active, a parameter is not identified."""
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str], hint: str | None = None) -> UnknownNameError:
+    """Build the error for an unknown `name`, with the closest known names as hint.
+
+    Parameters
+    ----------
+    kind : str
+        What the name should have been: ``"law"``, ``"source"``, ``"column"``.
+    name : str
+        The name as given.
+    known : iterable of str
+        All valid names.
+    hint : str, optional
+        Added after the suggestions.
+    """
+    choices = sorted(set(known))
+    close = difflib.get_close_matches(name, choices, n=3, cutoff=0.5)
+    if close:
+        advice = "did you mean " + " or ".join(repr(c) for c in close) + "?"
+    elif len(choices) <= 30:
+        advice = f"known {kind}s: " + (", ".join(choices) or "none") + "."
+    else:
+        advice = f"there are {len(choices)} {kind}s, none of them spelled like this."
+    return UnknownNameError(f"unknown {kind} {name!r}", advice if hint is None else f"{advice} {hint}")

@@ -1,0 +1,36 @@
+"""Short remarks to the user that are neither results nor warnings.
+
+``points()`` says how many flagged rows it left out, ``fit()`` says which definition of N it used.
+They go through the standard logger ``scalingdb``, so
+``logging.getLogger("scalingdb").setLevel("WARNING")`` silences them.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+__all__ = ["notice"]
+
+LOGGER = logging.getLogger("scalingdb")
+
+
+class _CurrentStream(logging.StreamHandler):  # type: ignore[type-arg]
+    """Writes to stdout inside a notebook (stderr is painted red there), else to stderr.
+
+    The stream is looked up at each record, because notebooks and test runners replace it.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.stream = sys.stdout if "ipykernel" in sys.modules else sys.stderr
+        super().emit(record)
+
+
+def notice(message: str) -> None:
+    """Tell the user `message` once, here and now (one line, no timestamp)."""
+    if not LOGGER.handlers and not logging.getLogger().handlers:
+        LOGGER.addHandler(_CurrentStream())
+        LOGGER.propagate = False
+        if LOGGER.level == logging.NOTSET:
+            LOGGER.setLevel(logging.INFO)
+    LOGGER.info(message)

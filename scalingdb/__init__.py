@@ -1,0 +1,79 @@
+"""scalingdb: published scaling-law results in one SQL warehouse, and fits that can be trusted.
+
+>>> import scalingdb as sdb
+>>> db = sdb.connect()
+>>> fit = sdb.fit(db.points("epoch_chinchilla"), "chinchilla")
+
+Names are imported when they are first used, so that ``import scalingdb`` stays fast.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from scalingdb.comparison import Comparison, Holdout, compare, largest
+    from scalingdb.errors import FitWarning, ScalingDBError
+    from scalingdb.fits import Fit, Fits, fit, fit_by
+    from scalingdb.law_library import Law, exponent, get_law, law, laws, positive, real
+    from scalingdb.magic import load_ipython_extension
+    from scalingdb.warehouse import Warehouse, connect
+
+__all__ = [
+    "Comparison",
+    "Fit",
+    "FitWarning",
+    "Fits",
+    "Holdout",
+    "Law",
+    "ScalingDBError",
+    "Warehouse",
+    "compare",
+    "connect",
+    "exponent",
+    "fit",
+    "fit_by",
+    "get_law",
+    "largest",
+    "law",
+    "laws",
+    "load_ipython_extension",
+    "positive",
+    "real",
+]
+
+_HOME = {
+    "Comparison": "comparison",
+    "Fit": "fits",
+    "FitWarning": "errors",
+    "Fits": "fits",
+    "Holdout": "comparison",
+    "Law": "law_library",
+    "ScalingDBError": "errors",
+    "Warehouse": "warehouse",
+    "compare": "comparison",
+    "connect": "warehouse",
+    "exponent": "law_library",
+    "fit": "fits",
+    "fit_by": "fits",
+    "get_law": "law_library",
+    "largest": "comparison",
+    "law": "law_library",
+    "laws": "law_library",
+    "load_ipython_extension": "magic",
+    "positive": "law_library",
+    "real": "law_library",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'scalingdb' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"scalingdb.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,493 @@
+"""Read the warehouse: DuckDB over Parquet, results as Polars frames.
+
+Parquet is the truth. :func:`connect` opens an in-memory DuckDB with views over the files, so any
+number of readers work at once, nothing needs a lock and nothing can be corrupted. A
+:class:`Warehouse` only reads.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import polars as pl
+
+from scalingdb.errors import DataError, QueryError, ReadOnlyError, WarehouseError, unknown_name
+from scalingdb.notices import notice
+from scalingdb.schema import METRICS, TABLES, UNITS, polars_schema
+
+__all__ = ["Warehouse", "connect", "default_path", "published_sets"]
+
+_READ_STATEMENTS = {
+    duckdb.StatementType.SELECT,
+    duckdb.StatementType.EXPLAIN,
+    duckdb.StatementType.RELATION,
+    duckdb.StatementType.LOGICAL_PLAN,
+}
+VIEW_ORDER = ("curves", "points", "scores")
+"""Views that others build on come first; those of further files follow in alphabetical order."""
+
+
+def default_path() -> Path:
+    """Folder of the shipped warehouse: the checkout's, else the installed package's."""
+    here = Path(__file__).resolve().parent
+    checkout = here.parent / "warehouse"
+    return checkout if (checkout / "tables").is_dir() else here / "_shipped" / "warehouse"
+
+
+def _table_files(path: Path, table: str) -> list[Path]:
+    """Parquet files of one table: shipped ones, and those built locally beside them."""
+    return sorted((path / "tables" / table).glob("*.parquet")) + sorted((path / "local" / table).glob("*.parquet"))
+
+
+def published_sets(law: str, path: Path | None = None) -> list[dict[str, Any]]:
+    """Published coefficient sets of one law, from the Parquet files directly.
+
+    Returns
+    -------
+    list of dict
+        ``variant, source_id, params, output_unit, n_definition, where_stated, is_default, is_verified``.
+    """
+    files = _table_files(path or default_path(), "published_fits")
+    if not files:
+        return []
+    rows = pl.concat([pl.read_parquet(file) for file in files]).filter(pl.col("law") == law)
+    keys = ["variant", "source_id", "output_unit", "n_definition", "where_stated", "is_default", "is_verified"]
+    return [
+        {**dict(zip(keys, key, strict=True)), "params": dict(group.select("param", "value").iter_rows())}
+        for key, group in rows.group_by(keys, maintain_order=True)
+    ]
+
+
+def _quote(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _column(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+class Warehouse:
+    """The curated tables, ready for SQL. Made by :func:`connect`; reads only.
+
+    Examples
+    --------
+    >>> import scalingdb as sdb
+    >>> db = sdb.connect()
+    >>> db.sql("select count(*) as n from runs where source_id = $source", source="epoch_chinchilla").item()
+    245
+    """
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+        self._connection = connection
+        self._path = path
+        self._laws_installed: dict[str, int] = {}
+
+    def __repr__(self) -> str:
+        return f"<Warehouse {self._path.name}: {', '.join(self.tables())}>"
+
+    # ---- SQL -------------------------------------------------------------------------------
+
+    def sql(self, query: str, **params: Any) -> pl.DataFrame:
+        """Run a query and return its rows.
+
+        Parameters
+        ----------
+        query : str
+            One SELECT (or EXPLAIN) in DuckDB's dialect over tables, views and law macros.
+        **params
+            Values for ``$name`` placeholders.
+
+        Returns
+        -------
+        DataFrame
+            Whole-number decimals (DuckDB's ``sum`` of integers) arrive as Int64.
+
+        Raises
+        ------
+        ReadOnlyError
+            If the statement would write.
+        QueryError
+            If DuckDB refuses the query; the message is DuckDB's.
+        WarehouseError
+            If a Parquet file cannot be read.
+
+        Examples
+        --------
+        >>> import scalingdb as sdb
+        >>> round(sdb.connect().sql("select law_chinchilla(7e9, 1.4e12) as loss").item(), 3)
+        2.067
+        """
+        self._refuse_writes(query)
+        if re.search(r"\blaw_\w", query, re.IGNORECASE):
+            self.install_laws()
+        return self._run(query, params)
+
+    def _refuse_writes(self, query: str) -> None:
+        try:
+            statements = duckdb.extract_statements(query)
+        except duckdb.Error as error:
+            raise _query_error(error) from error
+        if not statements:
+            raise QueryError("the query is empty", "write a SELECT, such as 'select * from sources'.")
+        if len(statements) > 1:
+            raise QueryError(f"{len(statements)} statements in one query", "run them one at a time.")
+        kind = statements[0].type
+        if kind not in _READ_STATEMENTS:
+            raise ReadOnlyError(
+                f"the warehouse is read-only: a statement of type {kind.name} cannot run",
+                "select what you need; to change tables, write an own database with 'scalingdb export FILE.duckdb'.",
+            )
+
+    def _run(self, query: str, params: dict[str, Any]) -> pl.DataFrame:
+        try:
+            relation = self._connection.sql(query, params=params or None)
+            if relation is None:
+                return pl.DataFrame()
+            frame = relation.pl()
+        except duckdb.Error as error:
+            raise self._read_error(error) from error
+        return frame.with_columns(
+            pl.col(name).cast(pl.Int64 if dtype.scale == 0 else pl.Float64)
+            for name, dtype in frame.schema.items()
+            if isinstance(dtype, pl.Decimal)
+        )
+
+    def _read_error(self, error: duckdb.Error) -> Exception:
+        text = str(error)
+        if isinstance(error, duckdb.IOException) or "Parquet" in text or "parquet" in text:
+            return WarehouseError(
+                f"a table file cannot be read: {text}",
+                "restore it with 'git checkout -- warehouse/tables', reinstall the package, "
+                "or rebuild it with 'scalingdb build'.",
+            )
+        return _query_error(error)
+
+    def install_laws(self) -> None:
+        """Create a SQL macro for every law and published variant (done at the first use of one)."""
+        from scalingdb.law_library import all_laws
+
+        for name, entry in all_laws().items():
+            if self._laws_installed.get(name) == id(entry):
+                continue
+            for statement in entry.sql_macros():
+                self._connection.execute(statement).fetchall()
+            self._laws_installed[name] = id(entry)
+
+    # ---- tables ----------------------------------------------------------------------------
+
+    def tables(self) -> list[str]:
+        """Names of all tables and views."""
+        rows = self._connection.sql("select view_name from duckdb_views() where not internal order by 1").fetchall()
+        return [row[0] for row in rows]
+
+    def table(self, name: str) -> pl.DataFrame:
+        """A whole table or view.
+
+        Raises
+        ------
+        UnknownNameError
+            If there is none of this name.
+        """
+        known = self.tables()
+        if name not in known:
+            raise unknown_name("table", name, known)
+        return self._run(f"select * from {_column(name)}", {})
+
+    def sources(self) -> pl.DataFrame:
+        """One row a source: what it is, how much of it is here, licence, and whether it ships."""
+        return self._run(
+            """
+            select s.source_id, s.title, s.year, s.arxiv_id,
+                   coalesce(r.n_runs, 0)::bigint as n_runs, coalesce(e.n_evals, 0)::bigint as n_evals,
+                   coalesce(e.n_flagged, 0)::bigint as n_flagged,
+                   s.headline_metric, s.headline_eval_set, s.n_definition, s.licence, s.is_shipped,
+                   s.repository, s.upstream_commit, s.notes
+            from sources s
+            left join (select source_id, count(*) as n_runs from runs group by all) r using (source_id)
+            left join (select source_id, count(*) as n_evals, count(flag) as n_flagged from evals group by all) e
+                using (source_id)
+            order by s.source_id
+            """,
+            {},
+        )
+
+    def points(
+        self,
+        source: str | Sequence[str],
+        metric: str | None = None,
+        *,
+        eval_set: str | None = None,
+        study: str | None = None,
+        family: str | None = None,
+        split: str | None = None,
+        flagged: bool = False,
+    ) -> pl.DataFrame:
+        """Final loss of every run of a source: one row a run (and evaluation set).
+
+        Parameters
+        ----------
+        source : str or list of str
+        metric : str, optional
+            The source's headline metric unless given.
+        eval_set : str, optional
+            The source's headline set unless given; ``"*"`` for all of them.
+        study, family : str, optional
+            Part of a source, group of runs trained alike.
+        split : str, optional
+            ``"fit"`` or ``"validation"``, where the source's analysis makes this division.
+        flagged : bool
+            Keep rows that the authors or we set aside. Left out by default; a notice says how many.
+
+        Returns
+        -------
+        DataFrame
+            Among others ``run_id, source_id, family, n_params, n_params_non_embedding,
+            n_params_active, n_tokens, train_flops, train_flops_6nd``, ``loss`` (in `unit`),
+            ``loss_nats`` (null where the unit does not convert), ``metric, unit, eval_set, split,
+            flag``, and ``n_definition``: which of the counts the source calls N.
+
+        Raises
+        ------
+        UnknownNameError
+            For an unknown source, metric, evaluation set, study or family.
+
+        Examples
+        --------
+        >>> import scalingdb as sdb
+        >>> sdb.connect().points("epoch_chinchilla").height
+        240
+        """
+        return self._losses("points", source, metric, eval_set, study, family, split, flagged)
+
+    def curves(
+        self,
+        source: str | Sequence[str],
+        metric: str | None = None,
+        *,
+        eval_set: str | None = None,
+        study: str | None = None,
+        family: str | None = None,
+        split: str | None = None,
+        flagged: bool = False,
+    ) -> pl.DataFrame:
+        """Loss at every reported step: as :meth:`points`, with all checkpoints and ``step``."""
+        return self._losses("curves", source, metric, eval_set, study, family, split, flagged)
+
+    def _losses(
+        self,
+        view: str,
+        source: str | Sequence[str],
+        metric: str | None,
+        eval_set: str | None,
+        study: str | None,
+        family: str | None,
+        split: str | None,
+        flagged: bool,
+    ) -> pl.DataFrame:
+        names = [source] if isinstance(source, str) else list(source)
+        known = {
+            row["source_id"]: row
+            for row in self._run("select source_id, headline_metric, headline_eval_set from sources", {}).iter_rows(
+                named=True
+            )
+        }
+        frames, n_flagged = [], 0
+        for name in names:
+            if name not in known:
+                raise unknown_name("source", name, known)
+            kind = metric or known[name]["headline_metric"]
+            if kind is None:
+                raise DataError(
+                    f"source {name!r} holds no measurements, only published coefficients",
+                    "see db.sql(\"select * from published_fits\").",
+                )
+            if kind in METRICS and METRICS[kind].kind == "score":
+                raise DataError(
+                    f"metric {kind!r} of source {name!r} is a downstream score, not a loss",
+                    f"use db.sql(\"select * from scores where source_id = '{name}'\").",
+                )
+            wanted_set = eval_set or (known[name]["headline_eval_set"] if metric in {None, known[name]["headline_metric"]} else None)
+            wanted = {
+                "metric": kind,
+                "eval_set": None if wanted_set == "*" else wanted_set,
+                "study": study,
+                "family": family,
+                "split": split,
+            }
+            chosen = {column: value for column, value in wanted.items() if value is not None}
+            where = " and ".join(f"{column} = ${column}" for column in chosen)
+            frame = self._run(
+                f"select * from {view} where source_id = $source and {where} "
+                "order by run_id, metric, eval_set, n_tokens, step",
+                {"source": name, **chosen},
+            )
+            if frame.is_empty():
+                self._explain_empty(view, name, chosen)
+            if not flagged:
+                n_flagged += frame["flag"].is_not_null().sum()
+                frame = frame.filter(pl.col("flag").is_null())
+            frames.append(frame)
+        result = pl.concat(frames)
+        if n_flagged:
+            notice(
+                f"{view}({', '.join(map(repr, names))}): {result.height} rows; {n_flagged} flagged rows left out "
+                "(flagged=True keeps them, column 'flag_reason' says why)"
+            )
+        return result
+
+    def _explain_empty(self, view: str, source: str, chosen: dict[str, str]) -> None:
+        """Name the first condition that no row of the source meets."""
+        for column, value in chosen.items():
+            choices = self._run(
+                f"select distinct {column} as value from {view} where source_id = $source and {column} is not null",
+                {"source": source},
+            )["value"].to_list()
+            if value not in choices:
+                raise unknown_name(column, value, choices, f"(of source {source!r})")
+        conditions = ", ".join(f"{column}={value!r}" for column, value in chosen.items())
+        raise DataError(
+            f"source {source!r} has no rows with {conditions} together",
+            f"see which go together: db.sql(\"select distinct metric, eval_set, study, family, split from {view} "
+            f"where source_id = '{source}'\").",
+        )
+
+    # ---- export ----------------------------------------------------------------------------
+
+    def export(self, file: str | os.PathLike[str]) -> Path:
+        """Write a standalone DuckDB file with all tables, views and law macros.
+
+        The file is written beside its target and moved into place when it is complete.
+
+        Raises
+        ------
+        WarehouseError
+            If the target cannot be written.
+        """
+        target = Path(file)
+        if not target.parent.is_dir():
+            raise WarehouseError(f"folder {str(target.parent)!r} does not exist", "create it, or choose another one.")
+        from scalingdb.law_library import all_laws
+
+        try:
+            with tempfile.TemporaryDirectory(prefix=".exporting-", dir=target.parent) as folder:
+                scratch = Path(folder) / "export.duckdb"
+                with duckdb.connect(str(scratch)) as database:
+                    _define_tables(database, self._path, materialise=True)
+                    _define_views(database, self._path)
+                    for entry in all_laws().values():
+                        for statement in entry.sql_macros():
+                            database.execute(statement).fetchall()
+                os.replace(scratch, target)
+        except (OSError, duckdb.Error) as error:
+            raise WarehouseError(
+                f"cannot write {str(target)!r}: {error}", "choose a writable place with enough room."
+            ) from error
+        return target
+
+    def close(self) -> None:
+        """Close the connection. Frames that were read stay valid."""
+        self._connection.close()
+
+    def __enter__(self) -> Warehouse:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+def _query_error(error: duckdb.Error) -> QueryError:
+    text = str(error)
+    first, _, rest = text.partition("\n")
+    hint = rest.strip() or "db.tables() lists the tables and views; warehouse/README.md describes every column."
+    return QueryError(first, hint)
+
+
+def _define_tables(connection: duckdb.DuckDBPyConnection, path: Path, *, materialise: bool) -> None:
+    kind = "table" if materialise else "view"
+    for table in TABLES:
+        columns = polars_schema(table)
+        files = _table_files(path, table)
+        if files:
+            listed = ", ".join(_quote(str(file)) for file in files)
+            select = f"select {', '.join(map(_column, columns))} from read_parquet([{listed}])"
+        else:
+            types = {pl.String: "varchar", pl.Float64: "double", pl.Int64: "bigint", pl.Boolean: "boolean"}
+            nothing = ", ".join(f"null::{types[dtype]} as {_column(name)}" for name, dtype in columns.items())  # type: ignore[index]
+            select = f"select {nothing} where false"
+        connection.execute(f"create {kind} {table} as {select}").fetchall()
+    units = ", ".join(
+        f"({_quote(u.name)}, {_quote(u.meaning)}, {'null' if u.nats_factor is None else repr(u.nats_factor)}::double)"
+        for u in UNITS.values()
+    )
+    connection.execute(
+        f"create {kind} units as select * from (values {units}) as t(unit, meaning, nats_factor)"
+    ).fetchall()
+    metrics = ", ".join(
+        f"({_quote(m.name)}, {_quote(m.kind)}, {_quote(m.meaning)}, {str(m.larger_is_better).lower()})"
+        for m in METRICS.values()
+    )
+    connection.execute(
+        f"create {kind} metrics as select * from (values {metrics}) as t(metric, kind, meaning, is_larger_better)"
+    ).fetchall()
+
+
+def _define_views(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+    folder = path / "views"
+    found = {file.stem: file for file in folder.glob("*.sql")}
+    ordered = [name for name in VIEW_ORDER if name in found] + sorted(set(found) - set(VIEW_ORDER))
+    for name in ordered:
+        connection.execute(found[name].read_text(encoding="utf-8")).fetchall()
+
+
+def connect(path: str | os.PathLike[str] | None = None) -> Warehouse:
+    """Open the warehouse, read-only.
+
+    Parameters
+    ----------
+    path : path, optional
+        Folder with ``tables/`` and ``views/``, or a file written by ``scalingdb export``.
+        The shipped warehouse by default.
+
+    Raises
+    ------
+    WarehouseError
+        If there is no warehouse at `path`, or a file of it cannot be read.
+
+    Examples
+    --------
+    >>> import scalingdb as sdb
+    >>> db = sdb.connect()
+    >>> "points" in db.tables()
+    True
+    """
+    folder = Path(path) if path is not None else default_path()
+    if folder.is_file():
+        try:
+            return Warehouse(duckdb.connect(str(folder), read_only=True), folder)
+        except duckdb.Error as error:
+            raise WarehouseError(
+                f"{str(folder)!r} is no readable DuckDB file: {error}", "write it anew with 'scalingdb export FILE.duckdb'."
+            ) from error
+    if not (folder / "tables").is_dir():
+        raise WarehouseError(
+            f"no warehouse at {str(folder)!r}: it has no folder 'tables'",
+            "give connect() the folder that holds tables/ and views/, or nothing for the shipped one.",
+        )
+    connection = duckdb.connect(":memory:")
+    try:
+        _define_tables(connection, folder, materialise=False)
+        _define_views(connection, folder if (folder / "views").is_dir() else default_path())
+    except duckdb.Error as error:
+        connection.close()
+        raise WarehouseError(
+            f"the warehouse at {str(folder)!r} cannot be read: {error}",
+            "restore the file with 'git checkout -- warehouse/tables', reinstall the package, "
+            "or rebuild it with 'scalingdb build'.",
+        ) from error
+    return Warehouse(connection, folder)

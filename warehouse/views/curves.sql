@@ -1,0 +1,62 @@
+-- One row a loss measurement, at every step the source reports.
+-- `n` is the parameter count that the source's headline analysis uses (named in n_definition);
+-- train_flops_6nd is 6 * n * n_tokens. loss_nats is null where the unit has no conversion.
+create or replace view curves as
+select
+    e.run_id,
+    e.source_id,
+    r.study,
+    r.family,
+    r.model_name,
+    r.n_params,
+    r.n_params_non_embedding,
+    r.n_params_active,
+    case s.n_definition
+        when 'n_params_non_embedding' then coalesce(r.n_params_non_embedding, r.n_params)
+        when 'n_params_active' then coalesce(r.n_params_active, r.n_params)
+        else coalesce(r.n_params, r.n_params_non_embedding)
+    end as n,
+    s.n_definition,
+    -- the figure that Epoch digitised gives FLOP and N, not tokens: the identity C = 6ND is the authors' own
+    coalesce(e.n_tokens, r.n_tokens, r.train_flops / (6 * r.n_params)) as n_tokens,
+    case
+        when e.n_tokens is not null or r.n_tokens is not null then 'reported'
+        when r.train_flops / r.n_params is not null then 'derived: train_flops / (6 n_params)'
+    end as n_tokens_origin,
+    e.n_examples,
+    e.step,
+    r.train_flops,
+    6 * n * coalesce(e.n_tokens, r.n_tokens, r.train_flops / (6 * r.n_params)) as train_flops_6nd,
+    e.value as loss,
+    case e.unit
+        when 'perplexity' then ln(e.value)
+        else e.value * u.nats_factor
+    end as loss_nats,
+    e.metric,
+    e.unit,
+    e.eval_set,
+    e.split,
+    e.std_error,
+    e.low,
+    e.high,
+    e.value_origin,
+    e.flag,
+    e.flag_reason,
+    r.corpus,
+    r.tokenizer_id,
+    r.architecture,
+    r.n_tokens_unique,
+    r.n_epochs,
+    r.learning_rate,
+    r.batch_size_tokens,
+    r.d_model,
+    r.n_layers,
+    r.model_id,
+    e.raw_file,
+    e.raw_row,
+    e.raw_field
+from evals e
+join metrics m on m.metric = e.metric and m.kind = 'loss'
+join units u on u.unit = e.unit
+join runs r on r.run_id = e.run_id
+join sources s on s.source_id = e.source_id;

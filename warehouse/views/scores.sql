@@ -1,0 +1,45 @@
+-- One row a downstream score, at every step the source reports.
+create or replace view scores as
+select
+    e.run_id,
+    e.source_id,
+    r.study,
+    r.family,
+    r.model_name,
+    r.model_id,
+    r.n_params,
+    r.n_params_non_embedding,
+    r.n_params_active,
+    case s.n_definition
+        when 'n_params_non_embedding' then coalesce(r.n_params_non_embedding, r.n_params)
+        when 'n_params_active' then coalesce(r.n_params_active, r.n_params)
+        else coalesce(r.n_params, r.n_params_non_embedding)
+    end as n,
+    s.n_definition,
+    coalesce(e.n_tokens, r.n_tokens) as n_tokens,
+    e.n_examples,
+    e.step,
+    r.train_flops,
+    6 * n * coalesce(e.n_tokens, r.n_tokens) as train_flops_6nd,
+    e.eval_set as task,
+    e.metric,
+    e.n_shots,
+    e.value as score,
+    e.unit,
+    e.std_error,
+    e.n_items,
+    e.chance_level,
+    (e.value - e.chance_level) / (1 - e.chance_level) as score_above_chance,
+    e.split,
+    e.value_origin,
+    e.flag,
+    e.flag_reason,
+    r.corpus,
+    r.architecture,
+    e.raw_file,
+    e.raw_row,
+    e.raw_field
+from evals e
+join metrics m on m.metric = e.metric and m.kind = 'score'
+join runs r on r.run_id = e.run_id
+join sources s on s.source_id = e.source_id;

@@ -7,8 +7,8 @@ quoted where the path has spaces: the format of a pooch registry). A file is loo
    stands beside the checkout: files lie in ``<directory>/<source_id>/<path>``;
 2. else in the user's cache, downloaded by pooch from the pinned upstream commit.
 
-Files below ``_derived/`` were made from upstream notebooks or pickles; no upstream address holds
-them, so they cannot be downloaded.
+Files below ``_derived/`` and those a source lists as ``not_upstream`` were made from upstream files
+(notebooks, pickles, many small tables); no upstream address holds them, so they cannot be downloaded.
 """
 
 from __future__ import annotations
@@ -125,7 +125,8 @@ class RawFolder:
 
     def _download(self, name: str, expected: str) -> Path:
         source = self.source
-        if "_derived" in Path(name).parts or source.repository is None or source.upstream_commit is None:
+        derived = "_derived" in Path(name).parts or name in source.not_upstream
+        if derived or source.repository is None or source.upstream_commit is None:
             raise RawFileError(
                 f"source {source.source_id!r}: raw file {name!r} was made from upstream files and cannot be downloaded",
                 "point --raw (or $SCALINGDB_RAW) at a directory that holds it.",

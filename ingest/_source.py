@@ -61,7 +61,8 @@ class Source:
     """One paper or release. The fields are those of the table ``sources``.
 
     `notes` says in plain sentences what a user must know: units, gaps, corrections, what cannot be
-    reproduced from the files and why.
+    reproduced from the files and why. `not_upstream` names raw files that the pinned commit does not
+    hold under the same path (joined, parsed or renamed ones): they cannot be downloaded.
     """
 
     source_id: str
@@ -79,6 +80,7 @@ class Source:
     headline_eval_set: str | None = None
     n_definition: str | None = None
     notes: str = ""
+    not_upstream: tuple[str, ...] = ()
     published_fits: Sequence[PublishedFit] = ()
 
     def row(self, n_raw_files: int, raw_sha256: str | None) -> pl.DataFrame:

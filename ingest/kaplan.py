@@ -1,0 +1,54 @@
+"""Kaplan et al., the joint law of model and data size (arXiv 2001.08361). Coefficients only, no runs."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from ingest._raw import RawFolder
+from ingest._source import PublishedFit, Source
+
+SOURCE = Source(
+    source_id="kaplan",
+    title="Scaling Laws for Neural Language Models",
+    authors=(
+        "Jared Kaplan, Sam McCandlish, Tom Henighan, Tom B. Brown, Benjamin Chess, Rewon Child, Scott Gray, "
+        "Alec Radford, Jeffrey Wu, Dario Amodei"
+    ),
+    year=2020,
+    arxiv_id="2001.08361",
+    licence="none stated",
+    redistribution="four published coefficients: facts, shipped with citation",
+    n_definition="n_params_non_embedding",
+    notes=(
+        "No runs were released; only coefficients are held. N excludes embeddings, D is tokens, loss is nats per token "
+        "of WebText2 with a vocabulary of 50,257 and sequences of 1,024. The joint fit (Table 2) differs from the "
+        "one-variable fits of the same paper (N_c 8.8e13, alpha_N 0.076; D_c 5.4e13, alpha_D 0.095): use one set or "
+        "the other, never a mixture. The authors say that N_c and D_c depend on the tokenizer and have no meaning of "
+        "their own. The law has no floor. It was fitted with early stopping and 10 % dropout on 7.7e2 to 1.5e9 "
+        "parameters and 2.2e7 to 2.3e10 tokens; the authors report a poor fit at the smallest data size."
+    ),
+    bibtex=(
+        "@article{kaplan2020scaling, title={Scaling Laws for Neural Language Models}, author={Kaplan, Jared and "
+        "McCandlish, Sam and Henighan, Tom and Brown, Tom B. and Chess, Benjamin and Child, Rewon and Gray, Scott and "
+        "Radford, Alec and Wu, Jeffrey and Amodei, Dario}, journal={arXiv preprint arXiv:2001.08361}, year={2020}}"
+    ),
+    published_fits=(
+        PublishedFit(
+            law="kaplan_lnd",
+            variant="kaplan",
+            params={"N_c": 6.4e13, "D_c": 1.8e13, "alpha_N": 0.076, "alpha_D": 0.103},
+            where_stated=(
+                "arXiv 2001.08361, Table 2 (form: eq. 1.5), as several independent readings quote it; the set implies "
+                "the paper's eq. 4.4, D > 5e3 N^0.74 for 2 % overfitting"
+            ),
+            output_unit="nats_per_token",
+            n_definition="n_params_non_embedding",
+            is_default=True,
+        ),
+    ),
+)
+
+
+def build(raw: RawFolder) -> dict[str, pl.DataFrame]:
+    """No tables: the source consists of its published coefficients."""
+    return {}

@@ -13,6 +13,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from scalingdb import charts
     from scalingdb.comparison import Comparison, Holdout, compare, largest
     from scalingdb.errors import FitWarning, ScalingDBError
     from scalingdb.fits import Fit, Fits, fit, fit_by
@@ -29,6 +30,7 @@ __all__ = [
     "Law",
     "ScalingDBError",
     "Warehouse",
+    "charts",
     "compare",
     "connect",
     "exponent",
@@ -68,6 +70,8 @@ _HOME = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "charts":  # the one module that is itself a public name
+        return importlib.import_module("scalingdb.charts")
     if name not in _HOME:
         raise AttributeError(f"module 'scalingdb' has no attribute {name!r}")
     value = getattr(importlib.import_module(f"scalingdb.{_HOME[name]}"), name)

@@ -1,0 +1,329 @@
+"""Every Altair chart of scalingdb, and the one theme they share.
+
+A chart is a value: functions take frames and return charts. Charts hold at most a few thousand
+rows; aggregate in SQL first.
+
+Where a chart is drawn is settled here once. A person at a notebook gets interactive charts that
+need no network (Altair's ``jupyter`` renderer, offline); a report that runs with
+``SCALINGDB_RENDERER=svg`` gets static vector graphics.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import altair as alt
+import numpy as np
+import polars as pl
+
+from scalingdb.errors import DataError
+
+if TYPE_CHECKING:
+    from scalingdb.fits import Fit
+
+__all__ = ["PALETTE", "coverage", "fit_chart", "held_out_errors", "loss_curves", "parameter_intervals", "residuals"]
+
+PALETTE = ["#0b6e99", "#d9730d", "#448361", "#9065b0", "#c14c8a", "#8a8a8a", "#cb912f"]
+"""Distinguishable with the common colour-vision deficiencies, and in grey."""
+
+INK, MUTED, RULE = "#2b2b2b", "#6b6b6b", "#d9d9d6"
+FONT = "Inter, 'Helvetica Neue', Helvetica, Arial, 'DejaVu Sans', sans-serif"
+
+
+@alt.theme.register("scalingdb", enable=True)
+def _theme() -> alt.theme.ThemeConfig:
+    axis = {
+        "labelColor": MUTED,
+        "titleColor": INK,
+        "titleFontWeight": "normal",
+        "titleFontSize": 12,
+        "labelFontSize": 11,
+        "gridColor": "#efefec",
+        "domainColor": RULE,
+        "tickColor": RULE,
+        "labelFont": FONT,
+        "titleFont": FONT,
+    }
+    return {
+        "config": {
+            "background": "white",
+            "font": FONT,
+            "view": {"stroke": None, "continuousWidth": 300, "continuousHeight": 220},
+            "axis": axis,
+            "legend": {"labelColor": INK, "titleColor": MUTED, "titleFontWeight": "normal", "symbolSize": 60},
+            "header": {"labelColor": INK, "labelFontSize": 12, "labelFontWeight": "bold", "titleColor": MUTED},
+            "title": {"color": INK, "anchor": "start", "fontSize": 14, "subtitleColor": MUTED, "subtitleFontSize": 12},
+            "range": {"category": PALETTE},
+            "mark": {"color": PALETTE[0]},
+            "point": {"filled": True, "size": 28, "opacity": 0.8},
+        }
+    }
+
+
+def _enable_renderer() -> None:
+    wanted = os.environ.get("SCALINGDB_RENDERER", "")
+    if wanted:
+        alt.renderers.enable(wanted)
+    else:
+        alt.renderers.enable("jupyter", offline=True)
+
+
+_enable_renderer()
+
+_COUNT = "replace(format(datum.value, '~s'), 'G', 'B')"
+"""Labels such as 300M and 10B: how the field writes parameters and tokens."""
+
+_POWER = "format(datum.value, '~e')"
+"""Labels such as 1e+21, for FLOP."""
+
+
+def _log_axis(title: str, low: float, high: float, labels: str = _COUNT) -> alt.Axis:
+    """Axis of a logarithmic scale with few, round ticks: 1-2-5 within two decades, powers of ten beyond five."""
+    decades = np.log10(high / low) if low > 0 else 1.0
+    steps: tuple[float, ...] = (1, 2, 5) if decades < 2 else (1, 3) if decades < 4 else (1,)
+    powers = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
+    if decades > 8:
+        powers = powers[::2]
+    ticks = sorted(float(step * power) for power in powers for step in steps)
+    return alt.Axis(title=title, labelExpr=labels, values=[tick for tick in ticks if low <= tick <= high])
+
+
+def _log_x(frame: pl.DataFrame, column: str, title: str, labels: str = _COUNT, padding: int = 8) -> alt.X:
+    values = frame[column].drop_nulls()
+    axis = _log_axis(title, float(values.min()) / 1.3, float(values.max()) * 1.3, labels)  # type: ignore[arg-type]
+    return alt.X(f"{column}:Q", scale=alt.Scale(type="log", nice=False, padding=padding), axis=axis)
+
+
+def _need(frame: pl.DataFrame, columns: Sequence[str]) -> None:
+    missing = [name for name in columns if name not in frame.columns]
+    if missing:
+        raise DataError(
+            f"the frame has no column {', '.join(map(repr, missing))}, which this chart draws",
+            "charts take frames of db.points(), Fit.augment() and Comparison.held_out.",
+        )
+
+
+def coverage(
+    points: pl.DataFrame, color: str = "split", *, title: str = "", size: tuple[int, int] = (300, 240)
+) -> alt.LayerChart:
+    """Where the runs lie in the plane of parameters N and tokens D, with lines of equal D/N.
+
+    Parameters
+    ----------
+    points : DataFrame
+        With ``n``, ``n_tokens`` and the column named by `color`.
+    """
+    _need(points, ["n", "n_tokens", color])
+    shown = points.select("n", "n_tokens", pl.col(color).cast(pl.String).alias(color)).drop_nulls(["n", "n_tokens"])
+    if shown.is_empty():
+        raise DataError("no run has both a parameter count and a token count: there is nothing to draw")
+    low, high = float(shown["n"].min()) / 1.5, float(shown["n"].max()) * 1.5  # type: ignore[arg-type]
+    bottom, top = float(shown["n_tokens"].min()) / 2, float(shown["n_tokens"].max()) * 2  # type: ignore[arg-type]
+    lines = pl.DataFrame(
+        [
+            {"ratio": f"D/N = {ratio:g}", "n": n, "n_tokens": ratio * n}
+            for ratio in (1, 20, 400)
+            for n in np.geomspace(low, high, 60)
+            if bottom <= ratio * n <= top
+        ],
+        schema={"ratio": pl.String, "n": pl.Float64, "n_tokens": pl.Float64},
+    )
+    x = alt.X(
+        "n:Q", scale=alt.Scale(type="log", domain=[low, high], nice=False), axis=_log_axis("parameters N", low, high)
+    )
+    y = alt.Y(
+        "n_tokens:Q",
+        scale=alt.Scale(type="log", domain=[bottom, top], nice=False),
+        axis=_log_axis("tokens D", bottom, top),
+    )
+    guide = alt.Chart(lines).mark_line(strokeDash=[3, 3], color="#b8b8b4", strokeWidth=1).encode(x, y, detail="ratio:N")
+    labels = (
+        alt.Chart(lines.group_by("ratio").agg(pl.col("n", "n_tokens").sort_by("n").last()))
+        .mark_text(align="right", baseline="bottom", dx=-2, dy=-2, color=MUTED, fontSize=10)
+        .encode(x, y, text="ratio:N")
+    )
+    dots = (
+        alt.Chart(shown)
+        .mark_point()
+        .encode(
+            x,
+            y,
+            color=alt.Color(f"{color}:N", title=None, legend=alt.Legend(orient="top")),
+            tooltip=[alt.Tooltip("n:Q", format=".3s"), alt.Tooltip("n_tokens:Q", format=".3s"), f"{color}:N"],
+        )
+    )
+    return alt.layer(guide, labels, dots).properties(title=title, width=size[0], height=size[1])
+
+
+def parameter_intervals(tidy: pl.DataFrame, by: str, params: Sequence[str] | None = None) -> alt.FacetChart:
+    """Estimates with their 95 % intervals, a panel a parameter, a row a group.
+
+    Parameters
+    ----------
+    tidy : DataFrame
+        ``param, estimate, low, high`` and the column named by `by`.
+    params : sequence of str, optional
+        Parameters to show, in this order; all by default.
+    """
+    _need(tidy, [by, "param", "estimate", "low", "high"])
+    shown = tidy if params is None else tidy.filter(pl.col("param").is_in(list(params)))
+    order = list(params) if params is not None else shown["param"].unique(maintain_order=True).to_list()
+    base = alt.Chart(shown.select(by, "param", "estimate", "low", "high")).encode(
+        y=alt.Y(f"{by}:N", title=None, sort=None, axis=alt.Axis(labelLimit=260, ticks=False, domain=False)),
+        color=alt.Color(f"{by}:N", legend=None, sort=None),
+    )
+    layers = alt.layer(
+        base.mark_rule(strokeWidth=2).encode(
+            x=alt.X("low:Q", title=None, scale=alt.Scale(zero=False)), x2="high:Q"
+        ),
+        base.mark_point(size=60).encode(
+            x="estimate:Q", tooltip=[f"{by}:N", alt.Tooltip("estimate:Q", format=".5g"), "low:Q", "high:Q"]
+        ),
+    ).properties(width=230, height=alt.Step(24))
+    return layers.facet(column=alt.Column("param:N", title=None, sort=order)).resolve_scale(x="independent")
+
+
+def residuals(rows: pl.DataFrame, along: Mapping[str, str], by: str = "law") -> alt.VConcatChart:
+    """Relative error of every row along each input: a row of panels a law.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        ``relative_error`` (a fraction), the columns of `along`, and `by`; ``split`` colours the dots
+        where it is present.
+    along : mapping of column to axis title
+    """
+    _need(rows, [by, "relative_error", *along])
+    columns = [by, "relative_error", *along, *(["split"] if "split" in rows.columns else [])]
+    limit = float(rows["relative_error"].abs().quantile(0.995) or 0.01) * 100
+    shown = rows.select(columns).with_columns(error=(pl.col("relative_error") * 100).clip(-limit, limit))
+    color: Any = (
+        alt.Color("split:N", title=None, legend=alt.Legend(orient="top"))
+        if "split" in rows.columns
+        else alt.value(PALETTE[0])
+    )
+    panels = []
+    for group in shown[by].unique(maintain_order=True):
+        data = shown.filter(pl.col(by) == group)
+        row = []
+        for position, (column, title) in enumerate(along.items()):
+            dots = (
+                alt.Chart(data)
+                .mark_point(size=16, opacity=0.55)
+                .encode(
+                    x=_log_x(data, column, title),
+                    y=alt.Y(
+                        "error:Q",
+                        title=f"{group}: error, %" if position == 0 else None,
+                        scale=alt.Scale(domain=[-limit, limit]),
+                    ),
+                    color=color,
+                )
+            )
+            zero = alt.Chart(pl.DataFrame({"error": [0.0]})).mark_rule(color=INK, strokeWidth=0.8).encode(y="error:Q")
+            row.append(alt.layer(zero, dots).properties(width=330, height=150))
+        panels.append(alt.hconcat(*row))
+    return alt.vconcat(*panels)
+
+
+def held_out_errors(held_out: pl.DataFrame, x: str = "train_flops_6nd") -> alt.LayerChart:
+    """Relative error of every held-out run against its training compute, a colour a law.
+
+    Parameters
+    ----------
+    held_out : DataFrame
+        ``law``, ``relative_error`` (a fraction) and the column named by `x`, as
+        :attr:`Comparison.held_out` has them.
+    """
+    _need(held_out, ["law", "relative_error", x])
+    shown = held_out.select("law", x, error=pl.col("relative_error") * 100)
+    color = alt.Color("law:N", title=None, sort=None, legend=alt.Legend(orient="right"))
+    zero = alt.Chart(pl.DataFrame({"error": [0.0]})).mark_rule(color=INK, strokeWidth=0.8).encode(y="error:Q")
+    dots = (
+        alt.Chart(shown)
+        .mark_point(size=70)
+        .encode(
+            x=_log_x(shown, x, "training compute 6ND, FLOP", _POWER, padding=20),
+            y=alt.Y("error:Q", title="predicted over observed, minus 1, %"),
+            color=color,
+            tooltip=["law:N", alt.Tooltip("error:Q", format=".3f"), alt.Tooltip(f"{x}:Q", format=".3s")],
+        )
+    )
+    return alt.layer(zero, dots).properties(width=560, height=280)
+
+
+def fit_chart(fit: Fit) -> alt.HConcatChart:
+    """Observed against predicted, and the relative error along each input of the law."""
+    output = fit.recipe["output"]
+    columns = dict(fit.recipe["columns"])
+    rows = fit.augment()
+    if rows.height > 4000:
+        rows = rows.sample(4000, seed=0)
+    unit = rows["unit"][0] if "unit" in rows.columns and rows["unit"].n_unique() == 1 else ""
+    label = f"{output} ({unit})" if unit else output
+    shown = rows.select(
+        pl.col(output).alias("observed"),
+        pl.col("prediction").alias("predicted"),
+        (pl.col("relative_error") * 100).alias("error"),
+        *(pl.col(column).alias(name) for name, column in columns.items()),
+    )
+    ends = [float(shown["observed"].min()), float(shown["observed"].max())]  # type: ignore[arg-type]
+    diagonal = (
+        alt.Chart(pl.DataFrame({"predicted": ends, "observed": ends}))
+        .mark_line(color=RULE)
+        .encode(x="predicted:Q", y="observed:Q")
+    )
+    scale = alt.Scale(zero=False)
+    dots = (
+        alt.Chart(shown)
+        .mark_point(size=18, opacity=0.6)
+        .encode(
+            x=alt.X("predicted:Q", scale=scale, title=f"predicted {label}"),
+            y=alt.Y("observed:Q", scale=scale, title=f"observed {label}"),
+        )
+        .properties(width=250, height=220)
+    )
+    panels: list[Any] = [alt.layer(diagonal, dots)]
+    for name, column in columns.items():
+        zero = alt.Chart(pl.DataFrame({"error": [0.0]})).mark_rule(color=INK, strokeWidth=0.8).encode(y="error:Q")
+        along = (
+            alt.Chart(shown)
+            .mark_point(size=18, opacity=0.6)
+            .encode(
+                x=_log_x(shown, name, column),
+                y=alt.Y("error:Q", title="predicted over observed, minus 1, %"),
+            )
+        )
+        panels.append(alt.layer(zero, along).properties(width=250, height=220))
+    return alt.hconcat(*panels).properties(title=f"{fit.law.name}: {fit.verdict}")
+
+
+def loss_curves(curves: pl.DataFrame, color: str = "run_id", x: str = "n_tokens") -> alt.Chart:
+    """Loss along training, a line a run. Runs are thinned to 200 points each.
+
+    Parameters
+    ----------
+    curves : DataFrame
+        As :meth:`Warehouse.curves` returns it: ``run_id``, ``loss``, `x`, `color`.
+    """
+    _need(curves, ["run_id", "loss", x, color])
+    kept = (
+        curves.filter(pl.col(x) > 0)
+        .sort("run_id", x)
+        .filter(
+            (pl.int_range(pl.len()).over("run_id") % (1 + pl.len().over("run_id") // 200)) == 0
+        )
+    )
+    return (
+        alt.Chart(kept.select("run_id", "loss", x, *({color} - {"run_id"})))
+        .mark_line(strokeWidth=1.3)
+        .encode(
+            x=_log_x(kept, x, "tokens D" if x == "n_tokens" else x),
+            y=alt.Y("loss:Q", scale=alt.Scale(zero=False), title="loss"),
+            color=alt.Color(f"{color}:N", title=None, sort=None),
+            detail="run_id:N",
+        )
+        .properties(width=480, height=280)
+    )

@@ -194,9 +194,14 @@ def _collect(
         if isinstance(weights, str):
             if weights not in table.columns:
                 raise unknown_name("column", weights, table.columns, "(given as weights)")
+            if not table[weights].dtype.is_numeric():
+                raise DataError(f"column {weights!r} (the weights) holds {table[weights].dtype}, not numbers")
             weight_values = table[weights].cast(pl.Float64).to_numpy().astype(float)
         else:
-            weight_values = np.asarray(weights, dtype=float)
+            try:
+                weight_values = np.asarray(weights, dtype=float)
+            except (TypeError, ValueError) as error:
+                raise DataError(f"the weights are not numbers: {error}") from error
         if weight_values.shape != (table.height,) or not np.isfinite(weight_values).all() or (weight_values < 0).any():
             raise DataError(
                 f"weights must be {table.height} finite numbers that are not negative, one a row",
@@ -234,7 +239,7 @@ def _model(law: Law, fixed: frozenset[str] = frozenset()) -> Model:
 
     specs = [ParamSpec(name, p.low, p.high, p.start) for name, p in law.params.items()]
     if not law.is_traceable:
-        notice(f"law {law.name!r} is fitted with numerical derivatives ({law._traced})")
+        notice(f"law {law.name!r} is fitted with numerical derivatives ({law._traced})", once=True)
         return numeric_model(law.function, specs, sorted(fixed))
     return symbolic_model(
         law.expression,
@@ -259,6 +264,8 @@ def _checked_fixed(law: Law, fixed: Mapping[str, float] | None) -> dict[str, flo
         if name not in law.params:
             raise unknown_name("parameter", name, law.params, f"(of law {law.name!r})")
         low, high = law.params[name].low, law.params[name].high
+        if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
+            raise DataError(f"fixed parameter {name}={value!r} is not a number")
         if not (np.isfinite(value) and low <= value <= high):
             raise DataError(f"fixed parameter {name}={value!r} is outside its bounds {low:g} to {high:g}")
     if len(given) == len(law.params):
@@ -267,6 +274,16 @@ def _checked_fixed(law: Law, fixed: Mapping[str, float] | None) -> dict[str, flo
 
 
 # ---- results ---------------------------------------------------------------------------------
+
+
+def _thawed(mapping: Mapping[Any, Any]) -> dict[Any, Any]:
+    """Nested read-only mappings as dicts: the former cannot be pickled."""
+    return {key: _thawed(value) if isinstance(value, MappingProxyType) else value for key, value in mapping.items()}
+
+
+def _frozen(value: Any) -> Any:
+    """The reverse of :func:`_thawed`: nested dicts as read-only mappings."""
+    return MappingProxyType({k: _frozen(v) for k, v in value.items()}) if isinstance(value, dict) else value
 
 
 @dataclass(frozen=True, eq=False)
@@ -318,6 +335,7 @@ class Fit:
     recipe: Mapping[str, Any] = field(repr=False)
     data: pl.DataFrame = field(repr=False)
     _clusters: np.ndarray[Any, np.dtype[np.int64]] = field(repr=False)
+    _weights: FloatArray = field(repr=False)
 
     # ---- frames --------------------------------------------------------------------------
 
@@ -518,7 +536,38 @@ class Fit:
         d = budgets / 6 / n
         return n, d, d / n, loss(centre)
 
-    def chart(self) -> alt.Chart:
+    def objective_at(self, params: Mapping[str, float] | str) -> float:
+        """The fit's objective (a sum over the same rows) with other coefficients.
+
+        Parameters
+        ----------
+        params : mapping, or the name of a published variant
+            Parameters that a mapping leaves out keep their fitted values.
+
+        Raises
+        ------
+        UnknownNameError
+            For an unknown parameter or variant.
+
+        Examples
+        --------
+        >>> import scalingdb as sdb
+        >>> found = sdb.fit(sdb.connect().points("epoch_chinchilla"), "chinchilla")
+        >>> f"{found.objective:.4e}, published: {found.objective_at('epoch'):.4e}"
+        '1.0183e-03, published: 1.0228e-03'
+        """
+        from scalingdb.estimation import objectives
+
+        given = self.law.coefficients(params) if isinstance(params, str) else dict(params)
+        for name in given:
+            if name not in self.params:
+                raise unknown_name("parameter", name, self.params, f"(of law {self.law.name!r})")
+        kind = objectives.make_objective(self.recipe["objective"], self.recipe["delta"] or 1e-3)
+        prediction = self.law.function(*self._arrays(self.data), **{**self.params, **given})
+        y = self.data[self.recipe["output"]].cast(pl.Float64).to_numpy()
+        return float(kind.value(kind.residual(y, prediction), self._weights))
+
+    def chart(self) -> alt.HConcatChart:
         """Observed against predicted, and residuals along each input (Altair)."""
         from scalingdb import charts
 
@@ -580,6 +629,12 @@ class Fit:
             f"{self.n_agree} of {self.n_starts} starts agree; intervals: {html.escape(self.tidy()['interval'][0])}."
             f"{remarks}</p></div>"
         )
+
+    def __getstate__(self) -> dict[str, Any]:
+        return _thawed(self.__dict__)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update({name: _frozen(value) for name, value in state.items()})
 
     def __repr__(self) -> str:
         values = ", ".join(f"{name}={value:.6g}" for name, value in self.params.items())
@@ -687,15 +742,17 @@ def fit(
 
     chosen = get_law(law)
     kind = objectives.make_objective(objective, delta)
-    if bootstrap < 0:
-        raise DataError(f"bootstrap={bootstrap} is negative", "give the number of resamples, for example 1000.")
+    if not isinstance(bootstrap, (int, np.integer)) or bootstrap < 0:
+        raise DataError(
+            f"bootstrap={bootstrap!r} is not a count of resamples", "give a whole number, for example 1000; 0 for none."
+        )
     held = _checked_fixed(chosen, fixed)
     model = _model(chosen, frozenset(held))
     data = _collect(
         frame, chosen, kind, by_run=by_run, weights=weights, fixed=held, inputs=inputs, output=output, pool=pool
     )
     for note in data.notes:
-        notice(note)
+        notice(note, once=True)
     prepared = model.prepare(data.inputs, list(held.values()))
 
     candidates = _candidates(chosen, model, kind, data, prepared, held)
@@ -718,7 +775,10 @@ def fit(
         theta[free_names.index(name)] = bound
     inside = np.array([name not in at_bound for name in free_names])
 
+    # from here on scales are judged by their logarithm, whatever coordinate they were fitted in
+    stretch = np.array([u[i] if i in model.linear else 1.0 for i in range(model.n_params)])
     jacobian, residual = uncertainty.jacobian_at(model, kind, u, prepared, data.y)
+    jacobian = jacobian * stretch[:, None]
     width = _small(residual) if kind.is_absolute else kind.delta
     covariance = uncertainty.sandwich(jacobian, residual, data.weights, data.clusters, width, inside)
     judged = identifiability.assess(
@@ -734,13 +794,14 @@ def fit(
     estimates = {**dict(zip(free_names, map(float, theta), strict=True)), **held}
     where = [list(chosen.params).index(name) for name in free_names]
     full_covariance = np.zeros((len(chosen.params), len(chosen.params)))
-    full_covariance[np.ix_(where, where)] = _natural_covariance(model, u, prepared, covariance, inside)
+    full_covariance[np.ix_(where, where)] = _natural_covariance(model, u, stretch, prepared, covariance, inside)
     samples = np.empty((0, len(chosen.params)))
     if bootstrap:
         generator = np.random.default_rng(rng)
         resampled = uncertainty.cluster_weights(data.clusters, data.weights, bootstrap, generator)
         samples = np.tile(np.array([estimates[name] for name in chosen.params]), (bootstrap, 1))
-        samples[:, where] = _refit(model, kind, u, prepared, data.y, resampled)
+        others = starts.choose(candidates, 8)
+        samples[:, where] = _refit(model, kind, np.vstack([u, others]), prepared, data.y, resampled)
     recipe = MappingProxyType(
         {
             "law": chosen.name,
@@ -777,6 +838,7 @@ def fit(
         recipe=recipe,
         data=data.frame,
         _clusters=data.clusters,
+        _weights=data.weights,
     )
     if status == "iteration limit" or judged.verdict.startswith(("not identified", "at bound")):
         warnings.warn(f"law {chosen.name!r}: {judged.verdict} ({status})", FitWarning, stacklevel=2)
@@ -800,7 +862,7 @@ def _candidates(
     law: Law, model: Model, kind: Objective, data: _Data, prepared: PreparedInputs, held: Mapping[str, float]
 ) -> FloatArray:
     """Starts in internal coordinates, best first: the law's own where it brings some."""
-    from scalingdb.estimation import solver, starts
+    from scalingdb.estimation import starts
 
     u = np.empty((0, model.n_params))
     if law.starts is not None:
@@ -810,9 +872,7 @@ def _candidates(
             u = model.to_internal(own[np.isfinite(own).all(1)], prepared)
     if u.shape[0] == 0:
         u = starts.structured_starts(model, kind, prepared, data.y, data.weights)
-    totals = solver.objective_value(model, kind, u, prepared, data.y, data.weights)
-    order = np.argsort(totals, kind="stable")
-    return np.asarray(u[order][np.isfinite(totals[order])])
+    return starts.ranked(model, kind, u, prepared, data.y, data.weights)
 
 
 def _polish(model: Model, kind: Objective, u: FloatArray, prepared: PreparedInputs, data: _Data) -> Solution:
@@ -831,18 +891,31 @@ def _polish(model: Model, kind: Objective, u: FloatArray, prepared: PreparedInpu
 
 
 def _refit(
-    model: Model, kind: Objective, u: FloatArray, prepared: PreparedInputs, y: FloatArray, weights: FloatArray
+    model: Model, kind: Objective, starts: FloatArray, prepared: PreparedInputs, y: FloatArray, weights: FloatArray
 ) -> FloatArray:
-    """Refit every resample, warm from the optimum. Those that do not converge become NaN rows."""
+    """Refit every resample (B, k), warm from the optimum ``starts[0]``.
+
+    A resample that does not converge from there is tried from the other starts as well. One that
+    still does not (a few distinct rows can leave a parameter free) becomes a row of NaN.
+    """
     from scalingdb.estimation import solver
 
     count = weights.shape[0]
-    solution = solver.minimise(model, kind, np.tile(u, (count, 1)), prepared, y, weights, damping=0.1, max_iterations=300)
-    theta = model.to_natural(solution.u, prepared)
-    lost = solution.status == solver.ITERATION_LIMIT
+    warm = solver.minimise(model, kind, np.tile(starts[0], (count, 1)), prepared, y, weights, damping=0.1)
+    u, total, status = warm.u, warm.objective, warm.status
+    for start in starts[1:]:
+        open_rows = np.flatnonzero(status == solver.ITERATION_LIMIT)
+        if open_rows.size == 0:
+            break
+        again = solver.minimise(model, kind, np.tile(start, (open_rows.size, 1)), prepared, y, weights[open_rows])
+        better = (again.status != solver.ITERATION_LIMIT) & (again.objective <= total[open_rows] * (1 + AGREE))
+        taken = open_rows[better]
+        u[taken], total[taken], status[taken] = again.u[better], again.objective[better], again.status[better]
+    theta = model.to_natural(u, prepared)
+    lost = status == solver.ITERATION_LIMIT
     theta[lost] = np.nan
     if lost.any():
-        warnings.warn(f"{lost.sum()} of {count} resamples did not converge and are left out", FitWarning, stacklevel=3)
+        notice(f"{lost.sum()} of {count} resamples leave a parameter undetermined; the intervals leave them out")
     return theta
 
 
@@ -851,8 +924,9 @@ def _at_bounds(model: Model, u: FloatArray, theta: FloatArray, y: FloatArray) ->
     found = {}
     typical = float(np.median(np.abs(y)))
     for i, spec in enumerate(model.params):
-        if i in model.linear and u[i] < np.log(ZERO_SHARE * typical):
+        if i in model.linear and u[i] < ZERO_SHARE * typical:
             found[spec.name] = 0.0
+            continue
         for bound in (model.low[i], model.high[i]):
             if np.isfinite(bound) and abs(theta[i] - bound) <= 1e-9 * max(1.0, abs(bound)):
                 found[spec.name] = float(bound)
@@ -860,20 +934,26 @@ def _at_bounds(model: Model, u: FloatArray, theta: FloatArray, y: FloatArray) ->
 
 
 def _natural_covariance(
-    model: Model, u: FloatArray, prepared: PreparedInputs, covariance: FloatArray, inside: np.ndarray[Any, np.dtype[np.bool_]]
+    model: Model,
+    u: FloatArray,
+    stretch: FloatArray,
+    prepared: PreparedInputs,
+    covariance: FloatArray,
+    inside: np.ndarray[Any, np.dtype[np.bool_]],
 ) -> FloatArray:
-    """Covariance of the natural parameters (logarithms for positive ones), by the delta method."""
+    """Covariance of the natural parameters (logarithms for scales), by the delta method.
+
+    `covariance` belongs to the internal coordinates after linear ones were turned into logarithms,
+    which multiplies a derivative by `stretch`.
+    """
     k = u.size
-    step = 1e-6 * np.maximum(1.0, np.abs(u))
+    step = 1e-6 * np.maximum(np.abs(u), np.where(stretch != 1.0, 1e-300, 1.0))
     points = np.concatenate([u + np.diag(step), u - np.diag(step)])
     theta = model.to_natural(points, prepared)
-    with np.errstate(divide="ignore"):
-        values = np.where(model.is_log, np.log(np.maximum(theta, 1e-300)), theta)
-    transform = (values[:k] - values[k:]).T / (2 * step)
-    result = transform @ covariance @ transform.T
-    result[~inside] = 0.0
-    result[:, ~inside] = 0.0
-    return np.asarray(result)
+    values = np.where(model.is_log, np.log(np.maximum(theta, 1e-300)), theta)
+    transform = (values[:k] - values[k:]).T / (2 * step) * stretch
+    transform = np.where(inside[:, None] & inside, transform, 0.0)
+    return np.asarray(transform @ covariance @ transform.T)
 
 
 def _digest(arrays: Sequence[FloatArray]) -> str:
@@ -936,6 +1016,12 @@ class Fits:
     def augment(self) -> pl.DataFrame:
         """One row an observation."""
         return self._stack(Fit.augment)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return _thawed(self.__dict__)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update({name: _frozen(value) for name, value in state.items()})
 
     def __repr__(self) -> str:
         failed = f", {len(self.errors)} failed" if self.errors else ""

@@ -26,8 +26,18 @@ class _CurrentStream(logging.StreamHandler):  # type: ignore[type-arg]
         super().emit(record)
 
 
-def notice(message: str) -> None:
-    """Tell the user `message` once, here and now (one line, no timestamp)."""
+_SAID: set[str] = set()
+
+
+def notice(message: str, *, once: bool = False) -> None:
+    """Tell the user `message`, here and now (one line, no timestamp).
+
+    With `once`, a message that this process has already given is not repeated: for choices that
+    the result carries anyway.
+    """
+    if once and message in _SAID:
+        return
+    _SAID.add(message)
     if not LOGGER.handlers and not logging.getLogger().handlers:
         LOGGER.addHandler(_CurrentStream())
         LOGGER.propagate = False

@@ -254,7 +254,8 @@ def _solve_chunk(
     local = _local(model, objective, delta, u, inputs, y, weights)
     damp = np.full(alive.size, damping)
     # what rounding alone can make of the objective: nothing below it is a decrease
-    noise = (weights * 1e-30).sum(-1) * np.ones(alive.size)
+    unit = 1.0 if objective.is_log else np.median(np.abs(y), axis=-1) ** 2
+    noise = 1e-30 * weights.sum(-1) * unit * np.ones(alive.size)
     eye = np.eye(u.shape[1])
 
     for _ in range(max_iterations):
@@ -279,9 +280,7 @@ def _solve_chunk(
             step[bad], good[bad] = _solve_spd(fixed, -gradient[bad])
         # still indefinite: the negative gradient, scaled, is at least a descent direction
         step = np.where(good[:, None], step, -gradient / (diagonal * (1.0 + damp[:, None]) + 1e-300))
-        # a step of more than a few e-folds leaves the region where the expansion means anything
-        longest = np.abs(step).max(1)
-        step *= np.minimum(1.0, 4.0 / np.maximum(longest, 1e-300))[:, None]
+        step *= np.minimum(1.0, 1.0 / np.maximum((np.abs(step) / model.reach).max(1), 1e-300))[:, None]
         trial = np.clip(u + step, model.low, model.high)
         step = trial - u
         curvature = np.einsum("pi,pij,pj->p", step, local.hessian, step)

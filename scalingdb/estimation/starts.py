@@ -16,10 +16,13 @@ from scalingdb.estimation.model import FloatArray, Model, ParamSpec, PreparedInp
 from scalingdb.estimation.objectives import Objective
 from scalingdb.estimation.solver import objective_value
 
-__all__ = ["choose", "structured_starts"]
+__all__ = ["choose", "ranked", "structured_starts"]
 
 MAX_ROWS = 2_000
 """Rows used in the search; more would slow it without changing which cells are good."""
+
+ENOUGH = 32
+"""Cells with every term at work; if there are so many, those with a vanished term are not tried."""
 
 
 def _axis(spec: ParamSpec, count: int) -> FloatArray:
@@ -35,7 +38,7 @@ def _grid(model: Model) -> FloatArray:
     sizes = {0: 1, 1: 64, 2: 24}
     if len(searched) in sizes:
         axes = [_axis(model.params[i], sizes[len(searched)]) for i in searched]
-        cells = np.array(list(itertools.product(*axes))).reshape(-1, len(searched))
+        cells = np.array(list(itertools.product(*axes))).reshape(sizes[len(searched)] ** len(searched), len(searched))
     else:
         unit = qmc.Sobol(len(searched), scramble=False).random_base2(10)
         bounds = np.array([_axis(model.params[i], 2) for i in searched])
@@ -86,7 +89,7 @@ def _nonnegative_least_squares(terms: FloatArray, target: FloatArray, weights: F
 def structured_starts(
     model: Model, objective: Objective, inputs: PreparedInputs, y: FloatArray, weights: FloatArray
 ) -> FloatArray:
-    """Candidate starts (S, k) in internal coordinates, best first.
+    """Candidate starts (S, k) in internal coordinates, in no order.
 
     Parameters
     ----------
@@ -106,9 +109,17 @@ def structured_starts(
         u, offset, terms = u[usable], offset[usable], terms[usable]
         scale = 1.0 / y if objective.is_log else np.ones_like(y)
         coefficients = _nonnegative_least_squares(terms * scale, (y - offset) * scale, weights)
-        # a term that least squares sets to zero starts small, so that it can still grow
-        smallest = 1e-4 * np.abs(y).mean()
-        u[:, list(model.linear)] = np.log(np.maximum(coefficients, smallest))
+        inside = (coefficients > 1e-3 * np.abs(y).mean()).all(1)
+        if inside.sum() >= ENOUGH:
+            u, coefficients = u[inside], coefficients[inside]
+        u[:, list(model.linear)] = coefficients
+    return u
+
+
+def ranked(
+    model: Model, objective: Objective, u: FloatArray, inputs: PreparedInputs, y: FloatArray, weights: FloatArray
+) -> FloatArray:
+    """Candidates `u` (S, k) by their objective, best first; those without a finite one are dropped."""
     totals = objective_value(model, objective, u, inputs, y, weights)
     order = np.argsort(totals, kind="stable")
     return np.asarray(u[order][np.isfinite(totals[order])])

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-import os
 import pkgutil
 import shutil
 import tempfile
@@ -76,14 +75,13 @@ def source_tables(source_id: str, raw: Path | None) -> dict[str, pl.DataFrame]:
     tables = {"sources": source.row(len(folder.registry), folder.digest), **builder(folder)}
     if source.published_fits:
         tables["published_fits"] = source.published_fits_frame()
-    tables = {name: frame.sort(TABLES[name].key, nulls_last=True, maintain_order=True) for name, frame in tables.items()}
     check_source(source_id, tables)
-    return tables
+    return {name: frame.sort(TABLES[name].key, nulls_last=True, maintain_order=True) for name, frame in tables.items()}
 
 
 def _write(frame: pl.DataFrame, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(
+    pq.write_table(  # type: ignore[no-untyped-call]
         frame.to_arrow(compat_level=pl.CompatLevel.oldest()),
         path,
         compression="zstd",
@@ -115,14 +113,15 @@ def build(
     Returns
     -------
     list of BuildResult
-        One per source, with its row counts, the files that changed, or its error.
+        One per source, with its row counts, the files that changed, or its error (a raw file, a
+        broken rule, a target that cannot be written).
 
     Raises
     ------
     UnknownNameError
         If `only` names a source that does not exist.
-    WarehouseError
-        If the target cannot be written.
+    RawFileError
+        If `raw` names a directory that does not exist.
     """
     names = list(only) or source_ids()
     for name in names:
@@ -144,26 +143,39 @@ def build(
 
 
 def _install(source_id: str, tables: dict[str, pl.DataFrame], target: Path) -> list[str]:
-    """Write `tables` beside `target`, then move each changed file into place."""
+    """Write `tables` beside `target`, then move each changed file into place: all of them or none."""
     changed = []
     try:
         target.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(prefix=f".building-{source_id}-", dir=target.parent))
     except OSError as error:
-        raise WarehouseError(f"cannot write to {target.parent}: {error}", "choose a writable target directory.") from error
+        hint = "choose a writable target directory."
+        raise WarehouseError(f"cannot write to {target.parent}: {error}", hint) from error
+    moved: list[tuple[Path, Path]] = []
     try:
         for table, frame in tables.items():
             _write(frame, staging / table / f"{source_id}.parquet")
         for table in TABLES:
-            new, old = staging / table / f"{source_id}.parquet", target / table / f"{source_id}.parquet"
-            if new.exists() and not _same_bytes(new, old):
-                old.parent.mkdir(exist_ok=True)
-                os.replace(new, old)
-                changed.append(f"{table}/{source_id}.parquet")
-            elif not new.exists() and old.exists():
-                old.unlink()
-                changed.append(f"{table}/{source_id}.parquet (removed)")
-    except OSError as error:
+            name = f"{table}/{source_id}.parquet"
+            new, old, kept = staging / name, target / name, staging / f"{name}.old"
+            if _same_bytes(new, old) or not (new.exists() or old.exists()):
+                continue
+            old.parent.mkdir(exist_ok=True)
+            if old.exists():
+                kept.parent.mkdir(exist_ok=True)
+                old.replace(kept)
+            moved.append((kept, old))
+            if new.exists():
+                new.replace(old)
+            changed.append(name if old.exists() else f"{name} (removed)")
+    except BaseException as error:  # an interrupt must not leave half a source behind either
+        for kept, old in reversed(moved):
+            if kept.exists():
+                kept.replace(old)
+            else:
+                old.unlink(missing_ok=True)
+        if not isinstance(error, OSError):
+            raise
         raise WarehouseError(
             f"source {source_id!r}: writing to {target} failed: {error}",
             "free some space or choose another target; tables that were already in place are unchanged.",
@@ -188,11 +200,9 @@ def compare(built: Path, shipped: Path = SHIPPED) -> list[str]:
         elif name not in left:
             faults.append(f"{name}: shipped, but no source builds it")
         elif not _same_bytes(left[name], right[name]):
-            equal = pl.read_parquet(left[name]).equals(pl.read_parquet(right[name]))
+            equal = pl.read_parquet(left[name], glob=False).equals(pl.read_parquet(right[name], glob=False))
             detail = "same rows, other bytes (another Parquet writer?)" if equal else "the rows differ"
-            faults.append(
-                f"{name}: {detail}; built {_sha(left[name])[:12]}, shipped {_sha(right[name])[:12]}"
-            )
+            faults.append(f"{name}: {detail}; built {_sha(left[name])[:12]}, shipped {_sha(right[name])[:12]}")
     return faults
 
 

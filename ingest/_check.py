@@ -55,17 +55,23 @@ def check_table(table: str, frame: pl.DataFrame, source_id: str) -> None:
         where the table carries them).
     """
     faults: list[str] = []
-    schema = pa.DataFrameSchema({name: _column_schema(table, name) for name in TABLES[table].columns}, strict=True, ordered=True)
+    columns = {name: _column_schema(table, name) for name in TABLES[table].columns}
+    schema = pa.DataFrameSchema(columns, strict=True, ordered=True)
     try:
         schema.validate(frame, lazy=True)
     except pandera.errors.SchemaErrors as error:
         cases = error.failure_cases
         for case in cases.iter_rows(named=True):
-            faults.append(_describe(frame, case.get("index"), f"{case['column']} = {case['failure_case']!r} breaks {case['check']}"))
+            fact = f"{case['column']} = {case['failure_case']!r} breaks {case['check']}"
+            faults.append(_describe(frame, case.get("index"), fact))
     if not faults:
         faults += _key_faults(table, frame)
         if table in {"evals", "items"}:
             faults += _value_faults(frame)
+    _report(source_id, table, faults)
+
+
+def _report(source_id: str, table: str, faults: list[str]) -> None:
     if faults:
         shown = faults[:MAX_SHOWN] + ([f"  ... and {len(faults) - MAX_SHOWN} more"] if len(faults) > MAX_SHOWN else [])
         raise DataError("\n".join([f"source {source_id!r}, table {table!r}: {len(faults)} fault(s)", *shown]))
@@ -96,7 +102,8 @@ def _value_faults(frame: pl.DataFrame) -> list[str]:
     indexed = frame.with_row_index("row")
     for (metric, unit), group in indexed.group_by("metric", "unit", maintain_order=True):
         if unit not in METRICS[str(metric)].units:
-            faults.append(_describe(frame, group["row"][0], f"metric {metric!r} cannot have unit {unit!r}"))
+            fact = f"metric {metric!r} cannot have unit {unit!r}"
+            faults += [_describe(frame, row, fact) for row in group["row"]]
             continue
         low, high = UNITS[str(unit)].minimum, UNITS[str(unit)].maximum
         outside = group.filter(
@@ -125,12 +132,12 @@ def check_source(source_id: str, tables: Mapping[str, pl.DataFrame]) -> None:
         if "run_id" not in frame.columns or table == "runs":
             continue
         known = pl.Series([], dtype=pl.String) if runs is None else runs["run_id"]
-        orphans = frame.filter(~pl.col("run_id").is_in(known.implode()))
-        if orphans.height:
-            raise DataError(
-                f"source {source_id!r}, table {table!r}: {orphans.height} row(s) name a run that is not in 'runs', "
-                f"first {orphans['run_id'][0]!r}"
-            )
-    for table in ("runs",):
-        if table in tables and not tables[table]["run_id"].str.starts_with(f"{source_id}/").all():
-            raise DataError(f"source {source_id!r}, table {table!r}: every run_id must start with '{source_id}/'")
+        orphans = frame.with_row_index("row").filter(~pl.col("run_id").is_in(known.implode()))
+        faults = [
+            _describe(frame, row, f"run {run_id!r} is not in table 'runs'")
+            for row, run_id in orphans.select("row", "run_id").iter_rows()
+        ]
+        _report(source_id, table, faults)
+    if runs is not None:
+        misnamed = runs["run_id"].filter(~runs["run_id"].str.starts_with(f"{source_id}/"))
+        _report(source_id, "runs", [f"  run_id {name!r} does not start with '{source_id}/'" for name in misnamed])

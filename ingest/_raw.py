@@ -134,10 +134,10 @@ class RawFolder:
         import pooch
 
         base = f"https://raw.githubusercontent.com/{source.repository}/{source.upstream_commit}/"
-        cache = Path(pooch.os_cache("scalingdb")) / source.source_id / source.upstream_commit
+        cache = Path(pooch.os_cache("scalingdb")) / source.source_id / source.upstream_commit  # type: ignore[attr-defined]
         target = cache / name
         try:
-            pooch.retrieve(
+            pooch.retrieve(  # type: ignore[attr-defined]
                 base + name.replace(" ", "%20"),
                 known_hash=f"sha256:{expected}",
                 fname=target.name,
@@ -215,7 +215,9 @@ class RawFolder:
                 new_columns=None if header else list(columns),
             )
         except pl.exceptions.PolarsError as error:
-            raise RawFileError(f"{place}: not a readable table: {error}", "compare it with the upstream file.") from error
+            raise RawFileError(
+                f"{place}: not a readable table: {error}", "compare it with the upstream file."
+            ) from error
         absent = [column for column in columns if column not in text.columns]
         if absent:
             raise RawFileError(
@@ -231,7 +233,9 @@ class RawFolder:
             for column, dtype in columns.items()
             if dtype != pl.Boolean
         ).with_columns(
-            pl.col(column).str.to_lowercase().replace_strict({"true": True, "false": False}, default=None, return_dtype=pl.Boolean)
+            pl.col(column)
+            .str.to_lowercase()
+            .replace_strict({"true": True, "false": False}, default=None, return_dtype=pl.Boolean)
             for column, dtype in columns.items()
             if dtype == pl.Boolean
         )
@@ -243,9 +247,7 @@ class RawFolder:
         if bad:
             shown = bad[:MAX_SHOWN] + ([f"  ... and {len(bad) - MAX_SHOWN} more"] if len(bad) > MAX_SHOWN else [])
             raise RawFileError("\n".join([f"{place}: {len(bad)} cell(s) do not convert", *shown]))
-        return converted.select(
-            *columns, raw_file=pl.lit(name), raw_row=pl.col("raw_row").cast(pl.Int64)
-        )
+        return converted.select(*columns, raw_file=pl.lit(name), raw_row=pl.col("raw_row").cast(pl.Int64))
 
     def correct(self, frame: pl.DataFrame, corrections: Sequence[Correction]) -> pl.DataFrame:
         """Apply declared corrections to a frame that :meth:`csv` returned.
@@ -264,5 +266,7 @@ class RawFolder:
                     f"the declared correction expects {fix.expected!r}, the file holds {found!r}",
                     "if upstream mended the value, remove the correction.",
                 )
-            frame = frame.with_columns(pl.when(here).then(pl.lit(fix.corrected)).otherwise(pl.col(fix.field)).alias(fix.field))
+            frame = frame.with_columns(
+                pl.when(here).then(pl.lit(fix.corrected)).otherwise(pl.col(fix.field)).alias(fix.field)
+            )
         return frame

@@ -149,8 +149,12 @@ def conform(table: str, frame: pl.DataFrame, source_id: str) -> pl.DataFrame:
         )
     if "source_id" in spec.columns and "source_id" not in frame.columns:
         frame = frame.with_columns(source_id=pl.lit(source_id, dtype=pl.String))
-    missing = [pl.lit(None, dtype=dtype).alias(name) for name, dtype in spec.polars_schema.items() if name not in frame.columns]
+    missing = [
+        pl.lit(None, dtype=dtype).alias(name) for name, dtype in spec.polars_schema.items() if name not in frame.columns
+    ]
     try:
-        return frame.with_columns(missing).select(pl.col(name).cast(dtype) for name, dtype in spec.polars_schema.items())
+        return frame.with_columns(missing).select(
+            pl.col(name).cast(dtype) for name, dtype in spec.polars_schema.items()
+        )
     except pl.exceptions.PolarsError as error:
         raise DataError(f"source {source_id!r}, table {table!r}: {error}") from error

@@ -185,7 +185,7 @@ def _claims(raw: RawFolder) -> pl.DataFrame:
     """The published t-tests: three terms for each of twelve scores."""
     terms = {"Parameters": "model size", "Tokens": "training tokens", "Interaction": "model size and training tokens"}
     cells = (
-        raw.csv(TESTS, {"task_name": pl.String, **{term: pl.String for term in terms}}, rows=N_TESTS, separator="\t")
+        raw.csv(TESTS, {"task_name": pl.String, **dict.fromkeys(terms, pl.String)}, rows=N_TESTS, separator="\t")
         .unpivot(list(terms), index="task_name", variable_name="term", value_name="cell")
         .with_columns(
             parts=pl.col("cell").str.extract_groups(r"^t\((?<df>\d+)\)=(?<t>-?[\d.]+), p(?<p>[<=][\d.]+)$"),

@@ -87,7 +87,9 @@ def build(raw: RawFolder) -> dict[str, pl.DataFrame]:
         value_origin=pl.lit("digitised"),
         flag=pl.when(set_aside).then(pl.lit("set_aside_by_authors")),
         flag_reason=pl.when(set_aside).then(
-            pl.lit("one of the five highest losses; the authors leave them out of every fit as outliers of the extraction")
+            pl.lit(
+                "one of the five highest losses; the authors leave them out of every fit as outliers of the extraction"
+            )
         ),
         raw_file="raw_file",
         raw_row="raw_row",

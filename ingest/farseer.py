@@ -132,7 +132,7 @@ def build(raw: RawFolder) -> dict[str, pl.DataFrame]:
         "bpc_en": pl.Float64,
     }
     merged = raw.csv(MERGED, own | numbers, rows=N_RUNS)
-    copy = raw.csv(COPY, {name: pl.Float64 for name in NUMBERS.values()}, rows=N_RUNS)
+    copy = raw.csv(COPY, dict.fromkeys(NUMBERS.values(), pl.Float64), rows=N_RUNS)
     _check_agreement(merged, copy)
     points = _with_duplicates(merged).with_columns(
         model_name="run_id", run_id=pl.concat_str(pl.lit("farseer/"), pl.col("run_id").str.strip_prefix("farseer-"))

@@ -92,8 +92,20 @@ def _log_axis(title: str, low: float, high: float, labels: str = _COUNT) -> alt.
 
 def _log_x(frame: pl.DataFrame, column: str, title: str, labels: str = _COUNT, padding: int = 8) -> alt.X:
     values = frame[column].drop_nulls()
+    values = values.filter(values > 0)
+    if values.is_empty():
+        raise DataError(f"no row has a positive value of {column!r}: there is nothing to draw")
     axis = _log_axis(title, float(values.min()) / 1.3, float(values.max()) * 1.3, labels)  # type: ignore[arg-type]
     return alt.X(f"{column}:Q", scale=alt.Scale(type="log", nice=False, padding=padding), axis=axis)
+
+
+MAX_ROWS = 4000
+"""Rows that a chart embeds at most; Altair itself refuses more than 5,000."""
+
+
+def _thinned(frame: pl.DataFrame) -> pl.DataFrame:
+    """A random sample of a frame that is too long to draw, always the same one."""
+    return frame if frame.height <= MAX_ROWS else frame.sample(MAX_ROWS, seed=0)
 
 
 def _need(frame: pl.DataFrame, columns: Sequence[str]) -> None:
@@ -119,6 +131,7 @@ def coverage(
     shown = points.select("n", "n_tokens", pl.col(color).cast(pl.String).alias(color)).drop_nulls(["n", "n_tokens"])
     if shown.is_empty():
         raise DataError("no run has both a parameter count and a token count: there is nothing to draw")
+    shown = _thinned(shown)
     low, high = float(shown["n"].min()) / 1.5, float(shown["n"].max()) * 1.5  # type: ignore[arg-type]
     bottom, top = float(shown["n_tokens"].min()) / 2, float(shown["n_tokens"].max()) * 2  # type: ignore[arg-type]
     lines = pl.DataFrame(
@@ -198,7 +211,7 @@ def residuals(rows: pl.DataFrame, along: Mapping[str, str], by: str = "law") -> 
     _need(rows, [by, "relative_error", *along])
     columns = [by, "relative_error", *along, *(["split"] if "split" in rows.columns else [])]
     limit = float(rows["relative_error"].abs().quantile(0.995) or 0.01) * 100
-    shown = rows.select(columns).with_columns(error=(pl.col("relative_error") * 100).clip(-limit, limit))
+    shown = _thinned(rows.select(columns)).with_columns(error=(pl.col("relative_error") * 100).clip(-limit, limit))
     color: Any = (
         alt.Color("split:N", title=None, legend=alt.Legend(orient="top"))
         if "split" in rows.columns
@@ -238,7 +251,7 @@ def held_out_errors(held_out: pl.DataFrame, x: str = "train_flops_6nd") -> alt.L
         :attr:`Comparison.held_out` has them.
     """
     _need(held_out, ["law", "relative_error", x])
-    shown = held_out.select("law", x, error=pl.col("relative_error") * 100)
+    shown = _thinned(held_out.select("law", x, error=pl.col("relative_error") * 100))
     color = alt.Color("law:N", title=None, sort=None, legend=alt.Legend(orient="right"))
     zero = alt.Chart(pl.DataFrame({"error": [0.0]})).mark_rule(color=INK, strokeWidth=0.8).encode(y="error:Q")
     dots = (
@@ -258,9 +271,7 @@ def fit_chart(fit: Fit) -> alt.HConcatChart:
     """Observed against predicted, and the relative error along each input of the law."""
     output = fit.recipe["output"]
     columns = dict(fit.recipe["columns"])
-    rows = fit.augment()
-    if rows.height > 4000:
-        rows = rows.sample(4000, seed=0)
+    rows = _thinned(fit.augment())
     unit = rows["unit"][0] if "unit" in rows.columns and rows["unit"].n_unique() == 1 else ""
     label = f"{output} ({unit})" if unit else output
     shown = rows.select(
@@ -301,7 +312,7 @@ def fit_chart(fit: Fit) -> alt.HConcatChart:
 
 
 def loss_curves(curves: pl.DataFrame, color: str = "run_id", x: str = "n_tokens") -> alt.Chart:
-    """Loss along training, a line a run. Runs are thinned to 200 points each.
+    """Loss along training, a line a run. Runs are thinned to 200 points each, fewer if there are many runs.
 
     Parameters
     ----------
@@ -309,11 +320,15 @@ def loss_curves(curves: pl.DataFrame, color: str = "run_id", x: str = "n_tokens"
         As :meth:`Warehouse.curves` returns it: ``run_id``, ``loss``, `x`, `color`.
     """
     _need(curves, ["run_id", "loss", x, color])
+    n_runs = curves["run_id"].n_unique()
+    if n_runs > MAX_ROWS // 4:
+        raise DataError(f"{n_runs} runs are too many lines for one chart", "filter some, or aggregate in SQL first.")
+    each = min(200, MAX_ROWS // max(n_runs, 1))
     kept = (
         curves.filter(pl.col(x) > 0)
         .sort("run_id", x)
         .filter(
-            (pl.int_range(pl.len()).over("run_id") % (1 + pl.len().over("run_id") // 200)) == 0
+            (pl.int_range(pl.len()).over("run_id") % (1 + pl.len().over("run_id") // each)) == 0
         )
     )
     return (

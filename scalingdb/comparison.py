@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from scalingdb.errors import DataError, unknown_name
-from scalingdb.fits import Fit, fit
+from scalingdb.fits import Fit, as_frame, fit, refuse_bad_values
 from scalingdb.law_library import Law, get_law
 
 if TYPE_CHECKING:
@@ -38,9 +38,12 @@ class Holdout:
         if self.column not in frame.columns:
             raise unknown_name("column", self.column, frame.columns, "(of the hold-out)")
         values = frame[self.column]
-        if not values.dtype.is_numeric() or values.null_count():
+        if not values.dtype.is_numeric():
+            raise DataError(f"column {self.column!r} of the hold-out holds {values.dtype}, not numbers")
+        n_missing = frame.height - int(values.is_not_nan().sum())
+        if n_missing:
             raise DataError(
-                f"column {self.column!r} of the hold-out has {values.null_count()} missing values of {frame.height}",
+                f"column {self.column!r} of the hold-out has {n_missing} missing values of {frame.height}",
                 "hold out by another column, or filter those rows out first.",
             )
         rank = max(0, min(frame.height - 1, frame.height - round(self.fraction * frame.height)))
@@ -161,8 +164,8 @@ def _percent(value: float) -> str:
 
 
 def compare(
-    frame: pl.DataFrame,
-    laws: Sequence[str | Law],
+    frame: pl.DataFrame | pl.LazyFrame,
+    laws: str | Law | Sequence[str | Law],
     holdout: Holdout | pl.Expr | None = None,
     **options: Any,
 ) -> Comparison:
@@ -194,26 +197,35 @@ def compare(
     >>> sdb.compare(points, ["chinchilla", "kaplan_lnd"], sdb.largest("n_params", 0.1)).tidy()["law"][0]
     'chinchilla'
     """
-    if not laws:
+    table = as_frame(frame)
+    chosen = {entry.name: entry for entry in map(get_law, [laws] if isinstance(laws, (str, Law)) else laws)}
+    if not chosen:
         raise DataError("no law to compare", "name some: compare(frame, ['chinchilla', 'kaplan_lnd']).")
     rule = holdout if holdout is not None else largest("train_flops_6nd", 0.1)
     if isinstance(rule, Holdout):
-        mask, label = rule.mask(frame), rule.label
-    else:
-        mask, label = frame.select(rule.fill_null(value=False)).to_series(), "the rows held out"
+        mask, label = rule.mask(table), rule.label
+    elif isinstance(rule, pl.Expr):
+        mask, label = table.select(rule).to_series(), "the rows held out"
         if mask.dtype != pl.Boolean:
             raise DataError(f"the hold-out expression gives {mask.dtype}, not true or false")
-    train, test = frame.filter(~mask), frame.filter(mask)
+        mask = mask.fill_null(value=False)
+    else:
+        raise DataError(
+            f"a hold-out is a rule or an expression, not {type(rule).__name__}",
+            "for example largest('n_params', 0.1), or pl.col('split') == 'validation'.",
+        )
+    train, test = table.filter(~mask), table.filter(mask)
     if train.is_empty() or test.is_empty():
         raise DataError(
             f"the hold-out leaves {train.height} rows to fit and {test.height} to test",
             "choose another column or fraction.",
         )
     fits, parts = {}, []
-    for entry in map(get_law, laws):
+    for entry in chosen.values():
         item = fit(train, entry, **options)
         fits[entry.name] = item
         output = item.recipe["output"]
+        refuse_bad_values(test, [output], [])
         predicted = item.predict(test, interval=0.95)
         parts.append(
             predicted.select(

@@ -14,6 +14,8 @@ __all__ = [
     "DataError",
     "FitError",
     "FitWarning",
+    "NotebookError",
+    "OutputError",
     "QueryError",
     "RawFileError",
     "ReadOnlyError",
@@ -72,6 +74,14 @@ class ReadOnlyError(QueryError, PermissionError):
     """An attempt to write through a read-only connection."""
 
 
+class NotebookError(ScalingDBError, RuntimeError):
+    """A notebook whose execution failed, or whose page would need a network."""
+
+
+class OutputError(ScalingDBError, OSError):
+    """A file or folder that cannot be written, or that must not be replaced."""
+
+
 class FitWarning(UserWarning):
     """A fit that can be used with care: a bound is active, a parameter is not identified."""
 
@@ -95,7 +105,8 @@ def unknown_name(kind: str, name: str, known: Iterable[str], hint: str | None = 
     if close:
         advice = "did you mean " + " or ".join(repr(c) for c in close) + "?"
     elif len(choices) <= 30:
-        advice = f"known {kind}s: " + (", ".join(choices) or "none") + "."
+        plural = f"{kind[:-1]}ies" if kind.endswith("y") else f"{kind}s"
+        advice = f"known {plural}: " + (", ".join(choices) or "none") + "."
     else:
         advice = f"there are {len(choices)} {kind}s, none of them spelled like this."
     return UnknownNameError(f"unknown {kind} {name!r}", advice if hint is None else f"{advice} {hint}")

@@ -69,7 +69,7 @@ class _Data:
     notes: tuple[str, ...]
 
 
-def _as_frame(frame: object) -> pl.DataFrame:
+def as_frame(frame: object) -> pl.DataFrame:
     if isinstance(frame, pl.LazyFrame):
         return frame.collect()
     if isinstance(frame, pl.DataFrame):
@@ -140,7 +140,7 @@ def _refuse_incomparable(frame: pl.DataFrame, law: Law) -> None:
     )
 
 
-def _refuse_bad_values(frame: pl.DataFrame, columns: Sequence[str], needs_positive: Sequence[str]) -> None:
+def refuse_bad_values(frame: pl.DataFrame, columns: Sequence[str], needs_positive: Sequence[str]) -> None:
     """Refuse missing, non-finite and (where logarithms are taken) non-positive values, naming rows."""
     faults = []
     for name in dict.fromkeys(columns):
@@ -176,7 +176,7 @@ def _collect(
     output: str | None,
     pool: bool,
 ) -> _Data:
-    table = _as_frame(frame)
+    table = as_frame(frame)
     if table.is_empty():
         raise DataError("the frame is empty: there is nothing to fit", "check the filters that led to it.")
     columns, notes = _resolve_inputs(table, law, inputs)
@@ -207,7 +207,7 @@ def _collect(
                 f"weights must be {table.height} finite numbers that are not negative, one a row",
                 "give a column name or a sequence of that length.",
             )
-    _refuse_bad_values(table, [*columns.values(), target], [*columns.values(), *([target] if objective.is_log else [])])
+    refuse_bad_values(table, [*columns.values(), target], [*columns.values(), *([target] if objective.is_log else [])])
     free = len(law.params) - len(fixed)
     used = weight_values > 0
     if used.sum() < free:
@@ -439,7 +439,7 @@ class Fit:
         DataError
             If an input column is missing or holds values that are not positive numbers.
         """
-        table = _as_frame(frame)
+        table = as_frame(frame)
         for name, column in self.recipe["columns"].items():
             if column not in table.columns:
                 raise DataError(
@@ -447,7 +447,7 @@ class Fit:
                     f"columns needed: {', '.join(self.recipe['columns'].values())}.",
                 )
         columns = list(self.recipe["columns"].values())
-        _refuse_bad_values(table, columns, columns)
+        refuse_bad_values(table, columns, columns)
         result = table.with_columns(prediction=pl.Series(self._evaluate(table), dtype=pl.Float64))
         if interval is None:
             return result
@@ -1077,7 +1077,7 @@ def fit_by(
     """
     if on_error not in {"raise", "record"}:
         raise unknown_name("option", on_error, ("raise", "record"), "(for on_error)")
-    table = _as_frame(frame)
+    table = as_frame(frame)
     keys = (by,) if isinstance(by, str) else tuple(by)
     for name in keys:
         if name not in table.columns:

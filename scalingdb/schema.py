@@ -19,6 +19,7 @@ import polars as pl
 
 __all__ = [
     "COLUMNS",
+    "DERIVED",
     "METRICS",
     "N_DEFINITIONS",
     "TABLES",
@@ -121,7 +122,9 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
             ),
             Metric("error_rate", "loss", ("fraction",), "1 - accuracy, reported as an error", False),
             Metric("acc", "score", ("fraction",), "accuracy", True),
-            Metric("acc_norm", "score", ("fraction",), "accuracy, answers ranked by length-normalised likelihood", True),
+            Metric(
+                "acc_norm", "score", ("fraction",), "accuracy, answers ranked by length-normalised likelihood", True
+            ),
             Metric("mc1", "score", ("fraction",), "TruthfulQA, share of questions whose best answer ranks first", True),
             Metric("mc2", "score", ("fraction",), "TruthfulQA, probability mass on true answers", True),
             Metric("exact_match", "score", ("fraction",), "exact match of the generated answer", True),
@@ -140,7 +143,13 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
                 "CrowS-Pairs, mean absolute difference of log-likelihoods; neither end is better",
                 False,
             ),
-            Metric("task_score", "score", ("fraction",), "score of a task whose exact metric the source does not name", True),
+            Metric(
+                "task_score",
+                "score",
+                ("fraction",),
+                "score of a task whose exact metric the source does not name",
+                True,
+            ),
         )
     }
 )
@@ -271,8 +280,15 @@ COLUMNS: Mapping[str, Column] = MappingProxyType(
                 "to test it), 'all' (the source makes no such division)",
                 ("fit", "validation", "all"),
             ),
-            Column("n_shots", pl.Int64, "worked examples in the prompt; null for losses", "examples", 0, 1000),
-            Column("value", pl.Float64, "the measured number, in `unit`"),
+            Column(
+                "n_shots",
+                pl.Int64,
+                "worked examples in the prompt; null where nothing is prompted",
+                "examples",
+                0,
+                1000,
+            ),
+            Column("value", pl.Float64, "the number, in `unit` where the row has one"),
             _text("unit", "unit of `value`, `std_error`, `low` and `high`", tuple(UNITS)),
             Column("std_error", pl.Float64, "standard error as reported", "as value", 0.0),
             Column("low", pl.Float64, "lower end of the reported 95 % interval", "as value"),
@@ -296,7 +312,7 @@ COLUMNS: Mapping[str, Column] = MappingProxyType(
             # ---- schedules ---------------------------------------------------------------
             Column("learning_rate_at_step", pl.Float64, "learning rate at this step", "1", 0.0, 10.0),
             # ---- published fits ----------------------------------------------------------
-            _text("law", "id of the law in scalingdb.laws"),
+            _text("law", "id of the law, as in `sdb.get_law(id)`"),
             _text("variant", "name of the coefficient set"),
             Column("is_default", pl.Boolean, "whether law_<id>() in SQL uses this set"),
             _text("param", "parameter of the law"),
@@ -313,6 +329,43 @@ COLUMNS: Mapping[str, Column] = MappingProxyType(
         )
     }
 )
+
+DERIVED: Mapping[str, Column] = MappingProxyType(
+    {
+        c.name: c
+        for c in (
+            _count(
+                "n",
+                "the count that `n_definition` names (N); where the source leaves it null: total parameters, "
+                "or for a source that counts those, parameters without embeddings",
+                "parameters",
+                1.0,
+            ),
+            _text(
+                "n_tokens_origin", "how the view came by `n_tokens`: 'reported', or the formula; null where it has none"
+            ),
+            _count("train_flops_6nd", "6 * n * n_tokens; never mixed with the reported `train_flops`", "FLOP"),
+            Column("loss", pl.Float64, "value of the loss metric, in `unit`", "as unit"),
+            Column(
+                "loss_nats",
+                pl.Float64,
+                "the same in nats per token; null where `unit` does not convert",
+                "nats_per_token",
+            ),
+            Column("score", pl.Float64, "value of the score metric, in `unit`", "as unit"),
+            Column(
+                "score_above_chance",
+                pl.Float64,
+                "(score - chance_level) / (1 - chance_level): 0 is guessing, 1 is perfect; null without a chance level",
+            ),
+            _text("meaning", "what the unit or the metric says"),
+            Column("nats_factor", pl.Float64, "value times this is nats per token; null where no factor does it"),
+            _text("kind", "'loss' (views points and curves) or 'score' (view scores)", ("loss", "score")),
+            Column("is_larger_better", pl.Boolean, "whether a larger value is the better one"),
+        )
+    }
+)
+"""Columns that only views have. Each is computed from stored ones and never stored itself."""
 
 
 @dataclass(frozen=True)
@@ -477,7 +530,16 @@ TABLES: Mapping[str, Table] = MappingProxyType(
                     "is_verified",
                 ),
                 ("law", "source_id", "variant", "param"),
-                ("is_default", "value", "where_stated", "is_verified", "output_unit"),
+                (
+                    "source_id",
+                    "variant",
+                    "is_default",
+                    "param",
+                    "value",
+                    "output_unit",
+                    "where_stated",
+                    "is_verified",
+                ),
             ),
             Table(
                 "claims",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any
 import duckdb
 import polars as pl
 
+from scalingdb._stream import ArrowStream
 from scalingdb.errors import DataError, QueryError, ReadOnlyError, WarehouseError, unknown_name
 from scalingdb.notices import notice
 from scalingdb.schema import METRICS, TABLES, UNITS, polars_schema
@@ -29,6 +31,14 @@ _READ_STATEMENTS = {
     duckdb.StatementType.RELATION,
     duckdb.StatementType.LOGICAL_PLAN,
 }
+_GAP = r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/)*"
+_EXPLAIN = re.compile(rf"{_GAP}explain\b{_GAP}(?:analyze\b{_GAP})?(?P<options>\([^()]*\))?", re.IGNORECASE | re.DOTALL)
+"""EXPLAIN ANALYZE runs what it explains, so that too must be a query."""
+_RESTORE = (
+    "restore the file with 'git checkout -- warehouse/tables', reinstall the package, "
+    "or rebuild it with 'scalingdb build'."
+)
+_EXPORT = "write it anew with 'scalingdb export FILE.duckdb'."
 VIEW_ORDER = ("curves", "points", "scores")
 """Views that others build on come first; those of further files follow in alphabetical order."""
 
@@ -56,7 +66,7 @@ def published_sets(law: str, path: Path | None = None) -> list[dict[str, Any]]:
     files = _table_files(path or default_path(), "published_fits")
     if not files:
         return []
-    rows = pl.concat([pl.read_parquet(file) for file in files]).filter(pl.col("law") == law)
+    rows = pl.concat([pl.read_parquet(file, glob=False) for file in files]).filter(pl.col("law") == law)
     keys = ["variant", "source_id", "output_unit", "n_definition", "where_stated", "is_default", "is_verified"]
     return [
         {**dict(zip(keys, key, strict=True)), "params": dict(group.select("param", "value").iter_rows())}
@@ -89,7 +99,11 @@ class Warehouse:
         self._laws_installed: dict[str, int] = {}
 
     def __repr__(self) -> str:
-        return f"<Warehouse {self._path.name}: {', '.join(self.tables())}>"
+        try:
+            names = ", ".join(self.tables())
+        except duckdb.Error:
+            names = "closed"
+        return f"<Warehouse {self._path.name}: {names}>"
 
     # ---- SQL -------------------------------------------------------------------------------
 
@@ -121,7 +135,7 @@ class Warehouse:
         --------
         >>> import scalingdb as sdb
         >>> round(sdb.connect().sql("select law_chinchilla(7e9, 1.4e12) as loss").item(), 3)
-        2.067
+        2.074
         """
         self._refuse_writes(query)
         if re.search(r"\blaw_\w", query, re.IGNORECASE):
@@ -132,13 +146,18 @@ class Warehouse:
         try:
             statements = duckdb.extract_statements(query)
         except duckdb.Error as error:
-            raise _query_error(error) from error
+            raise _query_error(str(error)) from error
         if not statements:
             raise QueryError("the query is empty", "write a SELECT, such as 'select * from sources'.")
         if len(statements) > 1:
             raise QueryError(f"{len(statements)} statements in one query", "run them one at a time.")
         kind = statements[0].type
-        if kind not in _READ_STATEMENTS:
+        if kind == duckdb.StatementType.MULTI:
+            raise QueryError(
+                "PIVOT without a list of values is two statements in one query",
+                "name the values: pivot ... on metric in ('loss', 'acc') using ...; or pivot the frame in Polars.",
+            )
+        if kind not in _READ_STATEMENTS or not _explains_a_query(statements[0]):
             raise ReadOnlyError(
                 f"the warehouse is read-only: a statement of type {kind.name} cannot run",
                 "select what you need; to change tables, write an own database with 'scalingdb export FILE.duckdb'.",
@@ -149,24 +168,20 @@ class Warehouse:
             relation = self._connection.sql(query, params=params or None)
             if relation is None:
                 return pl.DataFrame()
-            frame = relation.pl()
-        except duckdb.Error as error:
-            raise self._read_error(error) from error
-        return frame.with_columns(
-            pl.col(name).cast(pl.Int64 if dtype.scale == 0 else pl.Float64)
-            for name, dtype in frame.schema.items()
-            if isinstance(dtype, pl.Decimal)
-        )
+            # through the Arrow C interface: relation.pl() would import pyarrow, a tenth of a second more
+            frame = pl.DataFrame(ArrowStream(relation))
+        except (duckdb.Error, pl.exceptions.ComputeError) as error:  # Polars passes on what DuckDB meets on the way
+            raise self._read_error(str(error).removeprefix("got external error: ")) from error
+        return frame.with_columns(_plain_number(frame[name]) for name in frame.select(pl.selectors.decimal()).columns)
 
-    def _read_error(self, error: duckdb.Error) -> Exception:
-        text = str(error)
-        if isinstance(error, duckdb.IOException) or "Parquet" in text or "parquet" in text:
-            return WarehouseError(
-                f"a table file cannot be read: {text}",
-                "restore it with 'git checkout -- warehouse/tables', reinstall the package, "
-                "or rebuild it with 'scalingdb build'.",
-            )
-        return _query_error(error)
+    def _read_error(self, text: str) -> Exception:
+        try:
+            _check_files(self._path)  # a column that a file lost since connect() looks like one that never was
+        except WarehouseError as damaged:
+            return damaged
+        if str(self._path) not in text:  # may be one of the user's own files
+            return _query_error(text)
+        return WarehouseError(f"a table file cannot be read: {text}", _RESTORE if self._path.is_dir() else _EXPORT)
 
     def install_laws(self) -> None:
         """Create a SQL macro for every law and published variant (done at the first use of one)."""
@@ -175,16 +190,20 @@ class Warehouse:
         for name, entry in all_laws().items():
             if self._laws_installed.get(name) == id(entry):
                 continue
-            for statement in entry.sql_macros():
-                self._connection.execute(statement).fetchall()
+            for statement in entry.sql_macros():  # temporary: an exported file is opened read-only
+                self._connection.execute(statement.replace("macro", "temp macro", 1)).fetchall()
             self._laws_installed[name] = id(entry)
 
     # ---- tables ----------------------------------------------------------------------------
 
     def tables(self) -> list[str]:
         """Names of all tables and views."""
-        rows = self._connection.sql("select view_name from duckdb_views() where not internal order by 1").fetchall()
-        return [row[0] for row in rows]
+        query = """
+            select view_name from duckdb_views() where not internal
+            union all select table_name from duckdb_tables() where not internal
+            order by 1
+        """
+        return [row[0] for row in self._connection.sql(query).fetchall()]
 
     def table(self, name: str) -> pl.DataFrame:
         """A whole table or view.
@@ -228,7 +247,7 @@ class Warehouse:
         split: str | None = None,
         flagged: bool = False,
     ) -> pl.DataFrame:
-        """Final loss of every run of a source: one row a run (and evaluation set).
+        """Final loss of every run of a source: one row a run (and evaluation set, where it has several).
 
         Parameters
         ----------
@@ -290,7 +309,9 @@ class Warehouse:
         split: str | None,
         flagged: bool,
     ) -> pl.DataFrame:
-        names = [source] if isinstance(source, str) else list(source)
+        names = [source] if isinstance(source, str) else list(dict.fromkeys(source))
+        if not names:
+            raise DataError("no source is given", "name at least one: db.sources() lists them.")
         known = {
             row["source_id"]: row
             for row in self._run("select source_id, headline_metric, headline_eval_set from sources", {}).iter_rows(
@@ -305,14 +326,15 @@ class Warehouse:
             if kind is None:
                 raise DataError(
                     f"source {name!r} holds no measurements, only published coefficients",
-                    "see db.sql(\"select * from published_fits\").",
+                    'see db.sql("select * from published_fits").',
                 )
             if kind in METRICS and METRICS[kind].kind == "score":
                 raise DataError(
                     f"metric {kind!r} of source {name!r} is a downstream score, not a loss",
                     f"use db.sql(\"select * from scores where source_id = '{name}'\").",
                 )
-            wanted_set = eval_set or (known[name]["headline_eval_set"] if metric in {None, known[name]["headline_metric"]} else None)
+            headline_set = known[name]["headline_eval_set"] if kind == known[name]["headline_metric"] else None
+            wanted_set = eval_set or headline_set
             wanted = {
                 "metric": kind,
                 "eval_set": None if wanted_set == "*" else wanted_set,
@@ -324,13 +346,13 @@ class Warehouse:
             where = " and ".join(f"{column} = ${column}" for column in chosen)
             frame = self._run(
                 f"select * from {view} where source_id = $source and {where} "
-                "order by run_id, metric, eval_set, n_tokens, step",
+                "order by run_id, metric, eval_set, split, n_shots, n_tokens, n_examples, step",
                 {"source": name, **chosen},
             )
             if frame.is_empty():
                 self._explain_empty(view, name, chosen)
             if not flagged:
-                n_flagged += frame["flag"].is_not_null().sum()
+                n_flagged += frame["flag"].count()
                 frame = frame.filter(pl.col("flag").is_null())
             frames.append(frame)
         result = pl.concat(frames)
@@ -353,7 +375,7 @@ class Warehouse:
         conditions = ", ".join(f"{column}={value!r}" for column, value in chosen.items())
         raise DataError(
             f"source {source!r} has no rows with {conditions} together",
-            f"see which go together: db.sql(\"select distinct metric, eval_set, study, family, split from {view} "
+            f'see which go together: db.sql("select distinct metric, eval_set, study, family, split from {view} '
             f"where source_id = '{source}'\").",
         )
 
@@ -377,13 +399,19 @@ class Warehouse:
         try:
             with tempfile.TemporaryDirectory(prefix=".exporting-", dir=target.parent) as folder:
                 scratch = Path(folder) / "export.duckdb"
+                if self._path.is_file():
+                    shutil.copyfile(self._path, scratch)
+                    scratch.replace(target)
+                    return target
                 with duckdb.connect(str(scratch)) as database:
                     _define_tables(database, self._path, materialise=True)
                     _define_views(database, self._path)
                     for entry in all_laws().values():
                         for statement in entry.sql_macros():
                             database.execute(statement).fetchall()
-                os.replace(scratch, target)
+                scratch.replace(target)
+        except WarehouseError:
+            raise
         except (OSError, duckdb.Error) as error:
             raise WarehouseError(
                 f"cannot write {str(target)!r}: {error}", "choose a writable place with enough room."
@@ -401,15 +429,67 @@ class Warehouse:
         self.close()
 
 
-def _query_error(error: duckdb.Error) -> QueryError:
-    text = str(error)
+def _query_error(text: str) -> QueryError:
     first, _, rest = text.partition("\n")
     hint = rest.strip() or "db.tables() lists the tables and views; warehouse/README.md describes every column."
     return QueryError(first, hint)
 
 
+def _explains_a_query(statement: duckdb.Statement) -> bool:
+    """Whether a statement is no EXPLAIN, or explains a SELECT. Anything in doubt counts as no."""
+    if statement.type != duckdb.StatementType.EXPLAIN:
+        return True
+    found = _EXPLAIN.match(statement.query)
+    if found is None:
+        return False
+    start = found.end() if found["options"] is None else found.start("options")
+    # 'explain (select 1)' and 'explain (analyze) select 1': parentheses hold the query, or options
+    for explained in (statement.query[start:], statement.query[found.end() :]):
+        try:
+            kinds = [part.type for part in duckdb.extract_statements(explained)]
+        except duckdb.Error:
+            continue
+        if kinds == [duckdb.StatementType.SELECT]:
+            return True
+    return False
+
+
+def _plain_number(series: pl.Series) -> pl.Series:
+    """A decimal column as Int64 where its values are whole and fit, else as Float64."""
+    assert isinstance(series.dtype, pl.Decimal)
+    if series.dtype.scale == 0:
+        whole = series.cast(pl.Int64, strict=False)
+        if whole.null_count() == series.null_count():
+            return whole
+    return series.cast(pl.Float64)
+
+
+def _check_file(file: Path, columns: dict[str, pl.DataType | type[pl.DataType]]) -> None:
+    """Refuse a table file that is damaged or does not have the columns and types of its table."""
+    try:
+        with file.open("rb") as content:  # a handle, because Polars reads '*' and '[' in a path as a pattern
+            found = pl.read_parquet_schema(content)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise WarehouseError(f"table file {str(file)!r} cannot be read: {error}", _RESTORE) from error
+    for name, dtype in columns.items():
+        if name not in found:
+            raise WarehouseError(f"table file {str(file)!r} has no column {name!r}", _RESTORE)
+        if found[name] != dtype:
+            raise WarehouseError(
+                f"table file {str(file)!r}: column {name!r} has type {found[name]}, not {dtype}", _RESTORE
+            )
+
+
+def _check_files(path: Path) -> None:
+    """Refuse a warehouse folder that has a damaged table file."""
+    for table in TABLES:
+        for file in _table_files(path, table):
+            _check_file(file, polars_schema(table))
+
+
 def _define_tables(connection: duckdb.DuckDBPyConnection, path: Path, *, materialise: bool) -> None:
     kind = "table" if materialise else "view"
+    _check_files(path)
     for table in TABLES:
         columns = polars_schema(table)
         files = _table_files(path, table)
@@ -438,7 +518,7 @@ def _define_tables(connection: duckdb.DuckDBPyConnection, path: Path, *, materia
 
 
 def _define_views(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
-    folder = path / "views"
+    folder = path / "views" if (path / "views").is_dir() else default_path() / "views"
     found = {file.stem: file for file in folder.glob("*.sql")}
     ordered = [name for name in VIEW_ORDER if name in found] + sorted(set(found) - set(VIEW_ORDER))
     for name in ordered:
@@ -472,7 +552,8 @@ def connect(path: str | os.PathLike[str] | None = None) -> Warehouse:
             return Warehouse(duckdb.connect(str(folder), read_only=True), folder)
         except duckdb.Error as error:
             raise WarehouseError(
-                f"{str(folder)!r} is no readable DuckDB file: {error}", "write it anew with 'scalingdb export FILE.duckdb'."
+                f"{str(folder)!r} is no readable DuckDB file: {error}",
+                _EXPORT,
             ) from error
     if not (folder / "tables").is_dir():
         raise WarehouseError(
@@ -482,12 +563,11 @@ def connect(path: str | os.PathLike[str] | None = None) -> Warehouse:
     connection = duckdb.connect(":memory:")
     try:
         _define_tables(connection, folder, materialise=False)
-        _define_views(connection, folder if (folder / "views").is_dir() else default_path())
+        _define_views(connection, folder)
+    except WarehouseError:
+        connection.close()
+        raise
     except duckdb.Error as error:
         connection.close()
-        raise WarehouseError(
-            f"the warehouse at {str(folder)!r} cannot be read: {error}",
-            "restore the file with 'git checkout -- warehouse/tables', reinstall the package, "
-            "or rebuild it with 'scalingdb build'.",
-        ) from error
+        raise WarehouseError(f"the warehouse at {str(folder)!r} cannot be read: {error}", _RESTORE) from error
     return Warehouse(connection, folder)

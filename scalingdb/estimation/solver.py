@@ -307,8 +307,8 @@ def _solve_chunk(
             np.where(keep[:, :, None], new.hessian, local.hessian),
             np.where(keep[:, :, None], new.majoriser, local.majoriser),
         )
-        ratio = decrease / np.maximum(predicted, 1e-300)
-        damp = np.where(accepted, np.where((ratio > 0.25) | small, damp * 0.15, damp), np.maximum(damp, 1e-4) * 8.0)
+        as_promised = decrease > 0.25 * np.maximum(predicted, 1e-300)
+        damp = np.where(accepted, np.where(as_promised | small, damp * 0.15, damp), np.maximum(damp, 1e-4) * 8.0)
 
         finished = converged | stalled
         if finished.any():

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import functools
 import html
+import importlib
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -284,6 +286,19 @@ class Law:
                 statements.append(f"create or replace macro law_{self.name}{suffix}({quoted_inputs}) as {fixed}")
         return statements
 
+    def __reduce__(self) -> tuple[Callable[..., Law], tuple[Any, ...]]:
+        """Pickle by name where another process can look the law up, else by its parts.
+
+        The decorator leaves the law, not the function, under the function's name, so a law of an
+        importable module is fetched from there; a notebook's law needs a pickler that carries
+        functions, such as Dask's.
+        """
+        module, name = self.function.__module__, self.function.__qualname__
+        if module != "__main__" and getattr(sys.modules.get(module), name, None) is self:
+            return _law_of_module, (module, name)
+        fields = (self.name, self.cite, self.inputs, self.output)
+        return _law_of_parts, (*fields, dict(self.params), self.function, self.starts)
+
     def _repr_latex_(self) -> str | None:
         return f"$\\displaystyle {self.latex}$" if self.is_traceable else None
 
@@ -303,6 +318,23 @@ class Law:
             f"{formula}<table><thead><tr><th>parameter</th><th>meaning</th>{head}</tr></thead>"
             f"<tbody>{rows}</tbody></table><small>{html.escape(inputs)}</small></div>"
         )
+
+
+def _law_of_module(module: str, name: str) -> Law:
+    found: Law = getattr(importlib.import_module(module), name)
+    return found
+
+
+def _law_of_parts(
+    name: str,
+    cite: str,
+    inputs: tuple[str, ...],
+    output: str,
+    params: dict[str, Param],
+    function: Callable[..., Any],
+    starts: StartFunction | None,
+) -> Law:
+    return Law(name, cite, inputs, output, MappingProxyType(params), function, starts)
 
 
 REGISTRY: dict[str, Law] = {}

@@ -7,6 +7,8 @@ wrapper around a SymPy expression that answers there is enough to trace ``E + A 
 
 from __future__ import annotations
 
+import html
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -173,10 +175,37 @@ def latex(expr: sp.Expr, output: str) -> str:
 
 def mathml(expr: sp.Expr, output: str) -> str:
     """Presentation MathML of ``output = expr``: browsers draw it without a script or a network."""
-    from sympy.printing.mathml import mathml as print_mathml
+    from sympy.printing.mathml import MathMLPresentationPrinter
+
+    class Printer(MathMLPresentationPrinter):  # type: ignore[misc]
+        """SymPy writes a formula with cases as a call of ``piecewise``; a brace is what people read."""
+
+        def _print_Piecewise(self, expr: sp.Piecewise) -> Any:  # noqa: N802
+            table = self.dom.createElement("mtable")
+            for value, condition in expr.args:
+                row = self.dom.createElement("mtr")
+                is_rest = condition is sp.true
+                word = self.dom.createElement("mtext")
+                word.appendChild(self.dom.createTextNode("otherwise" if is_rest else "if "))
+                for parts in ([self._print(value)], [word] if is_rest else [word, self._print(condition)]):
+                    cell = self.dom.createElement("mtd")
+                    for part in parts:
+                        cell.appendChild(part)
+                    row.appendChild(cell)
+                table.appendChild(row)
+            brace = self.dom.createElement("mo")
+            brace.appendChild(self.dom.createTextNode("{"))
+            whole = self.dom.createElement("mrow")
+            whole.appendChild(brace)
+            whole.appendChild(table)
+            return whole
 
     left = LATEX_NAMES.get(output, output).replace("\\", "")
-    body = print_mathml(sp.Eq(sp.Symbol(left), _display(expr), evaluate=False), printer="presentation")
+    body = Printer().doprint(sp.Eq(sp.Symbol(left), _display(expr), evaluate=False))
+    # names such as &InvisibleTimes; belong to HTML; an XML reader wants the characters themselves
+    for raw, written in (("&ExponentialE;", "e"), ("<mo><</mo>", "<mo>&lt;</mo>"), ("<mo>></mo>", "<mo>&gt;</mo>")):
+        body = body.replace(raw, written)
+    body = re.sub(r"&(?!(?:amp|lt|gt|quot|apos);)[A-Za-z]+;", lambda found: html.unescape(found[0]), body)
     return f'<math xmlns="http://www.w3.org/1998/Math/MathML" display="block">{body}</math>'
 
 

@@ -36,6 +36,7 @@ select
     e.unit,
     e.eval_set,
     e.split,
+    e.n_shots,
     e.std_error,
     e.low,
     e.high,

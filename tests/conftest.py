@@ -1,0 +1,105 @@
+"""What several test files share: the shipped warehouse, raw files where they are at hand, small warehouses."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+import scalingdb as sdb
+from ingest._raw import find_raw_directory
+from ingest._source import Source, conform
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+SHIPPED = CHECKOUT / "warehouse"
+
+Row = dict[str, Any]
+MakeWarehouse = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def raw_directory() -> Path:
+    """Folder with one folder of raw files per source, or a skip with the reason."""
+    found = find_raw_directory()
+    if found is None:
+        pytest.skip("no raw files: set SCALINGDB_RAW to a directory with one folder per source")
+    return found
+
+
+@pytest.fixture(scope="session")
+def db() -> Iterator[sdb.Warehouse]:
+    """The shipped warehouse."""
+    with sdb.connect(SHIPPED) as warehouse:
+        yield warehouse
+
+
+@pytest.fixture
+def notices(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[str]]:
+    """Remarks made to the user since the test began."""
+    monkeypatch.setattr(logging.getLogger("scalingdb"), "propagate", True)
+    caplog.set_level(logging.INFO, logger="scalingdb")
+    return lambda: [record.getMessage() for record in caplog.records if record.name == "scalingdb"]
+
+
+@pytest.fixture
+def copied_warehouse(tmp_path: Path) -> Path:
+    """The shipped warehouse, free to be damaged (without its largest source)."""
+    folder = tmp_path / "copied"
+    shutil.copytree(SHIPPED, folder, ignore=shutil.ignore_patterns("hitchhiker.parquet", "local", "README.md"))
+    return folder
+
+
+def toy_source(source_id: str = "toy", **changes: Any) -> Source:
+    """A declaration with every required field."""
+    fields: dict[str, Any] = {
+        "source_id": source_id,
+        "title": "A toy",
+        "authors": "Ada Example",
+        "year": 2024,
+        "licence": "CC0",
+        "redistribution": "made up for a test",
+        "bibtex": "@misc{toy}",
+        "headline_metric": "loss",
+        "n_definition": "n_params",
+        **changes,
+    }
+    return Source(**fields)
+
+
+@pytest.fixture
+def make_warehouse(tmp_path: Path) -> MakeWarehouse:
+    """Write a warehouse of one made-up source: ``make_warehouse(runs, evals, **fields of the source)``."""
+
+    def make(runs: Sequence[Row], evals: Sequence[Row], **source: Any) -> Path:
+        declared = toy_source(**source)
+        name = declared.source_id
+        run_defaults = {"study": name, "family": name}
+        eval_defaults = {
+            "metric": "loss",
+            "eval_set": "val",
+            "split": "all",
+            "unit": "nats_per_token",
+            "value_origin": "reported",
+            "raw_file": "table.csv",
+        }
+        tables = {
+            "sources": declared.row(0, None),
+            "runs": conform("runs", pl.DataFrame([run_defaults | row for row in runs], infer_schema_length=None), name),
+            "evals": conform(
+                "evals", pl.DataFrame([eval_defaults | row for row in evals], infer_schema_length=None), name
+            ),
+        }
+        folder = tmp_path / "made"
+        for table, frame in tables.items():
+            target = folder / "tables" / table / f"{name}.parquet"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            frame.write_parquet(target)
+        shutil.copytree(SHIPPED / "views", folder / "views", dirs_exist_ok=True)
+        return folder
+
+    return make

@@ -1,0 +1,255 @@
+"""Who may import whom, and the rules that hold for every file of the repository."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import importlib
+import inspect
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import scalingdb as sdb
+from scalingdb.law_library import all_laws
+
+ROOT = Path(__file__).parents[1]
+
+ANALYSES = 5
+LAYERS = {
+    "errors": 0,
+    "notices": 0,
+    "_stream": 0,
+    "schema": 1,
+    "warehouse": 2,
+    "law_library": 3,
+    "estimation": 3,
+    "fits": 4,
+    "charts": ANALYSES,
+    "cli": 6,
+    "report": 6,
+    "magic": 6,
+}
+"""Rooms from the ground up. A module that is not listed is an analysis."""
+
+LATE = {("warehouse", "law_library"), ("fits", "charts")}
+"""Imports upward, made inside a function when it is called: SQL macros of the laws, and ``fit.chart()``."""
+
+
+def _modules(package: str) -> list[Path]:
+    return sorted(path for path in (ROOT / package).rglob("*.py") if "__pycache__" not in path.parts)
+
+
+def _room(path: Path) -> str:
+    """Part of the package that a file belongs to: the module, or the folder that holds it."""
+    return path.relative_to(ROOT / "scalingdb").parts[0].removesuffix(".py")
+
+
+def _imports(path: Path) -> Iterator[tuple[str, bool]]:
+    """Modules that a file imports when it runs, in full, and whether inside a function."""
+
+    def visit(node: ast.AST, late: bool) -> Iterator[tuple[str, bool]]:
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            for child in node.orelse:
+                yield from visit(child, late)
+            return
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name, late
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative imports hide the direction"
+            assert node.module is not None
+            for alias in node.names:
+                yield f"{node.module}.{alias.name}", late
+        late = late or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        for child in ast.iter_child_nodes(node):
+            yield from visit(child, late)
+
+    yield from visit(ast.parse(path.read_text(encoding="utf-8")), False)
+
+
+def _imported_rooms(path: Path) -> Iterator[tuple[str, bool]]:
+    """Parts of scalingdb that a file imports; a name taken from the package itself counts by its home."""
+    for name, late in _imports(path):
+        first, _, rest = name.partition(".")
+        if first != "scalingdb":
+            continue
+        room = rest.split(".")[0]
+        yield sdb._HOME.get(room, room), late
+
+
+PACKAGE = [path for path in _modules("scalingdb") if path.name != "__init__.py" or path.parent.name != "scalingdb"]
+
+
+@pytest.mark.parametrize("path", PACKAGE, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_imports_run_downward(path: Path) -> None:
+    room = _room(path)
+    level = LAYERS.get(room, ANALYSES)
+    for other, late in _imported_rooms(path):
+        if other == room or (late and (room, other) in LATE):
+            continue
+        allowed = LAYERS.get(other, ANALYSES) <= level if level >= ANALYSES else LAYERS.get(other, ANALYSES) < level
+        assert allowed, f"{room} imports {other}"
+
+
+def test_layers_name_rooms_that_exist() -> None:
+    rooms = {_room(path) for path in PACKAGE}
+    assert set(LAYERS) <= rooms
+    assert {room for pair in LATE for room in pair} <= rooms
+
+
+@pytest.mark.parametrize("path", _modules("scalingdb/estimation"), ids=lambda path: path.name)
+def test_estimation_knows_arrays_only(path: Path) -> None:
+    for name, _ in _imports(path):
+        assert name.split(".")[0] not in {"polars", "duckdb", "altair"}, name
+        assert not name.startswith("scalingdb.") or name.split(".")[1] in {"errors", "notices", "estimation"}, name
+
+
+@pytest.mark.parametrize("path", _modules("scalingdb"), ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_scalingdb_never_imports_ingest(path: Path) -> None:
+    assert not [name for name, _ in _imports(path) if name.split(".")[0] == "ingest"]
+
+
+@pytest.mark.parametrize("path", _modules("ingest"), ids=lambda path: path.name)
+def test_ingest_imports_the_schema_and_errors_only(path: Path) -> None:
+    allowed = {"schema", "errors", "notices"}
+    if path.name == "_dictionary.py":  # documents the views, so it asks the warehouse for their columns
+        allowed |= {"warehouse"}
+    assert {room for room, _ in _imported_rooms(path)} <= allowed
+
+
+@pytest.mark.parametrize(
+    "path",
+    [*_modules("scalingdb"), *_modules("ingest"), *_modules("benchmarks")],
+    ids=lambda path: path.relative_to(ROOT).as_posix(),
+)
+def test_pandas_and_altair_stay_in_their_rooms(path: Path) -> None:
+    packages = {name.split(".")[0] for name, _ in _imports(path)}
+    assert "pandas" not in packages or path.parent == ROOT / "scalingdb" / "estimation"
+    assert "altair" not in packages or path.parent != ROOT / "scalingdb" or path.name == "charts.py"
+
+
+# ---- public names --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", sdb.__all__)
+def test_every_public_name_resolves_and_is_documented(name: str) -> None:
+    value = getattr(sdb, name)
+    doc = inspect.getdoc(value)
+    if isinstance(value, sdb.law_library.Param):  # a constant: its docstring stands below it in the module
+        source = inspect.getsource(importlib.import_module("scalingdb.law_library._core"))
+        assert re.search(rf'^{name} = .*\n"""', source, re.MULTILINE)
+    else:
+        assert doc is not None
+        assert len(doc) > 20
+
+
+def test_public_names_are_sorted_and_listed_by_dir() -> None:
+    assert list(sdb.__all__) == sorted(sdb.__all__)
+    assert dir(sdb) == list(sdb.__all__)
+    assert set(sdb._HOME) | {"charts"} == set(sdb.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        sdb.nothing  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    "path", _modules("scalingdb") + _modules("ingest"), ids=lambda p: p.relative_to(ROOT).as_posix()
+)
+def test_every_module_says_what_it_is_for(path: Path) -> None:
+    assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+
+
+# ---- laws and their published coefficients -------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", list(all_laws()))
+def test_every_law_cites_and_explains_itself(name: str) -> None:
+    law = all_laws()[name]
+    assert law.cite
+    assert len(law.doc) > 20
+    assert law.inputs
+    assert law.params
+
+
+def test_published_coefficients_belong_to_laws_with_exactly_these_parameters(db: sdb.Warehouse) -> None:
+    sets = db.sql(
+        "select law, source_id, variant, list(param order by param) as params from published_fits group by all"
+    )
+    assert sets.height >= 13
+    for row in sets.iter_rows(named=True):
+        assert row["law"] in all_laws(), row
+        assert row["params"] == sorted(all_laws()[row["law"]].params), row
+
+
+# ---- every tracked file --------------------------------------------------------------------------
+
+
+@functools.cache
+def _tracked() -> list[Path]:
+    """Files that git tracks, or would track with the next commit."""
+    if shutil.which("git") is None or not (ROOT / ".git").exists():
+        return []
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    return [ROOT / name for name in done.stdout.split("\0") if name and (ROOT / name).is_file()]
+
+
+@pytest.fixture(scope="module")
+def texts() -> dict[str, str]:
+    """Tracked text files by path."""
+    if not _tracked():
+        pytest.skip("not a git checkout: there is no list of tracked files")
+    found = {}
+    for path in _tracked():
+        try:
+            found[path.relative_to(ROOT).as_posix()] = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            continue
+    return found
+
+
+def _places(texts: dict[str, str], pattern: str, *, but: tuple[str, ...] = ()) -> list[str]:
+    return [
+        f"{name}:{number}"
+        for name, text in texts.items()
+        if name not in but
+        for number, line in enumerate(text.splitlines(), 1)
+        if re.search(pattern, line)
+    ]
+
+
+def test_no_file_names_a_place_on_somebodys_machine(texts: dict[str, str]) -> None:
+    homes = "|".join(["home", "root", "work", "Users", "mnt", "fsx"])
+    assert _places(texts, rf"(?<![\w.:/]){re.escape('/')}(?:{homes})/\w") == []
+    assert _places(texts, r"[A-Z]:\\" + "Users") == []
+
+
+def test_no_file_but_the_lock_names_a_package_registry(texts: dict[str, str]) -> None:
+    hosts = [("pypi", "org"), ("pythonhosted", "org"), ("npmjs", "org"), ("anaconda", "org"), ("crates", "io")]
+    pattern = "|".join(re.escape(".".join(host)) for host in hosts)
+    assert _places(texts, pattern, but=("uv.lock",)) == []
+
+
+def test_no_raw_file_and_no_built_product_is_tracked() -> None:
+    names = [path.relative_to(ROOT).as_posix() for path in _tracked()]
+    if not names:
+        pytest.skip("not a git checkout: there is no list of tracked files")
+    assert not [
+        n for n in names if n.startswith(("reports/", "warehouse/local/")) or n.endswith((".duckdb", ".csv.gz"))
+    ]
+    assert all(n.startswith("warehouse/tables/") for n in names if n.endswith(".parquet"))
+
+
+def test_notebooks_are_stored_without_outputs() -> None:
+    notebooks = sorted((ROOT / "notebooks").glob("*.ipynb"))
+    assert notebooks
+    for path in notebooks:
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        code = [cell for cell in cells if cell["cell_type"] == "code"]
+        assert code
+        assert not [cell for cell in code if cell["outputs"] or cell["execution_count"] is not None], path.name

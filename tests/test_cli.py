@@ -1,0 +1,357 @@
+"""The command line: what it prints where, its exit codes, and that no error is a traceback."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+from typer.testing import CliRunner, Result
+
+import scalingdb as sdb
+from ingest._raw import find_raw_directory
+from scalingdb.cli import CHECKOUT, app
+from scalingdb.verification import verify
+from scalingdb.warehouse import default_path
+
+COMMANDS = ("build", "check", "sources", "sql", "export", "fit", "report", "lab")
+
+
+def run(*arguments: str, stdin: str | None = None) -> Result:
+    return CliRunner().invoke(app, list(arguments), input=stdin)
+
+
+def program(*arguments: str, **options: str) -> subprocess.CompletedProcess[str]:
+    """The installed program in a process of its own."""
+    command = [sys.executable, "-c", "from scalingdb.cli import main; main()", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, **options})
+
+
+# ---- help and start-up -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_teaches_by_example(command: str) -> None:
+    result = run(command, "--help")
+    assert result.exit_code == 0
+    examples = result.stdout.partition("Examples:")[2].partition("Options:")[0]
+    assert examples.count(f"scalingdb {command}") >= 2
+
+
+def test_help_lists_every_command() -> None:
+    text = run("--help").stdout
+    assert all(f"\n  {command} " in text for command in COMMANDS)
+
+
+def test_help_imports_nothing_heavy() -> None:
+    heavy = ("polars", "duckdb", "sympy", "altair", "numpy", "nbconvert", "rich")
+    code = (
+        "import sys; sys.argv = ['scalingdb', '--help']\n"
+        "from scalingdb.cli import main\n"
+        "try: main()\n"
+        f"finally: print([name for name in {heavy!r} if name in sys.modules], file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert done.stderr.strip() == "[]"
+
+
+def test_the_program_is_installed() -> None:
+    done = program("--version")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("scalingdb ")
+
+
+# ---- errors ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fact", "hint"),
+    [
+        (("sql", "select * from rums"), "rums", "runs"),
+        (("sql", "drop table runs"), "read-only", "export"),
+        (("sql", "select 1", "--format", "parquet"), "Parquet", "--output"),
+        (("sql", "select 1", "--output", "x.xlsx"), "x.xlsx", ".csv"),
+        (("sql", "select 1", "--format", "csv", "--json"), "--json", "one of them"),
+        (("sql", "select $n", "--param", "n"), "name=value", "--param"),
+        (("fit", "fraseer", "chinchilla"), "fraseer", "'farseer'"),
+        (("fit", "epoch_chinchilla", "chinchila"), "chinchila", "'chinchilla'"),
+        (("fit", "epoch_chinchilla", "chinchilla", "--where", "n_parms > 1"), "n_parms", "n_params"),
+        (("fit", "epoch_chinchilla", "chinchilla", "--fix", "E=low"), "low", "--fix"),
+        (("fit", "epoch_chinchilla", "chinchilla", "--chart", "fit.bmp"), "fit.bmp", ".svg"),
+        (("fit", "epoch_chinchilla", "chinchilla", "--by", "family", "--train-flops", "1e24"), "--by", "--where"),
+        (("fit", "nowhere.csv", "chinchilla"), "nowhere.csv", "path"),
+        (("fit", "runs.csv", "chinchilla", "--split", "fit"), "--split", "--where"),
+        (("export", "nowhere/x.duckdb"), "nowhere", "create"),
+        (("report", "nothing_of_this_name"), "nothing_of_this_name", "notebook"),
+        (("report", "--notebooks", "nowhere"), "nowhere", "--notebooks"),
+    ],
+)
+def test_an_error_is_a_fact_and_a_hint(
+    arguments: tuple[str, ...], fact: str, hint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    said = result.stderr[result.stderr.index("Error: ") :]
+    first, _, rest = said.partition("\nHint: ")
+    assert fact in first
+    assert hint in rest
+    assert "Traceback" not in result.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_wrong_use_is_exit_code_2() -> None:
+    for arguments in (["nosuch"], ["fit", "farseer"], ["sources", "--nosuch"]):
+        done = program(*arguments)
+        assert done.returncode == 2
+        assert "Traceback" not in done.stderr
+
+
+def test_a_reader_that_leaves_is_no_error() -> None:
+    code = "from scalingdb.cli import main; main()"
+    command = [sys.executable, "-c", code, "sql", "select * from points", "--rows", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == ""
+        assert process.wait() == 0
+
+
+def test_an_interrupt_is_exit_code_130(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("scalingdb.warehouse.connect", interrupt)
+    result = run("sources")
+    assert result.exit_code == 130
+    assert "Traceback" not in result.stderr
+
+
+# ---- sources and sql -------------------------------------------------------------------------
+
+
+def test_sources_as_json_and_as_table() -> None:
+    rows = json.loads(run("sources", "--json").stdout)
+    assert [row["source_id"] for row in rows] == sdb.connect().sources()["source_id"].to_list()
+    table = run("sources").stdout
+    assert all(row["source_id"] in table for row in rows)
+
+
+def test_sql_writes_each_format(tmp_path: Path) -> None:
+    query = "select run_id, loss, [1, 2] as pair from points where source_id = $s order by run_id limit 5"
+    expected = sdb.connect().sql(query, s="epoch_chinchilla")
+    for suffix in ("csv", "json", "parquet"):
+        file = tmp_path / f"rows.{suffix}"
+        result = run("sql", query, "--param", "s=epoch_chinchilla", "--output", str(file))
+        assert result.exit_code == 0, result.stderr
+        assert result.stdout == ""
+        read = {"csv": pl.read_csv, "json": pl.read_json, "parquet": pl.read_parquet}[suffix]
+        frame = read(file)  # type: ignore[operator]
+        assert frame["loss"].to_list() == expected["loss"].to_list()  # full precision survives
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["rows.csv", "rows.json", "rows.parquet"]
+
+
+def test_sql_from_stdin_and_numbers_as_parameters() -> None:
+    result = run(
+        "sql", "-", "--json", "--param", "n=41", "--param", "t='7'", stdin="select $n + 1 as n, $t || 'x' as t"
+    )
+    assert json.loads(result.stdout) == [{"n": 42, "t": "7x"}]
+
+
+def test_json_has_null_where_json_has_no_number() -> None:
+    result = run("sql", "select 'nan'::double as a, 'inf'::double as b, null as c", "--json")
+    assert json.loads(result.stdout) == [{"a": None, "b": None, "c": None}]
+
+
+def test_the_table_says_what_it_leaves_out() -> None:
+    result = run("sql", "select run_id from runs", "--rows", "3")
+    assert len(result.stdout.splitlines()) == 4
+    assert "--rows 0" in result.stderr
+
+
+# ---- fit -------------------------------------------------------------------------------------
+
+
+def test_fit_as_json_is_the_fit_in_full_precision() -> None:
+    result = run("fit", "epoch_chinchilla", "chinchilla", "--json", "--train-flops", "1e24")
+    answer = json.loads(result.stdout)
+    fit = sdb.fit(sdb.connect().points("epoch_chinchilla"), "chinchilla")
+    assert {row["param"]: row["estimate"] for row in answer["tidy"]} == dict(fit.params)
+    assert answer["glance"]["objective"] == fit.objective
+    assert answer["recipe"]["data_sha256"] == fit.recipe["data_sha256"]
+    assert answer["optimum"][0]["train_flops"] == 1e24
+
+
+def test_remarks_and_warnings_go_to_stderr() -> None:
+    done = program("fit", "epoch_chinchilla", "power_offset", "--where", "n_tokens < 1e9", "--fix", "E=4", "--json")
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["glance"]["verdict"] != "identified"
+    assert "flagged rows left out" in done.stderr
+    assert "Warning: law 'power_offset'" in done.stderr
+    assert "FitWarning" not in done.stderr
+
+
+def test_fit_prints_objective_in_full_and_verdict() -> None:
+    result = run("fit", "epoch_chinchilla", "chinchilla", "--fix", "E=1.8")
+    fit = sdb.fit(sdb.connect().points("epoch_chinchilla"), "chinchilla", fixed={"E": 1.8})
+    assert repr(fit.objective) in result.stdout
+    assert fit.verdict in result.stdout
+    assert fit.law.cite in result.stdout
+
+
+def test_fit_of_farseers_rows_as_its_paper_chooses_them() -> None:
+    condition = "n_params_non_embedding > 2e8"
+    result = run("fit", "farseer", "chinchilla", "--split", "fit", "--where", condition, "--flagged", "--json")
+    assert json.loads(result.stdout)["glance"]["n_rows"] == 341
+
+
+def test_fit_by_group() -> None:
+    answer = json.loads(run("fit", "gadre_overtraining", "gadre_overtrain", "--by", "family", "--json").stdout)
+    assert [row["family"] for row in answer["glance"]] == ["c4", "redpajama", "refinedweb"]
+    assert not answer["errors"]
+
+
+def test_a_group_that_cannot_be_fitted_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "runs.csv"
+    n, d = [1e8, 1e9, 1e10], [1e9, 1e10, 1e11]
+    rows = [(a, b, 1.7 + 400 * a**-0.34 + 410 * b**-0.28, "full") for a in n for b in d]
+    rows += [(1e8, 1e9, 3.0, "short")]
+    pl.DataFrame(rows, schema=["n_params", "n_tokens", "loss", "group"], orient="row").write_csv(file)
+    result = run("fit", str(file), "chinchilla", "--by", "group", "--json")
+    assert result.exit_code == 1
+    answer = json.loads(result.stdout)
+    assert list(answer["errors"]) == ["short"]
+    assert {row["group"] for row in answer["glance"]} == {"full"}
+
+
+@pytest.mark.parametrize(("suffix", "start"), [(".svg", b"<svg"), (".png", b"\x89PNG"), (".html", b"<!DOCTYPE html>")])
+def test_fit_draws_a_chart(tmp_path: Path, suffix: str, start: bytes) -> None:
+    file = tmp_path / f"fit{suffix}"
+    assert run("fit", "epoch_chinchilla", "chinchilla", "--chart", str(file)).exit_code == 0
+    assert file.read_bytes().lstrip().startswith(start)
+
+
+# ---- export, check, build --------------------------------------------------------------------
+
+
+def test_export_does_not_replace_a_file_unless_told(tmp_path: Path) -> None:
+    file = tmp_path / "scaling.duckdb"
+    file.write_text("mine")
+    refused = run("export", str(file))
+    assert refused.exit_code == 2
+    assert "--force" in refused.stderr
+    assert file.read_text() == "mine"
+    assert run("export", str(file), "--force").exit_code == 0
+    with sdb.connect(file) as db:
+        assert "points" in db.tables()
+
+
+def test_the_shipped_tables_are_sound() -> None:
+    found = verify(default_path())
+    assert found.faults == ()
+    assert found.n_files > 0
+
+
+def test_verification_finds_each_kind_of_fault(tmp_path: Path) -> None:
+    tables = tmp_path / "tables"
+    for table in ("sources", "runs", "evals"):
+        (tables / table).mkdir(parents=True)
+        frame = pl.read_parquet(default_path() / "tables" / table / "epoch_chinchilla.parquet")
+        frame.write_parquet(tables / table / "epoch_chinchilla.parquet")
+    assert verify(tmp_path).faults == ()
+    runs = pl.read_parquet(tables / "runs" / "epoch_chinchilla.parquet")
+    runs.head(5).write_parquet(tables / "runs" / "epoch_chinchilla.parquet")
+    assert any("run_id that 'runs' does not hold" in fault for fault in verify(tmp_path).faults)
+    pl.concat([runs, runs.head(1)]).write_parquet(tables / "runs" / "epoch_chinchilla.parquet")
+    assert any("not unique" in fault for fault in verify(tmp_path).faults)
+    runs.drop("seed").with_columns(n_params=pl.lit(1)).write_parquet(tables / "runs" / "epoch_chinchilla.parquet")
+    faults = "\n".join(verify(tmp_path).faults)
+    assert "missing column(s) seed" in faults
+    assert "'n_params' holds Int32" in faults
+    (tables / "runs" / "epoch_chinchilla.parquet").write_bytes(b"PAR1 cut short")
+    assert any("cannot be read" in fault for fault in verify(tmp_path).faults)
+
+
+def test_check_without_the_ingest_code_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scalingdb.cli._ingest_root", lambda: None)
+    result = run("check")
+    assert result.exit_code == 0
+    assert "not checked" in result.stdout
+    answer = json.loads(run("check", "--json").stdout)
+    assert answer["is_good"]
+    assert answer["rebuild"]["status"] == "not checked"
+
+
+def test_build_without_the_ingest_code_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scalingdb.cli._ingest_root", lambda: None)
+    result = run("build")
+    assert result.exit_code == 2
+    assert "clone the repository" in result.stderr
+
+
+def test_build_refuses_what_it_does_not_know(tmp_path: Path) -> None:
+    done = program("build", "fraseer", "--quiet", "--target", str(tmp_path))
+    assert done.returncode == 2
+    assert "'farseer'" in done.stderr
+    done = program("build", "--quiet", "--raw", str(tmp_path / "nowhere"))
+    assert done.returncode == 2
+    assert "does not exist" in done.stderr
+
+
+def test_a_source_that_fails_is_named_and_is_exit_code_1(tmp_path: Path) -> None:
+    raw, target = tmp_path / "raw", tmp_path / "warehouse"
+    raw.mkdir()
+    done = program(
+        "build", "epoch_chinchilla", "hoffmann", "--raw", str(raw), "--target", str(target), "--json", "--quiet"
+    )
+    assert done.returncode == 1
+    status = {row["source_id"]: row["status"] for row in json.loads(done.stdout)["sources"]}
+    assert status == {"epoch_chinchilla": "failed", "hoffmann": "changed"}
+    assert "source 'epoch_chinchilla' failed" in done.stderr
+    assert "is missing" in done.stderr
+    # what did build is a warehouse of its own, views included
+    assert sdb.connect(target).sources()["source_id"].to_list() == ["hoffmann"]
+
+
+def test_build_from_raw_files_makes_the_shipped_bytes(tmp_path: Path) -> None:
+    if find_raw_directory() is None:
+        pytest.skip("no raw files: set SCALINGDB_RAW or place them in ../shared/data")
+    done = program("build", "epoch_chinchilla", "--target", str(tmp_path), "--quiet")
+    assert done.returncode == 0, done.stderr
+    assert "epoch_chinchilla" in done.stdout
+    for file in (tmp_path / "tables").rglob("*.parquet"):
+        assert file.read_bytes() == (CHECKOUT / "warehouse" / file.relative_to(tmp_path)).read_bytes()
+
+
+# ---- lab -------------------------------------------------------------------------------------
+
+
+def test_lab_passes_options_on() -> None:
+    done = program("lab", "--", "--version")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout[0].isdigit()
+
+
+def test_lab_copies_packaged_notebooks_and_keeps_edited_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from scalingdb import cli
+
+    packaged = tmp_path / "package" / "notebooks"
+    packaged.mkdir(parents=True)
+    for name in ("a", "b"):
+        (packaged / f"{name}.ipynb").write_text(name)
+    work = tmp_path / "work"
+    (work / "scalingdb-notebooks").mkdir(parents=True)
+    (work / "scalingdb-notebooks" / "a.ipynb").write_text("edited")
+    monkeypatch.chdir(work)
+    monkeypatch.setattr(cli, "PACKAGE", tmp_path / "package")
+    monkeypatch.setattr("scalingdb.report.notebook_folder", lambda: packaged)
+    folder = cli._lab_folder()
+    assert {file.name: file.read_text() for file in folder.iterdir()} == {"a.ipynb": "edited", "b.ipynb": "b"}

@@ -1,0 +1,750 @@
+"""The query layer: what the shipped tables promise, what the views compute, what cannot be done."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import polars as pl
+import pytest
+
+import scalingdb as sdb
+from scalingdb.errors import DataError, QueryError, ReadOnlyError, ScalingDBError, UnknownNameError, WarehouseError
+from scalingdb.schema import METRICS, TABLES, UNITS
+
+MakeWarehouse = Callable[..., Path]
+VIEWS = ("curves", "points", "scores")
+SOURCES = sorted(path.stem for path in (Path(__file__).parents[1] / "warehouse" / "tables" / "sources").glob("*"))
+DUCKDB_TYPES = {"VARCHAR": pl.String, "DOUBLE": pl.Float64, "BIGINT": pl.Int64, "BOOLEAN": pl.Boolean}
+
+
+# ---- what ships ----------------------------------------------------------------------------------
+
+
+def test_tables_and_views_exist(db: sdb.Warehouse) -> None:
+    assert set(db.tables()) == {*TABLES, *VIEWS, "units", "metrics"}
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_columns_and_types_are_those_of_the_schema(db: sdb.Warehouse, table: str) -> None:
+    described = db.sql(f"describe {table}")
+    found = {name: DUCKDB_TYPES[kind] for name, kind in described.select("column_name", "column_type").iter_rows()}
+    assert list(found.items()) == list(TABLES[table].polars_schema.items())
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_keys_are_unique_over_all_sources_together(db: sdb.Warehouse, table: str) -> None:
+    key = ", ".join(TABLES[table].key)
+    copies = db.sql(f"select {key}, count(*) as n from {table} group by all having n > 1")
+    assert copies.is_empty(), copies
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_required_columns_hold_no_null(db: sdb.Warehouse, table: str) -> None:
+    spec = TABLES[table]
+    for column in {*spec.required, spec.key[0]}:
+        assert db.sql(f'select count(*) from {table} where "{column}" is null').item() == 0, column
+
+
+def test_a_variant_of_a_law_belongs_to_one_source(db: sdb.Warehouse) -> None:
+    """Its name becomes that of a SQL macro, which two sources could not share."""
+    shared = db.sql("select law, variant, count(distinct source_id) n from published_fits group by all having n > 1")
+    assert shared.is_empty(), shared
+    defaults = db.sql("select law, count(distinct variant) n from published_fits where is_default group by all")
+    assert defaults["n"].unique().to_list() == [1]
+
+
+@pytest.mark.parametrize("table", ["evals", "items", "schedules"])
+def test_every_measured_row_belongs_to_a_run_of_its_own_source(db: sdb.Warehouse, table: str) -> None:
+    orphans = db.sql(
+        f"select t.run_id from {table} t left join runs r on r.run_id = t.run_id and r.source_id = t.source_id "
+        "where r.run_id is null"
+    )
+    assert orphans.is_empty()
+
+
+@pytest.mark.parametrize("table", [name for name in TABLES if name != "sources"])
+def test_every_row_belongs_to_a_source(db: sdb.Warehouse, table: str) -> None:
+    orphans = db.sql(f"select distinct source_id from {table} where source_id not in (select source_id from sources)")
+    assert orphans.is_empty()
+
+
+def test_every_source_can_be_cited_and_says_why_it_ships(db: sdb.Warehouse) -> None:
+    sources = db.table("sources")
+    assert sources["source_id"].to_list() == SOURCES
+    for column in ("title", "authors", "licence", "redistribution", "bibtex"):
+        assert (sources[column].str.len_chars() > 1).all(), column
+    assert sources["bibtex"].str.starts_with("@").all()
+
+
+def test_every_number_names_its_raw_file(db: sdb.Warehouse) -> None:
+    assert db.sql("select count(*) from evals where raw_file is null or raw_file = ''").item() == 0
+
+
+def test_every_flagged_row_gives_its_reason_and_no_other_row_does(db: sdb.Warehouse) -> None:
+    assert db.sql("select count(*) from evals where (flag is null) != (flag_reason is null)").item() == 0
+
+
+def test_every_value_lies_within_the_bounds_of_its_unit(db: sdb.Warehouse) -> None:
+    ranges = db.sql(
+        "select unit, min(value) as low, max(value) as high, bool_and(isfinite(value)) as ok from evals group by all"
+    )
+    for row in ranges.iter_rows(named=True):
+        unit = UNITS[row["unit"]]
+        assert row["ok"]
+        assert unit.minimum is None or row["low"] >= unit.minimum, row
+        assert unit.maximum is None or row["high"] <= unit.maximum, row
+
+
+def test_units_and_metrics_can_be_queried(db: sdb.Warehouse) -> None:
+    assert set(db.table("units")["unit"]) == set(UNITS)
+    assert set(db.table("metrics")["metric"]) == set(METRICS)
+
+
+def test_sources_counts_what_each_source_holds(db: sdb.Warehouse) -> None:
+    sources = db.sources().select("source_id", "n_runs", "n_evals", "n_flagged").rows_by_key("source_id", unique=True)
+    assert sources["epoch_chinchilla"] == (245, 245, 5)
+    assert sources["farseer"] == (411, 822, 8)
+    assert sources["kaplan"] == (0, 0, 0)
+
+
+# ---- points and curves ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("source", "metric", "eval_sets", "unit", "rows", "flagged"),
+    [
+        ("epoch_chinchilla", "loss", ["unstated"], "nats_per_token", 240, 5),
+        ("farseer", "bits_per_character", ["english_validation"], "bits_per_character", 407, 4),
+        ("gadre_overtraining", "loss", ["c4_val"], "nats_per_token", 104, 0),
+        ("steplaw", "train_loss_smoothed", ["train"], "nats_per_token", 2438, 181),
+    ],
+)
+def test_points_returns_the_headline_metric_without_flagged_rows(
+    db: sdb.Warehouse,
+    notices: Callable[[], list[str]],
+    source: str,
+    metric: str,
+    eval_sets: list[str],
+    unit: str,
+    rows: int,
+    flagged: int,
+) -> None:
+    points = db.points(source)
+    assert points.height == rows
+    assert points["metric"].unique().to_list() == [metric]
+    assert points["eval_set"].unique().to_list() == eval_sets
+    assert points["unit"].unique().to_list() == [unit]
+    assert points["flag"].null_count() == rows
+    assert [f"{flagged} flagged rows left out" in text for text in notices()] == ([True] if flagged else [])
+
+
+def test_points_keeps_flagged_rows_when_asked_and_then_says_nothing(
+    db: sdb.Warehouse, notices: Callable[[], list[str]]
+) -> None:
+    points = db.points("epoch_chinchilla", flagged=True)
+    assert points.height == 245
+    assert points["flag"].count() == 5
+    assert notices() == []
+
+
+def test_points_has_one_row_a_run_metric_eval_set_split_and_shots(db: sdb.Warehouse) -> None:
+    copies = db.sql("select run_id from points group by run_id, metric, eval_set, split, n_shots having count(*) > 1")
+    assert copies.is_empty()
+    assert db.sql("select count(*) from points").item() == 14_967
+
+
+def test_points_takes_several_sources_and_counts_a_repeated_one_once(db: sdb.Warehouse) -> None:
+    points = db.points(["farseer", "epoch_chinchilla", "farseer"])
+    assert points.group_by("source_id").len().sort("source_id").rows() == [("epoch_chinchilla", 240), ("farseer", 407)]
+
+
+def test_points_filters_by_study_family_split_and_eval_set(db: sdb.Warehouse) -> None:
+    assert db.points("farseer", split="validation").height == 7
+    assert db.points("gadre_overtraining", family="c4").height == 34
+    every = db.points("gadre_overtraining", eval_set="*")
+    assert every["eval_set"].n_unique() == 9
+    opt = db.points("hitchhiker", "perplexity", study="opt_curves")
+    assert opt["study"].unique().to_list() == ["opt_curves"]
+    assert opt.height == 6
+
+
+def test_points_holds_the_last_checkpoint_of_each_curve(db: sdb.Warehouse) -> None:
+    curves = db.curves("hitchhiker", "perplexity", study="opt_curves")
+    points = db.points("hitchhiker", "perplexity", study="opt_curves")
+    assert curves.height == 142
+    last = curves.sort("n_tokens").group_by("run_id").last().sort("run_id")
+    assert points.sort("run_id").select("run_id", "n_tokens", "loss").equals(last.select("run_id", "n_tokens", "loss"))
+    small = points.row(by_predicate=pl.col("run_id") == "hitchhiker/opt_curves/OPT-1.3b", named=True)
+    assert (small["n_tokens"], small["step"]) == (260e9, 260_000)
+    assert small["loss"] == pytest.approx(16.855748, abs=1e-6)
+
+
+def test_a_flagged_last_checkpoint_gives_way_to_the_last_good_one(
+    make_warehouse: MakeWarehouse, notices: Callable[[], list[str]]
+) -> None:
+    flag = {"flag": "spike", "flag_reason": "a loss spike"}
+    folder = make_warehouse(
+        [{"run_id": "toy/a", "n_params": 100.0}, {"run_id": "toy/b", "n_params": 200.0}],
+        [
+            {"run_id": "toy/a", "step": 1.0, "n_tokens": 10.0, "value": 4.0},
+            {"run_id": "toy/a", "step": 2.0, "n_tokens": 20.0, "value": 3.0},
+            {"run_id": "toy/a", "step": 3.0, "n_tokens": 30.0, "value": 9.0, **flag},
+            {"run_id": "toy/b", "step": 1.0, "n_tokens": 10.0, "value": 5.0, **flag},
+            {"run_id": "toy/b", "step": 2.0, "n_tokens": 20.0, "value": 6.0, **flag},
+        ],
+    )
+    with sdb.connect(folder) as db:
+        assert db.points("toy").select("run_id", "step", "loss").rows() == [("toy/a", 2.0, 3.0)]
+        assert ["1 flagged rows left out" in text for text in notices()] == [True]
+        assert db.points("toy", flagged=True).select("run_id", "loss").rows() == [("toy/a", 3.0), ("toy/b", 6.0)]
+        assert db.curves("toy").height == 2
+        assert db.curves("toy", flagged=True).height == 5
+
+
+def test_numbers_of_shots_are_points_of_their_own(make_warehouse: MakeWarehouse) -> None:
+    folder = make_warehouse(
+        [{"run_id": "toy/a"}],
+        [
+            {"run_id": "toy/a", "metric": "error_rate", "unit": "fraction", "n_shots": shots, "value": shots / 100}
+            for shots in (5, 10, 25)
+        ],
+        headline_metric="error_rate",
+    )
+    with sdb.connect(folder) as db:
+        assert db.points("toy").select("n_shots", "loss").rows() == [(5, 0.05), (10, 0.10), (25, 0.25)]
+
+
+# ---- derived columns -----------------------------------------------------------------------------
+
+
+def test_losses_convert_to_nats_where_the_unit_allows_it(make_warehouse: MakeWarehouse) -> None:
+    values = {
+        "nats_per_token": ("loss", 2.5, 2.5),
+        "bits_per_token": ("loss", 2.5, 2.5 * math.log(2)),
+        "nats_rescaled": ("loss", 2.5, None),
+        "perplexity": ("perplexity", 12.0, math.log(12.0)),
+        "perplexity_per_word": ("perplexity", 12.0, None),
+        "bits_per_character": ("bits_per_character", 1.2, None),
+        "bits_per_byte": ("bits_per_byte", 0.9, None),
+    }
+    folder = make_warehouse(
+        [{"run_id": "toy/a"}],
+        [
+            {"run_id": "toy/a", "eval_set": unit, "unit": unit, "metric": metric, "value": value}
+            for unit, (metric, value, _) in values.items()
+        ],
+    )
+    with sdb.connect(folder) as db:
+        nats = dict(db.sql("select unit, loss_nats from points").iter_rows())
+    for unit, (_, _, expected) in values.items():
+        assert nats[unit] == (None if expected is None else pytest.approx(expected, rel=1e-15)), unit
+
+
+def test_the_shipped_losses_convert_by_their_unit(db: sdb.Warehouse) -> None:
+    counts = {
+        unit: (known, rows)
+        for unit, known, rows in db.sql("select unit, count(loss_nats), count(*) from curves group by all").iter_rows()
+    }
+    assert all(known == rows for unit, (known, rows) in counts.items() if unit in {"nats_per_token", "perplexity"})
+    assert all(known == 0 for unit, (known, _) in counts.items() if unit not in {"nats_per_token", "perplexity"})
+
+
+def test_train_flops_6nd_uses_the_parameter_count_of_the_source(db: sdb.Warehouse) -> None:
+    points = db.points("farseer")
+    assert points["n_definition"].unique().to_list() == ["n_params_non_embedding"]
+    assert points["n"].equals(points["n_params_non_embedding"].alias("n"))
+    first = points.row(by_predicate=pl.col("run_id") == "farseer/000", named=True)
+    assert (first["n"], first["n_params"], first["n_tokens"]) == (201_228_288, 335_446_016, 1_999_929_344)
+    assert first["train_flops_6nd"] == 6 * 201_228_288 * 1_999_929_344
+
+
+@pytest.mark.parametrize("source", ["epoch_chinchilla", "farseer", "gadre_overtraining", "steplaw"])
+def test_train_flops_6nd_is_six_n_d_everywhere(db: sdb.Warehouse, source: str) -> None:
+    points = db.points(source)
+    assert points["n"].null_count() == 0
+    ratio = points["train_flops_6nd"] / (6 * points["n"] * points["n_tokens"])
+    assert (ratio - 1).abs().max() < 1e-12
+
+
+def test_tokens_that_a_figure_does_not_give_are_derived_and_say_so(db: sdb.Warehouse) -> None:
+    points = db.points("epoch_chinchilla", flagged=True)
+    assert points["n_tokens_origin"].unique().to_list() == ["derived: train_flops / (6 n_params)"]
+    first = points.row(by_predicate=pl.col("run_id") == "epoch_chinchilla/001", named=True)
+    assert first["n_tokens"] == pytest.approx(9.993852799709755e18 / 6 / 6795600349.289497, rel=1e-12)
+    assert db.sql("select count(n_tokens) from evals where source_id = 'epoch_chinchilla'").item() == 0
+    assert db.points("farseer")["n_tokens_origin"].unique().to_list() == ["reported"]
+
+
+def test_scores_are_related_to_chance(db: sdb.Warehouse) -> None:
+    scores = db.sql("select score, chance_level, score_above_chance from scores where chance_level = 0.25")
+    assert scores.height > 1000
+    assert ((scores["score"] - 0.25) / 0.75 - scores["score_above_chance"]).abs().max() < 1e-15
+    assert db.sql("select count(score_above_chance) from scores where chance_level is null").item() == 0
+
+
+# ---- unknown names, questions without an answer --------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("asked", "wrong", "close"),
+    [
+        ({"source": "farser"}, "source 'farser'", "'farseer'"),
+        ({"source": "hitchhiker", "metric": "perplexit"}, "metric 'perplexit'", "'perplexity'"),
+        (
+            {"source": "farseer", "eval_set": "englis_validation"},
+            "eval_set 'englis_validation'",
+            "'english_validation'",
+        ),
+        ({"source": "hitchhiker", "study": "gzp"}, "study 'gzp'", "'gzip'"),
+        ({"source": "steplaw", "family": "moe_1in9"}, "family 'moe_1in9'", "'moe_1in89'"),
+        ({"source": "farseer", "split": "validaton"}, "split 'validaton'", "'validation'"),
+    ],
+)
+@pytest.mark.parametrize("view", ["points", "curves"])
+def test_an_unknown_name_is_told_with_a_close_one(
+    db: sdb.Warehouse, view: str, asked: dict[str, str], wrong: str, close: str
+) -> None:
+    with pytest.raises(UnknownNameError) as caught:
+        getattr(db, view)(**asked)
+    assert wrong in caught.value.fact
+    assert caught.value.hint is not None
+    assert close in caught.value.hint
+    assert isinstance(caught.value, KeyError)
+
+
+def test_an_unknown_table_is_told_with_a_close_one(db: sdb.Warehouse) -> None:
+    with pytest.raises(UnknownNameError, match=r"(?s)'point'.*'points'"):
+        db.table("point")
+
+
+@pytest.mark.parametrize("source", ["emergent_inabilities", "gadre_overtraining"])
+def test_a_score_is_no_loss(db: sdb.Warehouse, source: str) -> None:
+    with pytest.raises(DataError, match="downstream score") as caught:
+        db.points(source, "acc")
+    query = str(caught.value.hint).split('"')[1]
+    assert db.sql(query).height > 0
+
+
+@pytest.mark.parametrize("source", ["kaplan", "hoffmann"])
+def test_a_source_of_coefficients_only_says_where_they_are(db: sdb.Warehouse, source: str) -> None:
+    with pytest.raises(DataError, match="no measurements") as caught:
+        db.points(source)
+    query = str(caught.value.hint).split('"')[1]
+    assert source in db.sql(query)["source_id"].to_list()
+
+
+def test_names_that_exist_but_not_together_are_told_apart_from_unknown_ones(db: sdb.Warehouse) -> None:
+    with pytest.raises(DataError, match="together") as caught:
+        db.points("hitchhiker", "perplexity", study="gzip")
+    assert caught.value.hint is not None
+
+
+def test_no_source_at_all_is_refused(db: sdb.Warehouse) -> None:
+    with pytest.raises(DataError, match="no source"):
+        db.points([])
+
+
+# ---- SQL -----------------------------------------------------------------------------------------
+
+
+def test_named_parameters_are_values_not_text(db: sdb.Warehouse) -> None:
+    count = "select count(*) from runs where source_id = $source and n_params > $least"
+    assert db.sql(count, source="farseer", least=1e9).item() < db.sql(count, source="farseer", least=0).item() == 411
+    assert db.sql(count, source="' or true --", least=0).item() == 0
+
+
+def test_a_sum_of_integers_is_an_integer_column(db: sdb.Warehouse) -> None:
+    frame = db.sql(
+        "select sum(raw_row) as rows, sum(value) as values_, count(*) as n from evals where source_id = 'farseer'"
+    )
+    assert frame.schema == {"rows": pl.Int64, "values_": pl.Float64, "n": pl.Int64}
+    assert db.sql("select 1.25::decimal(10, 2) as x").schema == {"x": pl.Float64}
+    too_large = db.sql("select sum(x) as x from (values (9223372036854775807), (9223372036854775807)) t(x)")
+    assert too_large["x"].to_list() == [2.0**64]
+
+
+def test_law_macros_evaluate_published_coefficients(db: sdb.Warehouse) -> None:
+    frame = db.sql("select law_chinchilla(7e9, 1.4e12) as epoch, law_chinchilla_hoffmann(7e9, 1.4e12) as hoffmann")
+    epoch = 1.8172 + 482.01 * 7e9**-0.3478 + 2085.43 * 1.4e12**-0.3658
+    hoffmann = 1.69 + 406.4 * 7e9**-0.34 + 410.7 * 1.4e12**-0.28
+    assert frame.row(0) == (pytest.approx(epoch, rel=1e-12), pytest.approx(hoffmann, rel=1e-12))
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "from runs limit 3",
+        "describe runs",
+        "show tables",
+        "summarize sources",
+        "values (1), (2)",
+        "with t as (select 1 as x) select * from t;",
+        "explain select * from runs",
+        "explain analyze select 1",
+        "explain (analyze) select 1",
+        "explain (select 1)",
+        "-- a remark\n explain /* another */ analyze -- and one more\n select 1",
+        "pivot (select source_id, metric from evals) on metric in ('loss', 'acc') using count(*) group by source_id",
+    ],
+)
+def test_every_kind_of_question_is_answered(db: sdb.Warehouse, query: str) -> None:
+    assert db.sql(query).height > 0
+
+
+WRITES = [
+    "create table mine (a int)",
+    "create table mine as select * from runs",
+    "create temp table mine as select 1",
+    "create view mine as select 1",
+    "create or replace macro law_chinchilla(n, d) as 1",
+    "insert into runs select * from runs",
+    "update runs set n_params = 1",
+    "delete from runs",
+    "drop view runs",
+    "alter view runs rename to walks",
+    "comment on view runs is 'mine'",
+    "copy runs to 'written.csv'",
+    "copy (select 1) to 'written.parquet' (format parquet)",
+    "export database 'written'",
+    "import database 'written'",
+    "attach 'written.duckdb'",
+    "attach 'written.duckdb' as other; create table other.t as select 1",
+    "detach memory",
+    "use memory",
+    "install httpfs",
+    "load httpfs",
+    "set threads = 1",
+    "reset threads",
+    "pragma enable_checkpoint_on_shutdown",
+    "call pragma_version()",
+    "checkpoint",
+    "vacuum",
+    "begin transaction",
+    "prepare p as select 1",
+    "select 1; select 2",
+    "select 1; drop view runs",
+    "with t as (insert into runs select * from runs returning *) select * from t",
+    "explain analyze create table mine as select 1",
+    "explain analyze copy (select 1) to 'written.csv'",
+    "explain (analyze) copy (select 1) to 'written.csv'",
+    "explain (analyze, format json) copy (select 1) to 'written.csv'",
+    "/* x */ explain /* y */ analyze /* z */ copy (select 1) to 'written.csv'",
+    "explain -- copy\n analyze copy (select 1) to 'written.csv'",
+]
+
+
+@pytest.mark.parametrize("query", WRITES)
+def test_nothing_can_be_written(db: sdb.Warehouse, query: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = db.tables()
+    with pytest.raises((ReadOnlyError, QueryError)) as caught:
+        db.sql(query)
+    assert isinstance(caught.value, ScalingDBError)
+    assert list(tmp_path.iterdir()) == []
+    assert db.tables() == before
+    assert db.sql("select count(*) from runs").item() > 4000
+
+
+def test_a_write_is_a_permission_error_and_says_what_to_do_instead(db: sdb.Warehouse) -> None:
+    with pytest.raises(PermissionError, match=r"(?s)read-only.*CREATE.*Hint: .*scalingdb export"):
+        db.sql("create table mine (a int)")
+
+
+def test_a_syntax_error_shows_its_position(db: sdb.Warehouse) -> None:
+    with pytest.raises(QueryError) as caught:
+        db.sql("select run_id frm runs where")
+    message = str(caught.value)
+    assert "syntax error" in message
+    line, pointer = message.splitlines()[-2:]
+    assert line.endswith("LINE 1: select run_id frm runs where")
+    assert set(pointer) == {" ", "^"}
+
+
+@pytest.mark.parametrize("query", ["select run_id::int from runs", "select sum(title::double) from sources"])
+def test_a_cell_that_does_not_convert_is_quoted(db: sdb.Warehouse, query: str) -> None:
+    with pytest.raises(QueryError, match="Could not convert string"):
+        db.sql(query)
+
+
+def test_an_unknown_column_is_told_with_close_ones(db: sdb.Warehouse) -> None:
+    with pytest.raises(QueryError, match=r'(?s)"n_parms" not found.*"n_params"'):
+        db.sql("select n_parms from runs")
+
+
+@pytest.mark.parametrize("query", ["", "   ", "-- only a remark", ";"])
+def test_an_empty_query_is_refused(db: sdb.Warehouse, query: str) -> None:
+    with pytest.raises(QueryError, match="empty"):
+        db.sql(query)
+
+
+def test_a_missing_parameter_is_refused(db: sdb.Warehouse) -> None:
+    with pytest.raises(QueryError, match="parameter"):
+        db.sql("select * from runs where source_id = $source")
+
+
+def test_pivot_without_values_is_refused(db: sdb.Warehouse) -> None:
+    with pytest.raises(QueryError, match="statements in one query"):
+        db.sql("pivot (select source_id, metric from evals) on metric using count(*) group by source_id")
+
+
+def test_a_users_own_missing_file_is_no_fault_of_the_warehouse(db: sdb.Warehouse, tmp_path: Path) -> None:
+    with pytest.raises(QueryError, match=r"mine\.csv"):
+        db.sql(f"from read_csv('{tmp_path / 'mine.csv'}')")
+
+
+def test_a_users_own_file_joins_the_warehouse(db: sdb.Warehouse, tmp_path: Path) -> None:
+    (tmp_path / "mine.csv").write_text("source_id,rank\nfarseer,1\n", encoding="utf-8")
+    frame = db.sql(f"select s.year, m.rank from sources s join read_csv('{tmp_path / 'mine.csv'}') m using (source_id)")
+    assert frame.rows() == [(2025, 1)]
+
+
+# ---- damaged or missing files --------------------------------------------------------------------
+
+
+def _truncate(file: Path) -> None:
+    content = file.read_bytes()
+    file.write_bytes(content[: len(content) // 2])
+
+
+def _empty(file: Path) -> None:
+    file.write_bytes(b"")
+
+
+def _replace_by_text(file: Path) -> None:
+    file.write_text("version https://example.org/spec\nsize 12\n" * 10, encoding="utf-8")
+
+
+def _drop_column(file: Path) -> None:
+    pl.read_parquet(file).drop("n_params").write_parquet(file)
+
+
+def _change_type(file: Path) -> None:
+    pl.read_parquet(file).with_columns(pl.col("n_params").cast(pl.String)).write_parquet(file)
+
+
+def _remove(file: Path) -> None:
+    file.unlink()
+
+
+@pytest.mark.parametrize("damage", [_truncate, _empty, _replace_by_text, _drop_column, _change_type])
+@pytest.mark.parametrize("source", ["emergent_inabilities", "farseer"])  # the first file of the table, and a later one
+def test_a_damaged_table_is_refused_on_connecting(
+    copied_warehouse: Path, damage: Callable[[Path], None], source: str
+) -> None:
+    file = copied_warehouse / "tables" / "runs" / f"{source}.parquet"
+    damage(file)
+    with pytest.raises(WarehouseError) as caught:
+        sdb.connect(copied_warehouse)
+    assert str(file) in caught.value.fact
+    assert "scalingdb build" in str(caught.value.hint)
+    if damage in {_drop_column, _change_type}:
+        assert "'n_params'" in caught.value.fact
+
+
+@pytest.mark.parametrize("damage", [_truncate, _empty, _replace_by_text, _drop_column, _remove])
+@pytest.mark.parametrize("source", ["emergent_inabilities", "farseer"])
+def test_a_table_damaged_after_connecting_is_named_by_the_query(
+    copied_warehouse: Path, damage: Callable[[Path], None], source: str
+) -> None:
+    with sdb.connect(copied_warehouse) as db:
+        file = copied_warehouse / "tables" / "runs" / f"{source}.parquet"
+        damage(file)
+        with pytest.raises(WarehouseError) as caught:
+            db.sql("select n_params from runs")
+        assert str(file) in caught.value.fact
+        assert "scalingdb build" in str(caught.value.hint)
+        assert db.sql("select count(*) from published_fits").item() > 0
+
+
+def test_a_folder_without_tables_is_no_warehouse(tmp_path: Path) -> None:
+    for folder in (tmp_path / "missing", tmp_path):
+        with pytest.raises(WarehouseError, match=r"(?s)no warehouse at .*Hint: "):
+            sdb.connect(folder)
+
+
+def test_a_warehouse_without_any_source_is_empty_not_broken(tmp_path: Path) -> None:
+    (tmp_path / "tables").mkdir()
+    with sdb.connect(tmp_path) as db:
+        assert db.sources().is_empty()
+        assert db.table("points").is_empty()
+        with pytest.raises(UnknownNameError, match="unknown source"):
+            db.points("farseer")
+
+
+def test_a_folder_name_with_quotes_and_glob_characters_works(copied_warehouse: Path, tmp_path: Path) -> None:
+    odd = tmp_path / "it's [1] a*b?"
+    copied_warehouse.rename(odd)
+    with sdb.connect(odd) as db:
+        assert db.points("epoch_chinchilla").height == 240
+
+
+# ---- export --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def exported(copied_warehouse: Path, tmp_path: Path) -> Path:
+    with sdb.connect(copied_warehouse) as db:
+        target = db.export(tmp_path / "export.duckdb")
+    shutil.rmtree(copied_warehouse)  # the file must stand alone
+    return target
+
+
+def test_an_exported_file_stands_alone(exported: Path, db: sdb.Warehouse) -> None:
+    with duckdb.connect(str(exported), read_only=True) as plain:
+        names = {row[0] for row in plain.sql("select table_name from duckdb_tables()").fetchall()}
+        assert names == {*TABLES, "units", "metrics"}
+        assert plain.sql("select count(*) from points where source_id = 'farseer'").fetchall() == [(2 * 411,)]
+        loss = plain.sql("select law_chinchilla(7e9, 1.4e12), law_kaplan_lnd(1e9, 1e10)").fetchall()
+    assert loss == [db.sql("select law_chinchilla(7e9, 1.4e12), law_kaplan_lnd(1e9, 1e10)").row(0)]
+
+
+def test_connect_opens_an_exported_file(exported: Path, db: sdb.Warehouse) -> None:
+    with sdb.connect(exported) as file:
+        assert file.tables() == db.tables()
+        assert file.points("farseer").equals(db.points("farseer"))
+        assert file.table("published_fits").height == db.table("published_fits").height
+        assert file.sql("select law_chinchilla(7e9, 1.4e12) as x").equals(
+            db.sql("select law_chinchilla(7e9, 1.4e12) as x")
+        )
+        for query in ("create table mine (a int)", "insert into runs select * from runs", "drop view points"):
+            with pytest.raises(QueryError):
+                file.sql(query)
+        with pytest.raises(QueryError):
+            file.sql("with t as (insert into runs select * from runs returning *) select * from t")
+
+
+def test_an_exported_file_is_exported_again_whole(exported: Path, tmp_path: Path) -> None:
+    with sdb.connect(exported) as file:
+        copy = file.export(tmp_path / "again.duckdb")
+    with sdb.connect(copy) as again:
+        assert again.points("farseer").height == 407
+
+
+def test_export_replaces_an_older_file(exported: Path) -> None:
+    before = exported.read_bytes()
+    exported.write_bytes(b"an older file")
+    with sdb.connect() as db:
+        db.export(exported)
+    assert exported.read_bytes()[8:12] == before[8:12] == b"DUCK"
+
+
+def test_export_into_a_missing_folder_says_so(db: sdb.Warehouse, tmp_path: Path) -> None:
+    with pytest.raises(WarehouseError, match=r"(?s)'.*nowhere' does not exist.*Hint: create it"):
+        db.export(tmp_path / "nowhere" / "export.duckdb")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_export_over_a_folder_is_refused(copied_warehouse: Path, tmp_path: Path) -> None:
+    target = tmp_path / "export.duckdb"
+    target.mkdir()
+    with sdb.connect(copied_warehouse) as db, pytest.raises(WarehouseError, match=r"cannot write '.*export\.duckdb'"):
+        db.export(target)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["copied", "export.duckdb"]
+
+
+def test_an_interrupted_export_leaves_the_old_file_and_nothing_else(
+    copied_warehouse: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "export.duckdb"
+    target.write_bytes(b"the older export")
+
+    def full(self: Path, other: Path) -> Path:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+    with sdb.connect(copied_warehouse) as db, pytest.raises(WarehouseError, match="No space left"):
+        db.export(target)
+    assert target.read_bytes() == b"the older export"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["copied", "export.duckdb"]
+
+
+def test_export_to_a_folder_that_cannot_be_written(
+    copied_warehouse: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*args: Any, **kwargs: Any) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "mkdir", refuse)  # what a read-only folder does; running as root it would not
+    with sdb.connect(copied_warehouse) as db, pytest.raises(WarehouseError, match="Permission denied"):
+        db.export(tmp_path / "export.duckdb")
+    assert not (tmp_path / "export.duckdb").exists()
+
+
+def _read_everything(file: Path) -> None:
+    with sdb.connect(file) as warehouse:
+        for name in warehouse.tables():
+            warehouse.table(name)
+
+
+@pytest.mark.parametrize("damage", [_truncate, _replace_by_text])
+def test_a_damaged_exported_file_is_refused(exported: Path, damage: Callable[[Path], None]) -> None:
+    damage(exported)
+    with pytest.raises(WarehouseError, match=r"(?s)export\.duckdb.*Hint: .*scalingdb export"):
+        _read_everything(exported)
+
+
+# ---- connections ---------------------------------------------------------------------------------
+
+
+def test_two_connections_work_at_once(db: sdb.Warehouse) -> None:
+    results: list[int] = []
+
+    def count() -> None:
+        with sdb.connect() as own:
+            results.append(own.points("farseer", flagged=True).height)
+
+    threads = [threading.Thread(target=count) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results == [411, 411]
+    assert db.points("farseer", flagged=True).height == 411
+
+
+def test_frames_outlive_their_connection() -> None:
+    with sdb.connect() as own:
+        points = own.points("farseer")
+    assert points.select(pl.col("loss").sum()).item() > 0
+
+
+HEAVY = ("polars", "sympy", "altair", "duckdb", "scipy", "numpy", "pandas", "statsmodels")
+
+
+def test_importing_scalingdb_imports_nothing_heavy() -> None:
+    code = f"import sys, scalingdb; print([m for m in {HEAVY!r} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_script_ends_without_a_word_on_stderr() -> None:
+    code = (
+        "import scalingdb; db = scalingdb.connect(); print(db.sql('select count(*) from runs').height, repr(db)[:10])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["1", "<Warehouse"]
+    assert done.stderr == ""
+
+
+def test_a_closed_warehouse_can_still_be_printed() -> None:
+    own = sdb.connect()
+    own.close()
+    assert repr(own) == "<Warehouse warehouse: closed>"
+
+
+def test_connecting_and_querying_does_not_import_the_fitting_stack() -> None:
+    code = (
+        "import sys, scalingdb; scalingdb.connect().points('farseer', flagged=True); "
+        "print([m for m in ('sympy', 'altair', 'scipy', 'statsmodels') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -9,9 +9,11 @@ processes on this one and are printed for information; compare them only with ea
 from __future__ import annotations
 
 import logging
+import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 
 import polars as pl
@@ -38,10 +40,14 @@ def epoch(db: sdb.Warehouse) -> None:
     """Minimum of the summed Huber loss on the 240 points."""
     fit = sdb.fit(db.points("epoch_chinchilla"), "chinchilla", bootstrap=4000)
     print(f"Epoch, {fit.data.height} points, sum of Huber (delta 1e-3) of log residuals")
-    print(f"  minimum {fit.objective:.13e}   best known 1.0182740178006e-03   {fit.n_agree} of {fit.n_starts} starts agree")
+    print(
+        f"  minimum {fit.objective:.13e}   best known 1.0182740178006e-03   {fit.n_agree} of {fit.n_starts} starts agree"
+    )
     print(f"  published set 'epoch' scores {fit.objective_at('epoch'):.6e}")
     for row in fit.tidy().iter_rows(named=True):
-        print(f"  {row['param']:5s} {row['estimate']:12.6g}   95 % {row['low']:.4g} to {row['high']:.4g}   sd {row['std_error']:.4g}")
+        print(
+            f"  {row['param']:5s} {row['estimate']:12.6g}   95 % {row['low']:.4g} to {row['high']:.4g}   sd {row['std_error']:.4g}"
+        )
 
 
 def farseer(db: sdb.Warehouse) -> None:
@@ -50,7 +56,9 @@ def farseer(db: sdb.Warehouse) -> None:
     result = sdb.compare(rows, ["farseer", "chinchilla"], holdout=pl.col("split") == "validation")
     print(f"Farseer, N > 2e8, {result.fits['chinchilla'].data.height} rows fitted, mean error on the validation runs")
     for row in result.tidy().iter_rows(named=True):
-        print(f"  {row['law']:10s} {100 * row['error_held_out']:.4f} %  ({row['n_held_out']} runs; objective {row['objective']:.6e})")
+        print(
+            f"  {row['law']:10s} {100 * row['error_held_out']:.4f} %  ({row['n_held_out']} runs; objective {row['objective']:.6e})"
+        )
     print(f"  objective of the authors' coefficients {result.fits['farseer'].objective_at('published'):.6e}")
     law, errors = sdb.get_law("farseer"), []
     for (n, d), percent in PUBLISHED_FARSEER.items():
@@ -66,7 +74,9 @@ def gadre(db: sdb.Warehouse) -> None:
     points = db.points("gadre_overtraining")
     sizes = [10569312, 78914048, 153677376, 411616256]
     ratio = (pl.col("n_tokens") / pl.col("n_params")).round(0)
-    small = (pl.col("n_params").cast(pl.Int64).is_in(sizes) & (ratio == 20)) | ((pl.col("n_params") == sizes[0]) & (ratio == 320))
+    small = (pl.col("n_params").cast(pl.Int64).is_in(sizes) & (ratio == 20)) | (
+        (pl.col("n_params") == sizes[0]) & (ratio == 320)
+    )
     print("Gadre, five small runs a corpus, least squares, relative error on C4 validation loss")
     for family, (multiple, over_trained, large) in PUBLISHED_GADRE.items():
         runs = points.filter(pl.col("family") == family)
@@ -76,7 +86,9 @@ def gadre(db: sdb.Warehouse) -> None:
             ("6.9B, D/N 20", pl.col("n_params") > 6e9, large),
         ):
             target = fit.predict(runs.filter(condition)).row(0, named=True)
-            print(f"  {family:10s} {name:14s} {100 * abs(target['prediction'] / target['loss'] - 1):.4f} %   published {percent} %")
+            print(
+                f"  {family:10s} {name:14s} {100 * abs(target['prediction'] / target['loss'] - 1):.4f} %   published {percent} %"
+            )
 
 
 def start_up(repeats: int = 7) -> None:
@@ -86,11 +98,20 @@ def start_up(repeats: int = 7) -> None:
         "sdb.connect().points('farseer'); c = time.perf_counter(); print(b - a, c - b)"
     )
     times = []
-    for _ in range(repeats):
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-        times.append([float(part) for part in done.stdout.split()])
+    with tempfile.TemporaryDirectory() as cache:
+        # compiled modules as an installed package has them, whatever this shell says about writing them
+        environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+        environment["PYTHONPYCACHEPREFIX"] = cache
+        for _ in range(repeats + 1):
+            done = subprocess.run(
+                [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
+            )
+            times.append([float(part) for part in done.stdout.split()])
+    times = times[1:]  # the first one compiled them
     imports, queries = (statistics.median(column) for column in zip(*times, strict=True))
-    print(f"import scalingdb {imports:.3f} s; connect() and a first points() {queries:.3f} s (medians of {repeats} processes)")
+    print(
+        f"import scalingdb {imports:.3f} s; connect() and a first points() {queries:.3f} s (medians of {repeats} processes)"
+    )
 
 
 if __name__ == "__main__":

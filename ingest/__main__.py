@@ -8,7 +8,6 @@ tables differ, 2 wrong use, 130 interrupted.
 from __future__ import annotations
 
 import argparse
-import importlib
 import importlib.util
 import json
 import shutil
@@ -122,14 +121,14 @@ def _build(options: argparse.Namespace) -> int:
 
 def _finish(home: Path, target: Path) -> list[str]:
     """Bring the views to a target outside the checkout, and the data dictionary up to date."""
+    from ingest._dictionary import write_dictionary
+
     changed = []
     try:
         if target != home:
             shutil.copytree(home / "views", target / "views", dirs_exist_ok=True)
-        if importlib.util.find_spec("ingest._dictionary") is not None:
-            dictionary = importlib.import_module("ingest._dictionary")
-            if dictionary.write_dictionary(target):
-                changed.append("README.md")
+        if write_dictionary(target):
+            changed.append("README.md")
     except OSError as error:
         raise WarehouseError(f"cannot write to {target}: {error}", "choose a writable target directory.") from error
     return changed

@@ -32,7 +32,7 @@ INK, MUTED, RULE = "#2b2b2b", "#6b6b6b", "#d9d9d6"
 FONT = "Inter, 'Helvetica Neue', Helvetica, Arial, 'DejaVu Sans', sans-serif"
 
 
-@alt.theme.register("scalingdb", enable=True)
+@alt.theme.register("scalingdb", enable=True)  # type: ignore[untyped-decorator]
 def _theme() -> alt.theme.ThemeConfig:
     axis = {
         "labelColor": MUTED,
@@ -188,9 +188,7 @@ def parameter_intervals(tidy: pl.DataFrame, by: str, params: Sequence[str] | Non
         color=alt.Color(f"{by}:N", legend=None, sort=None),
     )
     layers = alt.layer(
-        base.mark_rule(strokeWidth=2).encode(
-            x=alt.X("low:Q", title=None, scale=alt.Scale(zero=False)), x2="high:Q"
-        ),
+        base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q", title=None, scale=alt.Scale(zero=False)), x2="high:Q"),
         base.mark_point(size=60).encode(
             x="estimate:Q", tooltip=[f"{by}:N", alt.Tooltip("estimate:Q", format=".5g"), "low:Q", "high:Q"]
         ),
@@ -327,9 +325,7 @@ def loss_curves(curves: pl.DataFrame, color: str = "run_id", x: str = "n_tokens"
     kept = (
         curves.filter(pl.col(x) > 0)
         .sort("run_id", x)
-        .filter(
-            (pl.int_range(pl.len()).over("run_id") % (1 + pl.len().over("run_id") // each)) == 0
-        )
+        .filter((pl.int_range(pl.len()).over("run_id") % (1 + pl.len().over("run_id") // each)) == 0)
     )
     return (
         alt.Chart(kept.select("run_id", "loss", x, *({color} - {"run_id"})))

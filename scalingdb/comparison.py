@@ -47,8 +47,8 @@ class Holdout:
                 "hold out by another column, or filter those rows out first.",
             )
         rank = max(0, min(frame.height - 1, frame.height - round(self.fraction * frame.height)))
-        threshold = values.sort()[rank]
-        return values >= threshold
+        held: pl.Series = values >= values.sort()[rank]
+        return held
 
 
 def largest(column: str, fraction: float) -> Holdout:
@@ -139,7 +139,8 @@ class Comparison:
         """The result as a person would say it."""
         table = self.tidy()
         first = table.row(0, named=True)
-        start = f"On {self.label} ({first['n_held_out']} runs), {first['law']} is off by {_percent(first['error_held_out'])} on average"
+        error = _percent(first["error_held_out"])
+        start = f"On {self.label} ({first['n_held_out']} runs), {first['law']} is off by {error} on average"
         if table.height == 1:
             return start + "."
         second = table.row(1, named=True)

@@ -65,7 +65,7 @@ class _Data:
     y: FloatArray
     weights: FloatArray
     clusters: np.ndarray[Any, np.dtype[np.int64]]
-    cluster_column: str | None
+    resampled: str
     notes: tuple[str, ...]
 
 
@@ -93,7 +93,9 @@ def _resolve_inputs(frame: pl.DataFrame, law: Law, given: Mapping[str, str] | No
     for name in law.inputs:
         if given and name in given:
             if given[name] not in frame.columns:
-                raise unknown_name("column", given[name], frame.columns, f"(given for input {name!r} of law {law.name!r})")
+                raise unknown_name(
+                    "column", given[name], frame.columns, f"(given for input {name!r} of law {law.name!r})"
+                )
             columns[name] = given[name]
             continue
         column = name
@@ -221,12 +223,30 @@ def _collect(
             raise FitError(
                 f"input {columns[name]!r} has one distinct value ({values[used][0]:g}): "
                 f"law {law.name!r} cannot be fitted along it",
-                "add runs that vary it, use a law without it (such as power_offset), or fix its parameters: fixed={...}.",
+                "add runs that vary it, use a law without it (such as power_offset), or fix parameters: fixed={...}.",
             )
-    cluster_column = "run_id" if by_run and "run_id" in table.columns else None
-    clusters = table[cluster_column].rank("dense").to_numpy().astype(np.int64) - 1 if cluster_column else np.arange(table.height)
+    clusters, resampled = _clusters(table, used, free, by_run)
+    if clusters.size and "too few" in resampled:
+        notes.append(f"intervals are {resampled}: checkpoints of one run are alike, so they are too narrow")
     y = table[target].cast(pl.Float64).to_numpy().astype(float)
-    return _Data(table, columns, target, arrays, y, weight_values, clusters, cluster_column, tuple(notes))
+    return _Data(table, columns, target, arrays, y, weight_values, clusters, resampled, tuple(notes))
+
+
+def _clusters(
+    table: pl.DataFrame, used: np.ndarray[Any, np.dtype[np.bool_]], free: int, by_run: bool
+) -> tuple[np.ndarray[Any, np.dtype[np.int64]], str]:
+    """Number of the run that each row belongs to, and how resampling goes, in words.
+
+    With no more runs than parameters, runs say nothing about the scatter; rows stand in for them.
+    """
+    rows = np.arange(table.height, dtype=np.int64)
+    if not by_run or "run_id" not in table.columns:
+        return rows, "by row"
+    runs = table["run_id"].rank("dense").to_numpy().astype(np.int64) - 1
+    count = np.unique(runs[used]).size
+    if count <= free and count < used.sum():
+        return rows, f"by row ({count} run{'s are' if count > 1 else ' is'} too few)"
+    return runs, "by run_id"
 
 
 # ---- the model of a law ----------------------------------------------------------------------
@@ -349,12 +369,14 @@ class Fit:
             percentiles of the bootstrap, or the robust covariance; on the logarithmic scale for
             positive parameters). Parameters held fixed or at a bound have no interval.
         """
-        from scipy import stats
+        from scipy.special import stdtrit  # scipy.stats takes a second to import
 
         names = list(self.params)
         estimate = np.array([self.params[name] for name in names])
         is_log = self._is_log
-        known = ~self._held
+        open_ended = np.array([name in self.recipe["undetermined"] for name in names])
+        # a bootstrap has something to say about a parameter at its bound, the covariance has not
+        known = ~open_ended & (~self._held if not self.samples.shape[0] else ~self._fixed)
         if self.samples.shape[0]:
             from scalingdb.estimation.uncertainty import interval
 
@@ -364,7 +386,7 @@ class Fit:
         else:
             sd = np.sqrt(np.maximum(np.diag(self.covariance), 0.0))
             n_clusters = int(self._clusters.max()) + 1
-            quantile = stats.t.ppf(0.5 + level / 2, max(n_clusters - int(known.sum()), 1))
+            quantile = stdtrit(max(n_clusters - int(known.sum()), 1), 0.5 + level / 2)
             with np.errstate(over="ignore"):
                 low = np.where(is_log, estimate * np.exp(-quantile * sd), estimate - quantile * sd)
                 high = np.where(is_log, estimate * np.exp(quantile * sd), estimate + quantile * sd)
@@ -378,7 +400,16 @@ class Fit:
                 "std_error": error * blank,
                 "low": low * blank,
                 "high": high * blank,
-                "interval": [how if ok else "held" for ok in known],
+                "interval": [
+                    how
+                    if ok
+                    else "not identified"
+                    if unknown
+                    else "fixed"
+                    if name in self.recipe["fixed"]
+                    else "at bound"
+                    for name, ok, unknown in zip(names, known, open_ended, strict=True)
+                ],
             }
         ).with_columns(pl.col("std_error", "low", "high").fill_nan(None))
 
@@ -410,16 +441,23 @@ class Fit:
 
     def augment(self) -> pl.DataFrame:
         """The fitted rows with ``prediction``, ``residual`` (on the objective's scale: log or
-        plain, observed minus predicted) and ``relative_error`` (predicted over observed, minus 1)."""
+        plain, observed minus predicted) and ``relative_error`` (predicted over observed, minus 1).
+        """
         target = self.recipe["output"]
         prediction = self._evaluate(self.data)
         y = pl.col(target).cast(pl.Float64)
-        residual = y.log() - pl.col("prediction").log() if self.recipe["objective"].endswith("_log") else y - pl.col("prediction")
+        residual = (
+            y.log() - pl.col("prediction").log()
+            if self.recipe["objective"].endswith("_log")
+            else y - pl.col("prediction")
+        )
         return self.data.with_columns(prediction=pl.Series(prediction)).with_columns(
             residual=residual, relative_error=pl.col("prediction") / y - 1
         )
 
-    def predict(self, frame: pl.DataFrame, interval: float | None = None, *, noise: bool = True, rng: int = 0) -> pl.DataFrame:
+    def predict(
+        self, frame: pl.DataFrame, interval: float | None = None, *, noise: bool = True, rng: int = 0
+    ) -> pl.DataFrame:
         """Add ``prediction`` to a frame, and ``low``, ``high`` where an interval is asked for.
 
         Parameters
@@ -584,12 +622,18 @@ class Fit:
         return np.array([p.low == 0.0 and p.high == float("inf") for p in self.law.params.values()])
 
     @property
+    def _fixed(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        return np.array([name in self.recipe["fixed"] for name in self.params])
+
+    @property
     def _held(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
         held = {*self.recipe["fixed"], *self.recipe["at_bound"]}
         return np.array([name in held for name in self.params])
 
     def _arrays(self, frame: pl.DataFrame) -> list[FloatArray]:
-        return [frame[self.recipe["columns"][name]].cast(pl.Float64).to_numpy().astype(float) for name in self.law.inputs]
+        return [
+            frame[self.recipe["columns"][name]].cast(pl.Float64).to_numpy().astype(float) for name in self.law.inputs
+        ]
 
     def _evaluate(self, frame: pl.DataFrame) -> FloatArray:
         values = self.law.function(*self._arrays(frame), **self.params)
@@ -638,7 +682,9 @@ class Fit:
 
     def __repr__(self) -> str:
         values = ", ".join(f"{name}={value:.6g}" for name, value in self.params.items())
-        return f"<Fit {self.law.name}: {values}; {self.data.height} rows; objective {self.objective:.8g}; {self.verdict}>"
+        return (
+            f"<Fit {self.law.name}: {values}; {self.data.height} rows; objective {self.objective:.8g}; {self.verdict}>"
+        )
 
 
 def _evaluate_law(law: Law, theta: FloatArray, arrays: Sequence[FloatArray]) -> FloatArray:
@@ -650,7 +696,9 @@ def _evaluate_law(law: Law, theta: FloatArray, arrays: Sequence[FloatArray]) -> 
             return np.array(np.broadcast_to(np.asarray(law.function(*arrays, **params), dtype=float), (count, n)))
         except (TypeError, ValueError):  # a formula that only takes numbers as parameters
             rows = [
-                law.function(*(a if a.ndim == 1 else a[i] for a in arrays), **{name: p[i, 0] for name, p in params.items()})
+                law.function(
+                    *(a if a.ndim == 1 else a[i] for a in arrays), **{name: p[i, 0] for name, p in params.items()}
+                )
                 for i in range(count)
             ]
             return np.array(np.broadcast_to(np.asarray(rows, dtype=float), (count, n)))
@@ -775,12 +823,18 @@ def fit(
         theta[free_names.index(name)] = bound
     inside = np.array([name not in at_bound for name in free_names])
 
+    # what a vanished term leaves of its exponent shows only where its scale is zero
+    judged_at = u.copy()
+    judged_at[[i for i, name in enumerate(free_names) if name in at_bound and i in model.linear]] = 0.0
     # from here on scales are judged by their logarithm, whatever coordinate they were fitted in
-    stretch = np.array([u[i] if i in model.linear else 1.0 for i in range(model.n_params)])
-    jacobian, residual = uncertainty.jacobian_at(model, kind, u, prepared, data.y)
+    stretch = np.array([judged_at[i] if i in model.linear else 1.0 for i in range(model.n_params)])
+    jacobian, residual = uncertainty.jacobian_at(model, kind, judged_at, prepared, data.y)
     jacobian = jacobian * stretch[:, None]
     width = _small(residual) if kind.is_absolute else kind.delta
-    covariance = uncertainty.sandwich(jacobian, residual, data.weights, data.clusters, width, inside)
+    covariance = np.zeros((model.n_params, model.n_params))
+    if np.isfinite(jacobian).all():  # it is not where the optimum lies at infinity
+        covariance = uncertainty.sandwich(jacobian, residual, data.weights, data.clusters, width, inside)
+    logs = {data.columns[name]: log for name, log in zip(chosen.inputs, prepared.logs, strict=True)}
     judged = identifiability.assess(
         free_names,
         theta,
@@ -790,7 +844,9 @@ def fit(
         covariance,
         inside,
         [f"{name}={value:g}" for name, value in at_bound.items()],
+        identifiability.examine(logs, data.y, data.weights, model.n_params),
     )
+    verdict = judged.verdict if status != "iteration limit" else f"not converged; {judged.verdict}"
     estimates = {**dict(zip(free_names, map(float, theta), strict=True)), **held}
     where = [list(chosen.params).index(name) for name in free_names]
     full_covariance = np.zeros((len(chosen.params), len(chosen.params)))
@@ -811,8 +867,9 @@ def fit(
             "delta": delta if objective.startswith("huber") else None,
             "fixed": MappingProxyType(held),
             "at_bound": MappingProxyType(at_bound),
+            "undetermined": judged.undetermined,
             "n_rows": data.y.size,
-            "resampled": f"by {data.cluster_column}" if data.cluster_column else "by row",
+            "resampled": data.resampled,
             "bootstrap": bootstrap,
             "rng": rng,
             "pool": pool,
@@ -826,7 +883,7 @@ def fit(
         law=chosen,
         params=MappingProxyType({name: estimates[name] for name in chosen.params}),
         objective=float(totals[best]),
-        verdict=judged.verdict,
+        verdict=verdict,
         status=status,
         covariance=full_covariance,
         samples=samples,
@@ -840,8 +897,8 @@ def fit(
         _clusters=data.clusters,
         _weights=data.weights,
     )
-    if status == "iteration limit" or judged.verdict.startswith(("not identified", "at bound")):
-        warnings.warn(f"law {chosen.name!r}: {judged.verdict} ({status})", FitWarning, stacklevel=2)
+    if verdict.startswith(("not converged", "not identified", "at bound")):
+        warnings.warn(f"law {chosen.name!r}: {verdict}", FitWarning, stacklevel=2)
     return result
 
 
@@ -885,7 +942,11 @@ def _polish(model: Model, kind: Objective, u: FloatArray, prepared: PreparedInpu
         again = solver.minimise(
             model, kind, polished.u[best : best + 1], prepared, data.y, data.weights, max_iterations=2000
         )
-        for target, source in ((polished.u, again.u), (polished.objective, again.objective), (polished.status, again.status)):
+        for target, source in (
+            (polished.u, again.u),
+            (polished.objective, again.objective),
+            (polished.status, again.status),
+        ):
             target[best] = source[0]
     return polished
 
@@ -951,8 +1012,9 @@ def _natural_covariance(
     points = np.concatenate([u + np.diag(step), u - np.diag(step)])
     theta = model.to_natural(points, prepared)
     values = np.where(model.is_log, np.log(np.maximum(theta, 1e-300)), theta)
-    transform = (values[:k] - values[k:]).T / (2 * step) * stretch
-    transform = np.where(inside[:, None] & inside, transform, 0.0)
+    with np.errstate(invalid="ignore"):  # an optimum at infinity
+        transform = (values[:k] - values[k:]).T / (2 * step) * stretch
+    transform = np.where(inside[:, None] & inside & np.isfinite(transform), transform, 0.0)
     return np.asarray(transform @ covariance @ transform.T)
 
 
@@ -1083,7 +1145,7 @@ def fit_by(
         if name not in table.columns:
             raise unknown_name("column", name, table.columns, "(given in by)")
     chosen = get_law(law)
-    groups = {key: group for key, group in table.sort(keys, maintain_order=True).group_by(keys, maintain_order=True)}
+    groups = dict(table.sort(keys, maintain_order=True).group_by(keys, maintain_order=True))
     if not groups:
         raise DataError("the frame is empty: there are no groups to fit", "check the filters that led to it.")
     if executor is None:
@@ -1098,6 +1160,8 @@ def fit_by(
             continue
         label = ", ".join(f"{name}={value!r}" for name, value in zip(keys, key, strict=True))
         if on_error == "raise":
-            raise FitError(f"group {label}: {result}", 'on_error="record" fits the other groups and keeps this message.')
+            raise FitError(
+                f"group {label}: {result}", 'on_error="record" fits the other groups and keeps this message.'
+            )
         errors[key] = result
     return Fits(keys, MappingProxyType(fits), MappingProxyType(errors))

@@ -54,7 +54,11 @@ def lab(tmp_path: Path) -> Iterator[str]:
             [
                 *(sys.executable, "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1", f"--port={port}"),
                 *("--IdentityProvider.token=", "--ServerApp.password=", "--allow-root"),
-                *("--expose-app-in-browser", "--LabApp.news_url=", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"),
+                *(
+                    "--expose-app-in-browser",
+                    "--LabApp.news_url=",
+                    "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+                ),
                 f"--ServerApp.root_dir={work}",
             ],
             stdout=log,

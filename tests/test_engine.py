@@ -475,7 +475,7 @@ def test_fixed_parameters_stay_exactly(noisy: pl.DataFrame) -> None:
     assert list(held.params) == list(free.params)
     assert held.objective > free.objective
     table = held.tidy().filter(pl.col("param").is_in(["E", "beta"]))
-    assert table["interval"].to_list() == ["held", "held"]
+    assert table["interval"].to_list() == ["fixed", "fixed"]
     assert table.select("std_error", "low", "high").null_count().row(0) == (2, 2, 2)
     assert held.glance()["n_free"].item() == 3
 
@@ -508,7 +508,7 @@ def test_one_ratio_of_tokens_to_parameters_is_not_identified() -> None:
     with pytest.warns(FitWarning, match=r"not identified|at bound"):
         surface = sdb.fit(single_ray(3e-3), "chinchilla")
     assert surface.verdict != "identified"
-    with pytest.warns(FitWarning, match="not identified: .* trade off"):
+    with pytest.warns(FitWarning, match="not identified: n_params and n_tokens move together"):
         overtrain = sdb.fit(single_ray(3e-3), "gadre_overtrain")
     assert "a" in overtrain.weakest.split()
     assert "b" in overtrain.weakest.split()
@@ -518,7 +518,7 @@ def test_two_model_sizes_do_not_fix_a_floor_and_a_power(noisy: pl.DataFrame) -> 
     sizes = noisy["n_params"].unique().sort()
     with pytest.warns(FitWarning, match="not identified"):
         found = sdb.fit(noisy.filter(pl.col("n_params").is_in(sizes.gather([0, 3]).implode())), "chinchilla")
-    assert re.match("not identified: (E and A|A and E) trade off", found.verdict)
+    assert re.search("not identified: (E and A|A and E)", found.verdict)
 
 
 def test_pure_power_data_put_the_floor_at_its_bound() -> None:

@@ -1,18 +1,27 @@
-"""What the data can and cannot fix: eigenvalues of the scaled information matrix, in words."""
+"""What the data can and cannot fix, in words: from the design, and from the curvature at the optimum."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from scalingdb.estimation.model import FloatArray
 
-__all__ = ["Identifiability", "assess"]
+__all__ = ["Design", "Identifiability", "assess", "examine"]
+
+BoolArray = np.ndarray[Any, np.dtype[np.bool_]]
 
 RANK_TOLERANCE = 1e-10
 """Smallest over largest eigenvalue below which a direction counts as not identified at all."""
+
+NULL_SHARE = 0.1
+"""Share of a parameter in a direction that the data do not see, beyond which it is undetermined."""
+
+INERT = 1e-9
+"""Sensitivity, relative to the most sensitive parameter, below which a parameter has no effect."""
 
 WEAK_LOG_ERROR = 1.0
 """Standard error of a logarithm beyond which a scale is known to no better than a factor e."""
@@ -23,6 +32,23 @@ WEAK_RELATIVE_ERROR = 0.5
 TRADE_OFF = 0.95
 """Correlation beyond which two parameters are said to trade off."""
 
+CLEAR = 0.3
+"""Smallest eigenvalue beyond which no direction deserves to be called the weakest."""
+
+MOVE_TOGETHER = 0.999
+"""Correlation of two log inputs beyond which the data lie on a line and cannot tell them apart."""
+
+NARROW_DECADES = 0.5
+"""Range of an input below which a floor and an exponent look alike, whatever the curvature says."""
+
+
+@dataclass(frozen=True)
+class Design:
+    """What is wrong with the data before any fit: reasons not to trust one, strongest first."""
+
+    fatal: str = ""
+    weak: str = ""
+
 
 @dataclass(frozen=True)
 class Identifiability:
@@ -32,71 +58,125 @@ class Identifiability:
     ----------
     verdict : str
         ``identified``, ``weak: E-alpha trade-off``, ``at bound: E=0``, ``not identified: ...``.
-    eigenvalues : array (k,)
+    eigenvalues : array
         Of the information matrix scaled to unit diagonal, ascending. 1 means orthogonal
         parameters, 0 a direction that the data do not see.
     weakest : str
         The direction of the smallest eigenvalue, in words.
+    undetermined : tuple of str
+        Parameters that the data leave open: they have no interval.
     """
 
     verdict: str
     eigenvalues: FloatArray
     weakest: str
+    undetermined: tuple[str, ...] = ()
+
+
+def examine(logs: Mapping[str, FloatArray], y: FloatArray, weights: FloatArray, n_free: int) -> Design:
+    """Look at the design alone: rows against parameters, spread of the values, range of the inputs.
+
+    Parameters
+    ----------
+    logs : mapping of column to natural logarithms (n,)
+    y, weights : arrays (n,)
+    n_free : int
+        Free parameters.
+    """
+    used = weights > 0
+    if np.ptp(y[used]) <= 1e-12 * np.abs(y[used]).max():
+        return Design(fatal="all values are equal")
+    if used.sum() <= n_free:
+        return Design(fatal="as many rows as parameters")
+    names = list(logs)
+    for i, first in enumerate(names):
+        for second in names[:i]:
+            left, right = logs[first][used], logs[second][used]
+            if np.ptp(left) > 0 and np.ptp(right) > 0 and abs(np.corrcoef(left, right)[0, 1]) > MOVE_TOGETHER:
+                return Design(fatal=f"{second} and {first} move together")
+    for name in names:
+        decades = float(np.ptp(logs[name][used])) / np.log(10.0)
+        if decades < NARROW_DECADES:
+            return Design(weak=f"{name} covers {decades:.1f} decades")
+    return Design()
 
 
 def assess(
     names: Sequence[str],
     theta: FloatArray,
-    is_log: np.ndarray[tuple[int], np.dtype[np.bool_]],
+    is_log: BoolArray,
     jacobian: FloatArray,
     weights: FloatArray,
     covariance: FloatArray,
-    free: np.ndarray[tuple[int], np.dtype[np.bool_]],
+    inside: BoolArray,
     at_bound: Sequence[str],
+    design: Design,
 ) -> Identifiability:
     """Judge a fit from its Jacobian and covariance at the optimum.
 
     Parameters
     ----------
-    names, theta, is_log : parameter names, natural estimates (k,), which are fitted as logarithms
-    jacobian : array (k, n) in internal coordinates
+    names, theta, is_log : parameter names, natural estimates (k,), which are judged as logarithms
+    jacobian : array (k, n)
     weights : array (n,)
-    covariance : array (k, k) in internal coordinates
-    free : array (k,) of bool
-        Parameters that were fitted and are not at a bound.
+    covariance : array (k, k) in the same coordinates as the Jacobian
+    inside : array (k,) of bool
+        Parameters that are not at a bound.
     at_bound : texts such as ``"E=0"``
+    design : Design
     """
-    index = np.flatnonzero(free)
+    sensitivity = np.sqrt((jacobian**2 * weights).sum(1))
+    finite = bool(np.isfinite(jacobian).all() and np.isfinite(theta).all())
+    alive = inside & (sensitivity > INERT * sensitivity.max()) if finite else np.zeros_like(inside)
+    inert = tuple(name for name, ok, live in zip(names, inside, alive, strict=True) if ok and not live)
+    index = np.flatnonzero(alive)
+    bound = "at bound: " + ", ".join(at_bound) if at_bound else ""
     if index.size == 0:
-        return Identifiability("at bound: " + ", ".join(at_bound) if at_bound else "nothing fitted", np.empty(0), "")
-    information = (jacobian[index] * weights) @ jacobian[index].T
-    scale = np.sqrt(np.maximum(np.diag(information), 1e-300))
-    scaled = information / scale / scale[:, None]
-    values, vectors = np.linalg.eigh(scaled)
-    direction = vectors[:, 0]
-    taking_part = [names[index[i]] for i in np.argsort(-np.abs(direction)) if abs(direction[i]) > 0.3]
-    weakest = " and ".join(taking_part[:3]) + " trade off" if len(taking_part) > 1 else f"{taking_part[0]} has no effect"
+        return Identifiability(
+            bound or f"not identified: {design.fatal or 'the optimum is at infinity'}", np.empty(0), "", inert
+        )
 
-    if at_bound:
-        verdict = "at bound: " + ", ".join(at_bound)
-    elif not np.isfinite(values).all() or values[0] <= RANK_TOLERANCE * values[-1]:
-        verdict = "not identified: " + weakest
-    else:
-        error = np.sqrt(np.maximum(np.diag(covariance), 0.0))
-        weak = [
-            i
-            for i in index
-            if error[i] > (WEAK_LOG_ERROR if is_log[i] else WEAK_RELATIVE_ERROR * max(abs(theta[i]), 1e-12))
-        ]
-        if not weak:
-            verdict = "identified"
-        else:
-            correlation = covariance / np.maximum(np.outer(error, error), 1e-300)
-            first = max(weak, key=lambda i: error[i] / (1.0 if is_log[i] else max(abs(theta[i]), 1e-12)))
-            partner = max((j for j in index if j != first), key=lambda j: abs(correlation[first, j]), default=None)
-            if partner is not None and abs(correlation[first, partner]) > TRADE_OFF:
-                pair = sorted((first, partner))
-                verdict = f"weak: {names[pair[0]]}-{names[pair[1]]} trade-off"
-            else:
-                verdict = "weak: " + ", ".join(names[i] for i in weak)
-    return Identifiability(verdict, values, weakest)
+    information = (jacobian[index] * weights) @ jacobian[index].T
+    scale = np.sqrt(np.diag(information))
+    values, vectors = np.linalg.eigh(information / scale / scale[:, None])
+    weakest = "none"
+    if index.size > 1 and values[0] < CLEAR:
+        direction = vectors[:, 0]
+        taking_part = [names[index[i]] for i in np.argsort(-np.abs(direction)) if abs(direction[i]) > 0.3]
+        weakest = " and ".join(taking_part[:3]) + " trade off"
+    unseen = vectors[:, values <= RANK_TOLERANCE * values[-1]]
+    lost = [names[index[i]] for i in range(index.size) if (np.abs(unseen[i]) > NULL_SHARE).any()]
+
+    if design.fatal:
+        reason = f"not identified: {design.fatal}"
+        return Identifiability("; ".join(filter(None, (bound, reason))), values, weakest, tuple(names))
+    if lost:
+        reason = f"not identified: {' and '.join(lost[:3])} trade off"
+        return Identifiability("; ".join(filter(None, (bound, reason))), values, weakest, (*lost, *inert))
+    if bound:
+        return Identifiability(bound, values, weakest, inert)
+    weak = "; ".join(filter(None, (_weak(names, theta, is_log, covariance, index), design.weak)))
+    return Identifiability(f"weak: {weak}" if weak else "identified", values, weakest, inert)
+
+
+def _weak(
+    names: Sequence[str],
+    theta: FloatArray,
+    is_log: BoolArray,
+    covariance: FloatArray,
+    index: np.ndarray[Any, np.dtype[np.int64]],
+) -> str:
+    """Name the worst-known parameter with the one it trades off with, or nothing if all are well known."""
+    error = np.sqrt(np.maximum(np.diag(covariance), 0.0))
+    relative = error / np.where(is_log, 1.0, np.maximum(np.abs(theta), 1e-12))
+    limit = np.where(is_log, WEAK_LOG_ERROR, WEAK_RELATIVE_ERROR)
+    weak = [i for i in index if relative[i] > limit[i]]
+    if not weak:
+        return ""
+    first = max(weak, key=lambda i: relative[i])
+    correlation = np.abs(covariance[first]) / np.maximum(error[first] * error, 1e-300)
+    partner = max((j for j in index if j != first), key=lambda j: correlation[j], default=first)
+    if partner != first and correlation[partner] > TRADE_OFF:
+        pair = sorted((first, partner))
+        return f"{names[pair[0]]}-{names[pair[1]]} trade-off"
+    return ", ".join(names[i] for i in weak)

@@ -72,7 +72,13 @@ class _Local:
 
 
 def _local(
-    model: Model, objective: Objective, delta: float, u: FloatArray, inputs: PreparedInputs, y: FloatArray, weights: FloatArray
+    model: Model,
+    objective: Objective,
+    delta: float,
+    u: FloatArray,
+    inputs: PreparedInputs,
+    y: FloatArray,
+    weights: FloatArray,
 ) -> _Local:
     evaluation: Evaluation = model.evaluate(u, inputs, 2 if model.is_exact else 1)
     assert evaluation.gradient is not None
@@ -83,7 +89,7 @@ def _local(
         inside = np.abs(residual) <= delta
         # reweighted least squares: psi(r) / r, which is 1 inside and falls off beyond delta
         irls = np.where(inside, 1.0, delta / np.abs(residual)) if np.isfinite(delta) else np.ones_like(residual)
-        slope = 1.0 / evaluation.value if objective.is_log else 1.0
+        slope = 1.0 / evaluation.value if objective.is_log else np.ones((1, 1))
         jacobian = evaluation.gradient * slope[:, None, :] if objective.is_log else evaluation.gradient
         weighted_psi = weights * psi
         gradient = -np.matmul(jacobian, weighted_psi[:, :, None])[:, :, 0]
@@ -319,9 +325,7 @@ def _solve_chunk(
             if not going.any():
                 return
             alive, u, damp, noise = alive[going], u[going], damp[going], noise[going]
-            local = _Local(
-                local.total[going], local.gradient[going], local.hessian[going], local.majoriser[going]
-            )
+            local = _Local(local.total[going], local.gradient[going], local.hessian[going], local.majoriser[going])
             inputs = inputs.take(going)
             y = y if y.ndim == 1 else y[going]
             weights = weights if weights.ndim == 1 else weights[going]

@@ -10,7 +10,6 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
-from scipy.stats import qmc
 
 from scalingdb.estimation.model import FloatArray, Model, ParamSpec, PreparedInputs
 from scalingdb.estimation.objectives import Objective
@@ -40,6 +39,8 @@ def _grid(model: Model) -> FloatArray:
         axes = [_axis(model.params[i], sizes[len(searched)]) for i in searched]
         cells = np.array(list(itertools.product(*axes))).reshape(sizes[len(searched)] ** len(searched), len(searched))
     else:
+        from scipy.stats import qmc  # half a second to import, and most laws do not come here
+
         unit = qmc.Sobol(len(searched), scramble=False).random_base2(10)
         bounds = np.array([_axis(model.params[i], 2) for i in searched])
         cells = bounds[:, 0] + unit * (bounds[:, 1] - bounds[:, 0])
@@ -148,4 +149,4 @@ def choose(candidates: FloatArray, count: int) -> FloatArray:
         pick = int(far[0])
         chosen.append(pick)
         distance = np.minimum(distance, ((scaled - scaled[pick]) ** 2).sum(1))
-    return candidates[np.array(chosen)]
+    return np.asarray(candidates[np.array(chosen)])

@@ -57,7 +57,7 @@ def sandwich(
     Powell (1991), as used for quantile regression in Koenker, Quantile Regression (2005);
     Liang and Zeger, Biometrika 73 (1986) 13-22.
     """
-    k, n = jacobian.shape
+    k = jacobian.shape[0]
     covariance = np.zeros((k, k))
     psi = np.clip(residual, -delta, delta)
     used = weights > 0

@@ -140,7 +140,7 @@ class Law:
         log_params = [name for name, p in self.params.items() if p.low >= 0]
         try:
             return _trace.trace(self.function, self.inputs, tuple(self.params), log_params)
-        except _trace.Untraceable as error:
+        except _trace.UntraceableError as error:
             return str(error)
 
     @property
@@ -279,7 +279,9 @@ class Law:
         for suffix, values in [("", self.coefficients())] + [(f"_{v}", self.coefficients(v)) for v in self.published]:
             if distinct:
                 defaults = ", ".join(f'"{name}" := {value!r}' for name, value in values.items())
-                statements.append(f"create or replace macro law_{self.name}{suffix}({quoted_inputs}, {defaults}) as {body}")
+                statements.append(
+                    f"create or replace macro law_{self.name}{suffix}({quoted_inputs}, {defaults}) as {body}"
+                )
             else:
                 numbers = {self.symbols[name]: value for name, value in values.items()}
                 fixed = _trace.sql(self.expression.subs(numbers))

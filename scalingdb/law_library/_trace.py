@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-__all__ = ["LATEX_NAMES", "Untraceable", "latex", "linear_params", "mathml", "sql", "trace"]
+__all__ = ["LATEX_NAMES", "UntraceableError", "latex", "linear_params", "mathml", "sql", "trace"]
 
 
-class Untraceable(TypeError):
+class UntraceableError(TypeError):
     """The formula does something that has no symbolic counterpart."""
 
 
@@ -59,7 +59,7 @@ def _plain(value: Any) -> Any:
         return value.expr
     if isinstance(value, np.ndarray):
         if value.ndim:
-            raise Untraceable("an array inside the formula")
+            raise UntraceableError("an array inside the formula")
         value = value.item()
     if isinstance(value, np.generic):
         value = value.item()
@@ -76,20 +76,20 @@ class _Traced(np.lib.mixins.NDArrayOperatorsMixin):
 
     def __array_ufunc__(self, ufunc: Any, method: str, *args: Any, **kwargs: Any) -> _Traced:
         if method != "__call__" or kwargs or ufunc not in _UFUNCS:
-            raise Untraceable(f"np.{ufunc.__name__}")
+            raise UntraceableError(f"np.{ufunc.__name__}")
         return _Traced(_UFUNCS[ufunc](*(_plain(a) for a in args)))
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> _Traced:
         if func is np.where and len(args) == 3 and not kwargs:
             condition, yes, no = (_plain(a) for a in args)
             return _Traced(sp.Piecewise((yes, condition), (no, True)))
-        raise Untraceable(f"np.{func.__name__}")
+        raise UntraceableError(f"np.{func.__name__}")
 
     def __bool__(self) -> bool:
-        raise Untraceable("a Python 'if' on a value; use np.where")
+        raise UntraceableError("a Python 'if' on a value; use np.where")
 
     def __float__(self) -> float:
-        raise Untraceable("float() of a value")
+        raise UntraceableError("float() of a value")
 
 
 def trace(
@@ -106,7 +106,7 @@ def trace(
 
     Raises
     ------
-    Untraceable
+    UntraceableError
         If the formula uses something without a symbolic counterpart.
     """
     is_positive = {*inputs, *positive_params}
@@ -116,10 +116,10 @@ def trace(
     }
     try:
         result = function(*(_Traced(symbols[i]) for i in inputs), **{p: _Traced(symbols[p]) for p in params})
-    except Untraceable:
+    except UntraceableError:
         raise
     except (TypeError, ValueError, AttributeError) as error:
-        raise Untraceable(str(error)) from error
+        raise UntraceableError(str(error)) from error
     return sp.sympify(_plain(result)), symbols
 
 
@@ -180,7 +180,7 @@ def mathml(expr: sp.Expr, output: str) -> str:
     class Printer(MathMLPresentationPrinter):  # type: ignore[misc]
         """SymPy writes a formula with cases as a call of ``piecewise``; a brace is what people read."""
 
-        def _print_Piecewise(self, expr: sp.Piecewise) -> Any:  # noqa: N802
+        def _print_Piecewise(self, expr: sp.Piecewise) -> Any:
             table = self.dom.createElement("mtable")
             for value, condition in expr.args:
                 row = self.dom.createElement("mtr")
@@ -209,7 +209,7 @@ def mathml(expr: sp.Expr, output: str) -> str:
     return f'<math xmlns="http://www.w3.org/1998/Math/MathML" display="block">{body}</math>'
 
 
-class _SQLPrinter(sp.printing.str.StrPrinter):
+class _SQLPrinter(sp.printing.str.StrPrinter):  # type: ignore[misc]  # SymPy is untyped here
     """SymPy to DuckDB: every operation is on DOUBLE, so integer division cannot occur."""
 
     def _print_Integer(self, expr: sp.Integer) -> str:

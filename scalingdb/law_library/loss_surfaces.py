@@ -3,8 +3,6 @@
 Exponents are positive throughout; authors whose code stores the negative are converted.
 """
 
-# ruff: noqa: N803  parameters carry the symbols of the papers
-
 from __future__ import annotations
 
 from collections.abc import Sequence

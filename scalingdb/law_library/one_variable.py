@@ -1,7 +1,5 @@
 """Chapter 1. Laws in one variable: a power, and a power above a floor."""
 
-# ruff: noqa: N803  parameters carry the symbols of the papers
-
 from __future__ import annotations
 
 from typing import Any

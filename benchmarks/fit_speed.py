@@ -1,0 +1,179 @@
+"""Our fits against a skilled SciPy user, side by side in one process: objective reached and time taken.
+
+    OMP_NUM_THREADS=1 uv run python benchmarks/fit_speed.py
+
+The task is the field's best-known one: Chinchilla's law on the 240 points that Epoch digitised, sum
+of Huber (delta 1e-3) of log residuals. SciPy's ``least_squares`` with ``loss="huber"`` and
+``f_scale=1e-3`` minimises exactly that, given residuals and an analytic Jacobian; it is the fastest
+way to the same objective that we know of outside this project. Times are medians and belong to
+one run on one machine: read the ratios.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import statistics
+import time
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from scipy.optimize import least_squares
+
+import scalingdb as sdb
+from scalingdb import fits
+from scalingdb.estimation import objectives, solver
+
+logging.getLogger("scalingdb").setLevel("WARNING")
+warnings.simplefilter("ignore", sdb.FitWarning)
+
+BEST = 1.0182740178006e-3
+"""Lowest objective that any method has reached on these points."""
+
+
+def median_time(task: Callable[[], Any], repeats: int) -> tuple[float, Any]:
+    """Median seconds of `repeats` calls, and the last result."""
+    times, result = [], None
+    for _ in range(repeats):
+        begun = time.perf_counter()
+        result = task()
+        times.append(time.perf_counter() - begun)
+    return statistics.median(times), result
+
+
+class SciPyFit:
+    """Chinchilla's law as a careful SciPy user writes it: centred logs, log-sum-exp, exact Jacobian."""
+
+    def __init__(self, n: Any, d: Any, y: Any) -> None:
+        self.log_n, self.log_d = np.log(n) - np.log(n).mean(), np.log(d) - np.log(d).mean()
+        self.log_y = np.log(y)
+        self.weights = np.ones_like(y)
+
+    def _terms(self, p: Any) -> tuple[Any, Any, Any]:
+        return np.exp(p[0]), np.exp(p[1] - p[3] * self.log_n), np.exp(p[2] - p[4] * self.log_d)
+
+    def residuals(self, p: Any) -> Any:
+        """Log residuals (n,)."""
+        e, a, b = self._terms(p)
+        return np.log(e + a + b) - self.log_y
+
+    def jacobian(self, p: Any) -> Any:
+        """Their exact derivatives (n, 5)."""
+        e, a, b = self._terms(p)
+        total = e + a + b
+        return np.stack([e / total, a / total, b / total, -a * self.log_n / total, -b * self.log_d / total], axis=1)
+
+    def fit(self, start: Any, rows: Any = None) -> Any:
+        """One start; `rows` selects a resample."""
+        residuals, jacobian = self.residuals, self.jacobian
+        if rows is not None:
+            other = SciPyFit.__new__(SciPyFit)
+            other.log_n, other.log_d, other.log_y = self.log_n[rows], self.log_d[rows], self.log_y[rows]
+            residuals, jacobian = other.residuals, other.jacobian
+        return least_squares(
+            residuals, start, jac=jacobian, loss="huber", f_scale=1e-3, xtol=1e-15, ftol=1e-15, gtol=1e-15
+        )
+
+    def robust(self, count: int, rng: np.random.Generator) -> Any:
+        """Best of `count` random starts from a sensible box."""
+        low, high = np.array([-1, -3, -3, 0.05, 0.05]), np.array([1.2, 1, 1, 1.0, 1.0])
+        return min((self.fit(low + rng.random(5) * (high - low)) for _ in range(count)), key=lambda found: found.cost)
+
+
+def row(task: str, theirs: tuple[str, float], ours: float, note: str) -> None:
+    """One line of the table."""
+    name, seconds = theirs
+    print(f"| {task} | {name}: {1e3 * seconds:.1f} ms | {1e3 * ours:.1f} ms | {seconds / ours:.1f} | {note} |")
+
+
+def main(resamples: int, groups: int, repeats: int) -> None:
+    """Run all tasks and print a Markdown table."""
+    points = sdb.connect().points("epoch_chinchilla")
+    n, d, y = (points[column].to_numpy() for column in ("n_params", "n_tokens", "loss"))
+    scipy_fit = SciPyFit(n, d, y)
+    rng = np.random.default_rng(0)
+    sdb.fit(points, "chinchilla")  # compile before timing
+    print("| task | SciPy | scalingdb | ratio | reached |")
+    print("|---|---|---|---|---|")
+
+    # the engine alone, on arrays, as SciPy is used
+    law = sdb.get_law("chinchilla")
+    model = fits._model(law)
+    kind = objectives.make_objective("huber_log", 1e-3)
+    prepared = model.prepare([n, d])
+    weights = np.ones_like(y)
+    from scalingdb.estimation import starts
+
+    def engine() -> Any:
+        candidates = starts.structured_starts(model, kind, prepared, y, weights)
+        ranked = starts.ranked(model, kind, candidates, prepared, y, weights)
+        return solver.minimise(model, kind, starts.choose(ranked, fits.N_STARTS), prepared, y, weights)
+
+    ours, solution = median_time(engine, 5 * repeats)
+    theirs, found = median_time(lambda: scipy_fit.robust(100, rng), repeats)
+    note = f"excess {solution.objective.min() / BEST - 1:.0e} against {found.cost / BEST - 1:.0e}; "
+    note += f"{(solution.objective < BEST * (1 + 1e-9)).sum()} of {solution.objective.size} starts agree"
+    row("one robust fit", ("100 starts", theirs), ours, note)
+
+    whole, fit = median_time(lambda: sdb.fit(points, "chinchilla"), 5 * repeats)
+    row(
+        "the same as sdb.fit(frame)",
+        ("100 starts", theirs),
+        whole,
+        f"excess {fit.objective / BEST - 1:.0e}, {fit.verdict}",
+    )
+
+    best = solution.u[np.argmin(solution.objective)]
+    drawn = rng.multinomial(y.size, np.full(y.size, 1 / y.size), size=resamples).astype(float)
+    ours, many = median_time(
+        lambda: solver.minimise(model, kind, np.tile(best, (resamples, 1)), prepared, y, drawn, damping=0.1), repeats
+    )
+    rows = [np.repeat(np.arange(y.size), multiplicity.astype(int)) for multiplicity in drawn[:200]]
+    theirs, warm = median_time(lambda: [scipy_fit.fit(found.x, chosen) for chosen in rows], 1)
+    scale = resamples / len(rows)
+    worse = max(ours_one / theirs_one.cost - 1 for ours_one, theirs_one in zip(many.objective, warm, strict=False))
+    note = f"SciPy measured on {len(rows)} and scaled; ours above SciPy's by at most {worse:.0e} (relative)"
+    row(f"{resamples} bootstrap refits, warm", ("1 start each", theirs * scale), ours, note)
+
+    sizes, tokens = 10 ** rng.uniform(7, 10, (groups, 100)), 10 ** rng.uniform(9, 12, (groups, 100))
+    exponents = rng.uniform(0.2, 0.5, (groups, 2))
+    truth = 1.7 + 400 * sizes ** -exponents[:, :1] + 2000 * tokens ** -exponents[:, 1:]
+    noisy = truth * np.exp(0.003 * rng.standard_t(3, truth.shape))
+
+    def each() -> list[Any]:
+        results = []
+        for i in range(groups):
+            own = model.prepare([sizes[i], tokens[i]])
+            candidates = starts.structured_starts(model, kind, own, noisy[i], np.ones(100))
+            ranked = starts.ranked(model, kind, candidates, own, noisy[i], np.ones(100))
+            results.append(solver.minimise(model, kind, starts.choose(ranked, 4), own, noisy[i], np.ones(100)))
+        return results
+
+    ours, separate = median_time(each, 1)
+    begun = time.perf_counter()
+    singles = [SciPyFit(sizes[i], tokens[i], noisy[i]).fit(np.array([0.5, -1, -1, 0.35, 0.35])) for i in range(groups)]
+    theirs = time.perf_counter() - begun
+    reached = np.array([item.objective.min() for item in separate])
+    cost = np.array([item.cost for item in singles])
+    note = f"ours misses {(reached > cost * (1 + 1e-6)).sum()}, SciPy misses {(cost > reached * (1 + 1e-6)).sum()}"
+    row(f"{groups} laws of 100 points, 4 starts each", ("1 start", theirs), ours, note)
+
+    farseer = sdb.connect().points("farseer", flagged=True, split="fit")
+    sdb.fit(farseer, "farseer")
+    seconds, fit = median_time(lambda: sdb.fit(farseer, "farseer"), repeats)
+    published = fit.objective_at("published")
+    print(
+        f"\nFarseer's nine-parameter law, {farseer.height} rows, no hint: {seconds:.3f} s, objective {fit.objective:.6e} "
+        f"(authors' coefficients {published:.6e}), {fit.n_agree} of {fit.n_starts} starts agree"
+    )
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--resamples", type=int, default=4000)
+    parser.add_argument("--groups", type=int, default=1000)
+    parser.add_argument("--repeats", type=int, default=5)
+    options = parser.parse_args()
+    main(options.resamples, options.groups, options.repeats)

@@ -23,7 +23,16 @@ from scalingdb.errors import DataError
 if TYPE_CHECKING:
     from scalingdb.fits import Fit
 
-__all__ = ["PALETTE", "coverage", "fit_chart", "held_out_errors", "loss_curves", "parameter_intervals", "residuals"]
+__all__ = [
+    "PALETTE",
+    "coverage",
+    "error_map",
+    "fit_chart",
+    "held_out_errors",
+    "loss_curves",
+    "parameter_intervals",
+    "residuals",
+]
 
 PALETTE = ["#0b6e99", "#d9730d", "#448361", "#9065b0", "#c14c8a", "#8a8a8a", "#cb912f"]
 """Distinguishable with the common colour-vision deficiencies, and in grey."""
@@ -237,6 +246,51 @@ def residuals(rows: pl.DataFrame, along: Mapping[str, str], by: str = "law") -> 
             row.append(alt.layer(zero, dots).properties(width=330, height=150))
         panels.append(alt.hconcat(*row))
     return alt.vconcat(*panels)
+
+
+def error_map(rows: pl.DataFrame, by: str = "law", *, size: tuple[int, int] = (300, 240)) -> alt.HConcatChart:
+    """Relative error in the plane of N and D, a panel a law: a pattern of colours is misfit, not noise.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        ``n``, ``n_tokens``, ``relative_error`` (a fraction) and `by`.
+    """
+    _need(rows, ["n", "n_tokens", "relative_error", by])
+    shown = _thinned(rows.select("n", "n_tokens", pl.col(by), error=pl.col("relative_error") * 100))
+    limit = float(shown["error"].abs().quantile(0.99) or 1.0)
+    color = alt.Color(
+        "error:Q",
+        title="error, %",
+        scale=alt.Scale(domain=[-limit, 0, limit], range=[PALETTE[0], "#f1f1ee", PALETTE[1]], clamp=True),
+    )
+    panels = []
+    for group in shown[by].unique(maintain_order=True):
+        data = shown.filter(pl.col(by) == group)
+        panels.append(
+            alt.Chart(data, title=str(group))
+            .mark_square(size=90, opacity=1)
+            .encode(
+                x=_log_x(data, "n", "parameters N"),
+                y=alt.Y(
+                    "n_tokens:Q",
+                    scale=alt.Scale(type="log", nice=False, padding=8),
+                    axis=_log_axis(
+                        "tokens D",
+                        float(data["n_tokens"].min()),  # type: ignore[arg-type]
+                        float(data["n_tokens"].max()),  # type: ignore[arg-type]
+                    ),
+                ),
+                color=color,
+                tooltip=[
+                    alt.Tooltip("n:Q", format=".3s"),
+                    alt.Tooltip("n_tokens:Q", format=".3s"),
+                    alt.Tooltip("error:Q", format=".3f"),
+                ],
+            )
+            .properties(width=size[0], height=size[1])
+        )
+    return alt.hconcat(*panels)
 
 
 def held_out_errors(held_out: pl.DataFrame, x: str = "train_flops_6nd") -> alt.LayerChart:

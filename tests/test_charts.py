@@ -52,13 +52,14 @@ def drawn(found: sdb.Fit) -> dict[str, alt.TopLevelMixin]:
         "coverage": sdb.charts.coverage(rows.rename({"n_params": "n"}).with_columns(split=pl.lit("fit"))),
         "parameter_intervals": sdb.charts.parameter_intervals(by_family, "family", ["alpha", "beta"]),
         "residuals": sdb.charts.residuals(scored(rows), {"n_params": "N", "n_tokens": "D"}),
+        "error_map": sdb.charts.error_map(scored(rows).rename({"n_params": "n"})),
         "held_out_errors": comparison.chart(),
         "fit_chart": found.chart(),
         "loss_curves": sdb.charts.loss_curves(curves(3, 50)),
     }
 
 
-CHARTS = ["coverage", "parameter_intervals", "residuals", "held_out_errors", "fit_chart", "loss_curves"]
+CHARTS = ["coverage", "parameter_intervals", "residuals", "error_map", "held_out_errors", "fit_chart", "loss_curves"]
 
 
 def test_every_chart_is_tested_here() -> None:

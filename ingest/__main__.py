@@ -20,18 +20,22 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from scalingdb.errors import ScalingDBError, WarehouseError
 
 if TYPE_CHECKING:
-    from ingest._build import BuildResult
+    from ingest._stamps import BuildResult
 
 __all__ = ["main"]
 
 NEEDED = ("pandera", "pooch")
 """Packages of the extra ``scalingdb[ingest]``."""
+
+STAMPS = ".stamps"
+CODE = Path(__file__).parent
+SCHEMA = CODE.parent / "scalingdb" / "schema.py"
 
 PLAIN_WIDTH = 160
 """Columns of the summary where stdout is no terminal."""
@@ -43,12 +47,21 @@ def _parser() -> argparse.ArgumentParser:
     build = commands.add_parser("build", help="build the tables of all sources, or of those named")
     build.add_argument("sources", nargs="*", metavar="SOURCE")
     build.add_argument("--target", type=Path, help="warehouse folder to write (default: that of the checkout)")
+    build.add_argument("--force", action="store_true", help="build unchanged sources too")
     check = commands.add_parser("check", help="rebuild in a temporary folder and compare byte for byte")
     for command in (build, check):
         command.add_argument("--raw", type=Path, help="folder with one folder of raw files per source")
+        command.add_argument("--workers", type=_positive, help="processes at once (default: one a processor)")
         command.add_argument("--json", action="store_true", help="print JSON instead of a table")
         command.add_argument("--quiet", action="store_true", help="show no progress")
     return parser
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError(text)
+    return number
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -77,20 +90,33 @@ def _print_error(error: ScalingDBError) -> None:
 
 
 @contextmanager
-def _progress(total: int, *, quiet: bool) -> Iterator[Callable[[str], None]]:
-    """A bar on stderr; the function that it yields is called with a source's name when it begins."""
+def _progress(total: int, *, quiet: bool) -> Iterator[tuple[Callable[[str], None], Callable[[BuildResult], None]]]:
+    """Progress on stderr, as two functions: told the name of a source that begins, the result of one that ended.
+
+    In a terminal, a bar for the whole and a line with its time for each source at work; elsewhere a
+    line for each source that was built.
+    """
+    console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True, disable=quiet) as bar:
-        task = bar.add_task("reading", total=total)
-        begun = 0
+    with Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as bar:
+        whole = bar.add_task("sources", total=total)
+        at_work: dict[str, TaskID] = {}
+        n_done = 0
 
         def start(name: str) -> None:
-            nonlocal begun
-            bar.update(task, description=name, completed=begun)
-            begun += 1
+            at_work[name] = bar.add_task(f"  {name}", total=1)
 
-        yield start
-        bar.update(task, completed=total)
+        def finish(result: BuildResult) -> None:
+            nonlocal n_done
+            n_done += 1
+            if result.source_id in at_work:
+                bar.remove_task(at_work.pop(result.source_id))
+            bar.update(whole, completed=n_done)
+            if not quiet and not console.is_terminal and not result.is_skipped:
+                line = f"[{n_done}/{total}] {result.source_id}: {result.status}, {result.seconds:.1f} s"
+                print(line, file=sys.stderr, flush=True)
+
+        yield start, finish
 
 
 def _build(options: argparse.Namespace) -> int:
@@ -98,20 +124,25 @@ def _build(options: argparse.Namespace) -> int:
 
     home = CHECKOUT / "warehouse"
     target = home if options.target is None else options.target.resolve()
-    with _progress(len(options.sources or source_ids()), quiet=options.quiet) as progress:
+    n_sources = len(set(options.sources) or source_ids())
+    with _progress(n_sources, quiet=options.quiet) as (start, finish):
         results = build(
             options.sources,
             raw=options.raw,
             shipped=target / "tables",
             local=target / "local",
-            progress=progress,
+            progress=start,
+            finished=finish,
+            workers=options.workers,
+            stamps=target / STAMPS,
+            force=options.force,
         )
-    extra = _finish(home, target)
+    failed = [result for result in results if result.error is not None]
+    extra = _finish(home, target, force=options.force, is_whole=not failed)
     if options.json:
         print(json.dumps({"target": str(target), "sources": [_as_json(result) for result in results]}, indent=2))
     else:
         _print_summary(results, extra)
-    failed = [result for result in results if result.error is not None]
     for result in failed:
         assert result.error is not None
         print(f"\nsource {result.source_id!r} failed; its old tables are unchanged", file=sys.stderr)
@@ -119,25 +150,40 @@ def _build(options: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def _finish(home: Path, target: Path) -> list[str]:
-    """Bring the views to a target outside the checkout, and the data dictionary up to date."""
-    from ingest._dictionary import write_dictionary
+def _finish(home: Path, target: Path, *, force: bool, is_whole: bool) -> list[str]:
+    """Bring the views to a target outside the checkout, and the printed descriptions up to date."""
+    from ingest._stamps import Stamps
 
+    printed = [target / "README.md", target / "datapackage.json"]
+    stamps = Stamps(target / STAMPS, shipped=target / "tables", local=target / "local", raw=None)
+    made_from = [target / "tables", home / "views", CODE, SCHEMA]
     changed = []
     try:
         if target != home:
             shutil.copytree(home / "views", target / "views", dirs_exist_ok=True)
-        if write_dictionary(target):
-            changed.append("README.md")
+        if force or not stamps.is_current("descriptions", made_from, printed):
+            from ingest._datapackage import write_datapackage
+            from ingest._dictionary import write_dictionary
+
+            changed += ["README.md"] * write_dictionary(target)
+            changed += ["datapackage.json"] * write_datapackage(target)
+            stamps.keep_current("descriptions", made_from, printed)
     except OSError as error:
         raise WarehouseError(f"cannot write to {target}: {error}", "choose a writable target directory.") from error
+    except ScalingDBError as error:
+        if is_whole:
+            raise
+        # a source that cannot even be imported: its own error is told, the others stand
+        print(f"README.md and datapackage.json are not renewed: {error.fact}", file=sys.stderr)
     return changed
 
 
 def _as_json(result: BuildResult) -> dict[str, Any]:
     return {
         "source_id": result.source_id,
-        "status": "failed" if result.error else "changed" if result.changed else "unchanged",
+        "status": result.status,
+        "is_skipped": result.is_skipped,
+        "seconds": round(result.seconds, 3),
         "rows": result.rows,
         "changed": result.changed,
         "error": str(result.error) if result.error else None,
@@ -149,18 +195,22 @@ def _print_summary(results: list[BuildResult], extra: list[str]) -> None:
     if not console.is_terminal:
         console = Console(width=PLAIN_WIDTH)
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("source", "rows", "changed files", "status"):
-        table.add_column(column, overflow="fold")
+    for column in ("source", "rows", "changed files", "seconds", "status"):
+        table.add_column(column, overflow="fold", justify="right" if column == "seconds" else "left")
     styles = {"failed": "red", "changed": "green", "unchanged": "dim"}
     for result in results:
-        status = _as_json(result)["status"]
         table.add_row(
             result.source_id,
             ", ".join(f"{name} {count:,}" for name, count in result.rows.items()),
             escape("\n".join(result.changed)) or "-",
-            f"[{styles[status]}]{status}[/]",
+            "" if result.is_skipped else f"{result.seconds:.1f}",
+            f"[{styles[result.status]}]{result.status}[/]",
         )
     console.print(table)
+    counts = {status: sum(result.status == status for result in results) for status in styles}
+    said = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
+    n_rows = sum(sum(result.rows.values()) for result in results)
+    console.print(f"{len(results)} sources, {n_rows:,} rows: {said}", highlight=False)
     for name in extra:
         console.print(f"{name} written anew", highlight=False)
 
@@ -176,10 +226,17 @@ def _check(options: argparse.Namespace) -> int:
     if raw is not None:
         with (
             tempfile.TemporaryDirectory(prefix="scalingdb-check-") as folder,
-            _progress(len(source_ids()), quiet=options.quiet) as progress,
+            _progress(len(source_ids()), quiet=options.quiet) as (start, finish),
         ):
             built = Path(folder) / "tables"
-            results = build(raw=raw, shipped=built, local=Path(folder) / "local", progress=progress)
+            results = build(
+                raw=raw,
+                shipped=built,
+                local=Path(folder) / "local",
+                progress=start,
+                finished=finish,
+                workers=options.workers,
+            )
             errors = {result.source_id: str(result.error) for result in results if result.error is not None}
             differences = [
                 sentence

@@ -1,28 +1,38 @@
 """Build the warehouse: run every source, check, write to a temporary folder, then swap.
 
 A source either arrives whole or leaves its old tables untouched. Bytes are deterministic: rows
-sorted by key, one row group order, fixed compression, no time stamps.
+sorted by key, one row group order, fixed compression, no time stamps. Sources are independent of each
+other, so they are built in several processes; the tables do not depend on how many.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib
+import multiprocessing
+import os
 import pkgutil
 import shutil
+import signal
 import tempfile
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+import time
+import traceback
+from collections.abc import Callable, Generator, Iterable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
+from typing import TypeAlias
 
 import polars as pl
-import pyarrow.parquet as pq
 
 import ingest
-from ingest._check import check_source
-from ingest._raw import RawFolder, find_raw_directory
+from ingest import _raw
+from ingest._ledger import ledger
+from ingest._raw import RawFolder, find_raw_directory, read_registry
 from ingest._source import Builder, Source
-from scalingdb.errors import ScalingDBError, WarehouseError, unknown_name
+from ingest._stamps import BuildResult, Stamps
+from scalingdb.errors import BuildError, ScalingDBError, WarehouseError, unknown_name
 from scalingdb.schema import TABLES
 
 __all__ = ["BuildResult", "build", "compare", "load_source", "source_ids", "source_tables"]
@@ -31,16 +41,6 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 SHIPPED = CHECKOUT / "warehouse" / "tables"
 LOCAL = CHECKOUT / "warehouse" / "local"
 """Tables of sources that may not be redistributed: built here, ignored by git and by the package."""
-
-
-@dataclass
-class BuildResult:
-    """What became of one source."""
-
-    source_id: str
-    rows: dict[str, int] = field(default_factory=dict)
-    changed: list[str] = field(default_factory=list)
-    error: ScalingDBError | None = None
 
 
 def source_ids() -> list[str]:
@@ -70,16 +70,25 @@ def source_tables(source_id: str, raw: Path | None) -> dict[str, pl.DataFrame]:
     RawFileError, DataError
         If a raw file is missing or altered, or a table breaks the schema.
     """
+    # pandera takes a second to import: only where something is built
+    from ingest._check import check_source, check_table
+
     source, builder = load_source(source_id)
     folder = RawFolder(source, raw)
+    # a module that stands for many papers returns their rows of "sources" itself
     tables = {"sources": source.row(len(folder.registry), folder.digest), **builder(folder)}
     if source.published_fits:
         tables["published_fits"] = source.published_fits_frame()
     check_source(source_id, tables)
+    if folder.registry:
+        tables["raw_files"] = ledger(folder, tables)
+        check_table("raw_files", tables["raw_files"], source_id)
     return {name: frame.sort(TABLES[name].key, nulls_last=True, maintain_order=True) for name, frame in tables.items()}
 
 
 def _write(frame: pl.DataFrame, path: Path) -> None:
+    import pyarrow.parquet as pq
+
     path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(  # type: ignore[no-untyped-call]
         frame.to_arrow(compat_level=pl.CompatLevel.oldest()),
@@ -103,6 +112,10 @@ def build(
     shipped: Path = SHIPPED,
     local: Path = LOCAL,
     progress: Callable[[str], None] = lambda _: None,
+    finished: Callable[[BuildResult], None] = lambda _: None,
+    workers: int | None = None,
+    stamps: Path | None = None,
+    force: bool = False,
 ) -> list[BuildResult]:
     """Build the tables of all sources (or of those named in `only`) and swap them in.
 
@@ -110,11 +123,30 @@ def build(
     when its bytes differ. A source that fails leaves its old tables as they were and does not stop
     the others.
 
+    Parameters
+    ----------
+    only : iterable of str
+        Sources to build; all by default.
+    raw : Path, optional
+        Directory with one folder of raw files per source; see :func:`find_raw_directory`.
+    shipped, local : Path
+        Where the tables go: those of the package, and those of sources that may not be redistributed.
+    progress, finished : callable
+        Told the name of a source that begins, and the result of one that ended (skipped ones too).
+    workers : int, optional
+        Processes that build at the same time; one a processor by default. With one, or one source to
+        build, everything happens in this process.
+    stamps : Path, optional
+        Folder that remembers what the tables were made from; sources that are unchanged since are
+        skipped. Without it every source is built.
+    force : bool
+        Build unchanged sources too.
+
     Returns
     -------
     list of BuildResult
-        One per source, with its row counts, the files that changed, or its error (a raw file, a
-        broken rule, a target that cannot be written).
+        One per source in the order of the names, with its row counts, the files that changed, or its
+        error (a raw file, a broken rule, a process that died, a target that cannot be written).
 
     Raises
     ------
@@ -123,51 +155,188 @@ def build(
     RawFileError
         If `raw` names a directory that does not exist.
     """
-    names = list(only) or source_ids()
+    known = source_ids()
+    names = list(dict.fromkeys(only)) or known
     for name in names:
-        load_source(name)
+        if name not in known:
+            raise unknown_name("source", name, known)
     directory = find_raw_directory(raw)
-    results = []
+    keeper = None if stamps is None else Stamps(stamps, shipped=shipped, local=local, raw=directory)
+    inputs: dict[str, dict[str, str]] = {}
+    results: dict[str, BuildResult] = {}
+    for name in names if keeper is not None else ():
+        assert keeper is not None
+        inputs[name] = keeper.inputs(name)
+        recalled = None if force else keeper.recall(name, inputs[name])
+        if recalled is not None:
+            results[name] = recalled
+            finished(recalled)
+    waiting = [name for name in names if name not in results]
+    n_workers = min(len(waiting), workers or os.cpu_count() or 1)
+    if n_workers > 1:
+        waiting.sort(key=lambda name: -_raw_bytes(name, directory))  # the longest first: both end together
+        ended = _in_parallel(waiting, (directory, shipped, local), n_workers, progress)
+    else:
+        ended = _one_by_one(waiting, (directory, shipped, local), progress)
+    with contextlib.closing(ended):
+        for result in ended:
+            results[result.source_id] = result
+            if keeper is not None and result.error is None:
+                keeper.record(result, inputs[result.source_id])
+            finished(result)
+    return [results[name] for name in names]
+
+
+def _raw_bytes(source_id: str, directory: Path | None) -> int:
+    if directory is None:
+        return 0
+    files = (directory / source_id / name for name in read_registry(source_id))
+    return sum(file.stat().st_size for file in files if file.is_file())
+
+
+Places: TypeAlias = tuple[Path | None, Path, Path]
+"""Raw directory, folder of shipped tables, folder of local ones."""
+
+Results: TypeAlias = Generator[BuildResult, None, None]
+
+
+def _build_one(source_id: str, places: Places) -> BuildResult:
+    """Build and install one source; whatever goes wrong is its error."""
+    directory, shipped, local = places
+    result = BuildResult(source_id)
+    begun = time.perf_counter()
+    try:
+        tables = source_tables(source_id, directory)
+        source, _ = load_source(source_id)
+        result.changed = _install(source_id, tables, shipped, shipped if source.is_shipped else local, local)
+        result.rows = {table: frame.height for table, frame in tables.items()}
+    except ScalingDBError as error:
+        result.error = error
+    except Exception as error:
+        result.error = _unexpected(source_id, error)
+    result.seconds = time.perf_counter() - begun
+    return result
+
+
+def _unexpected(source_id: str, error: Exception) -> BuildError:
+    """An error that no check foresaw, with the line of the source's code that met it."""
+    folders = tuple(str(Path(folder)) for folder in ingest.__path__)
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename.startswith(folders)]
+    own = [frame for frame in frames if Path(frame.filename).stem == source_id] or frames
+    where = f" (ingest/{Path(own[-1].filename).name}, line {own[-1].lineno})" if own else ""
+    return BuildError(
+        f"source {source_id!r}: {type(error).__name__}: {error}{where}",
+        "a raw file differs from what this line expects, or the line is wrong.",
+    )
+
+
+def _one_by_one(names: Sequence[str], places: Places, progress: Callable[[str], None]) -> Results:
     for name in names:
         progress(name)
-        result = BuildResult(name)
-        try:
-            tables = source_tables(name, directory)
-            source, _ = load_source(name)
-            result.rows = {table: frame.height for table, frame in tables.items()}
-            result.changed = _install(name, tables, shipped if source.is_shipped else local)
-        except ScalingDBError as error:
-            result.error = error
-        results.append(result)
-    return results
+        yield _build_one(name, places)
 
 
-def _install(source_id: str, tables: dict[str, pl.DataFrame], target: Path) -> list[str]:
-    """Write `tables` beside `target`, then move each changed file into place: all of them or none."""
+def _in_parallel(names: Sequence[str], places: Places, workers: int, progress: Callable[[str], None]) -> Results:
+    """Build in `workers` processes; results as they come.
+
+    Each process has an executor of its own, so that one that dies takes no other source with it and
+    it is known which source it was.
+    """
+    waiting = list(reversed(names))
+    idle: list[ProcessPoolExecutor] = []
+    running: dict[Future[BuildResult], tuple[str, ProcessPoolExecutor]] = {}
+    try:
+        while waiting or running:
+            while waiting and len(running) < workers:
+                name = waiting.pop()
+                executor = idle.pop() if idle else _new_process()
+                progress(name)
+                running[executor.submit(_build_in_process, name, places)] = (name, executor)
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                name, executor = running.pop(future)
+                try:
+                    result = future.result()
+                    idle.append(executor)
+                except BrokenProcessPool:
+                    executor.shutdown()
+                    result = BuildResult(name, error=_died(name))
+                yield result
+    finally:
+        for executor in [*idle, *(executor for _, executor in running.values())]:
+            executor.shutdown(cancel_futures=True)
+
+
+def _new_process() -> ProcessPoolExecutor:
+    # spawn: a forked child of a process with Polars' threads may hang
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(
+        1, mp_context=context, initializer=_prepare_process, initargs=(list(ingest.__path__), _raw.HASHES)
+    )
+
+
+def _prepare_process(folders: list[str], hashes: Path) -> None:
+    """See the sources and hashes that the parent sees, and leave Ctrl-C between two sources to it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    ingest.__path__[:] = folders
+    _raw.HASHES = hashes
+
+
+def _build_in_process(source_id: str, places: Places) -> BuildResult:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return _build_one(source_id, places)
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _died(source_id: str) -> BuildError:
+    return BuildError(
+        f"source {source_id!r}: its process ended without an answer (killed, out of memory, or a crash)",
+        f"build it alone to see more: scalingdb build {source_id} --workers 1",
+    )
+
+
+FACTS = frozenset({"sources", "claims", "published_fits", "raw_files"})
+"""Tables that ship for every source, also for one whose measurements may not: what it is, which
+findings and coefficients it states, and what its raw files are."""
+
+
+def _install(source_id: str, tables: dict[str, pl.DataFrame], shipped: Path, target: Path, local: Path) -> list[str]:
+    """Write `tables` beside `shipped`, then move each changed file into place: all of them or none.
+
+    Measurements go to `target` (one of `shipped` and `local`), :data:`FACTS` always to `shipped`.
+    What the source has in the other pile (it began or ceased to ship) goes in the same move.
+    """
     changed = []
     try:
+        shipped.mkdir(parents=True, exist_ok=True)
         target.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=f".building-{source_id}-", dir=target.parent))
+        staging = Path(tempfile.mkdtemp(prefix=f".building-{source_id}-", dir=shipped.parent))
     except OSError as error:
         hint = "choose a writable target directory."
-        raise WarehouseError(f"cannot write to {target.parent}: {error}", hint) from error
+        raise WarehouseError(f"cannot write to {shipped.parent}: {error}", hint) from error
     moved: list[tuple[Path, Path]] = []
     try:
         for table, frame in tables.items():
-            _write(frame, staging / table / f"{source_id}.parquet")
-        for table in TABLES:
-            name = f"{table}/{source_id}.parquet"
-            new, old, kept = staging / name, target / name, staging / f"{name}.old"
-            if _same_bytes(new, old) or not (new.exists() or old.exists()):
-                continue
-            old.parent.mkdir(exist_ok=True)
-            if old.exists():
-                kept.parent.mkdir(exist_ok=True)
-                old.replace(kept)
-            moved.append((kept, old))
-            if new.exists():
-                new.replace(old)
-            changed.append(name if old.exists() else f"{name} (removed)")
+            _write(frame, staging / "new" / table / f"{source_id}.parquet")
+        for pile in dict.fromkeys((shipped, local)):
+            for table in TABLES:
+                name = f"{table}/{source_id}.parquet"
+                is_home = pile == (shipped if table in FACTS else target)
+                old = pile / name
+                new = staging / ("new" if is_home else "nothing") / name
+                kept = staging / ("old" if is_home else "old_other") / name
+                if _same_bytes(new, old) or not (new.exists() or old.exists()):
+                    continue
+                old.parent.mkdir(parents=True, exist_ok=True)
+                if old.exists():
+                    kept.parent.mkdir(parents=True, exist_ok=True)
+                    old.replace(kept)
+                moved.append((kept, old))
+                if new.exists():
+                    new.replace(old)
+                gone = " (removed)" if is_home else f" (removed from {pile.name})"
+                changed.append(name if old.exists() else f"{name}{gone}")
     except BaseException as error:  # an interrupt must not leave half a source behind either
         for kept, old in reversed(moved):
             if kept.exists():

@@ -13,7 +13,7 @@ import pandera.polars as pa
 import polars as pl
 
 from scalingdb.errors import DataError
-from scalingdb.schema import COLUMNS, METRICS, TABLES, UNITS
+from scalingdb.schema import COLUMNS, FLOPS_PER_6ND, METRICS, N_DEFINITIONS, TABLES, UNITS
 
 __all__ = ["check_source", "check_table"]
 
@@ -117,6 +117,26 @@ def _value_faults(frame: pl.DataFrame) -> list[str]:
     return faults
 
 
+def _compute_faults(runs: pl.DataFrame) -> list[str]:
+    """Runs whose compute, size and tokens cannot all be right, whichever count is N."""
+    ratios = pl.concat_list(pl.col("train_flops") / (6 * pl.col(name) * pl.col("n_tokens")) for name in N_DEFINITIONS)
+    low, high = FLOPS_PER_6ND
+    found = runs.with_row_index("row").with_columns(ratios=ratios.list.drop_nulls())
+    wrong = found.filter(
+        pl.col("ratios").list.len() > 0,
+        ~pl.col("ratios").list.eval(pl.element().is_between(low, high)).list.any(),
+    )
+    return [
+        _describe(
+            runs,
+            row,
+            f"run {run_id!r}: train_flops / (6 n_params n_tokens) is {ratio[0]:.3g}, outside {low} to {high}: "
+            "one of the three has another unit",
+        )
+        for row, run_id, ratio in wrong.select("row", "run_id", "ratios").iter_rows()
+    ]
+
+
 def check_source(source_id: str, tables: Mapping[str, pl.DataFrame]) -> None:
     """Check all tables of one source, and that every row refers to a run that exists.
 
@@ -139,5 +159,6 @@ def check_source(source_id: str, tables: Mapping[str, pl.DataFrame]) -> None:
         ]
         _report(source_id, table, faults)
     if runs is not None:
+        _report(source_id, "runs", _compute_faults(runs))
         misnamed = runs["run_id"].filter(~runs["run_id"].str.starts_with(f"{source_id}/"))
         _report(source_id, "runs", [f"  run_id {name!r} does not start with '{source_id}/'" for name in misnamed])

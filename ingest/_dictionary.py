@@ -15,12 +15,13 @@ from pathlib import Path
 import polars as pl
 
 from ingest._build import load_source, source_ids
+from ingest.literature import NO_DATA
 from scalingdb import connect
 from scalingdb.schema import COLUMNS, DERIVED, METRICS, TABLES, UNITS, Column, Table
 
-__all__ = ["dictionary", "write_dictionary"]
+__all__ = ["dictionary", "shipped_rows", "write_dictionary", "write_text"]
 
-SQL_TYPES = {pl.String: "varchar", pl.Float64: "double", pl.Int64: "bigint", pl.Boolean: "boolean"}
+SQL_TYPES = {pl.String: "varchar", pl.Float64: "double", pl.Int64: "bigint", pl.Boolean: "boolean", pl.Date: "date"}
 MAX_REASONS = 3
 """Reasons printed in full for one flag of one source; the rest is counted."""
 
@@ -75,6 +76,8 @@ order by p.run_id
 limit 5
 ```
 
+`datapackage.json`, beside this page, says the same to software that reads Frictionless Data Packages.
+
 How to cite a source: `db.sql("select bibtex from sources where source_id = 'farseer'").item()`.
 """
 
@@ -89,12 +92,21 @@ def write_dictionary(warehouse: Path) -> bool:
     OSError
         If the file cannot be written.
     """
-    target = warehouse / "README.md"
-    text = dictionary(warehouse)
+    return write_text(warehouse / "README.md", dictionary(warehouse))
+
+
+def write_text(target: Path, text: str) -> bool:
+    """Replace a generated file in one step; return whether its bytes changed.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written.
+    """
     if target.exists() and target.read_bytes() == text.encode():
         return False
-    with tempfile.TemporaryDirectory(prefix=".building-", dir=warehouse) as folder:
-        scratch = Path(folder) / "README.md"
+    with tempfile.TemporaryDirectory(prefix=".building-", dir=target.parent) as folder:
+        scratch = Path(folder) / target.name
         scratch.write_bytes(text.encode())
         scratch.replace(target)
     return True
@@ -111,7 +123,7 @@ def dictionary(warehouse: str | os.PathLike[str]) -> str:
         If the warehouse cannot be read.
     """
     folder = Path(warehouse)
-    shipped = {name: _shipped(folder, table) for name, table in TABLES.items()}
+    shipped = {name: shipped_rows(folder, table) for name, table in TABLES.items()}
     with connect(folder) as db:
         views = {
             name: (_comment(file), db.sql(f'describe "{name}"').select("column_name", "column_type").rows())
@@ -127,12 +139,14 @@ def dictionary(warehouse: str | os.PathLike[str]) -> str:
         *_views(views),
         *_units(),
         *_metrics(shipped["evals"]),
+        *_ledger(shipped["raw_files"]),
         *_sources(shipped),
     ]
     return "\n".join(parts).rstrip("\n") + "\n"
 
 
-def _shipped(folder: Path, table: Table) -> pl.DataFrame:
+def shipped_rows(folder: Path, table: Table) -> pl.DataFrame:
+    """All shipped rows of one table of a warehouse folder."""
     files = sorted((folder / "tables" / table.name).glob("*.parquet"))
     parts = [pl.read_parquet(file, glob=False) for file in files]
     return pl.concat(parts) if parts else pl.DataFrame(schema=table.polars_schema)
@@ -157,7 +171,10 @@ def _contents(shipped: dict[str, pl.DataFrame], views: list[str]) -> Iterator[st
         ((f"[`{name}`](#{name})", _text(TABLES[name].meaning), f"{frame.height:,}") for name, frame in shipped.items()),
     )
     links = ", ".join(f"[`{name}`](#{name})" for name in views)
-    yield f"\nViews: {links}. Reference: [units](#units), [metrics](#metrics), [sources](#sources-in-detail)."
+    yield (
+        f"\nViews: {links}. Reference: [units](#units), [metrics](#metrics), [ledger](#ledger), "
+        "[sources](#sources-in-detail), [literature](#literature)."
+    )
 
 
 def _table(table: Table, frame: pl.DataFrame) -> Iterator[str]:
@@ -262,8 +279,30 @@ def _metrics(evals: pl.DataFrame) -> Iterator[str]:
     yield ""
 
 
+def _ledger(raw_files: pl.DataFrame) -> Iterator[str]:
+    """Records of the raw files by source: in, landed, set aside."""
+    yield "## Ledger\n"
+    yield (
+        "Every record of a raw file lands in a table or is set aside: rows in = rows landed + rows set aside, file by "
+        "file in [`raw_files`](#raw_files), with the reason. A record lands when a row of `evals`, `items`, "
+        "`schedules` or `mixtures` names it, flagged or not. Set aside are copies of records that land, empty records, "
+        "and tables that were read into `runs`, `claims` or `published_fits`, which name no records.\n"
+    )
+    counts = [pl.len(), *(pl.col(name).sum() for name in ("n_rows_in", "n_rows_landed", "n_rows_set_aside"))]
+    by_source = raw_files.group_by("source_id").agg(counts).sort("source_id").rows()
+    total = raw_files.select(pl.lit("all"), *counts).row(0)
+    yield from _rows(
+        ("source", "files", "rows in", "rows landed", "rows set aside"),
+        (
+            (f"`{source}`" if source != "all" else "all", *(f"{n:,.0f}" for n in numbers))
+            for source, *numbers in [*by_source, total]
+        ),
+    )
+    yield ""
+
+
 def _sources(shipped: dict[str, pl.DataFrame]) -> Iterator[str]:
-    rows = list(shipped["sources"].sort("source_id").iter_rows(named=True))
+    rows = list(shipped["sources"].filter(pl.col("licence") != NO_DATA).sort("source_id").iter_rows(named=True))
     here = {row["source_id"] for row in rows}
     elsewhere = [
         source.row(0, None).row(0, named=True)
@@ -292,6 +331,34 @@ def _sources(shipped: dict[str, pl.DataFrame]) -> Iterator[str]:
     yield ""
     for row in sorted([*rows, *elsewhere], key=lambda row: str(row["source_id"])):
         yield from _source(row, flags.get(row["source_id"], []))
+    yield from _literature(shipped)
+
+
+def _literature(shipped: dict[str, pl.DataFrame]) -> Iterator[str]:
+    """Papers that stand in `sources` for their findings only."""
+    rows = shipped["sources"].filter(pl.col("licence") == NO_DATA).sort("year", "arxiv_id")
+    if rows.is_empty():
+        return
+    n_claims = dict(shipped["claims"].group_by("source_id").len().rows())
+    yield "## Literature\n"
+    yield (
+        "Papers of which no data is held. Their findings are rows of [`claims`](#claims), in our own words and with "
+        "their place; authors are not recorded here, arXiv has them.\n"
+    )
+    yield from _rows(
+        ("source", "year", "title", "findings", "about"),
+        (
+            (
+                f"`{row['source_id']}`",
+                str(row["year"]),
+                f"[{_text(row['title'])}](https://arxiv.org/abs/{row['arxiv_id']})",
+                f"{n_claims.get(row['source_id'], 0):,}",
+                _text(row["notes"]),
+            )
+            for row in rows.iter_rows(named=True)
+        ),
+    )
+    yield ""
 
 
 def _flags(evals: pl.DataFrame) -> dict[str, list[tuple[str, int, list[str]]]]:

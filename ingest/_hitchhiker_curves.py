@@ -188,6 +188,7 @@ def gpt3_curves(raw: RawFolder) -> Study:
     runs = sizes.select(
         "model_name",
         run=key,
+        model_id=pl.format("gpt3-{}", key.replace({"small": "125m", "medium": "350m", "large": "760m", "xl": "1.3b"})),
         family=pl.lit("gpt3"),
         architecture=pl.lit("decoder"),
         n_params=count_of("num_params"),
@@ -343,6 +344,7 @@ def gzip_curves(raw: RawFolder) -> Study:
     file = "raw_data/gzip/results_new.jsonl"
     lines = [json.loads(line) for line in raw.text(file).splitlines()]
     expect(file, "records", len(lines), 150)
+    raw.count(file, len(lines))
     records = pl.DataFrame(lines).with_row_index("raw_row", offset=1)
     records = records.with_columns(
         corpus=pl.col("dataset_name").str.strip_chars_start("/"),

@@ -119,6 +119,11 @@ def datablations_points(raw: RawFolder) -> Study:
         value="openLM_loss",
         unit=pl.lit("nats_per_token"),
         raw_field=pl.lit("openLM_loss"),
+        **flag_columns(
+            pl.lit(True),
+            "duplicate_source",
+            "repeats source datablations (there 7m100m100m is 8.107364, not 8.102005); use that source",
+        ),
     )
     return make_study("datablations_points", runs, evals)
 

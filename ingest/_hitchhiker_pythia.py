@@ -5,6 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from ingest._hitchhiker_tools import Study, count_of, expect, make_study
+from ingest._model_ids import model_id
 from ingest._raw import RawFolder
 
 __all__ = ["pythia_harness"]
@@ -32,6 +33,11 @@ UNITS = {
     "likelihood_difference": "nats_per_answer",
 }
 KEY = ["run", "steps", "metric", "eval_set", "n_shots"]
+ALSO_IN_PYTHIA_EVALS = (
+    r"^(pythia-(70m|160m|410m|1\.4b|2\.8b|6\.9b|12b)(-deduped)?|pythia-1b-deduped|pythia-bf16-1b|opt-.+|bloom-.+)$"
+)
+"""Runs whose harness scores source pythia_evals holds too: the v1 models, OPT and BLOOM."""
+N_ALSO_IN_PYTHIA_EVALS = 104_768
 TOKENS_OF_FAMILY = {"opt": 300e9, "bloom": 341e9}
 """What the repository's loader assumes for the models without checkpoints."""
 
@@ -45,6 +51,8 @@ def pythia_harness(raw: RawFolder) -> Study:
         n_tokens=pl.col("steps") * pl.col("tokens_per_step")
     )
     name_says_five = pl.col("contradictory")
+    is_copy = pl.col("run").str.contains(ALSO_IN_PYTHIA_EVALS) & ~pl.col("eval_set").str.contains("/", literal=True)
+    expect(FILE, "scores that pythia_evals holds too", cells.select(is_copy.sum()).item(), N_ALSO_IN_PYTHIA_EVALS)
     evals = cells.select(
         "run",
         "raw_file",
@@ -60,7 +68,9 @@ def pythia_harness(raw: RawFolder) -> Study:
         flag=pl.when(name_says_five)
         .then(pl.lit("contradictory_shots"))
         .when(pl.col("ambiguous"))
-        .then(pl.lit("ambiguous_run")),
+        .then(pl.lit("ambiguous_run"))
+        .when(is_copy)
+        .then(pl.lit("duplicate_source")),
         flag_reason=pl.when(name_says_five)
         .then(
             pl.lit(
@@ -72,7 +82,9 @@ def pythia_harness(raw: RawFolder) -> Study:
             pl.lit(
                 "two files give this model, step and task different values; which run each belongs to is not recorded"
             )
-        ),
+        )
+        .when(is_copy)
+        .then(pl.lit("repeats source pythia_evals, which has standard errors; use that source")),
     )
     totals = runs.join(evals.group_by("run").agg(pl.col("n_tokens").max()), on="run", how="left", maintain_order="left")
     totals = totals.with_columns(
@@ -86,6 +98,7 @@ def pythia_harness(raw: RawFolder) -> Study:
 def _read(raw: RawFolder) -> pl.DataFrame:
     """The file with record numbers, without the byte perplexities, which repeat the bits per byte."""
     cells = pl.read_parquet(raw.path(FILE)).with_row_index("raw_row", offset=1)
+    raw.count(FILE, cells.height)
     expect(
         FILE,
         "scores, upstream rows and model names",
@@ -170,13 +183,13 @@ def _runs(cells: pl.DataFrame) -> pl.DataFrame:
     deduped = pl.when(pl.col("base").str.contains("-deduped")).then(pl.lit("deduped"))
     version = pl.when("is_v0").then(pl.lit("v0"))
     family = pl.concat_str("suite", variant.str.replace("-", "_"), deduped, version, separator="_", ignore_nulls=True)
-    model_id = pl.concat_str("suite", "size", deduped, version, separator="-", ignore_nulls=True)
+    shared = model_id(pl.concat_str("suite", "size", deduped, version, separator="-", ignore_nulls=True))
     # a size is parsed from the name used today: 410m, not the 350m without embeddings
     return runs.with_columns(count=count_of("size")).select(
         "run",
         "batch_size_tokens",
         model_name="base",
-        model_id=pl.when(variant.is_null() & (pl.col("base") == pl.col("run"))).then(model_id),
+        model_id=pl.when(variant.is_null() & (pl.col("base") == pl.col("run"))).then(shared),
         family=family,
         architecture=pl.lit("decoder"),
         n_params="count",

@@ -13,9 +13,12 @@ Files below ``_derived/`` and those a source lists as ``not_upstream`` were made
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 import os
 import shlex
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -76,6 +79,8 @@ class RawFolder:
         self.registry = read_registry(source.source_id)
         self.directory = None if directory is None else directory / source.source_id
         self._checked: dict[str, Path] = {}
+        self.counts: dict[str, int] = {}
+        """Records of every file that was counted so far."""
 
     @property
     def digest(self) -> str | None:
@@ -112,7 +117,8 @@ class RawFolder:
                 f"source {source_id!r}: raw file {name!r} is missing (looked for {path})",
                 "point --raw (or $SCALINGDB_RAW) at a complete copy of the raw files.",
             )
-        found = hashlib.sha256(path.read_bytes()).hexdigest()
+        with path.open("rb") as content:
+            found = hashlib.file_digest(content, "sha256").hexdigest()
         if found != expected:
             raise RawFileError(
                 f"source {source_id!r}: raw file {name!r} is not the file that was curated\n"
@@ -167,6 +173,25 @@ class RawFolder:
                 f"source {self.source.source_id!r}: raw file {name!r} is not UTF-8 at byte {error.start}"
             ) from error
 
+    def count(self, name: str, n_rows: int) -> None:
+        """Tell the ledger how many records a raw file holds (:meth:`csv` and ``_long.parquet`` do so themselves).
+
+        Raises
+        ------
+        RawFileError
+            If no hash is recorded for the file, or another number was counted before.
+        """
+        place = f"source {self.source.source_id!r}"
+        if name not in self.registry:
+            raise RawFileError(
+                f"{place}: no hash is recorded for raw file {name!r}",
+                f"add it to ingest/hashes/{self.source.source_id}.txt.",
+            )
+        if self.counts.setdefault(name, n_rows) != n_rows:
+            raise RawFileError(
+                f"{place}: raw file {name!r} was counted twice, with {self.counts[name]} and with {n_rows} records"
+            )
+
     def csv(
         self,
         name: str,
@@ -204,7 +229,7 @@ class RawFolder:
             If a column is missing, the number of records differs, or cells do not convert.
         """
         place = f"source {self.source.source_id!r}, raw file {name!r}"
-        self.text(name)  # refuses bytes that are not UTF-8 with a better message than the CSV reader
+        content = self.text(name)  # refuses bytes that are not UTF-8 with a better message than the CSV reader
         try:
             text = pl.read_csv(
                 self.path(name),
@@ -227,6 +252,13 @@ class RawFolder:
             )
         if rows is not None and text.height != rows:
             raise RawFileError(f"{place}: {text.height} records where {rows} are expected")
+        short = _short_records(content, separator, len(text.columns), header=header)
+        if short:  # the reader would fill the missing cells with nulls
+            shown = [
+                f"  row {row}: {found} cell(s) where {text.width} are expected" for row, found in short[:MAX_SHOWN]
+            ]
+            raise RawFileError("\n".join([f"{place}: {len(short)} record(s) are cut short", *shown]))
+        self.count(name, text.height)
         text = text.select(list(columns)).with_row_index("raw_row", offset=1)
         converted = text.with_columns(
             pl.col(column).str.strip_chars().cast(dtype, strict=False) if dtype != pl.String else pl.col(column)
@@ -270,3 +302,11 @@ class RawFolder:
                 pl.when(here).then(pl.lit(fix.corrected)).otherwise(pl.col(fix.field)).alias(fix.field)
             )
         return frame
+
+
+def _short_records(content: str, separator: str, width: int, *, header: bool) -> list[tuple[int, int]]:
+    """Records with fewer cells than the table has columns: their number, and how many cells they have."""
+    csv.field_size_limit(sys.maxsize)
+    records = csv.reader(io.StringIO(content.rstrip("\r\n"), newline=""), delimiter=separator)
+    counted = enumerate(map(len, records), start=0 if header else 1)
+    return [(row, found) for row, found in counted if found < width and width > 1]

@@ -15,7 +15,7 @@ from scalingdb.schema import TABLES
 if TYPE_CHECKING:
     from ingest._raw import RawFolder
 
-__all__ = ["Builder", "Correction", "PublishedFit", "Source", "conform"]
+__all__ = ["Builder", "Correction", "PublishedFit", "SetAside", "Source", "conform"]
 
 Builder = Callable[["RawFolder"], dict[str, pl.DataFrame]]
 
@@ -57,12 +57,34 @@ class PublishedFit:
 
 
 @dataclass(frozen=True)
+class SetAside:
+    """Records of a raw file that no table holds row by row, and the reason.
+
+    Attributes
+    ----------
+    file : str
+        Recorded path, or a glob pattern for several files that are alike.
+    n_rows : int, optional
+        Records set aside in each of these files. None: the file holds no records.
+    reason : str
+        A fragment of a sentence. It begins with "read into runs" (or "claims", "published_fits")
+        where the content stands in a table that does not name raw files.
+    """
+
+    file: str
+    n_rows: int | None
+    reason: str
+
+
+@dataclass(frozen=True)
 class Source:
     """One paper or release. The fields are those of the table ``sources``.
 
     `notes` says in plain sentences what a user must know: units, gaps, corrections, what cannot be
     reproduced from the files and why. `not_upstream` names raw files that the pinned commit does not
-    hold under the same path (joined, parsed or renamed ones): they cannot be downloaded.
+    hold under the same path (joined, parsed or renamed ones): they cannot be downloaded. `set_aside`
+    accounts for the records of the raw files that do not land: the build compares it with what it
+    counts (see :mod:`ingest._ledger`).
     """
 
     source_id: str
@@ -82,6 +104,7 @@ class Source:
     notes: str = ""
     not_upstream: tuple[str, ...] = ()
     published_fits: Sequence[PublishedFit] = ()
+    set_aside: Sequence[SetAside] = ()
 
     def row(self, n_raw_files: int, raw_sha256: str | None) -> pl.DataFrame:
         """The source as the one row of its ``sources`` table."""

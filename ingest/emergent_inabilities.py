@@ -9,7 +9,7 @@ from __future__ import annotations
 import polars as pl
 
 from ingest._raw import RawFolder
-from ingest._source import Source, conform
+from ingest._source import SetAside, Source, conform
 from scalingdb.errors import DataError
 
 LONG = "harness_json_long.csv"
@@ -64,6 +64,10 @@ SOURCE = Source(
         "@inproceedings{michaelov2023emergent, title={Emergent Inabilities? Inverse Scaling Over the Course of "
         "Pretraining}, author={Michaelov, James A. and Bergen, Benjamin K.}, booktitle={Findings of the Association "
         "for Computational Linguistics: EMNLP 2023}, pages={14607--14615}, year={2023}}"
+    ),
+    set_aside=(
+        SetAside(SHORT, N_SHORT, f"the same scores stand in {LONG}"),
+        SetAside(TESTS, N_TESTS, "read into claims: the t-tests of three terms"),
     ),
 )
 

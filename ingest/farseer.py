@@ -10,7 +10,7 @@ from __future__ import annotations
 import polars as pl
 
 from ingest._raw import RawFolder
-from ingest._source import PublishedFit, Source, conform
+from ingest._source import PublishedFit, SetAside, Source, conform
 from scalingdb.errors import DataError
 
 MERGED = "farseer_runs_merged.csv"
@@ -118,6 +118,10 @@ SOURCE = Source(
             output_unit="bits_per_character",
             n_definition="n_params_non_embedding",
         ),
+    ),
+    set_aside=(
+        SetAside(COPY, N_RUNS, f"the same runs stand in {MERGED}; every number agrees"),
+        SetAside("published_figures.json", None, "figures of the authors' project page, read into published_fits"),
     ),
 )
 

@@ -35,7 +35,7 @@ from ingest._hitchhiker_pythia import pythia_harness
 from ingest._hitchhiker_scores import ibm_moe, k2_65b, llm_zero_shot, olmo, opt_bigbench
 from ingest._hitchhiker_tools import SOURCE_ID, Study
 from ingest._raw import RawFolder
-from ingest._source import Source
+from ingest._source import SetAside, Source
 
 STUDIES: tuple[Callable[[RawFolder], Study], ...] = (
     bimix,
@@ -90,8 +90,10 @@ SOURCE = Source(
         "N is the named size, mostly total and rounded (2.8B is 2.8e9); exact for gzip, chinchilla (digitised), "
         "gadre and datablations_points; for pile_t5 it is the count in the repository's loader. For MoE models "
         "n_params_active is the named effective size. "
-        "DUPLICATES: chinchilla repeats source epoch_chinchilla and gadre repeats gadre_overtraining, so all "
-        "their rows are flagged duplicate_source. In the rest, a flag marks one of two equal copies "
+        "DUPLICATES: chinchilla repeats source epoch_chinchilla, gadre repeats gadre_overtraining and "
+        "datablations_points repeats datablations (one loss differs), so all their rows are flagged duplicate_source; "
+        "so are the 104,768 scores of pythia_harness that stand in pythia_evals with their standard errors (v1 "
+        "models, OPT, BLOOM; not the bias evaluations). In the rest, a flag marks one of two equal copies "
         "(exact_duplicate): 2.8B OSCAR with 3 epochs, convnets F7_wide, llm_zero_shot values that stand in "
         "ibm_moe. In datablations_points, 83m32b100m and 83m60b100m have the same loss to seven digits; both are "
         "kept. "
@@ -136,6 +138,18 @@ SOURCE = Source(
         "@article{choshen2024hitchhiker, title={A Hitchhiker's Guide to Scaling Law Estimation}, "
         "author={Choshen, Leshem and Zhang, Yang and Andreas, Jacob}, "
         "journal={arXiv preprint arXiv:2410.11840}, year={2024}}"
+    ),
+    set_aside=(
+        SetAside(
+            "_derived/gpt3_metadata.csv", 8, "read into runs: sizes and recipes of the models of study gpt3_curves"
+        ),
+        SetAside("_derived/pythia_rebuilt_long.parquet", 240, "byte perplexities, equal to 2 ** bits_per_byte"),
+        SetAside("_derived/pythia_rebuilt_long.parquet", 451, "scores of files that repeat another file exactly"),
+        SetAside("aggregated_eval/revisiting_lang.csv", 687, "records that equal another record in every cell"),
+        SetAside("aggregated_eval/LLMs - 0-shot.csv", 2, "header rows"),
+        SetAside("aggregated_eval/LLMs - 0-shot.csv", 19, "blank rows"),
+        SetAside("aggregated_eval/LLMs - 0-shot.csv", 1, "the row 'Random', which is no model"),
+        SetAside("raw_data/IBM_MoE.csv", 6, "blank rows"),
     ),
 )
 

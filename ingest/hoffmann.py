@@ -1,4 +1,4 @@
-"""Hoffmann et al. (Chinchilla), the parametric loss of approach 3 (arXiv 2203.15556). Coefficients only, no runs."""
+"""Hoffmann et al. (Chinchilla), the results of three approaches (arXiv 2203.15556). Coefficients only, no runs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SOURCE = Source(
     year=2022,
     arxiv_id="2203.15556",
     licence="none stated",
-    redistribution="two published sets of five coefficients: facts, shipped with citation",
+    redistribution="published coefficients: facts, shipped with citation",
     n_definition="n_params",
     notes=(
         "No runs were released; only coefficients are held. The points of Figure 4 are in source epoch_chinchilla. N "
@@ -30,7 +30,9 @@ SOURCE = Source(
         "the paper's TeX source. Use the second for anything that depends on the exponents: at 5.76e23 FLOP the "
         "printed digits imply 93 tokens per parameter, the full ones 59, and neither agrees with the paper's other two "
         "approaches (about 20). The replication (variant 'epoch' of the same law) traces this to an optimiser that "
-        "stopped early, and is the default."
+        "stopped early, and is the default. Laws chinchilla_a1 (lower envelope of training curves) and chinchilla_a2 "
+        "(minima of IsoFLOP parabolas) are the exponents of the optimum alone: parameters grow as C^a, tokens as C^b. "
+        "Approach 3 prints 0.46 and 0.54, which follow from its coefficients."
     ),
     bibtex=(
         "@article{hoffmann2022training, title={Training Compute-Optimal Large Language Models}, author={Hoffmann, "
@@ -64,6 +66,30 @@ SOURCE = Source(
             ),
             output_unit="nats_per_token",
             n_definition="n_params",
+        ),
+        PublishedFit(
+            law="chinchilla_a1",
+            variant="hoffmann",
+            params={"a": 0.50, "b": 0.50},
+            where_stated=(
+                "arXiv 2203.15556, Table 2, approach 1 (10th to 90th percentile of bootstraps: 0.488 to 0.502, 0.501 "
+                "to 0.512), as an independent reading of the paper quotes it"
+            ),
+            output_unit="unitless",
+            n_definition="n_params",
+            is_default=True,
+        ),
+        PublishedFit(
+            law="chinchilla_a2",
+            variant="hoffmann",
+            params={"a": 0.49, "b": 0.51},
+            where_stated=(
+                "arXiv 2203.15556, Table 2, approach 2 (10th to 90th percentile of bootstraps: 0.462 to 0.534, 0.483 "
+                "to 0.529)"
+            ),
+            output_unit="unitless",
+            n_definition="n_params",
+            is_default=True,
         ),
     ),
 )

@@ -1,4 +1,4 @@
-"""Kaplan et al., the joint law of model and data size (arXiv 2001.08361). Coefficients only, no runs."""
+"""Kaplan et al., loss against size, data, compute and steps (arXiv 2001.08361). Coefficients only, no runs."""
 
 from __future__ import annotations
 
@@ -6,6 +6,19 @@ import polars as pl
 
 from ingest._raw import RawFolder
 from ingest._source import PublishedFit, Source
+
+
+def _fit(law: str, place: str, params: dict[str, float], output_unit: str = "nats_per_token") -> PublishedFit:
+    return PublishedFit(
+        law=law,
+        variant="kaplan",
+        params=params,
+        where_stated=f"arXiv 2001.08361, {place}",
+        output_unit=output_unit,
+        n_definition="n_params_non_embedding" if "N_c" in params or "C_c" in params else None,
+        is_default=True,
+    )
+
 
 SOURCE = Source(
     source_id="kaplan",
@@ -17,7 +30,7 @@ SOURCE = Source(
     year=2020,
     arxiv_id="2001.08361",
     licence="none stated",
-    redistribution="four published coefficients: facts, shipped with citation",
+    redistribution="published coefficients: facts, shipped with citation",
     n_definition="n_params_non_embedding",
     notes=(
         "No runs were released; only coefficients are held. N excludes embeddings, D is tokens, loss is nats per token "
@@ -25,7 +38,12 @@ SOURCE = Source(
         "one-variable fits of the same paper (N_c 8.8e13, alpha_N 0.076; D_c 5.4e13, alpha_D 0.095): use one set or "
         "the other, never a mixture. The authors say that N_c and D_c depend on the tokenizer and have no meaning of "
         "their own. The law has no floor. It was fitted with early stopping and 10 % dropout on 7.7e2 to 1.5e9 "
-        "parameters and 2.2e7 to 2.3e10 tokens; the authors report a poor fit at the smallest data size."
+        "parameters and 2.2e7 to 2.3e10 tokens; the authors report a poor fit at the smallest data size. Forms of the "
+        "other laws: kaplan_ln L = (N_c / N)^alpha_N at convergence; kaplan_ld L = (D_c / D)^alpha_D, large models, "
+        "early stopping; kaplan_lc L = (C_c / C_min)^alpha_C, C_min in petaflop-days (8.64e19 FLOP) at the smallest "
+        "compute; kaplan_ls L = (N_c / N)^alpha_N + (S_c / S_min)^alpha_S, S_min the steps at batches far above "
+        "critical; kaplan_bcrit, the critical batch in tokens, B_star L^(-1 / alpha_B). Optimal size grows as "
+        "C_min^0.73, batch as C_min^0.24, steps as C_min^0.03."
     ),
     bibtex=(
         "@article{kaplan2020scaling, title={Scaling Laws for Neural Language Models}, author={Kaplan, Jared and "
@@ -45,6 +63,15 @@ SOURCE = Source(
             n_definition="n_params_non_embedding",
             is_default=True,
         ),
+        _fit("kaplan_ln", "eq. 1.1", {"N_c": 8.8e13, "alpha_N": 0.076}),
+        _fit("kaplan_ld", "eq. 1.2", {"D_c": 5.4e13, "alpha_D": 0.095}),
+        _fit("kaplan_lc", "eq. 1.3, compute in petaflop-days", {"C_c": 3.1e8, "alpha_C": 0.050}),
+        _fit(
+            "kaplan_ls",
+            "eq. 1.6 (S_c, alpha_S) and the table of the joint fit as independent readings quote it (N_c, alpha_N)",
+            {"N_c": 6.5e13, "alpha_N": 0.077, "S_c": 2.1e3, "alpha_S": 0.76},
+        ),
+        _fit("kaplan_bcrit", "eq. 1.4", {"B_star": 2e8, "alpha_B": 0.21}, "tokens"),
     ),
 )
 

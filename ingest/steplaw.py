@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from ingest._raw import RawFolder
-from ingest._source import PublishedFit, Source, conform
+from ingest._source import PublishedFit, SetAside, Source, conform
 from scalingdb.errors import DataError
 
 DENSE = "data/dense_lr_bs_loss.csv"
@@ -108,6 +108,11 @@ SOURCE = Source(
             intervals={"c": (0.25756155009549686, 1.3794844240072204), "b": (0.5340324108021405, 0.6055078401137859)},
             where_stated=f"{BOOTSTRAP}: mean of the 1,000 rows, percentiles 2.5 and 97.5",
             output_unit="tokens",
+        ),
+    ),
+    set_aside=(
+        SetAside(
+            BOOTSTRAP, N_BOOTSTRAP, "read into published_fits: refits on resampled runs, their mean and percentiles"
         ),
     ),
 )

@@ -11,6 +11,7 @@ import difflib
 from collections.abc import Iterable
 
 __all__ = [
+    "BuildError",
     "DataError",
     "FitError",
     "FitWarning",
@@ -64,6 +65,10 @@ class WarehouseError(ScalingDBError, OSError):
 
 class RawFileError(ScalingDBError, OSError):
     """A raw file that is missing or differs from the recorded hash."""
+
+
+class BuildError(ScalingDBError, RuntimeError):
+    """A source whose build ended in a way that no check foresaw."""
 
 
 class QueryError(ScalingDBError, ValueError):

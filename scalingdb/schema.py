@@ -20,6 +20,7 @@ import polars as pl
 __all__ = [
     "COLUMNS",
     "DERIVED",
+    "FLOPS_PER_6ND",
     "METRICS",
     "N_DEFINITIONS",
     "TABLES",
@@ -74,7 +75,24 @@ UNITS: Mapping[str, Unit] = MappingProxyType(
                 None,
             ),
             Unit("fraction", "share between 0 and 1", None, 0.0, 1.0),
+            Unit(
+                "fraction_above_chance",
+                "(score - chance) / (1 - chance): 1 is perfect, 0 is chance, negative is worse than chance",
+                None,
+                None,
+                1.0,
+            ),
             Unit("nats_per_answer", "difference or sum of log-likelihoods of an answer", None, None, None),
+            Unit("count", "number of things counted", None, 0.0, None),
+            Unit("usd", "US dollars, in prices of the year that the notes state", None, 0.0, None),
+            Unit("flop", "floating-point operations", None, 0.0, None),
+            Unit(
+                "nats_per_token_vs_unigram",
+                "cross-entropy minus that of the unigram model of the same vocabulary; negative means better than it",
+                None,
+                -30.0,
+                30.0,
+            ),
             Unit("unitless", "a number whose scale is the metric's own", None, None, None),
         )
     }
@@ -101,6 +119,13 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
                 "loss",
                 ("nats_per_token", "bits_per_token", "nats_rescaled"),
                 "cross-entropy on held-out text",
+                False,
+            ),
+            Metric(
+                "loss_vs_unigram",
+                "loss",
+                ("nats_per_token_vs_unigram",),
+                "cross-entropy minus that of the unigram model, comparable across vocabularies; negative is better",
                 False,
             ),
             Metric("train_loss", "loss", ("nats_per_token",), "cross-entropy on training batches, as logged", False),
@@ -144,17 +169,214 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
                 False,
             ),
             Metric(
+                "score_above_chance",
+                "score",
+                ("fraction_above_chance",),
+                "score rescaled so that guessing gives 0, as the source rescales it",
+                True,
+            ),
+            Metric("miou", "score", ("fraction",), "segmentation, intersection over union, mean over classes", True),
+            Metric(
+                "contrastive_loss",
+                "score",
+                ("unitless",),
+                "image-text contrastive loss on training batches; grows with the logarithm of the batch size",
+                False,
+            ),
+            Metric(
+                "mse_normalised",
+                "loss",
+                ("unitless",),
+                "mean squared reconstruction error over that of a constant prediction",
+                False,
+            ),
+            Metric(
+                "law_coefficient",
+                "score",
+                ("unitless",),
+                "coefficient of a law that the source fitted (its run is one fit); the eval set names it",
+                True,
+            ),
+            Metric(
+                "parameter_count",
+                "score",
+                ("count",),
+                "parameters of an architecture under the counting rule that the eval set names",
+                True,
+            ),
+            Metric(
                 "task_score",
                 "score",
                 ("fraction",),
                 "score of a task whose exact metric the source does not name",
                 True,
             ),
+            Metric(
+                "answer_loss",
+                "loss",
+                ("nats_per_token", "nats_per_answer"),
+                "cross-entropy of the right answer given the question: mean over its tokens, or over answer options",
+                False,
+            ),
+            Metric(
+                "answer_bits_per_byte",
+                "loss",
+                ("bits_per_byte",),
+                "cross-entropy of the right answer given the question, in bits divided by bytes of the answer",
+                False,
+            ),
+            Metric(
+                "answer_probability",
+                "score",
+                ("fraction",),
+                "probability of the right answer among the options, mean over items",
+                True,
+            ),
+            Metric(
+                "answer_log_probability",
+                "score",
+                ("nats_per_answer",),
+                "logarithm of the probability of the right answer among the options, mean over items",
+                True,
+            ),
+            Metric(
+                "context_loss", "loss", ("nats_per_token",), "cross-entropy of the tokens of a task's questions", False
+            ),
+            Metric(
+                "train_loss_sd",
+                "score",
+                ("nats_per_token",),
+                "standard deviation of the logged training losses behind a smoothed one",
+                False,
+            ),
+            Metric("pass_at_1", "score", ("fraction",), "share of problems that one sampled attempt solves", True),
+            Metric("n_correct", "score", ("count",), "attempts that succeeded, out of n_samples", True),
+            Metric("inference_flops", "score", ("flop",), "compute of one sampled attempt, as reported", False),
+            Metric(
+                "negative_log_likelihood",
+                "score",
+                ("nats_per_answer",),
+                "minus the log-probability of a reference solution, summed over its tokens",
+                False,
+            ),
+            Metric(
+                "brier",
+                "score",
+                ("unitless",),
+                "Brier score of the answer options, as the source defines it; lower is better, zero is perfect",
+                False,
+            ),
+            Metric(
+                "option_mass",
+                "score",
+                ("unitless",),
+                "probability that the model gives to all answer options together, before any renormalisation",
+                True,
+            ),
+            Metric("macro_f1", "score", ("fraction",), "F1 of the answer classes, averaged over classes", True),
+            Metric(
+                "bertscore_acc",
+                "score",
+                ("fraction",),
+                "accuracy, the answer being the option nearest by BERTScore",
+                True,
+            ),
+            Metric(
+                "bertscore_f1",
+                "score",
+                ("fraction",),
+                "class F1, the answer being the option nearest by BERTScore",
+                True,
+            ),
+            Metric(
+                "bertscore", "score", ("fraction",), "BERTScore of the generated answer against the reference", True
+            ),
+            Metric(
+                "edit_distance",
+                "score",
+                ("count",),
+                "edit distance of the generated answer to the reference, mean",
+                False,
+            ),
+            Metric(
+                "n_items_lost",
+                "score",
+                ("count",),
+                "items right in a comparison run and wrong in this one, as the source counts them",
+                False,
+            ),
+            Metric(
+                "n_items_gained",
+                "score",
+                ("count",),
+                "items wrong in a comparison run and right in this one, as the source counts them",
+                True,
+            ),
+            Metric("bertscore_n_items_lost", "score", ("count",), "n_items_lost, answers matched by BERTScore", False),
+            Metric(
+                "bertscore_n_items_gained", "score", ("count",), "n_items_gained, answers matched by BERTScore", True
+            ),
+            Metric(
+                "logodds_difference",
+                "score",
+                ("nats_per_answer",),
+                "difference of the log-odds of two answers between two prompts; neither end is better",
+                False,
+            ),
+            Metric(
+                "total_log_likelihood",
+                "score",
+                ("nats_per_answer",),
+                "log of the probability that the model gives to all answer options together",
+                True,
+            ),
+            Metric(
+                "chain_match",
+                "score",
+                ("fraction",),
+                "share of answers after a chain of thought that equal the answer without one; higher is less use of it",
+                False,
+            ),
+            Metric(
+                "chain_match_sd",
+                "score",
+                ("fraction",),
+                "standard deviation of chain_match over questions (a spread, not an error of the mean)",
+                False,
+            ),
+            Metric("n_unparsed", "score", ("count",), "outputs that held no readable answer", False),
+            Metric("acc_top5", "score", ("fraction",), "share of items whose class is among the five likeliest", True),
+            Metric("class_recall", "score", ("fraction",), "recall of a class, averaged over classes", True),
+            Metric(
+                "image_recall_at_5",
+                "score",
+                ("fraction",),
+                "text-to-image retrieval, recall among the first five",
+                True,
+            ),
+            Metric(
+                "text_recall_at_5", "score", ("fraction",), "image-to-text retrieval, recall among the first five", True
+            ),
+            Metric("average_precision", "score", ("fraction",), "average precision, mean over classes", True),
+            Metric("bleu", "score", ("fraction",), "BLEU divided by 100", True),
+            Metric("question_mark_kept", "score", ("fraction",), "share of outputs that keep the question mark", True),
+            Metric("language_acc", "score", ("fraction",), "share of outputs in the target language", True),
+            Metric(
+                "training_cost", "score", ("usd",), "cost of training; the eval set says which costs are counted", False
+            ),
+            Metric("tokens_used", "score", ("count",), "tokens that the model generated for an item, mean", False),
+            Metric(
+                "benchmark_value",
+                "score",
+                ("unitless",),
+                "result of a benchmark that is no share (rating, points, minutes, dollars); its eval set says which",
+                True,
+            ),
         )
     }
 )
 
-N_DEFINITIONS: tuple[str, ...] = ("n_params", "n_params_non_embedding", "n_params_active")
+N_DEFINITIONS: tuple[str, ...] = ("n_params", "n_params_non_embedding", "n_params_active", "n_params_with_head")
 """The columns that hold a parameter count; a source's headline analysis uses one of them."""
 
 
@@ -171,8 +393,32 @@ class Column:
     choices: tuple[str, ...] | None = None
 
 
+MOST: Mapping[str, float] = MappingProxyType(
+    {
+        "parameters": 1e15,
+        "tokens": 1e16,
+        "characters": 1e17,
+        "FLOP": 1e29,
+        "FLOP/token": 1e17,
+        "FLOP/sample": 1e20,
+        "steps": 1e11,
+        "layers": 1e5,
+        "heads": 1e5,
+        "units": 1e8,
+        "entries": 1e9,
+        "experts": 1e6,
+        "streams": 1e6,
+        "nodes": 1e7,
+    }
+)
+"""Largest plausible count by unit: what lies above is a wrong unit, not a result."""
+
+FLOPS_PER_6ND = (0.03, 60.0)
+"""Where a run states compute, N and D, train_flops / (6 N D) lies here: all sources span 0.67 to 17.4."""
+
+
 def _count(name: str, meaning: str, unit: str = "count", minimum: float = 0.0) -> Column:
-    return Column(name, pl.Float64, meaning, unit, minimum)
+    return Column(name, pl.Float64, meaning, unit, minimum, MOST.get(unit))
 
 
 def _text(name: str, meaning: str, choices: tuple[str, ...] | None = None) -> Column:
@@ -186,7 +432,7 @@ COLUMNS: Mapping[str, Column] = MappingProxyType(
             # ---- who said it -------------------------------------------------------------
             _text("source_id", "short name of the paper or release that the row comes from"),
             _text("title", "title of the paper"),
-            _text("authors", "authors, as a citation would print them"),
+            _text("authors", "authors, as a citation would print them; null where only findings of the paper are held"),
             Column("year", pl.Int64, "year of first publication", "year", 1950, 2100),
             _text("arxiv_id", "arXiv identifier, kept as text (a number would lose zeros)"),
             _text("repository", "public repository that the raw files come from, as owner/name"),
@@ -230,6 +476,7 @@ COLUMNS: Mapping[str, Column] = MappingProxyType(
                 1.0,
             ),
             _count("n_params_active", "parameters used for one token (mixture of experts)", "parameters", 1.0),
+            _count("n_params_dense", "parameters of the dense model before it became a mixture", "parameters", 1.0),
             _count("n_tokens", "training tokens seen up to this row, repeats counted (D)", "tokens"),
             _count("n_tokens_unique", "distinct training tokens available", "tokens"),
             Column(
@@ -258,10 +505,44 @@ COLUMNS: Mapping[str, Column] = MappingProxyType(
             Column("learning_rate", pl.Float64, "peak learning rate", "1", 0.0, 10.0),
             Column("learning_rate_final", pl.Float64, "learning rate at the end of training", "1", 0.0, 10.0),
             _count("batch_size_tokens", "batch size", "tokens", 1.0),
+            _count("batch_size_samples", "batch size, where samples are no token sequences", "samples", 1.0),
+            _count("n_latents", "latents of an autoencoder", "latents", 1.0),
+            _count("n_latents_active", "latents that may be active for one input", "latents", 1.0),
+            Column("teacher_loss", pl.Float64, "loss of the teacher, for distilled models", "nats/token", 0.0, 30.0),
             _count("n_steps", "optimiser steps of the whole run", "steps"),
             _count("n_warmup_steps", "warm-up steps", "steps"),
             Column("weight_decay", pl.Float64, "decoupled weight decay", "1", 0.0, 100.0),
             Column("seed", pl.Int64, "random seed as reported"),
+            Column("dataset_dedup", pl.Boolean, "whether the training text was deduplicated"),
+            _count("seconds_per_step", "wall-clock time of one optimiser step", "seconds"),
+            _count("n_nodes", "compute nodes used for training", "nodes", 1.0),
+            _count(
+                "n_params_effective",
+                "training FLOP per token over 6, where the source counts the FLOP of attention in its N",
+                "parameters",
+                1.0,
+            ),
+            Column(
+                "log_n_params_std",
+                pl.Float64,
+                "standard deviation of ln N of a compute-optimal model, from the source's bootstrap",
+                "1",
+                0.0,
+            ),
+            _text("schedule_name", "learning-rate schedule in the source's words"),
+            _text("router", "how a mixture of experts assigns tokens to experts"),
+            Column("routing_frequency", pl.Float64, "share of the layers that are routed", "fraction", 0.0, 1.0),
+            _count("flop_increase", "factor by which the source widened the feed-forward layers of a run", "1"),
+            _count("d_head", "width of one attention head", "units", 1.0),
+            _count("n_chars", "characters of training text seen up to this row", "characters"),
+            _count("n_streams", "parallel streams that one input is run through and combined from", "streams", 1.0),
+            Column(
+                "log_n_tokens_std",
+                pl.Float64,
+                "the same deviation of ln D",
+                "1",
+                0.0,
+            ),
             Column(
                 "gzip_ratio",
                 pl.Float64,
@@ -270,6 +551,36 @@ COLUMNS: Mapping[str, Column] = MappingProxyType(
                 0.0,
                 1.5,
             ),
+            _count("n_samples", "attempts sampled from the model for the item (or behind the value)", "samples", 1.0),
+            _text("item_group", "group that the source puts the item into (difficulty level, class)"),
+            _count("n_samples_seen", "image-text pairs seen in training, repeats counted", "pairs"),
+            _count(
+                "flops_per_sample",
+                "forward compute of one training sample (a sequence, an image-text pair)",
+                "FLOP/sample",
+            ),
+            _text("mixture", "label of the proportions of the training domains; the shares stand in table mixtures"),
+            Column("is_instruct", pl.Boolean, "whether the model was tuned to follow instructions (or by feedback)"),
+            Column("is_distilled", pl.Boolean, "whether the model was trained on outputs of a larger one"),
+            Column("release_date", pl.Date, "day the model was released, as the source dates it"),
+            _count(
+                "n_tokens_pretrain",
+                "tokens seen before the training that the row describes (fine-tuning, upcycling)",
+                "tokens",
+            ),
+            Column("precision_weight_bits", pl.Float64, "bits of a weight", "bits", 1.0, 64.0),
+            _text("domain", "domain of the training data"),
+            Column("share", pl.Float64, "share of the domain in the training data", "fraction", 0.0, 1.0),
+            _text("organisation", "who trained the model"),
+            _count("training_cost_usd", "cost of training as the source estimates it", "USD of 2023"),
+            _count(
+                "n_datapoints",
+                "size of the training set in the source's own mix of units (words, tokens, images ...)",
+                "data points",
+            ),
+            _text("confidence", "how sure the source is of its numbers, in its words"),
+            _text("compute_method", "how the source came by train_flops, in its words"),
+            _text("task_domain", "field of use of the model, in the source's words"),
             # ---- an evaluation -----------------------------------------------------------
             _count("step", "optimiser step of the evaluation; null for a final value without a step", "steps"),
             _text("metric", "what was measured", tuple(METRICS)),
@@ -306,13 +617,28 @@ COLUMNS: Mapping[str, Column] = MappingProxyType(
             _text("raw_file", "raw file that the number stands in, relative to the source's folder"),
             Column("raw_row", pl.Int64, "record in that file, counted from 1 without the header", "", 1),
             _text("raw_field", "column or JSON path of the number within the record"),
+            # ---- raw files ---------------------------------------------------------------
+            _text("sha256", "SHA-256 of the raw file, as recorded; the build refuses any other file"),
+            _count("n_rows_in", "records that the raw file holds; null for a file without records"),
+            _count(
+                "n_rows_landed", "records that rows of evals, items, schedules or mixtures name, flagged ones included"
+            ),
+            _count("n_rows_set_aside", "n_rows_in - n_rows_landed, each of which set_aside_reason accounts for"),
+            _text(
+                "set_aside_reason",
+                "why records do not land, or into which other table they were read; with several reasons, "
+                "the number of records stands before each",
+            ),
             # ---- items -------------------------------------------------------------------
             _text("task", "benchmark task"),
             _text("item_id", "test item within the task"),
             # ---- schedules ---------------------------------------------------------------
             Column("learning_rate_at_step", pl.Float64, "learning rate at this step", "1", 0.0, 10.0),
             # ---- published fits ----------------------------------------------------------
-            _text("law", "id of the law, as in `sdb.get_law(id)`"),
+            _text(
+                "law",
+                "id of the law, as in `sdb.get_law(id)`; claims and coefficient sets may name one it lacks",
+            ),
             _text("variant", "name of the coefficient set"),
             Column("is_default", pl.Boolean, "whether law_<id>() in SQL uses this set"),
             _text("param", "parameter of the law"),
@@ -320,12 +646,16 @@ COLUMNS: Mapping[str, Column] = MappingProxyType(
             Column("is_verified", pl.Boolean, "whether the number was read at that place (or refitted there)"),
             _text("output_unit", "unit of the law's output with these coefficients"),
             # ---- claims ------------------------------------------------------------------
-            _text("claim_id", "one quantitative finding: <arXiv id or row>/<number>"),
+            _text("claim_id", "one finding: <arXiv id or source>/<number or name>"),
             _text("claim", "the finding in words"),
-            _text("quantity", "what the number is"),
+            _text("quantity", "what the number is; 'qualitative' for a finding without one"),
             Column("value_high", pl.Float64, "upper end where the finding is a range", "as value"),
             _text("varies", "what the study varied"),
-            _text("test_source", "source that can test the claim"),
+            _text(
+                "test_source",
+                "source whose rows can test the claim (one that is not shipped must be built first); where several "
+                "can, separated by ';'",
+            ),
         )
     }
 )
@@ -411,7 +741,22 @@ TABLES: Mapping[str, Table] = MappingProxyType(
                     "raw_sha256",
                 ),
                 ("source_id",),
-                ("title", "authors", "year", "licence", "is_shipped", "redistribution", "bibtex", "n_raw_files"),
+                ("title", "year", "licence", "is_shipped", "redistribution", "bibtex", "n_raw_files"),
+            ),
+            Table(
+                "raw_files",
+                "one raw file of a source, with an account of its records: those in are those landed and set aside",
+                (
+                    "source_id",
+                    "raw_file",
+                    "sha256",
+                    "n_rows_in",
+                    "n_rows_landed",
+                    "n_rows_set_aside",
+                    "set_aside_reason",
+                ),
+                ("source_id", "raw_file"),
+                ("raw_file", "sha256", "n_rows_landed"),
             ),
             Table(
                 "runs",
@@ -428,12 +773,17 @@ TABLES: Mapping[str, Table] = MappingProxyType(
                     "n_params_non_embedding",
                     "n_params_with_head",
                     "n_params_active",
+                    "n_params_effective",
+                    "log_n_params_std",
+                    "log_n_tokens_std",
                     "n_tokens",
+                    "n_chars",
                     "n_tokens_unique",
                     "n_epochs",
                     "train_flops",
                     "flops_per_token",
                     "corpus",
+                    "dataset_dedup",
                     "tokenizer_id",
                     "vocab_size",
                     "context_length",
@@ -441,16 +791,43 @@ TABLES: Mapping[str, Table] = MappingProxyType(
                     "d_ff",
                     "n_layers",
                     "n_heads",
+                    "d_head",
+                    "n_streams",
                     "n_experts",
                     "n_experts_active",
+                    "router",
+                    "routing_frequency",
+                    "flop_increase",
                     "learning_rate",
                     "learning_rate_final",
+                    "schedule_name",
                     "batch_size_tokens",
                     "n_steps",
                     "n_warmup_steps",
                     "weight_decay",
                     "seed",
+                    "seconds_per_step",
+                    "n_nodes",
                     "gzip_ratio",
+                    "n_samples_seen",
+                    "flops_per_sample",
+                    "n_tokens_pretrain",
+                    "n_datapoints",
+                    "precision_weight_bits",
+                    "mixture",
+                    "is_instruct",
+                    "is_distilled",
+                    "release_date",
+                    "organisation",
+                    "task_domain",
+                    "training_cost_usd",
+                    "confidence",
+                    "compute_method",
+                    "batch_size_samples",
+                    "n_latents",
+                    "n_latents_active",
+                    "n_params_dense",
+                    "teacher_loss",
                 ),
                 ("run_id",),
                 ("source_id", "study", "family"),
@@ -463,6 +840,7 @@ TABLES: Mapping[str, Table] = MappingProxyType(
                     "source_id",
                     "step",
                     "n_tokens",
+                    "n_chars",
                     "n_examples",
                     "domain_share",
                     "metric",
@@ -495,9 +873,11 @@ TABLES: Mapping[str, Table] = MappingProxyType(
                     "step",
                     "task",
                     "item_id",
+                    "item_group",
                     "metric",
                     "value",
                     "unit",
+                    "n_samples",
                     "raw_file",
                     "raw_row",
                     "raw_field",
@@ -510,7 +890,14 @@ TABLES: Mapping[str, Table] = MappingProxyType(
                 "one step of a learning-rate curve",
                 ("run_id", "source_id", "step", "learning_rate_at_step", "raw_file", "raw_row"),
                 ("run_id", "step"),
-                ("source_id", "learning_rate_at_step", "raw_file"),
+                ("source_id", "step", "learning_rate_at_step", "raw_file"),
+            ),
+            Table(
+                "mixtures",
+                "share of one domain in the training data of one run",
+                ("run_id", "source_id", "domain", "share", "raw_file", "raw_row"),
+                ("run_id", "domain"),
+                ("source_id", "domain", "share", "raw_file"),
             ),
             Table(
                 "published_fits",
@@ -543,7 +930,7 @@ TABLES: Mapping[str, Table] = MappingProxyType(
             ),
             Table(
                 "claims",
-                "one quantitative finding that a paper states",
+                "one finding that a paper states, most of them quantitative",
                 (
                     "claim_id",
                     "source_id",

@@ -23,7 +23,7 @@ from scalingdb.errors import DataError, QueryError, ReadOnlyError, WarehouseErro
 from scalingdb.notices import notice
 from scalingdb.schema import METRICS, TABLES, UNITS, polars_schema
 
-__all__ = ["Warehouse", "connect", "default_path", "published_sets"]
+__all__ = ["Warehouse", "connect", "default_path", "local_folder", "published_sets"]
 
 _READ_STATEMENTS = {
     duckdb.StatementType.SELECT,
@@ -39,7 +39,14 @@ _RESTORE = (
     "or rebuild it with 'scalingdb build'."
 )
 _EXPORT = "write it anew with 'scalingdb export FILE.duckdb'."
-VIEW_ORDER = ("curves", "points", "scores")
+SQL_TYPES = {
+    pl.String: "varchar",
+    pl.Float64: "double",
+    pl.Int64: "bigint",
+    pl.Boolean: "boolean",
+    pl.Date: "date",
+}
+VIEW_ORDER = ("curves", "points", "points_unique", "scores")
 """Views that others build on come first; those of further files follow in alphabetical order."""
 
 
@@ -48,6 +55,51 @@ def default_path() -> Path:
     here = Path(__file__).resolve().parent
     checkout = here.parent / "warehouse"
     return checkout if (checkout / "tables").is_dir() else here / "_shipped" / "warehouse"
+
+
+def local_folder() -> Path:
+    """Folder of the sources that this user added: ``$SCALINGDB_LOCAL``, else the user's data folder."""
+    named = os.environ.get("SCALINGDB_LOCAL")
+    if named:
+        return Path(named)
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("scalingdb", appauthor=False))
+
+
+def _own_sources(path: Path, own: Path | None) -> list[str]:
+    """Names of the user's sources that `own` holds and the warehouse does not."""
+    if own is None:
+        return []
+    found = [file.stem for file in sorted((own / "tables" / "sources").glob("*.parquet"))]
+    if not found:
+        return []
+    files = _table_files(path, "sources")
+    curated = {name for file in files for name in pl.read_parquet(file, columns=["source_id"], glob=False).to_series()}
+    if twice := [name for name in found if name in curated]:
+        notice(
+            f"own source(s) {', '.join(map(repr, twice))} left out: the warehouse now has its own of this name "
+            f"(scalingdb add --remove {twice[0]} takes yours out, to be added again under another name)"
+        )
+    return [name for name in found if name not in curated]
+
+
+def _select_own(file: Path, columns: dict[str, pl.DataType | type[pl.DataType]]) -> str:
+    """SELECT of one table file of a user's own source, which may be older than the schema."""
+    hint = f"add it anew: 'scalingdb add --remove {file.stem}', then 'scalingdb add'."
+    try:
+        with file.open("rb") as content:
+            found = pl.read_parquet_schema(content)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise WarehouseError(f"table file {str(file)!r} cannot be read: {error}", hint) from error
+    for name, dtype in columns.items():
+        if found.get(name, dtype) != dtype:
+            raise WarehouseError(f"table file {str(file)!r}: column {name!r} has type {found[name]}, not {dtype}", hint)
+    chosen = (
+        _column(name) if name in found else f"null::{SQL_TYPES[dtype]} as {_column(name)}"  # type: ignore[index]
+        for name, dtype in columns.items()
+    )
+    return f"select {', '.join(chosen)} from read_parquet([{_quote(str(file))}])"
 
 
 def _table_files(path: Path, table: str) -> list[Path]:
@@ -93,9 +145,10 @@ class Warehouse:
     245
     """
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+    def __init__(self, connection: duckdb.DuckDBPyConnection, path: Path, own: Path | None = None) -> None:
         self._connection = connection
         self._path = path
+        self._own = own
         self._laws_installed: dict[str, int] = {}
 
     def __repr__(self) -> str:
@@ -219,19 +272,46 @@ class Warehouse:
         return self._run(f"select * from {_column(name)}", {})
 
     def sources(self) -> pl.DataFrame:
-        """One row a source: what it is, how much of it is here, licence, and whether it ships."""
+        """One row a source: what it is, how much of it is here, licence, and whether it ships.
+
+        Sources that hold runs come first; the others are held for their coefficients or findings.
+
+        Returns
+        -------
+        DataFrame
+            Among others ``source_id, title, year, arxiv_id, n_runs, n_evals, n_items, n_flagged``,
+            ``n_claims`` (findings that its paper states), ``n_claims_testable`` (findings, of whatever
+            paper, that its rows can test: those that `claims.test_source` gives to it), ``licence``
+            and ``is_shipped``.
+
+        Examples
+        --------
+        >>> import scalingdb as sdb
+        >>> sources = sdb.connect().sources()
+        >>> sources.filter(sources["source_id"] == "gadre_overtraining")["n_claims"].item()
+        6
+        """
         return self._run(
             """
             select s.source_id, s.title, s.year, s.arxiv_id,
                    coalesce(r.n_runs, 0)::bigint as n_runs, coalesce(e.n_evals, 0)::bigint as n_evals,
-                   coalesce(e.n_flagged, 0)::bigint as n_flagged,
+                   coalesce(i.n_items, 0)::bigint as n_items, coalesce(e.n_flagged, 0)::bigint as n_flagged,
+                   coalesce(c.n_claims, 0)::bigint as n_claims,
+                   coalesce(t.n_claims_testable, 0)::bigint as n_claims_testable,
                    s.headline_metric, s.headline_eval_set, s.n_definition, s.licence, s.is_shipped,
                    s.repository, s.upstream_commit, s.notes
             from sources s
             left join (select source_id, count(*) as n_runs from runs group by all) r using (source_id)
             left join (select source_id, count(*) as n_evals, count(flag) as n_flagged from evals group by all) e
                 using (source_id)
-            order by s.source_id
+            left join (select source_id, count(*) as n_items from items group by all) i using (source_id)
+            left join (select source_id, count(*) as n_claims from claims group by all) c using (source_id)
+            left join (
+                select source_id, count(*) as n_claims_testable
+                from (select unnest(string_split(test_source, ';')) as source_id from claims)
+                group by all
+            ) t using (source_id)
+            order by n_runs = 0, s.source_id
             """,
             {},
         )
@@ -324,9 +404,11 @@ class Warehouse:
                 raise unknown_name("source", name, known)
             kind = metric or known[name]["headline_metric"]
             if kind is None:
+                fits = self._run("select 1 from published_fits where source_id = $source limit 1", {"source": name})
+                held, table = ("findings", "claims") if fits.is_empty() else ("coefficients", "published_fits")
                 raise DataError(
-                    f"source {name!r} holds no measurements, only published coefficients",
-                    'see db.sql("select * from published_fits").',
+                    f"source {name!r} holds no measurements, only published {held}",
+                    f'see db.sql("select * from {table}").',
                 )
             if kind in METRICS and METRICS[kind].kind == "score":
                 raise DataError(
@@ -404,7 +486,7 @@ class Warehouse:
                     scratch.replace(target)
                     return target
                 with duckdb.connect(str(scratch)) as database:
-                    _define_tables(database, self._path, materialise=True)
+                    _define_tables(database, self._path, self._own, materialise=True)
                     _define_views(database, self._path)
                     for entry in all_laws().values():
                         for statement in entry.sql_macros():
@@ -487,19 +569,24 @@ def _check_files(path: Path) -> None:
             _check_file(file, polars_schema(table))
 
 
-def _define_tables(connection: duckdb.DuckDBPyConnection, path: Path, *, materialise: bool) -> None:
+def _define_tables(connection: duckdb.DuckDBPyConnection, path: Path, own: Path | None, *, materialise: bool) -> None:
     kind = "table" if materialise else "view"
     _check_files(path)
+    added = _own_sources(path, own)
     for table in TABLES:
         columns = polars_schema(table)
         files = _table_files(path, table)
+        parts = []
         if files:
             listed = ", ".join(_quote(str(file)) for file in files)
-            select = f"select {', '.join(map(_column, columns))} from read_parquet([{listed}])"
-        else:
-            types = {pl.String: "varchar", pl.Float64: "double", pl.Int64: "bigint", pl.Boolean: "boolean"}
-            nothing = ", ".join(f"null::{types[dtype]} as {_column(name)}" for name, dtype in columns.items())  # type: ignore[index]
-            select = f"select {nothing} where false"
+            parts.append(f"select {', '.join(map(_column, columns))} from read_parquet([{listed}])")
+        if own is not None:
+            here = [own / "tables" / table / f"{name}.parquet" for name in added]
+            parts += [_select_own(file, columns) for file in here if file.exists()]
+        if not parts:
+            nothing = ", ".join(f"null::{SQL_TYPES[dtype]} as {_column(name)}" for name, dtype in columns.items())  # type: ignore[index]
+            parts.append(f"select {nothing} where false")
+        select = " union all ".join(parts)
         connection.execute(f"create {kind} {table} as {select}").fetchall()
     units = ", ".join(
         f"({_quote(u.name)}, {_quote(u.meaning)}, {'null' if u.nats_factor is None else repr(u.nats_factor)}::double)"
@@ -532,7 +619,7 @@ def connect(path: str | os.PathLike[str] | None = None) -> Warehouse:
     ----------
     path : path, optional
         Folder with ``tables/`` and ``views/``, or a file written by ``scalingdb export``.
-        The shipped warehouse by default.
+        By default the shipped warehouse, and beside it what the user added (:func:`scalingdb.add_source`).
 
     Raises
     ------
@@ -547,6 +634,7 @@ def connect(path: str | os.PathLike[str] | None = None) -> Warehouse:
     True
     """
     folder = Path(path) if path is not None else default_path()
+    own = local_folder() if path is None else None
     if folder.is_file():
         try:
             return Warehouse(duckdb.connect(str(folder), read_only=True), folder)
@@ -562,7 +650,7 @@ def connect(path: str | os.PathLike[str] | None = None) -> Warehouse:
         )
     connection = duckdb.connect(":memory:")
     try:
-        _define_tables(connection, folder, materialise=False)
+        _define_tables(connection, folder, own, materialise=False)
         _define_views(connection, folder)
     except WarehouseError:
         connection.close()
@@ -570,4 +658,4 @@ def connect(path: str | os.PathLike[str] | None = None) -> Warehouse:
     except duckdb.Error as error:
         connection.close()
         raise WarehouseError(f"the warehouse at {str(folder)!r} cannot be read: {error}", _RESTORE) from error
-    return Warehouse(connection, folder)
+    return Warehouse(connection, folder, own)

@@ -24,7 +24,7 @@ STUDIES = {
     "convnets": (26, 26, 5),
     "datablations_code": (9, 296, 0),
     "datablations_curves": (48, 9261, 326),
-    "datablations_points": (229, 229, 0),
+    "datablations_points": (229, 229, 229),
     "gadre": (104, 104 * (8 + 48), 104 * (8 + 48)),
     "gpt3_curves": (8, 12_097, 0),
     "gzip": (150, 64_560 + 150, 0),
@@ -36,7 +36,7 @@ STUDIES = {
     "opt_bigbench": (6, 147 * 6, 0),
     "opt_curves": (6, 142, 0),
     "pile_t5": (4, 807, 4),
-    "pythia_harness": (67 + 1 + 2, 212_107 - 451 - 240, 11_700 + 3584),
+    "pythia_harness": (67 + 1 + 2, 212_107 - 451 - 240, 11_700 + 3584 + 104_768),
     "redpajama_incite": (2, 72 + 63, 0),
     "revisiting_language": (11, 1399 - 687, 0),
     "revisiting_vision": (6, 18_883, 0),
@@ -425,11 +425,22 @@ def test_code_mixtures_are_neither_epochs_nor_seeds(tables: dict[str, pl.DataFra
 
 
 def test_copies_of_other_sources_are_flagged(evals: pl.DataFrame) -> None:
-    for study, source in (("chinchilla", "epoch_chinchilla"), ("gadre", "gadre_overtraining")):
+    for study, source in (
+        ("chinchilla", "epoch_chinchilla"),
+        ("gadre", "gadre_overtraining"),
+        ("datablations_points", "datablations"),
+    ):
         rows = _of(evals, study)
         assert rows["flag"].unique().to_list() == ["duplicate_source"]
         assert rows["flag_reason"].str.contains(source).all()
-    assert _of(evals, "datablations_points")["flag"].count() == 0
+    copies = _of(evals, "pythia_harness").filter(pl.col("flag") == "duplicate_source")
+    assert copies["flag_reason"].str.contains("pythia_evals").all()
+    original = source_tables("pythia_evals", find_raw_directory())["evals"].with_columns(
+        model_name=pl.col("run_id").str.strip_prefix("pythia_evals/").replace("pythia-1b-bf16", "pythia-bf16-1b")
+    )
+    key = ["model_name", "step", "metric", "eval_set", "n_shots", "value"]
+    assert copies.join(original, on=key, how="anti", nulls_equal=True).is_empty()
+    assert copies.height == 104_768
 
 
 def test_gadre_errors_and_intervals(evals: pl.DataFrame) -> None:
@@ -507,7 +518,7 @@ def test_shipped_lambada_grows_with_size(shipped: dict[str, pl.DataFrame]) -> No
         & (pl.col("eval_set") == "lambada_openai")
         & (pl.col("metric") == "acc")
         & (pl.col("n_shots") == 0)
-        & pl.col("flag").is_null()
+        & (pl.col("flag") == "duplicate_source")  # pythia_evals holds them first-hand
     )
     found = dict(rows.sort("n_params").select("model_id", "value").iter_rows())
     expected = {

@@ -21,9 +21,9 @@ from scalingdb.errors import DataError, QueryError, ReadOnlyError, ScalingDBErro
 from scalingdb.schema import METRICS, TABLES, UNITS
 
 MakeWarehouse = Callable[..., Path]
-VIEWS = ("curves", "points", "scores")
+VIEWS = ("curves", "points", "points_unique", "scores")
 SOURCES = sorted(path.stem for path in (Path(__file__).parents[1] / "warehouse" / "tables" / "sources").glob("*"))
-DUCKDB_TYPES = {"VARCHAR": pl.String, "DOUBLE": pl.Float64, "BIGINT": pl.Int64, "BOOLEAN": pl.Boolean}
+DUCKDB_TYPES = {"VARCHAR": pl.String, "DOUBLE": pl.Float64, "BIGINT": pl.Int64, "BOOLEAN": pl.Boolean, "DATE": pl.Date}
 
 
 # ---- what ships ----------------------------------------------------------------------------------
@@ -79,8 +79,10 @@ def test_every_row_belongs_to_a_source(db: sdb.Warehouse, table: str) -> None:
 
 def test_every_source_can_be_cited_and_says_why_it_ships(db: sdb.Warehouse) -> None:
     sources = db.table("sources")
-    assert sources["source_id"].to_list() == SOURCES
-    for column in ("title", "authors", "licence", "redistribution", "bibtex"):
+    with_data = sources.filter(~pl.col("source_id").str.starts_with("paper_"))  # the others are in literature.parquet
+    assert sorted([*with_data["source_id"], "literature"]) == SOURCES
+    assert (with_data["authors"].fill_null("").str.len_chars() > 1).all()
+    for column in ("title", "licence", "redistribution", "bibtex"):
         assert (sources[column].str.len_chars() > 1).all(), column
     assert sources["bibtex"].str.starts_with("@").all()
 
@@ -159,7 +161,8 @@ def test_points_keeps_flagged_rows_when_asked_and_then_says_nothing(
 def test_points_has_one_row_a_run_metric_eval_set_split_and_shots(db: sdb.Warehouse) -> None:
     copies = db.sql("select run_id from points group by run_id, metric, eval_set, split, n_shots having count(*) > 1")
     assert copies.is_empty()
-    assert db.sql("select count(*) from points").item() == 14_967
+    ends = "select count(*) from (select distinct run_id, metric, eval_set, split, n_shots from curves)"
+    assert db.sql("select count(*) from points").item() == db.sql(ends).item()
 
 
 def test_points_takes_several_sources_and_counts_a_repeated_one_once(db: sdb.Warehouse) -> None:
@@ -221,6 +224,115 @@ def test_numbers_of_shots_are_points_of_their_own(make_warehouse: MakeWarehouse)
     )
     with sdb.connect(folder) as db:
         assert db.points("toy").select("n_shots", "loss").rows() == [(5, 0.05), (10, 0.10), (25, 0.25)]
+
+
+# ---- the same evidence in several sources -------------------------------------------------------
+
+
+def test_a_measurement_that_several_sources_hold_counts_once(make_warehouse: MakeWarehouse) -> None:
+    model = {"n_params": 1e9, "n_tokens": 3e11}
+    cases = {  # model: (value of the first-hand source, value of the collection, changes of the collection's row)
+        "equal": (2.0, 2.0, {}),
+        "rounded": (2.0004, 2.0, {}),
+        "tokens-unknown": (2.0, 2.0, {"n_tokens": None}),
+        "other-value": (2.0, 2.01, {}),
+        "other-checkpoint": (2.0, 2.0, {"n_tokens": 2e11}),
+        "other-text": (2.0, 2.0, {"eval_set": "train"}),
+        "other-shots": (2.0, 2.0, {"n_shots": 5}),
+        "other-unit": (2.0, 2.0, {"unit": "bits_per_token"}),
+    }
+    for source in ("toy", "hitchhiker"):
+        runs = [
+            {"run_id": f"{source}/{name}", "model_id": name, **model, **({"n_tokens": None} if source != "toy" else {})}
+            for name in cases
+        ]
+        evals = [
+            {"run_id": f"{source}/{name}", "value": first if source == "toy" else copy, "n_tokens": 3e11}
+            | ({} if source == "toy" else changes)
+            for name, (first, copy, changes) in cases.items()
+        ]
+        folder = make_warehouse(runs, evals, source_id=source)
+    with sdb.connect(folder) as db:
+        kept = db.sql("select run_id from points_unique where source_id = 'hitchhiker' order by 1")["run_id"].to_list()
+        assert kept == sorted(f"hitchhiker/{name}" for name in cases if name.startswith("other-"))
+        assert db.sql("select count(*) from points_unique where source_id = 'toy'").item() == len(cases)
+        assert db.sql("describe points_unique").equals(db.sql("describe points"))
+
+
+def test_which_of_equal_measurements_stays_does_not_depend_on_their_order(make_warehouse: MakeWarehouse) -> None:
+    run = {"model_id": "m", "n_params": 1e9}
+    for source in ("sloth", "zoo", "obs_scaling", "hitchhiker"):
+        folder = make_warehouse(
+            [{"run_id": f"{source}/{name}", **run} for name in "ba"],
+            [{"run_id": f"{source}/{name}", "value": 2.0} for name in "ba"],
+            source_id=source,
+        )
+    with sdb.connect(folder) as db:
+        assert db.sql("select run_id from points_unique").rows() == [("zoo/a",)]
+    for source in ("zoo", "hitchhiker"):
+        for table in ("runs", "evals", "sources"):
+            (folder / "tables" / table / f"{source}.parquet").unlink()
+    with sdb.connect(folder) as db:
+        assert db.sql("select run_id from points_unique").rows() == [("obs_scaling/a",)]
+
+
+def test_equal_values_of_unlinked_runs_and_copies_of_flagged_rows_count(make_warehouse: MakeWarehouse) -> None:
+    flag = {"flag": "spike", "flag_reason": "a loss spike"}
+    make_warehouse(
+        [{"run_id": "toy/unlinked"}, {"run_id": "toy/flagged", "model_id": "m"}],
+        [{"run_id": "toy/unlinked", "value": 2.0}, {"run_id": "toy/flagged", "value": 3.0, **flag}],
+    )
+    folder = make_warehouse(
+        [{"run_id": "hitchhiker/unlinked"}, {"run_id": "hitchhiker/copy", "model_id": "m"}],
+        [{"run_id": "hitchhiker/unlinked", "value": 2.0}, {"run_id": "hitchhiker/copy", "value": 3.0}],
+        source_id="hitchhiker",
+    )
+    with sdb.connect(folder) as db:
+        kept = db.sql("select run_id from points_unique order by 1")["run_id"].to_list()
+    assert kept == ["hitchhiker/copy", "hitchhiker/unlinked", "toy/unlinked"]
+
+
+def test_curves_of_another_sources_trainings_count_once(make_warehouse: MakeWarehouse) -> None:
+    make_warehouse(
+        [{"run_id": "datablations/2b855b14b", "n_params": 2.81e9, "n_tokens": 5.5e10, "n_tokens_unique": 1.4e10}],
+        [{"run_id": "datablations/2b855b14b", "eval_set": "c4_validation", "value": 2.5894}],
+        source_id="datablations",
+    )
+    names = {"4ep": (1.375e10, 2.5915), "2ep": (2.75e10, 2.5812), "4ep-noisy": (1.375e10, 2.65)}
+    folder = make_warehouse(
+        [
+            {
+                "run_id": f"hitchhiker/{name}",
+                "study": "datablations_curves",
+                "n_params": 2.8e9,
+                "n_tokens": 5.4999e10,
+                "n_tokens_unique": unique,
+            }
+            for name, (unique, _) in names.items()
+        ],
+        [{"run_id": f"hitchhiker/{name}", "eval_set": "c4", "value": loss} for name, (_, loss) in names.items()],
+        source_id="hitchhiker",
+    )
+    with sdb.connect(folder) as db:
+        kept = db.sql("select run_id from points_unique order by 1")["run_id"].to_list()
+    assert kept == ["datablations/2b855b14b", "hitchhiker/2ep", "hitchhiker/4ep-noisy"]
+
+
+def test_points_unique_on_the_shipped_tables(db: sdb.Warehouse) -> None:
+    assert db.sql("select count(*) from points_unique where flag is not null").item() == 0
+    copies = db.sql(
+        "select model_id from points_unique where model_id is not null "
+        "group by model_id, metric, unit, eval_set, n_shots, n_tokens, loss having count(*) > 1"
+    )
+    assert copies.is_empty()
+    left_out = db.sql(
+        "select p.source_id, p.study, count(*) as n from points p anti join points_unique u "
+        "on u.run_id = p.run_id and u.metric = p.metric and u.eval_set = p.eval_set and u.split = p.split "
+        "and u.n_shots is not distinct from p.n_shots where p.flag is null group by all"
+    )
+    # every first-hand number stays; 22 of the collection's 24 C4 curves end as runs of datablations
+    assert set(left_out["source_id"]) == {"hitchhiker"}
+    assert dict(left_out.select("study", "n").iter_rows())["datablations_curves"] == 22
 
 
 # ---- derived columns -----------------------------------------------------------------------------

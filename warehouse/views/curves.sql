@@ -12,9 +12,10 @@ select
     r.n_params_non_embedding,
     r.n_params_active,
     case s.n_definition
-        when 'n_params_non_embedding' then coalesce(r.n_params_non_embedding, r.n_params)
-        when 'n_params_active' then coalesce(r.n_params_active, r.n_params)
-        else coalesce(r.n_params, r.n_params_non_embedding)
+        when 'n_params_non_embedding' then r.n_params_non_embedding
+        when 'n_params_with_head' then r.n_params_with_head
+        when 'n_params_active' then r.n_params_active
+        else r.n_params
     end as n,
     s.n_definition,
     -- the figure that Epoch digitised gives FLOP and N, not tokens: the identity C = 6ND is the authors' own

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from scalingdb.errors import FitWarning, ScalingDBError
     from scalingdb.fits import Fit, Fits, fit, fit_by
     from scalingdb.law_library import Law, exponent, get_law, law, laws, positive, real
+    from scalingdb.local_sources import LocalSource, add_source, remove_source
     from scalingdb.magic import load_ipython_extension
     from scalingdb.warehouse import Warehouse, connect
 
@@ -28,8 +29,10 @@ __all__ = [
     "Fits",
     "Holdout",
     "Law",
+    "LocalSource",
     "ScalingDBError",
     "Warehouse",
+    "add_source",
     "charts",
     "compare",
     "connect",
@@ -43,6 +46,7 @@ __all__ = [
     "load_ipython_extension",
     "positive",
     "real",
+    "remove_source",
 ]
 
 _HOME = {
@@ -52,8 +56,10 @@ _HOME = {
     "Fits": "fits",
     "Holdout": "comparison",
     "Law": "law_library",
+    "LocalSource": "local_sources",
     "ScalingDBError": "errors",
     "Warehouse": "warehouse",
+    "add_source": "local_sources",
     "compare": "comparison",
     "connect": "warehouse",
     "exponent": "law_library",
@@ -66,6 +72,7 @@ _HOME = {
     "load_ipython_extension": "magic",
     "positive": "law_library",
     "real": "law_library",
+    "remove_source": "local_sources",
 }
 
 

@@ -1,4 +1,4 @@
-"""The command line: ``scalingdb build | sources | sql | fit | report | export | lab | check``.
+"""The command line: ``scalingdb build | add | sources | sql | fit | report | export | lab | check``.
 
 Results go to stdout, everything else (progress, notices, warnings, errors) to stderr. Exit codes:
 0 fine, 1 a check, a source, a group or a notebook failed, 2 wrong use or bad input, 130 interrupted.
@@ -239,13 +239,13 @@ def _refuse(fact: str, hint: str) -> NoReturn:
     raise _UsageError(fact, hint)
 
 
-def _pairs(given: Sequence[str] | None, option: str) -> dict[str, str]:
+def _pairs(given: Sequence[str] | None, option: str, example: str = "E=1.7") -> dict[str, str]:
     """``name=value`` options as a mapping."""
     pairs = {}
     for text in given or ():
         name, sign, value = text.partition("=")
         if not sign or not name.strip():
-            _refuse(f"{option} {text!r} is not of the form name=value", f"for example {option} E=1.7")
+            _refuse(f"{option} {text!r} is not of the form name=value", f"for example {option} {example}")
         pairs[name.strip()] = value.strip()
     return pairs
 
@@ -300,18 +300,23 @@ def build(
     target: Annotated[
         Path | None, typer.Option("--target", metavar="DIR", help="Warehouse folder to write. Default: the checkout's.")
     ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Build unchanged sources too.")] = False,
+    workers: Annotated[
+        int | None, typer.Option("--workers", min=1, metavar="N", help="Processes. Default: one a processor.")
+    ] = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
     r"""Build the tables from raw files.
 
     This needs a checkout of the repository. Every raw file is checked against its recorded hash. A
-    source either arrives whole or leaves its old tables untouched.
+    source either arrives whole or leaves its old tables untouched; one whose raw files, code and
+    tables are those of the last build is skipped.
 
     \b
     Examples:
       scalingdb build
-      scalingdb build farseer steplaw --raw ~/raw
+      scalingdb build farseer steplaw --raw ~/raw --force
       scalingdb build --target /tmp/warehouse --json
     """
     if _ingest_root() is None:
@@ -323,6 +328,7 @@ def build(
     for option, path in (("--raw", raw), ("--target", target)):
         if path is not None:
             arguments += [option, str(path.resolve())]
+    arguments += ["--force"] * force + (["--workers", str(workers)] if workers else [])
     arguments += ["--json"] * as_json + ["--quiet"] * quiet
     if code := _run_ingest(arguments).returncode:
         raise typer.Exit(code)
@@ -383,6 +389,76 @@ def check(raw: RawOption = None, as_json: JsonOption = False, quiet: QuietOption
 
 @app.command()
 @_guarded
+def add(
+    path: Annotated[
+        Path | None, typer.Argument(metavar="[FILE_OR_FOLDER]", help="A .csv, .tsv or .parquet; or harness results.")
+    ] = None,
+    source_id: Annotated[str | None, typer.Option("--source-id", metavar="NAME", help="Name of the source.")] = None,
+    columns: Annotated[
+        list[str] | None, typer.Option("--map", metavar="NAME=COLUMN", help="Column of the warehouse, of the file.")
+    ] = None,
+    unit: Annotated[str | None, typer.Option("--unit", help="Unit of a loss, such as nats_per_token.")] = None,
+    metric: Annotated[str, typer.Option("--metric", help="What 'loss' or 'value' measures.")] = "loss",
+    eval_set: Annotated[str | None, typer.Option("--eval-set", help="Text that it was measured on.")] = None,
+    scale: Annotated[
+        list[str] | None, typer.Option("--scale", metavar="NAME=FACTOR", help="Factor to the warehouse's unit.")
+    ] = None,
+    n_definition: Annotated[str | None, typer.Option("--n-definition", help="Which count is N.")] = None,
+    title: Annotated[str | None, typer.Option("--title", help="Title of the source.")] = None,
+    licence: Annotated[str, typer.Option("--licence", help="Licence of the data.")] = "own data",
+    remove: Annotated[str | None, typer.Option("--remove", metavar="NAME", help="Take a source out again.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    r"""Add own results beside the curated ones, or take them out.
+
+    A table with one row a run (or checkpoint), or the results of lm-evaluation-harness. They are
+    checked like any other source and kept in the user's data folder ($SCALINGDB_LOCAL).
+
+    \b
+    Examples:
+      scalingdb add runs.csv --source-id mine --map n_params=Params --map loss=val_loss \
+          --scale n_params=1e9 --unit nats_per_token --eval-set c4_val
+      scalingdb add lm_eval_output --source-id my_models
+      scalingdb add --remove mine
+    """
+    from scalingdb.local_sources import add_source, remove_source
+
+    if remove is not None:
+        if path is not None or source_id is not None:
+            _refuse("--remove takes a source out; a file and --source-id add one", "do one at a time.")
+        remove_source(remove)
+        _say(f"source {remove!r} removed")
+        return
+    if path is None or source_id is None:
+        _refuse("a file (or folder) and --source-id are needed", "scalingdb add runs.csv --source-id mine ...")
+    factors = {}
+    for name, text in _pairs(scale, "--scale", "n_params=1e9").items():
+        value = _number(text)
+        if isinstance(value, str):
+            _refuse(f"--scale {name}={text}: {text!r} is no number", "for example --scale n_params=1e9")
+        factors[name] = float(value)
+    added = add_source(
+        path,
+        source_id,
+        _pairs(columns, "--map", "loss=val_loss"),
+        unit=unit,
+        metric=metric,
+        eval_set=eval_set,
+        scale=factors,
+        n_definition=n_definition,
+        title=title,
+        licence=licence,
+    )
+    if as_json:
+        answer = {"source_id": added.source_id, "rows": added.rows, "unused": added.unused, "folder": added.folder}
+        print(_as_json(answer))
+    else:
+        rows = ", ".join(f"{name} {count:,}" for name, count in added.rows.items() if name != "sources")
+        print(f"{added.source_id}: {rows}; kept in {added.folder}")
+
+
+@app.command()
+@_guarded
 def sources(as_json: JsonOption = False) -> None:
     r"""List the sources: size, licence, what ships.
 
@@ -404,6 +480,9 @@ def sources(as_json: JsonOption = False) -> None:
             runs="n_runs",
             evals="n_evals",
             flagged="n_flagged",
+            claims="n_claims",
+            testable="n_claims_testable",
+            arxiv="arxiv_id",
             headline_metric="headline_metric",
             ships="is_shipped",
             licence="licence",

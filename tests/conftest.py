@@ -22,6 +22,14 @@ Row = dict[str, Any]
 MakeWarehouse = Callable[..., Path]
 
 
+@pytest.fixture(autouse=True, scope="session")
+def no_own_sources(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep what the user of this machine has added out of the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SCALINGDB_LOCAL", str(tmp_path_factory.mktemp("own")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def raw_directory() -> Path:
     """Folder with one folder of raw files per source, or a skip with the reason."""

@@ -1,0 +1,440 @@
+"""A user's own results: what is read, what is refused, and that nothing is stored by halves."""
+
+from __future__ import annotations
+
+import errno
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from typer.testing import CliRunner, Result
+
+import scalingdb as sdb
+from scalingdb.cli import app
+from scalingdb.errors import DataError, ScalingDBError, UnknownNameError, WarehouseError
+from scalingdb.schema import TABLES
+
+HEADER = "Params,Tokens,val_loss,note"
+MAP = {"n_params": "Params", "n_tokens": "Tokens", "loss": "val_loss"}
+GIVEN: dict[str, Any] = {"unit": "nats_per_token", "eval_set": "c4_val", "scale": {"n_params": 1e9, "n_tokens": 1e9}}
+
+SNIPPET = """
+import scalingdb as sdb
+sdb.add_source("runs.csv", "mine", {"n_params": "Params", "n_tokens": "Tokens", "loss": "val_loss"},
+               scale={"n_params": 1e9, "n_tokens": 1e9}, unit="nats_per_token", eval_set="c4_val")
+points = sdb.connect().points("mine")  # own runs, beside the curated ones
+fit = sdb.fit(points, "chinchilla")
+"""
+"""As in README.md."""
+
+
+@pytest.fixture(autouse=True)
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty data folder, and a working directory, for every test."""
+    monkeypatch.setenv("SCALINGDB_LOCAL", str(tmp_path / "own"))
+    work = tmp_path / "work"
+    work.mkdir()
+    monkeypatch.chdir(work)
+    return tmp_path / "own"
+
+
+def _table(*rows: str, header: str = HEADER) -> Path:
+    file = Path("runs.csv")
+    file.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
+    return file
+
+
+def _law(n: float, d: float) -> float:
+    return 1.7 + 400 * (n * 1e9) ** -0.34 + 410 * (d * 1e9) ** -0.28
+
+
+def _grid() -> list[str]:
+    return [f"{n},{d},{_law(n, d)!r},x" for n in (0.1, 0.3, 1, 3, 10) for d in (1, 5, 20, 100)]
+
+
+def _stored(own: Path) -> list[Path]:
+    return [path for path in own.rglob("*") if path.is_file()]
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(app, list(arguments))
+
+
+# ---- a table -------------------------------------------------------------------------------------
+
+
+def test_the_five_lines_of_the_readme() -> None:
+    _table(*_grid())
+    names: dict[str, Any] = {}
+    exec(SNIPPET, names)
+    assert names["points"].height == 20
+    assert names["fit"].params["E"] == pytest.approx(1.7, rel=1e-4)
+    assert names["fit"].params["alpha"] == pytest.approx(0.34, rel=1e-3)
+    assert len(SNIPPET.strip().splitlines()) <= 6
+
+
+def test_an_own_source_is_queried_beside_the_curated_ones(own: Path) -> None:
+    added = sdb.add_source(_table(*_grid()), "mine", MAP, **GIVEN, title="My sweep")
+    assert (added.rows, added.unused, added.folder) == ({"sources": 1, "runs": 20, "evals": 20}, ("note",), own)
+    with sdb.connect() as db:
+        points = db.points("mine")
+        assert points["n_params"].unique().sort().to_list() == pytest.approx([1e8, 3e8, 1e9, 3e9, 1e10])
+        assert points["loss_nats"].to_list() == points["loss"].to_list()
+        assert set(points["n_definition"]) == {"n_params"}
+        assert set(points["raw_file"]) == {"runs.csv"}
+        row = db.sources().filter(source_id="mine").row(0, named=True)
+        assert (row["is_shipped"], row["licence"], row["title"], row["n_runs"]) == (False, "own data", "My sweep", 20)
+        both = db.sql("select count(distinct source_id) from points where source_id in ('mine', 'farseer')")
+        assert both.item() == 2
+    files = {path.relative_to(own).as_posix() for path in _stored(own)}
+    assert files == {f"tables/{table}/mine.parquet" for table in ("sources", "runs", "evals")}
+    for table in ("sources", "runs", "evals"):
+        frame = pl.read_parquet(own / "tables" / table / "mine.parquet")
+        assert dict(frame.schema) == dict(pl.Schema(TABLES[table].polars_schema))
+
+
+def test_parquet_and_tabs_give_what_csv_gives() -> None:
+    csv = _table(*_grid())
+    frame = pl.read_csv(csv)
+    frame.write_parquet("runs.parquet")
+    frame.write_csv("runs.tsv", separator="\t")
+    found = []
+    for name in ("runs.csv", "runs.parquet", "runs.tsv"):
+        sdb.add_source(name, "mine", MAP, **GIVEN)
+        found.append(sdb.connect().points("mine").drop("raw_file"))
+        sdb.remove_source("mine")
+    assert found[0].equals(found[1])
+    assert found[0].equals(found[2])
+
+
+def test_checkpoints_of_a_run_are_a_curve_and_its_last_value_a_point() -> None:
+    rows = [f"{run},{step},{step * 1e6},1e9,{4 - step / 100}" for run in ("a", "b") for step in (0, 50, 100)]
+    _table(*rows, header="name,step,tokens,n_params,loss")
+    sdb.add_source("runs.csv", "mine", {"run_id": "name", "n_tokens": "tokens"}, unit="nats_per_token", eval_set="v")
+    db = sdb.connect()
+    assert db.table("runs").filter(source_id="mine")["run_id"].to_list() == ["mine/a", "mine/b"]
+    assert db.curves("mine")["n_tokens"].to_list() == [0, 5e7, 1e8] * 2
+    assert db.points("mine").select("step", "loss", "n_tokens").rows() == [(100, 3.0, 1e8)] * 2
+
+
+def test_several_metrics_and_columns_that_are_named_as_ours() -> None:
+    _table("1e9,55,2.5", "2e9,60,2.4", header="n_params,accuracy,bpb")
+    columns = {"acc": "accuracy", "bits_per_byte": "bpb"}
+    scale = {"acc": 0.01}
+    sdb.add_source("runs.csv", "mine", columns, unit="bits_per_byte", eval_set="hellaswag", scale=scale)
+    db = sdb.connect()
+    assert db.sql("select score, unit from scores where source_id = 'mine' order by score").rows() == [
+        (0.55, "fraction"),
+        (0.6, "fraction"),
+    ]
+    assert sorted(db.points("mine")["loss"]) == [2.4, 2.5]
+
+
+def test_an_export_holds_own_sources(tmp_path: Path) -> None:
+    sdb.add_source(_table(*_grid()), "mine", MAP, **GIVEN)
+    file = sdb.connect().export(tmp_path / "all.duckdb")
+    with sdb.connect(file) as db:
+        assert db.points("mine").height == 20
+
+
+def test_a_warehouse_that_is_named_shows_no_own_source(make_warehouse: Callable[..., Path]) -> None:
+    sdb.add_source(_table(*_grid()), "mine", MAP, **GIVEN)
+    folder = make_warehouse([{"run_id": "toy/1", "n_params": 1e9}], [{"run_id": "toy/1", "value": 2.5, "raw_row": 1}])
+    assert sdb.connect(folder).sources()["source_id"].to_list() == ["toy"]
+
+
+# ---- what is refused -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [
+        (["1,2,big,x"], ["row 3, column 'val_loss': 'big' is no number"]),
+        (["1,2,,x"], ["row 3: no value in 'val_loss'"]),
+        (["1,2,nan,x"], ["row 3, 'val_loss': value = nan is not finite"]),
+        (["1,2,31,x", "1,2,-1,x"], ["row 3, 'val_loss': value 31.0 is outside 0.0 to 30.0", "row 4, 'val_loss'"]),
+        (["0,2,2.5,x"], ["row 3, column 'Params': n_params = 0.0 is below 1 parameters"]),
+        (["inf,2,2.5,x"], ["row 3, column 'Params': n_params = inf is not finite"]),
+        (["1e9,2,2.5,x"], ["row 3, column 'Params': n_params = 1e+18 is above"]),
+        (["1,1e12,2.5,x"], ["row 3, column 'Tokens': n_tokens = 1e+21 is above"]),
+    ],
+)
+def test_bad_values_are_told_with_their_row(own: Path, rows: list[str], told: list[str]) -> None:
+    _table("1,2,2.5,x", "1,3,2.4,x", *rows)
+    with pytest.raises(DataError) as caught:
+        sdb.add_source("runs.csv", "mine", MAP, **GIVEN)
+    for text in told:
+        assert text in caught.value.fact
+    assert "nothing was added" in str(caught.value.hint)
+    assert _stored(own) == []
+
+
+def test_a_long_list_of_faults_is_cut_and_counted() -> None:
+    _table(*["1,2,99,x"] * 50)
+    with pytest.raises(DataError, match=r"(?s)50 fault\(s\).*and 30 more"):
+        sdb.add_source("runs.csv", "mine", MAP, **GIVEN)
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "fact", "hint"),
+    [
+        ({"source_id": "farseer"}, DataError, "'farseer' exists already", "another name"),
+        ({"source_id": "My Runs"}, DataError, "'My Runs' is no name", "lower-case"),
+        ({"columns": {**MAP, "n_parms": "Params"}}, UnknownNameError, "'n_parms'", "'n_params'"),
+        ({"columns": {**MAP, "loss": "valloss"}}, UnknownNameError, "'valloss'", "'val_loss'"),
+        ({"columns": {**MAP, "raw_row": "note"}}, UnknownNameError, "'raw_row'", ""),
+        ({"columns": {"n_params": "Params"}, "scale": None}, DataError, "'loss' (or 'value'", "'val_loss'"),
+        ({"columns": {**MAP, "value": "val_loss"}}, DataError, "both mapped", "one of them"),
+        ({"columns": {**MAP, "step": "note"}}, DataError, "'run_id'", "map"),
+        ({"unit": None}, DataError, "no unit is given", "nats_per_token or bits_per_token"),
+        ({"unit": "nats_per_tokn"}, UnknownNameError, "'nats_per_tokn'", "'nats_per_token'"),
+        ({"unit": "fraction"}, DataError, "metric 'loss' cannot have unit 'fraction'", "nats_per_token"),
+        ({"metric": "los"}, UnknownNameError, "'los'", "'loss'"),
+        ({"eval_set": None}, DataError, "'eval_set'", "eval_set"),
+        ({"scale": {"n_token": 1e9}}, UnknownNameError, "'n_token'", "'n_tokens'"),
+        ({"columns": {**MAP, "corpus": "note"}, "scale": {"corpus": 2.0}}, DataError, "'corpus' cannot be scaled", ""),
+        ({"n_definition": "n_params_active"}, DataError, "no column is mapped", "map"),
+        ({"path": "nowhere.csv"}, WarehouseError, "'nowhere.csv' does not exist", "table"),
+        ({"path": "runs.txt"}, DataError, "'runs.txt'", ".csv"),
+    ],
+)
+def test_a_declaration_that_does_not_fit_is_refused(
+    own: Path, changes: dict[str, Any], error: type[ScalingDBError], fact: str, hint: str
+) -> None:
+    _table(*_grid())
+    Path("runs.txt").write_text("a", encoding="utf-8")
+    options: dict[str, Any] = {"path": "runs.csv", "source_id": "mine", "columns": MAP, **GIVEN, **changes}
+    with pytest.raises(error) as caught:
+        sdb.add_source(**options)
+    assert fact in caught.value.fact
+    assert hint in str(caught.value.hint)
+    assert _stored(own) == []
+
+
+def test_a_size_that_changes_within_a_run_is_told_with_its_rows() -> None:
+    _table("a,0,1e9,3", "a,1,2e9,2", header="run_id,step,n_params,loss")
+    with pytest.raises(DataError, match=r"rows 1, 2: run 'a' has several values of 'n_params': "):
+        sdb.add_source("runs.csv", "mine", unit="nats_per_token", eval_set="v")
+
+
+def test_a_number_given_twice_is_told_with_both_rows() -> None:
+    _table("a,0,1e9,3", "a,0,1e9,2", header="run_id,step,n_params,loss")
+    with pytest.raises(DataError, match=r"(?s)row 1, 'loss': key .*is not unique.*row 2, 'loss': key"):
+        sdb.add_source("runs.csv", "mine", unit="nats_per_token", eval_set="v")
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"Params,Tokens,val_loss\n1,2,2.5\n1,2,\xe4\n", "not UTF-8 at byte 35"),
+        (b"Params;Tokens;val_loss\n1;2;2.5\n", "unknown column 'Params'"),
+        (b"Params,Tokens,val_loss\n1,2,2.5,7,8\n", "cannot be read"),
+        (b"Params,Tokens,val_loss\n", "no rows"),
+        (b"", "cannot be read"),
+    ],
+)
+def test_a_file_that_is_no_such_table_is_refused(own: Path, content: bytes, told: str) -> None:
+    Path("runs.csv").write_bytes(content)
+    with pytest.raises(ScalingDBError, match=told):
+        sdb.add_source("runs.csv", "mine", MAP, **GIVEN)
+    assert _stored(own) == []
+
+
+def test_a_byte_order_mark_is_accepted() -> None:
+    Path("runs.csv").write_bytes(b"\xef\xbb\xbfParams,Tokens,val_loss\n1,2,2.5\n")
+    assert sdb.add_source("runs.csv", "mine", MAP, **GIVEN).rows["runs"] == 1
+
+
+def test_a_full_disk_leaves_nothing_behind(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _table(*_grid())
+    replace = Path.replace
+
+    def fail_on_the_last(self: Path, other: Path) -> Path:
+        if self.name == "sources.parquet":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return replace(self, other)
+
+    monkeypatch.setattr(Path, "replace", fail_on_the_last)
+    with pytest.raises(WarehouseError, match="No space left"):
+        sdb.add_source("runs.csv", "mine", MAP, **GIVEN)
+    assert _stored(own) == []
+
+
+# ---- removing, and files of another day ----------------------------------------------------------
+
+
+def test_a_source_is_removed_and_can_come_back(own: Path) -> None:
+    _table(*_grid())
+    sdb.add_source("runs.csv", "mine", MAP, **GIVEN)
+    with pytest.raises(DataError, match=r"(?s)'mine' exists already.*add --remove mine"):
+        sdb.add_source("runs.csv", "mine", MAP, **GIVEN)
+    sdb.remove_source("mine")
+    assert _stored(own) == []
+    assert "mine" not in sdb.connect().sources()["source_id"]
+    sdb.add_source("runs.csv", "mine", MAP, **GIVEN)
+    with pytest.raises(UnknownNameError, match=r"(?s)'mien'.*'mine'"):
+        sdb.remove_source("mien")
+    with pytest.raises(UnknownNameError, match=r"(?s)'farseer'.*Curated sources cannot be removed"):
+        sdb.remove_source("farseer")
+
+
+def test_files_from_before_a_column_was_added_still_open(own: Path) -> None:
+    sdb.add_source(_table(*_grid()), "mine", MAP, **GIVEN)
+    file = own / "tables" / "runs" / "mine.parquet"
+    pl.read_parquet(file).drop("seed").with_columns(of_old=pl.lit(1)).write_parquet(file)
+    runs = sdb.connect().table("runs").filter(source_id="mine")
+    assert runs.height == 20
+    assert runs["seed"].null_count() == 20
+    pl.read_parquet(file).with_columns(n_params=pl.lit("1B")).write_parquet(file)
+    with pytest.raises(WarehouseError, match=r"(?s)'n_params' has type String.*add --remove mine"):
+        sdb.connect()
+
+
+def test_a_curated_source_of_the_same_name_wins(own: Path, notices: Callable[[], list[str]]) -> None:
+    sdb.add_source(_table(*_grid()), "mine", MAP, **GIVEN)
+    for file in _stored(own):
+        file.rename(file.with_name("farseer.parquet"))
+    assert sdb.connect().table("runs").filter(pl.col("run_id").str.starts_with("mine/")).is_empty()
+    assert any("'farseer' left out" in text for text in notices())
+
+
+# ---- lm-evaluation-harness -----------------------------------------------------------------------
+
+NEW = {
+    "results": {
+        "arc_easy": {
+            "alias": "arc_easy",
+            "acc,none": 0.5,
+            "acc_stderr,none": 0.01,
+            "acc_norm,none": 0.45,
+            "acc_norm_stderr,none": "N/A",
+        },
+        "gsm8k": {"exact_match,strict-match": 0.1, "exact_match,flexible-extract": 0.2, "my_metric,none": 3.0},
+    },
+    "n-shot": {"arc_easy": 0, "gsm8k": 5},
+    "n-samples": {"arc_easy": {"original": 2376, "effective": 2376}},
+    "config": {
+        "model": "hf",
+        "model_args": "pretrained=EleutherAI/pythia-70m,revision=step1000,dtype=float",
+        "model_num_parameters": 70426624,
+    },
+}
+OLD = {
+    "results": {"lambada_openai": {"ppl": 12.5, "ppl_stderr": 0.3, "acc": 0.4, "acc_stderr": 0.006}},
+    "versions": {"lambada_openai": 0},
+    "config": {"model": "hf-causal", "model_args": "pretrained=gpt2", "num_fewshot": 2, "limit": None},
+}
+
+
+def _harness(**reports: Any) -> Path:
+    for place, report in reports.items():
+        file = Path("output") / place / "results_2024-05-01.json"
+        file.parent.mkdir(parents=True)
+        file.write_text(report if isinstance(report, str) else json.dumps(report), encoding="utf-8")
+    return Path("output")
+
+
+def test_harness_results_of_both_layouts(notices: Callable[[], list[str]]) -> None:
+    added = sdb.add_source(_harness(new=NEW, old=OLD), "mine")
+    assert added.rows == {"sources": 1, "runs": 2, "evals": 6}
+    assert added.unused == ("my_metric",)
+    assert any("my_metric" in text for text in notices())
+    db = sdb.connect()
+    rows = db.sql("""
+        select run_id, step, task, metric, n_shots, score, std_error, n_items, n_params, raw_file, raw_field
+        from scores where source_id = 'mine' order by all
+    """).rows()
+    pythia, gpt2 = "mine/EleutherAI/pythia-70m", "mine/gpt2"
+    new, old = "new/results_2024-05-01.json", "old/results_2024-05-01.json"
+    n, gsm = 70426624.0, "results/gsm8k/exact_match"
+    assert rows == [
+        (pythia, 1000, "arc_easy", "acc", 0, 0.5, 0.01, 2376, n, new, "results/arc_easy/acc,none"),
+        (pythia, 1000, "arc_easy", "acc_norm", 0, 0.45, None, 2376, n, new, "results/arc_easy/acc_norm,none"),
+        (
+            pythia,
+            1000,
+            "gsm8k (flexible-extract)",
+            "exact_match",
+            5,
+            0.2,
+            None,
+            None,
+            n,
+            new,
+            f"{gsm},flexible-extract",
+        ),
+        (pythia, 1000, "gsm8k (strict-match)", "exact_match", 5, 0.1, None, None, n, new, f"{gsm},strict-match"),
+        (gpt2, None, "lambada_openai", "acc", 2, 0.4, 0.006, None, None, old, "results/lambada_openai/acc"),
+    ]
+    points = db.points("mine", eval_set="lambada_openai")
+    assert points.select("loss", "unit").rows() == [(12.5, "perplexity_per_word")]
+
+
+def test_a_limited_run_of_the_harness_is_flagged() -> None:
+    sdb.add_source(_harness(a={**OLD, "config": {**OLD["config"], "limit": 10}}), "mine")  # type: ignore[dict-item]
+    flags = sdb.connect().sql("select distinct flag, flag_reason from evals where source_id = 'mine'").rows()
+    assert flags == [("limited", "the harness ran with --limit 10: a part of the task")]
+
+
+@pytest.mark.parametrize(
+    ("report", "told"),
+    [
+        ("{", "is no JSON"),
+        ({"config": {}}, "has no 'results'"),
+        ({"results": {"arc": {"unheard_of": 1.0}}}, "no metric that is known here; it has unheard_of"),
+        ({"results": {"arc": {"acc": 55.0}}}, "'results/arc/acc': value 55.0 is outside 0.0 to 1.0"),
+        ({"results": {"arc": {"acc": float("nan")}}}, "value = nan is not finite"),
+    ],
+)
+def test_harness_results_that_are_wrong_are_refused(own: Path, report: Any, told: str) -> None:
+    with pytest.raises(DataError, match=told):
+        sdb.add_source(_harness(a=report), "mine")
+    assert _stored(own) == []
+
+
+def test_the_same_model_and_task_twice_is_told_with_both_files() -> None:
+    with pytest.raises(DataError, match=r"(?s)'a/results.*is not unique.*'b/results"):
+        sdb.add_source(_harness(a=OLD, b=OLD), "mine")
+
+
+def test_a_folder_without_results_is_refused() -> None:
+    Path("output").mkdir()
+    with pytest.raises(DataError, match=r"no results\*\.json"):
+        sdb.add_source("output", "mine")
+
+
+# ---- the shell -----------------------------------------------------------------------------------
+
+
+def test_the_command_adds_lists_fits_and_removes() -> None:
+    _table(*_grid())
+    options = [part for name, column in MAP.items() for part in ("--map", f"{name}={column}")]
+    options += ["--scale", "n_params=1e9", "--scale", "n_tokens=1e9", "--unit", "nats_per_token"]
+    added = run("add", "runs.csv", "--source-id", "mine", *options, "--eval-set", "c4_val", "--json")
+    assert added.exit_code == 0, added.stderr
+    assert json.loads(added.stdout)["rows"] == {"sources": 1, "runs": 20, "evals": 20}
+    assert json.loads(added.stdout)["unused"] == ["note"]
+    fitted = json.loads(run("fit", "mine", "chinchilla", "--json").stdout)
+    assert fitted["glance"]["n_rows"] == 20
+    assert run("add", "--remove", "mine").exit_code == 0
+    assert run("fit", "mine", "chinchilla").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("runs.csv",), "--source-id"),
+        (("runs.csv", "--source-id", "mine", "--map", "loss"), "--map loss=val_loss"),
+        (("runs.csv", "--source-id", "mine", "--scale", "n_params=B"), "'B' is no number"),
+        (("runs.csv", "--remove", "mine"), "one at a time"),
+        (("--remove", "mine"), "unknown own source 'mine'"),
+    ],
+)
+def test_wrong_use_is_exit_code_2(arguments: tuple[str, ...], told: str) -> None:
+    _table(*_grid())
+    result = run("add", *arguments)
+    assert result.exit_code == 2
+    assert told in result.stderr

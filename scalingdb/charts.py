@@ -166,13 +166,14 @@ def coverage(
         .mark_text(align="right", baseline="bottom", dx=-2, dy=-2, color=MUTED, fontSize=10)
         .encode(x, y, text="ratio:N")
     )
+    legend = alt.Legend(orient="top", columns=4) if shown[color].n_unique() > 1 else None
     dots = (
         alt.Chart(shown)
         .mark_point()
         .encode(
             x,
             y,
-            color=alt.Color(f"{color}:N", title=None, legend=alt.Legend(orient="top")),
+            color=alt.Color(f"{color}:N", title=None, legend=legend),
             tooltip=[alt.Tooltip("n:Q", format=".3s"), alt.Tooltip("n_tokens:Q", format=".3s"), f"{color}:N"],
         )
     )

@@ -43,6 +43,7 @@ from pygments.lexers.python import PythonLexer
 from pygments.lexers.sql import SqlLexer
 
 from scalingdb.errors import DataError, NotebookError, OutputError, UnknownNameError, unknown_name
+from scalingdb.source_pages import FILTERS, FOLDER, render_source_pages
 from scalingdb.warehouse import connect
 
 __all__ = ["Site", "build_report", "external_loads", "find_notebooks", "notebook_folder"]
@@ -65,6 +66,7 @@ class Site:
 
     index: Path
     pages: tuple[Path, ...]
+    sources: tuple[Path, ...] = ()
 
 
 @dataclass
@@ -478,13 +480,18 @@ def _provenance() -> dict[str, str]:
 
 def _sources() -> dict[str, dict[str, Any]]:
     with connect() as db:
-        counts = {row["source_id"]: row for row in db.sources().iter_rows(named=True)}
+        counts = {row["source_id"]: {**row, "n_fits": 0} for row in db.sources().iter_rows(named=True)}
+        fits = db.sql("select source_id, count(distinct (law, variant)) as n_fits from published_fits group by all")
+        for source_id, n_fits in fits.iter_rows():
+            counts[source_id]["n_fits"] = n_fits
         rows = db.table("sources").sort("source_id").iter_rows(named=True)
         return {row["source_id"]: {**counts[row["source_id"]], **row} for row in rows}
 
 
-def _short_authors(authors: str) -> str:
-    """Up to six authors, or the first three of more."""
+def _short_authors(authors: str | None) -> str:
+    """Up to six authors, or the first three of more; a paper held for its findings only records none."""
+    if authors is None:
+        return "Authors: see arXiv"
     names = authors.split(", ")
     return authors if len(names) <= 6 else f"{', '.join(names[:3])} et al."
 
@@ -500,8 +507,8 @@ def _templates() -> jinja2.Environment:
     light = HtmlFormatter(style="friendly", nobackground=True).get_style_defs(".code")
     dark = HtmlFormatter(style="github-dark", nobackground=True).get_style_defs(".code")
     style = environment.get_template("style.css").render(code_light=Markup(light), code_dark=Markup(dark))
-    environment.filters["short_authors"] = _short_authors
-    environment.globals |= {"style": Markup(style), "generator": GENERATOR}
+    environment.filters |= {"short_authors": _short_authors, **FILTERS}
+    environment.globals |= {"style": Markup(style), "generator": GENERATOR, "Markup": Markup}
     return environment
 
 
@@ -537,6 +544,30 @@ def _cards(pages: Sequence[Path]) -> list[dict[str, Any]]:
     return cards
 
 
+def _write_source_pages(folder: Path, environment: jinja2.Environment, progress: Progress) -> list[str]:
+    """Write the page of every source into `folder` and return the file names."""
+    folder.mkdir()
+    names = []
+    with connect() as db:
+        pages = render_source_pages(db, environment, _provenance(), lambda done, total: progress(FOLDER, done, total))
+        for source_id, text in pages:
+            _refuse_loads(source_id, text)
+            names.append(f"{source_id}.html")
+            (folder / names[-1]).write_text(text, encoding="utf-8")
+    return names
+
+
+def _move_source_pages(staged: Path, target: Path) -> None:
+    """Put new pages in place of old ones, and take away those of sources that are gone."""
+    target.mkdir(exist_ok=True)
+    fresh = {path.name for path in staged.glob("*.html")}
+    for path in target.glob("*.html"):
+        if path.name not in fresh and _is_ours(path):
+            path.unlink()
+    for name in sorted(fresh):
+        (staged / name).replace(target / name)
+
+
 def _nothing(name: str, done: int, total: int) -> None:
     """Progress that nobody watches."""
 
@@ -548,9 +579,10 @@ def build_report(
     notebooks: str | os.PathLike[str] | None = None,
     progress: Progress = _nothing,
 ) -> Site:
-    """Execute notebooks and write one page each, and ``index.html``.
+    """Execute notebooks and write one page each, one page a source, and ``index.html``.
 
-    Nothing is written to `output` before every notebook has run. Named pages are renewed and the
+    Nothing is written to `output` before every notebook has run. The pages of the sources stand in a folder
+    of their own and are always renewed. Named pages are renewed and the
     others stay; without names, pages of notebooks that are gone are removed.
 
     Parameters
@@ -592,6 +624,13 @@ def build_report(
                 raise OutputError(
                     f"{str(old)!r} is no page of a report: it stays", "name another folder with --output DIR."
                 )
+        sheets = _write_source_pages(staging / FOLDER, environment, progress)
+        for name in sheets:
+            old = target / FOLDER / name
+            if old.exists() and not _is_ours(old):
+                raise OutputError(
+                    f"{str(old)!r} is no page of a report: it stays", "name another folder with --output DIR."
+                )
         for path in paths:
             page = _page(path, _execute(path, progress), list(sources))
             text = environment.get_template("notebook.html").render(
@@ -618,8 +657,13 @@ def build_report(
             for path in old_pages:
                 if path not in kept:
                     path.unlink()
+            _move_source_pages(staging / FOLDER, target / FOLDER)
         except OSError as error:
             raise OutputError(
                 f"cannot write to {str(target)!r}: {error}", "free some space, or name another folder."
             ) from error
-    return Site(target / "index.html", tuple(target / name for name in sorted(fresh)))
+    return Site(
+        target / "index.html",
+        tuple(target / name for name in sorted(fresh)),
+        tuple(target / FOLDER / name for name in sheets),
+    )

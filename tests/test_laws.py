@@ -228,7 +228,7 @@ def test_laws_lists_every_law() -> None:
     assert table["law"].to_list() == LAWS
     assert table.columns == ["law", "formula", "inputs", "output", "params", "cite", "variants"]
     assert table["formula"].null_count() == 0
-    assert table.filter(law="chinchilla")["variants"].item().to_list() == ["epoch", "hoffmann", "hoffmann_tex"]
+    assert {"epoch", "hoffmann", "hoffmann_tex"} <= set(table.filter(law="chinchilla")["variants"].item())
 
 
 def test_get_law_suggests_close_names() -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import jinja2
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell as code
@@ -24,6 +26,19 @@ def write(folder: Path, name: str, *cells: nbformat.NotebookNode, **metadata: ob
     path = folder / f"{name}.ipynb"
     nbformat.write(new_notebook(cells=list(cells), metadata=metadata), path)
     return path
+
+
+@pytest.fixture(scope="session", autouse=True)
+def short_source_pages() -> Iterator[None]:
+    """Two short pages in place of those of all sources, which test_source_pages.py makes."""
+
+    def render(db: object, environment: jinja2.Environment, *_: object) -> Iterator[tuple[str, str]]:
+        template = environment.from_string('{% extends "base.html" %}{% block body %}<p>short</p>{% endblock %}')
+        return ((name, template.render()) for name in ("epoch_chinchilla", "kaplan"))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(report, "render_source_pages", render)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -73,14 +88,17 @@ def index(built: tuple[Site, list[tuple[str, int, int]]]) -> str:
 
 def test_files_and_progress(built: tuple[Site, list[tuple[str, int, int]]]) -> None:
     site, seen = built
-    assert sorted(path.name for path in site.index.parent.iterdir()) == ["another.html", "index.html", "one_law.html"]
+    written = [path.relative_to(site.index.parent).as_posix() for path in site.index.parent.rglob("*.html")]
+    sources = ["sources/epoch_chinchilla.html", "sources/kaplan.html"]
+    assert sorted(written) == ["another.html", "index.html", "one_law.html", *sources]
+    assert [path.relative_to(site.index.parent).as_posix() for path in site.sources] == sources
     assert [path.name for path in site.pages] == ["another.html", "one_law.html"]
     assert seen[0] == ("another", 0, 3)
     assert seen[-1] == ("one_law", 10, 10)
 
 
 def test_pages_load_nothing(built: tuple[Site, list[tuple[str, int, int]]]) -> None:
-    for path in built[0].index.parent.iterdir():
+    for path in built[0].index.parent.rglob("*.html"):
         text = path.read_text(encoding="utf-8")
         assert external_loads(text) == []
         # and by a rule that does not share code with the report
@@ -158,7 +176,7 @@ def test_index_has_a_card_each_and_the_sources(index: str) -> None:
     assert "within <strong>0.5 %</strong>. See more." in card
     assert "<math" in card
     assert "Rest." not in card
-    assert "<b>farseer</b>" in index
+    assert '<a class="name" href="sources/farseer.html">farseer</a>' in index
 
 
 # ---- what goes wrong -------------------------------------------------------------------------
@@ -213,7 +231,25 @@ def test_named_pages_are_renewed_and_the_others_stay(tmp_path: Path, monkeypatch
     assert "Answer b." in index
     (tmp_path / "b.ipynb").unlink()
     build_report(output=output, notebooks=tmp_path)
-    assert sorted(path.name for path in output.iterdir()) == ["a.html", "index.html", "notes.txt"]
+    assert sorted(path.name for path in output.iterdir()) == ["a.html", "index.html", "notes.txt", "sources"]
+
+
+def test_pages_of_sources_that_are_gone_go_and_files_of_others_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _without_execution(monkeypatch)
+    write(tmp_path, "a", prose("# A"))
+    output = tmp_path / "site"
+    pages = output / "sources"
+    build_report(output=output, notebooks=tmp_path)
+    (pages / "kaplan.html").rename(pages / "gone.html")
+    (pages / "mine.html").write_text("mine")
+    build_report(output=output, notebooks=tmp_path)
+    assert sorted(path.name for path in pages.iterdir()) == ["epoch_chinchilla.html", "kaplan.html", "mine.html"]
+    (pages / "kaplan.html").write_text("my own page")
+    with pytest.raises(OutputError, match="no page of a report"):
+        build_report(output=output, notebooks=tmp_path)
+    assert (pages / "kaplan.html").read_text() == "my own page"
 
 
 def test_files_of_others_are_not_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,312 @@
+"""One page a source: what it is, what is held of it, what must be known, and how to query it.
+
+Every word and number comes from the warehouse. The pages follow the rules of the report: one file
+each, charts as SVG, formulas as MathML, nothing loaded from elsewhere.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jinja2
+import polars as pl
+import vl_convert
+from markupsafe import Markup, escape
+from pygments import highlight
+from pygments.formatters.html import HtmlFormatter
+from pygments.lexers.python import PythonLexer
+
+from scalingdb.charts import PALETTE, coverage
+from scalingdb.law_library import all_laws
+from scalingdb.schema import METRICS
+from scalingdb.warehouse import Warehouse
+
+__all__ = ["FILTERS", "FOLDER", "count", "render_source_pages"]
+
+FOLDER = "sources"
+"""Folder of the site that holds the pages."""
+
+MAX_CLAIMS = 60
+"""Findings printed on a page; the query below them returns all."""
+
+MAX_REASONS = 3
+"""Reasons printed for one flag."""
+
+PARAGRAPH = 420
+"""Characters after which a sentence of the notes begins a new paragraph."""
+
+LABEL = re.compile(r"^([A-Z][A-Z ,]{3,})[:.]")
+"""How some notes begin a new subject: OTHER UNITS: ..."""
+
+NAME = re.compile(r"(?<![\w/.-])[a-z][a-z0-9]*(?:_[a-z0-9]+)+(?![\w/]|\.\w)")
+"""A column, table or metric in running text: it has an underscore and is no part of a path."""
+
+Row = dict[str, Any]
+Rows = Mapping[str, Sequence[Row]]
+
+
+@dataclass(frozen=True)
+class _Holdings:
+    """What the warehouse holds of every source, asked once for all pages."""
+
+    studies: Rows
+    evals: Rows
+    flags: Rows
+    others: Rows
+    fits: Rows
+    claims: Rows
+    tests: Rows
+    plane: Mapping[str, pl.DataFrame]
+
+
+def render_source_pages(
+    db: Warehouse,
+    environment: jinja2.Environment,
+    provenance: Mapping[str, str],
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
+) -> Iterator[tuple[str, str]]:
+    """Name and HTML of the page of every source, in alphabetical order.
+
+    Parameters
+    ----------
+    db : Warehouse
+    environment : jinja2.Environment
+        The report's templates.
+    provenance : mapping
+        What the pages print of versions and commit.
+    progress : callable, optional
+        Called with the pages done and the pages in all.
+    """
+    holdings = _holdings(db)
+    template = environment.get_template("source.html")
+    counts = db.sources().select("source_id", "n_runs", "n_evals", "n_flagged")
+    sources = db.table("sources").join(counts, on="source_id").sort("source_id").rows(named=True)
+    titles = {source["source_id"]: source["title"] for source in sources}
+    for done, source in enumerate(sources):
+        progress(done, len(sources))
+        name = source["source_id"]
+        claims = holdings.claims.get(name, ())
+        text = template.render(
+            source=source,
+            notes=_paragraphs(source["notes"] or ""),
+            studies=holdings.studies.get(name, ()),
+            evals=holdings.evals.get(name, ()),
+            flags=_flags(holdings.flags.get(name, ())),
+            others=holdings.others.get(name, ()),
+            chart=_chart(holdings.plane.get(name)),
+            fits=_coefficient_sets(holdings.fits.get(name, ())),
+            claims=claims[:MAX_CLAIMS],
+            n_claims=len(claims),
+            tests=holdings.tests.get(name, ())[:MAX_CLAIMS],
+            titles=titles,
+            queries=[(title, _code(code)) for title, code in _queries(source, holdings)],
+            provenance=provenance,
+        )
+        yield name, text
+    progress(len(sources), len(sources))
+
+
+# ---- what is held ----------------------------------------------------------------------------
+
+
+def _by_source(frame: pl.DataFrame) -> Rows:
+    parts = frame.partition_by("source_id", as_dict=True, maintain_order=True)
+    return {str(key[0]): part.rows(named=True) for key, part in parts.items()}
+
+
+def _holdings(db: Warehouse) -> _Holdings:
+    studies = db.sql(
+        "select source_id, study, count(*) as n_runs, count(distinct family) as n_families, "
+        "min(coalesce(n_params, n_params_non_embedding)) as n_low, "
+        "max(coalesce(n_params, n_params_non_embedding)) as n_high, min(n_tokens) as d_low, max(n_tokens) as d_high "
+        "from runs group by all order by source_id, n_runs desc, study"
+    )
+    evals = db.sql(
+        "select source_id, metric, unit, count(*) as n_rows, count(distinct run_id) as n_runs, "
+        "count(distinct eval_set) as n_sets, list_sort(list(distinct eval_set))[:3] as sets, "
+        "count(flag) as n_flagged "
+        "from evals group by all order by source_id, n_rows desc, metric, unit"
+    )
+    flags = db.sql(
+        "select source_id, flag, flag_reason, count(*) as n_rows from evals where flag is not null "
+        "group by all order by source_id, flag, n_rows desc, flag_reason"
+    )
+    others = pl.concat(
+        db.sql(f"select source_id, '{table}' as name, count(*) as n_rows from {table} group by all order by source_id")
+        for table in ("items", "schedules", "mixtures")
+    )
+    fits = db.sql("select * from published_fits order by source_id, law, not is_default, variant, param")
+    claims = db.sql("select * from claims order by source_id, claim_id")
+    tests = (
+        claims.filter(pl.col("source_id") != pl.col("test_source"))
+        .with_columns(test_source=pl.col("test_source").str.split(";"))
+        .explode("test_source")
+        .filter(pl.col("source_id") != pl.col("test_source"))
+        .rename({"source_id": "stated_by", "test_source": "source_id"})
+    )
+    plane = db.sql(
+        "select source_id, run_id, study, family, max(n) as n, max(n_tokens) as n_tokens from ("
+        "select source_id, run_id, study, family, n, n_tokens from curves union all "
+        "select source_id, run_id, study, family, n, n_tokens from scores) "
+        "where n > 0 and n_tokens > 0 group by all order by source_id, run_id"
+    )
+    return _Holdings(
+        studies=_by_source(studies),
+        evals=_by_source(evals),
+        flags=_by_source(flags),
+        others=_by_source(others),
+        fits=_by_source(fits),
+        claims=_by_source(claims),
+        tests=_by_source(tests),
+        plane={str(key[0]): part for key, part in plane.partition_by("source_id", as_dict=True).items()},
+    )
+
+
+def _flags(rows: Sequence[Row]) -> list[Row]:
+    """Flags of one source: rows of each, and its most frequent reasons."""
+    found: dict[str, Row] = {}
+    for row in rows:
+        flag = found.setdefault(row["flag"], {"flag": row["flag"], "n_rows": 0, "reasons": [], "n_more": 0})
+        flag["n_rows"] += row["n_rows"]
+        if len(flag["reasons"]) < MAX_REASONS:
+            flag["reasons"].append(_prose(row["flag_reason"]))
+        else:
+            flag["n_more"] += 1
+    return list(found.values())
+
+
+def _coefficient_sets(rows: Sequence[Row]) -> list[Row]:
+    """Published coefficients of one source, a row a set, with the formula where the law is known."""
+    laws = all_laws()
+    sets: dict[tuple[str, str], Row] = {}
+    for row in rows:
+        one = sets.setdefault((row["law"], row["variant"]), {**row, "params": [], "formula": None})
+        one["params"].append((row["param"], _number(row["value"]), _interval(row["low"], row["high"])))
+        law = laws.get(row["law"])
+        if law is not None and law.is_traceable:
+            one["formula"] = Markup(law.mathml)
+    return list(sets.values())
+
+
+# ---- the chart -------------------------------------------------------------------------------
+
+
+def _chart(runs: pl.DataFrame | None) -> Markup | None:
+    """Where the runs lie in the plane of N and D, as SVG; nothing where fewer than two settings are known."""
+    if runs is None:
+        return None
+    # runs that differ in other settings share a place: one dot draws them all
+    places = runs.with_columns(pl.col("n", "n_tokens").round_sig_figs(3))
+    if places.select("n", "n_tokens").n_unique() < 2:
+        return None
+    color = _color(places)
+    places = places.with_columns(color.alias("group")).unique(["n", "n_tokens", "group"], maintain_order=True)
+    drawing = coverage(places, "group", size=(560, 340)).to_dict()
+    svg = vl_convert.vegalite_to_svg(drawing)
+    return Markup(svg[svg.find("<svg") :])
+
+
+def _color(runs: pl.DataFrame) -> pl.Expr:
+    """What colours the dots: families, else studies, where a legend can hold them; else the largest families."""
+    most = len(PALETTE)
+    for column in ("family", "study"):
+        if 1 < runs[column].n_unique() <= most:
+            return pl.col(column)
+    if runs["family"].n_unique() == 1:
+        return pl.col("family")
+    largest = runs["family"].value_counts(sort=True)["family"].head(most - 1).to_list()
+    return pl.when(pl.col("family").is_in(largest)).then("family").otherwise(pl.lit("other families"))
+
+
+# ---- queries to copy -------------------------------------------------------------------------
+
+
+def _queries(source: Row, holdings: _Holdings) -> list[tuple[str, str]]:
+    """What a reader may paste into a notebook: a title and Python code each."""
+    name = source["source_id"]
+    found = []
+    metric = source["headline_metric"]
+    metrics = [row["metric"] for row in holdings.evals.get(name, ()) if row["n_rows"] > row["n_flagged"]]
+    scores = [kind for kind in metrics if METRICS[kind].kind == "score"]
+    if metric in metrics and METRICS[metric].kind == "loss":
+        found.append(
+            ("Final losses, one row a run", f'db.points("{name}").select("run_id", "family", "n", "n_tokens", "loss")')
+        )
+    if scores:
+        sql = (
+            "select model_name, n, n_tokens, task, n_shots, score\nfrom scores\n"
+            f"where source_id = '{name}' and metric = '{scores[0]}' and flag is null\norder by task, n\nlimit 100"
+        )
+        found.append((f"Scores of metric {scores[0]}", f'db.sql("""\n{sql}\n""")'))
+    if name in holdings.fits:
+        sql = f"select law, variant, param, value, where_stated from published_fits where source_id = '{name}'"
+        found.append(("Published coefficients", f'db.sql("{sql}")'))
+    if name in holdings.claims:
+        sql = f"select claim, quantity, value, unit, where_stated from claims where source_id = '{name}'"
+        found.append(("Findings", f'db.sql("{sql}")'))
+    if not found and name in holdings.studies:
+        found.append(("Runs", f"db.sql(\"select * from runs where source_id = '{name}'\")"))
+    return found
+
+
+def _code(code: str) -> Markup:
+    return Markup(highlight(code, PythonLexer(), HtmlFormatter(nowrap=True)).rstrip("\n"))
+
+
+# ---- words and numbers -----------------------------------------------------------------------
+
+
+def _prose(text: str | None) -> Markup:
+    """Text as it is written; names of columns and tables, and what stands between backticks, as code."""
+    parts = re.split(r"`([^`]+)`", text or "")
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if i % 2 else Markup(NAME.sub(r"<code>\g<0></code>", str(escape(part))))
+        for i, part in enumerate(parts)
+    )
+
+
+def _paragraphs(notes: str) -> list[Markup]:
+    """Notes in paragraphs of a few sentences; a label in capitals begins a new one."""
+    sentences = re.split(r"(?<=[.!?])\s+(?=[A-Z(`0-9])", notes.strip())  # not within "e.g. this"
+    blocks: list[list[str]] = [[]]
+    for sentence in filter(None, sentences):
+        if blocks[-1] and (LABEL.match(sentence) or sum(map(len, blocks[-1])) > PARAGRAPH):
+            blocks.append([])
+        blocks[-1].append(sentence)
+    return [
+        Markup(LABEL.sub(lambda found: f"<b>{found[1].capitalize()}:</b>", str(_prose(" ".join(block)))))
+        for block in blocks
+        if block
+    ]
+
+
+def _number(value: float | None) -> str:
+    """A coefficient as a paper prints it: six digits, a true minus, powers of ten where it is long."""
+    if value is None:
+        return ""
+    if value == int(value) and abs(value) < 1e9:
+        text = f"{int(value):,}"
+    else:
+        text = f"{value:,.6g}".replace("e+", "e")
+    return text.replace("-", "\u2212")
+
+
+def _interval(low: float | None, high: float | None) -> str:
+    return "" if low is None or high is None else f"{_number(low)} to {_number(high)}"
+
+
+def count(value: float | None) -> str:
+    """A parameter or token count as the field writes it: 7.1M, 1.4T."""
+    if value is None or value <= 0 or not math.isfinite(value):
+        return "\u2013"
+    rounded = float(f"{value:.3g}")
+    power = min(max(int(math.log10(rounded) // 3), 0), 4)
+    return f"{rounded / 1000**power:g}" + ("", "k", "M", "B", "T")[power]
+
+
+FILTERS: Mapping[str, Callable[..., Any]] = {"count": count, "prose": _prose, "number": _number}
+"""What the template needs beside Jinja's own filters."""

@@ -1,0 +1,29 @@
+"""Replication ledger: figures that papers state, beside ours from the rows that the warehouse holds.
+
+One module a source. Each figure says where it was published, how close ours must come and why,
+and carries the function that computes it; the ledger is what they give today.
+"""
+
+from scalingdb.replication._core import (
+    VERDICTS,
+    Figure,
+    Replication,
+    all_replications,
+    get_replication,
+    ledger,
+    replicate,
+    summary,
+    untested_claims,
+)
+
+__all__ = [
+    "VERDICTS",
+    "Figure",
+    "Replication",
+    "all_replications",
+    "get_replication",
+    "ledger",
+    "replicate",
+    "summary",
+    "untested_claims",
+]

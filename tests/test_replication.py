@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from functools import cache
 
-import polars as pl
 import pytest
 
 import scalingdb as sdb
 from scalingdb import replication
-from scalingdb.errors import DataError, UnknownNameError
-from scalingdb.replication import Figure, Replication, all_replications
+from scalingdb.replication import all_replications
 from scalingdb.replication._core import MISSING
 
 FIGURES = [(one.id, figure.key) for one in all_replications().values() for figure in one.figures]

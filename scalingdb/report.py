@@ -8,6 +8,7 @@ with the sources it used, its queries, and what is needed to make it again.
 from __future__ import annotations
 
 import ast
+import asyncio
 import html
 import os
 import re
@@ -32,6 +33,7 @@ import traitlets
 from IPython.core.inputtransformer2 import TransformerManager
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
+from jupyter_core.utils import run_sync
 from markupsafe import Markup
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
@@ -147,7 +149,7 @@ class _KernelManager(AsyncKernelManager):
         return _ThisInterpreter(parent=self)
 
 
-def _execute(path: Path, progress: Progress) -> nbformat.NotebookNode:
+async def _execute(path: Path, progress: Progress) -> nbformat.NotebookNode:
     """Run every cell in the notebook's folder and return the notebook with its outputs."""
     try:
         notebook: nbformat.NotebookNode = nbformat.read(path, as_version=4)
@@ -179,7 +181,7 @@ def _execute(path: Path, progress: Progress) -> nbformat.NotebookNode:
     with tempfile.TemporaryDirectory(prefix="scalingdb-ipython-") as profile:
         environment = {**os.environ, "SCALINGDB_RENDERER": "svg", "IPYTHONDIR": profile}
         try:
-            client.execute(env=environment)
+            await client.async_execute(env=environment)
         except CellExecutionError as error:
             reason = f"{error.ename}: {error.evalue}"
             raise NotebookError(
@@ -193,6 +195,28 @@ def _execute(path: Path, progress: Progress) -> nbformat.NotebookNode:
             ) from error
     progress(path.stem, total, total)
     return notebook
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+async def _execute_all(paths: Sequence[Path], progress: Progress) -> list[nbformat.NotebookNode]:
+    """Run notebooks side by side, one a core: each is a process of its own, mostly on one thread."""
+    free = asyncio.Semaphore(_cores())
+
+    async def run(path: Path) -> nbformat.NotebookNode:
+        async with free:
+            return await _execute(path, progress)
+
+    tasks = [asyncio.create_task(run(path)) for path in paths]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:  # after a failure: those not begun need not begin, and kernels that run are stopped
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 # ---- from cells to HTML ----------------------------------------------------------------------
@@ -620,7 +644,8 @@ def build_report(
     notebooks : path, optional
         Folder of the notebooks; the project's by default. They run in this folder.
     progress : callable, optional
-        Called with the notebook's name, the cells done, and the cells in all.
+        Called with the notebook's name, the cells done, and the cells in all;
+        notebooks run side by side, one a core, so that their calls mix.
 
     Raises
     ------
@@ -659,8 +684,8 @@ def build_report(
                     f"{str(old)!r} is no page of a report: it stays", "name another folder with --output DIR."
                 )
         gallery = _gallery(environment, progress)
-        for path in paths:
-            page = _page(path, _execute(path, progress), list(sources))
+        for path, notebook in zip(paths, run_sync(_execute_all)(paths, progress), strict=True):
+            page = _page(path, notebook, list(sources))
             text = environment.get_template("notebook.html").render(
                 page=page,
                 cited=[sources[name] for name in page.source_ids],

@@ -98,8 +98,10 @@ def test_files_and_progress(built: tuple[Site, list[tuple[str, int, int]]]) -> N
     assert [path.relative_to(site.index.parent).as_posix() for path in site.sources] == sources
     assert [path.name for path in site.pages] == ["another.html", "one_law.html"]
     assert site.gallery == site.index.parent / "laws.html"
-    assert seen[0] == ("another", 0, 3)
-    assert seen[-1] == ("one_law", 10, 10)
+    for name, total in (("another", 3), ("one_law", 10)):
+        steps = [(done, cells) for title, done, cells in seen if title == name]
+        assert steps[0] == (0, total)
+        assert steps[-1] == (total, total)
 
 
 def test_pages_load_nothing(built: tuple[Site, list[tuple[str, int, int]]]) -> None:
@@ -208,8 +210,41 @@ def test_a_failing_cell_is_named_and_the_old_site_stays(tmp_path: Path, monkeypa
     assert (output / "index.html").read_text() == "old"
 
 
+MEET = """
+import pathlib, time
+pathlib.Path("{own}.here").touch()
+for _ in range(600):
+    if pathlib.Path("{other}.here").exists():
+        break
+    time.sleep(0.1)
+else:
+    raise TimeoutError("the other notebook never ran at the same time")
+"""
+
+
+def test_notebooks_run_side_by_side(tmp_path: Path) -> None:
+    if report._cores() < 2:
+        pytest.skip("one core: one notebook at a time")
+    write(tmp_path, "a", code(MEET.format(own="a", other="b")))
+    write(tmp_path, "b", code(MEET.format(own="b", other="a")))
+    site = build_report(output=tmp_path / "site", notebooks=tmp_path)
+    assert [page.name for page in site.pages] == ["a.html", "b.html"]
+
+
+def test_a_failure_stops_the_notebooks_beside_it(tmp_path: Path) -> None:
+    write(tmp_path, "fails", code("raise ValueError('no')"))
+    write(tmp_path, "sleeps", code("import time, pathlib\ntime.sleep(300)\npathlib.Path('woke').touch()"))
+    with pytest.raises(NotebookError, match="'fails', cell 1: ValueError: no"):
+        build_report(output=tmp_path / "site", notebooks=tmp_path)
+    assert not (tmp_path / "woke").exists()
+    assert not list((tmp_path / "site").iterdir())
+
+
 def _without_execution(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(report, "_execute", lambda path, _: nbformat.read(path, as_version=4))
+    async def read(path: Path, _: object) -> nbformat.NotebookNode:
+        return nbformat.read(path, as_version=4)
+
+    monkeypatch.setattr(report, "_execute", read)
 
 
 def test_an_output_that_needs_a_network_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

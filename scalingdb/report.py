@@ -59,6 +59,9 @@ CELL_TIMEOUT = 1800
 """Seconds after which a cell counts as hung."""
 
 VERSIONED = ("scalingdb", "duckdb", "polars", "numpy", "scipy", "altair")
+SECTIONS = ("Begin here", "Which law?", "Planning a training run", "Downstream scores", "Getting worse with scale")
+"""Order of the index. A notebook names its section in its metadata, under ``scalingdb``: ``section``."""
+
 QUERY_METHODS = {"sql", "points", "curves", "table"}
 
 Progress = Callable[[str, int, int], None]
@@ -84,6 +87,7 @@ class _Page:
     cells: list[_Cell]
     queries: list[_Query]
     source_ids: list[str]
+    section: str = ""
 
 
 @dataclass
@@ -412,6 +416,7 @@ def _page(path: Path, notebook: nbformat.NotebookNode, known: Sequence[str]) -> 
         cells=cells,
         queries=queries,
         source_ids=_used_sources(notebook, known, bool(queries)),
+        section=str(notebook.metadata.get("scalingdb", {}).get("section", "")),
     )
 
 
@@ -586,6 +591,13 @@ def _cards(pages: Sequence[Path]) -> list[dict[str, Any]]:
     return cards
 
 
+def _sections(cards: Sequence[dict[str, Any]]) -> list[tuple[str, list[dict[str, Any]]]]:
+    """Cards by section: the known ones in their order, others by name, those of none at the end."""
+    names = {str(card.get("section", "")) for card in cards}
+    order = [*(name for name in SECTIONS if name in names), *sorted(names - {*SECTIONS, ""}), *(names & {""})]
+    return [(name, [card for card in cards if str(card.get("section", "")) == name]) for name in order]
+
+
 def _write_source_pages(folder: Path, environment: jinja2.Environment, progress: Progress) -> list[str]:
     """Write the page of every source into `folder` and return the file names."""
     folder.mkdir()
@@ -703,7 +715,7 @@ def build_report(
         kept = old_pages if names else []
         listed = sorted([*staging.glob("*.html"), *kept], key=lambda path: path.name)
         index = environment.get_template("index.html").render(
-            cards=_cards(listed), sources=list(sources.values()), provenance=_provenance()
+            sections=_sections(_cards(listed)), sources=list(sources.values()), provenance=_provenance()
         )
         (staging / "index.html").write_text(index, encoding="utf-8")
         (staging / GALLERY).write_text(gallery, encoding="utf-8")

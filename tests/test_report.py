@@ -179,7 +179,7 @@ def test_declared_sources_win_and_magics_are_queries(built: tuple[Site, list[tup
 
 def test_index_has_a_card_each_and_the_sources(index: str) -> None:
     card = index[index.index('href="one_law.html"') :].partition("</a>")[0]
-    assert "<h2>Does one <em>law</em> fit?</h2>" in card
+    assert "<h3>Does one <em>law</em> fit?</h3>" in card
     assert "within <strong>0.5 %</strong>. See more." in card
     assert "<math" in card
     assert "Rest." not in card
@@ -238,6 +238,28 @@ def test_a_failure_stops_the_notebooks_beside_it(tmp_path: Path) -> None:
         build_report(output=tmp_path / "site", notebooks=tmp_path)
     assert not (tmp_path / "woke").exists()
     assert not list((tmp_path / "site").iterdir())
+
+
+def test_the_index_groups_notebooks_by_section(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _without_execution(monkeypatch)
+    for name, section in {"a": "Zoo", "b": "Which law?", "c": None, "d": "Begin here"}.items():
+        write(tmp_path, name, prose(f"# Question {name}\n\nAnswer."), scalingdb={"section": section} if section else {})
+    text = build_report(output=tmp_path / "site", notebooks=tmp_path).index.read_text(encoding="utf-8")
+    order = [
+        text.index(part)
+        for part in (
+            "<h2>Begin here",
+            "Question d",
+            "<h2>Which law?",
+            "Question b",
+            "<h2>Zoo",
+            "Question a",
+            "<h2>More notebooks",
+            "Question c",
+            "<h2>Reference",
+        )
+    ]
+    assert order == sorted(order)
 
 
 def _without_execution(monkeypatch: pytest.MonkeyPatch) -> None:

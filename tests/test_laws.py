@@ -479,6 +479,26 @@ def test_own_law_with_conditions_inside_conditions_has_a_macro(db: sdb.Warehouse
 
 
 @pytest.mark.usefixtures("own_laws")
+def test_limits_inside_limits_are_fitted() -> None:
+    @sdb.law(
+        "limits",
+        cite="own work",
+        inputs=("n_params", "n_tokens"),
+        params={"E": sdb.positive, "A": sdb.positive, "alpha": sdb.exponent, "cap": sdb.positive},
+    )
+    def limits(n_params, n_tokens, *, E, A, alpha, cap):
+        return E + A * np.minimum(np.maximum(n_params, 0.1 * cap), np.minimum(n_tokens, cap)) ** -alpha
+
+    truth = {"E": 2.0, "A": 30.0, "alpha": 0.3, "cap": 5e8}
+    sizes, tokens = np.meshgrid(np.geomspace(1e7, 1e10, 7), np.geomspace(1e8, 1e11, 7))
+    frame = pl.DataFrame({"n_params": sizes.ravel(), "n_tokens": tokens.ravel()})
+    frame = frame.with_columns(loss=limits(frame["n_params"], frame["n_tokens"], **truth))
+    found = sdb.fit(frame, limits, fixed={"cap": 5e8})
+    assert found.params == pytest.approx(truth, rel=1e-6)
+    assert found.predict(frame)["prediction"].to_list() == pytest.approx(frame["loss"].to_list(), rel=1e-9)
+
+
+@pytest.mark.usefixtures("own_laws")
 def test_own_law_with_cases_is_traced() -> None:
     @sdb.law(
         "saturating",

@@ -18,12 +18,14 @@ Parameters that a fit holds fixed are constants of the compiled code, not coordi
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import sympy as sp
+from sympy.printing.numpy import NumPyPrinter
 
 __all__ = ["Evaluation", "FloatArray", "Model", "ParamSpec", "PreparedInputs", "numeric_model", "symbolic_model"]
 
@@ -185,8 +187,20 @@ class Model:
         return PreparedInputs(tuple(logs), (*centres, *constants))
 
 
+class _Printer(NumPyPrinter):  # type: ignore[misc]
+    """Joins conditions two at a time: SymPy's own way makes one array of them, so all must have one shape."""
+
+    def _print_And(self, expr: Any) -> str:  # noqa: N802 - SymPy's name
+        return functools.reduce(lambda a, b: f"numpy.logical_and({a}, {b})", map(self._print, expr.args))
+
+    def _print_Or(self, expr: Any) -> str:  # noqa: N802
+        return functools.reduce(lambda a, b: f"numpy.logical_or({a}, {b})", map(self._print, expr.args))
+
+
 def _lambdify(arguments: list[sp.Symbol], expressions: list[sp.Expr]) -> Callable[..., Any]:
-    function: Callable[..., Any] = sp.lambdify(arguments, expressions, modules="numpy", cse=True)
+    printer = _Printer({"fully_qualified_modules": True, "inline": True, "allow_unknown_functions": True})
+    modules = [{"numpy": np}, "numpy"]
+    function: Callable[..., Any] = sp.lambdify(arguments, expressions, modules=modules, printer=printer, cse=True)
     return function
 
 

@@ -127,7 +127,8 @@ def trace(
         raise
     except (TypeError, ValueError, AttributeError) as error:
         raise UntraceableError(str(error)) from error
-    return sp.sympify(_plain(result)), symbols
+    # a condition on a choice (np.minimum of np.minimum) in and, or, not: arrays know no if inside a condition
+    return sp.sympify(_plain(result)).replace(sp.ITE, lambda *parts: sp.ITE(*parts).to_nnf()), symbols
 
 
 def linear_params(expr: sp.Expr, symbols: Mapping[str, sp.Symbol], params: Sequence[str]) -> tuple[str, ...]:
@@ -294,10 +295,6 @@ class _SQLPrinter(sp.printing.str.StrPrinter):  # type: ignore[misc]  # SymPy is
 
     def _print_Not(self, expr: Any) -> str:
         return f"(not {self._print(expr.args[0])})"
-
-    def _print_ITE(self, expr: Any) -> str:  # what SymPy makes of a condition inside a condition
-        condition, yes, no = (self._print(arg) for arg in expr.args)
-        return f"(case when {condition} then {yes} else {no} end)"
 
     def _print_Piecewise(self, expr: sp.Piecewise) -> str:
         cases = " ".join(f"when {self._print(cond)} then {self._print(value)}" for value, cond in expr.args)

@@ -191,10 +191,10 @@ class _Printer(NumPyPrinter):  # type: ignore[misc]
     """Joins conditions two at a time: SymPy's own way makes one array of them, so all must have one shape."""
 
     def _print_And(self, expr: Any) -> str:  # noqa: N802 - SymPy's name
-        return functools.reduce(lambda a, b: f"numpy.logical_and({a}, {b})", map(self._print, expr.args))
+        return functools.reduce("numpy.logical_and({}, {})".format, [str(self._print(arg)) for arg in expr.args])
 
     def _print_Or(self, expr: Any) -> str:  # noqa: N802
-        return functools.reduce(lambda a, b: f"numpy.logical_or({a}, {b})", map(self._print, expr.args))
+        return functools.reduce("numpy.logical_or({}, {})".format, [str(self._print(arg)) for arg in expr.args])
 
 
 def _lambdify(arguments: list[sp.Symbol], expressions: list[sp.Expr]) -> Callable[..., Any]:

@@ -13,13 +13,14 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from scalingdb import charts, downstream, law_library, trends, units
+    from scalingdb import charts, downstream, law_library, planning, trends, units
     from scalingdb.comparison import Comparison, Holdout, compare, largest
     from scalingdb.errors import DomainWarning, FitWarning, ScalingDBError
     from scalingdb.fits import Fit, Fits, fit, fit_by
     from scalingdb.law_library import Law, exponent, get_law, law, laws, pareto_envelope, positive, real
     from scalingdb.local_sources import LocalSource, add_source, remove_source
     from scalingdb.magic import load_ipython_extension
+    from scalingdb.planning import Plan, compute_multiplier, crossover, plan
     from scalingdb.warehouse import Warehouse, connect
 
 __all__ = [
@@ -31,12 +32,15 @@ __all__ = [
     "Holdout",
     "Law",
     "LocalSource",
+    "Plan",
     "ScalingDBError",
     "Warehouse",
     "add_source",
     "charts",
     "compare",
+    "compute_multiplier",
     "connect",
+    "crossover",
     "downstream",
     "exponent",
     "fit",
@@ -48,6 +52,8 @@ __all__ = [
     "laws",
     "load_ipython_extension",
     "pareto_envelope",
+    "plan",
+    "planning",
     "positive",
     "real",
     "remove_source",
@@ -64,11 +70,14 @@ _HOME = {
     "Holdout": "comparison",
     "Law": "law_library",
     "LocalSource": "local_sources",
+    "Plan": "planning",
     "ScalingDBError": "errors",
     "Warehouse": "warehouse",
     "add_source": "local_sources",
     "compare": "comparison",
+    "compute_multiplier": "planning",
     "connect": "warehouse",
+    "crossover": "planning",
     "exponent": "law_library",
     "fit": "fits",
     "fit_by": "fits",
@@ -78,12 +87,13 @@ _HOME = {
     "laws": "law_library",
     "load_ipython_extension": "magic",
     "pareto_envelope": "law_library",
+    "plan": "planning",
     "positive": "law_library",
     "real": "law_library",
     "remove_source": "local_sources",
 }
 
-_MODULES = ("charts", "downstream", "law_library", "trends", "units")
+_MODULES = ("charts", "downstream", "law_library", "planning", "trends", "units")
 """Modules that are public names themselves."""
 
 

@@ -93,7 +93,7 @@ class FitWarning(UserWarning):
 
 
 class DomainWarning(UserWarning):
-    """A prediction from published coefficients outside the range of inputs that their authors fitted."""
+    """A prediction or a plan outside the range of inputs that the coefficients were fitted on."""
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str], hint: str | None = None) -> UnknownNameError:

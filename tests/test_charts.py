@@ -168,10 +168,23 @@ CHARTS = [
 ELSEWHERE = ["label_matrix", "trend_gallery", "trend_scan", "trend_surface", "unseen_turn"]
 """Charts of trends: tests/test_trends.py draws them from real labels."""
 
+PLANS = [
+    "allocation_chart",
+    "allocation_exponents",
+    "crossover_chart",
+    "multiplier_chart",
+    "next_run_map",
+    "plan_chart",
+    "plan_iso_loss",
+    "plan_isoflop",
+    "repetition_chart",
+]
+"""Charts of plans: tests/test_planning.py draws them."""
+
 
 def test_every_chart_is_tested_here() -> None:
     public = [name for name in sdb.charts.__all__ if callable(getattr(sdb.charts, name))]
-    assert sorted(public) == sorted([*CHARTS, *ELSEWHERE])
+    assert sorted(public) == sorted([*CHARTS, *ELSEWHERE, *PLANS])
 
 
 @pytest.mark.parametrize("name", CHARTS)

@@ -26,14 +26,28 @@ from scalingdb.charts.downstream import (
     task_intervals,
 )
 from scalingdb.charts.fits import estimate_paths, objective_map, profile, verdicts
+from scalingdb.charts.planning import (
+    allocation_chart,
+    allocation_exponents,
+    crossover_chart,
+    multiplier_chart,
+    next_run_map,
+    plan_chart,
+    plan_iso_loss,
+    plan_isoflop,
+    repetition_chart,
+)
 from scalingdb.charts.trends import LABEL_COLORS, label_matrix, trend_gallery, trend_scan, trend_surface, unseen_turn
 
 __all__ = [
     "LABEL_COLORS",
     "PALETTE",
+    "allocation_chart",
+    "allocation_exponents",
     "capability_trends",
     "correlation_ccdf",
     "coverage",
+    "crossover_chart",
     "error_map",
     "error_parts",
     "estimate_paths",
@@ -41,11 +55,17 @@ __all__ = [
     "held_out_errors",
     "label_matrix",
     "loss_curves",
+    "multiplier_chart",
+    "next_run_map",
     "objective_map",
     "parameter_intervals",
     "pass_curves",
+    "plan_chart",
+    "plan_iso_loss",
+    "plan_isoflop",
     "predicted_actual",
     "profile",
+    "repetition_chart",
     "residuals",
     "score_panels",
     "task_intervals",

@@ -7,9 +7,10 @@ parameters, `_solve` hands both to :mod:`scalingdb.estimation`, `_result` holds 
 
 from __future__ import annotations
 
+from scalingdb.fits._form import evaluate_law
 from scalingdb.fits._many import Fits, fit_by
 from scalingdb.fits._result import Fit
 from scalingdb.fits._rows import as_frame, refuse_bad_values
 from scalingdb.fits._solve import N_STARTS, fit
 
-__all__ = ["N_STARTS", "Fit", "Fits", "as_frame", "fit", "fit_by", "refuse_bad_values"]
+__all__ = ["N_STARTS", "Fit", "Fits", "as_frame", "evaluate_law", "fit", "fit_by", "refuse_bad_values"]

@@ -238,6 +238,23 @@ class Fit:
             rows.append((name, float(function(**self.params)), float(low), float(high)))
         return pl.DataFrame(rows, schema=["quantity", "estimate", "low", "high"], orient="row")
 
+    def draws(self, count: int = 1000, rng: int = 0) -> FloatArray:
+        """Parameter vectors (P, K) that are as uncertain as the fit: for anything :meth:`derived` cannot say.
+
+        Parameters
+        ----------
+        count : int
+            Draws from the robust covariance, where the fit has no bootstrap.
+        rng : int
+            Seed of these draws.
+
+        Returns
+        -------
+        array (P, K)
+            In natural units and the order of :attr:`params`. With a bootstrap: its samples that are finite.
+        """
+        return self._draws(np.random.default_rng(rng), count)
+
     def glance(self) -> pl.DataFrame:
         """One row about the fit as a whole: rows, objective, errors, starts, verdict."""
         rows = self.augment()

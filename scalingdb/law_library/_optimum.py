@@ -14,7 +14,7 @@ from scalingdb.schema import N_DEFINITIONS
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["REACH", "least_loss", "optimum"]
+__all__ = ["REACH", "TokenFunction", "least_loss", "optimum", "tokens_6nd"]
 
 REACH = 18.0
 """N is sought from ``sqrt(C/6) * exp(-18)`` to ``sqrt(C/6) * exp(18)``: tokens per parameter from 2e-16 to 4e15."""
@@ -23,10 +23,22 @@ CELLS = 81
 """Cells of the grid in ln N: half a unit each."""
 
 
+TokenFunction = Callable[[FloatArray, FloatArray], FloatArray]
+"""``tokens(n, budget) -> d``: the training tokens that a budget leaves to a model of n parameters."""
+
+
+def tokens_6nd(n: FloatArray, budget: FloatArray) -> FloatArray:
+    """Tokens under ``C = 6*N*D``."""
+    return budget / 6 / n
+
+
 def least_loss(
-    loss: Callable[[FloatArray, FloatArray], FloatArray], train_flops: FloatArray, shape: tuple[int, ...] = ()
+    loss: Callable[[FloatArray, FloatArray], FloatArray],
+    budget: FloatArray,
+    shape: tuple[int, ...] = (),
+    tokens: TokenFunction = tokens_6nd,
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Least loss of a surface along ``6*N*D = C``, numerically.
+    """Least loss of a surface over all N that a budget allows, numerically.
 
     A grid in ln N, golden sections in its best cell, and Newton steps on differences of the fourth
     order: the minimum of a function is only good to the root of the rounding, the zero of its slope
@@ -36,10 +48,12 @@ def least_loss(
     ----------
     loss : callable ``(n, d) -> loss``
         On arrays ``(*shape, B)``, elementwise; a value that is not finite is no minimum.
-    train_flops : array (B,)
-        Budgets in FLOP.
+    budget : array (B,) or (*shape, B)
+        In FLOP.
     shape : tuple of int
         Leading axes of the problem: many coefficient sets at once.
+    tokens : callable
+        What D a budget leaves to N; a D that is not positive is out of reach.
 
     Returns
     -------
@@ -50,16 +64,17 @@ def least_loss(
         the range they were fitted on (Farseer's does, for more parameters than tokens); the minimum
         between is the one that is meant, and the lowest where there are several.
     """
-    log_product = np.log(train_flops / 6)
 
     def at(log_n: FloatArray) -> FloatArray:
         with np.errstate(all="ignore"):
-            values = np.asarray(loss(np.exp(log_n), np.exp(log_product - log_n)), dtype=float)
+            n = np.exp(log_n)
+            d = tokens(n, budget)
+            values = np.asarray(loss(n, np.where(d > 0, d, np.nan)), dtype=float)
         return np.broadcast_to(np.where(np.isfinite(values), values, np.inf), log_n.shape)
 
-    full = (*shape, train_flops.size)
+    full = (*shape, budget.shape[-1])
     offsets = np.linspace(-REACH, REACH, CELLS)
-    centre = np.broadcast_to(0.5 * log_product, full)
+    centre = np.broadcast_to(0.5 * np.log(budget / 6), full)
     table = np.stack([at(centre + offset) for offset in offsets])
     inner = table[1:-1]
     is_valley = (inner <= table[:-2]) & (inner <= table[2:]) & ((inner < table[:-2]) | (inner < table[2:]))
@@ -79,10 +94,12 @@ def least_loss(
             slope = (near[0] - near[4] + 8 * (near[3] - near[1])) / (12 * step)
             curvature = (16 * (near[1] + near[3]) - near[0] - near[4] - 30 * near[2]) / (12 * step**2)
             move = -slope / curvature
-        # where the surface has a kink the differences mean nothing: the sections' answer stays
-        is_good = np.isfinite(move) & (curvature > 0) & (np.abs(move) < step)
+        # the sections are good to the root of the rounding; a longer move means that the surface has a
+        # kink, or a jump of its curvature, and that differences across it mean nothing
+        is_good = np.isfinite(move) & (curvature > 0) & (np.abs(move) < 1e-4)
         best = np.where(is_good, best + np.where(is_good, move, 0.0), best)
-    return np.exp(best), np.exp(log_product - best), is_inside
+    n = np.exp(best)
+    return n, tokens(n, budget), is_inside
 
 
 def optimum(
@@ -115,6 +132,8 @@ def optimum(
 
     def loss(n: FloatArray, d: FloatArray) -> Any:
         values = {**fixed, size: n, "n_tokens": d}
+        if "n_tokens_unique" in fixed:  # data that a run has not seen do not count
+            values["n_tokens_unique"] = np.minimum(fixed["n_tokens_unique"], d)
         return law.function(*(values[name] for name in law.inputs), **params)
 
     if law.best_split is not None and not others:

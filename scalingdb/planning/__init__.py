@@ -1,0 +1,34 @@
+"""Plan runs: how to split a budget, which law wins where, and what to train next.
+
+`_surface` turns a law or a fit into a loss over N and D with draws of its coefficients; all else is
+made from that. `_plan` finds the best split, `_crossover` and `_multiplier` compare two laws along their
+optimal paths (`_pair` checks that they may be compared), `_approaches` estimates optimal sizes from runs
+as Hoffmann et al. do (`_isoflop` holds the parabolas, `_allocation` what comes out), `_design` ranks the
+runs that one could train next.
+"""
+
+from __future__ import annotations
+
+from scalingdb.planning._accelerators import accelerators
+from scalingdb.planning._allocation import Allocation
+from scalingdb.planning._approaches import approach_1, approach_2, approach_3, approaches
+from scalingdb.planning._crossover import Crossover, crossover
+from scalingdb.planning._design import next_run
+from scalingdb.planning._multiplier import ComputeMultiplier, compute_multiplier
+from scalingdb.planning._plan import Plan, plan
+
+__all__ = [
+    "Allocation",
+    "ComputeMultiplier",
+    "Crossover",
+    "Plan",
+    "accelerators",
+    "approach_1",
+    "approach_2",
+    "approach_3",
+    "approaches",
+    "compute_multiplier",
+    "crossover",
+    "next_run",
+    "plan",
+]

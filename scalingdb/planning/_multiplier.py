@@ -1,0 +1,188 @@
+"""How much more compute one law needs than another for the same loss."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from scalingdb import units
+from scalingdb.errors import DataError
+from scalingdb.fits import Fit
+from scalingdb.law_library import Law
+from scalingdb.planning._pair import pair_of, refuse_unused
+from scalingdb.planning._surface import FloatArray
+from scalingdb.planning._words import between as interval_words
+from scalingdb.planning._words import flop, four, html_table, times
+
+if TYPE_CHECKING:
+    import altair as alt
+
+__all__ = ["ComputeMultiplier", "compute_multiplier"]
+
+
+@dataclass(frozen=True, eq=False)
+class ComputeMultiplier:
+    """How much more compute one law needs to reach the loss of another. Made by :func:`compute_multiplier`.
+
+    Attributes
+    ----------
+    labels : (str, str)
+    interval : str
+        How the intervals are made, or why there are none.
+    """
+
+    labels: tuple[str, str]
+    interval: str
+    level: float
+    _table: pl.DataFrame = field(repr=False)
+
+    def tidy(self) -> pl.DataFrame:
+        """One row a budget.
+
+        Returns
+        -------
+        DataFrame
+            ``train_flops`` (of the first law), the ``loss`` it reaches, ``train_flops_b`` (of the second,
+            for the same loss), and ``multiplier`` (second over first) with ``_low`` and ``_high``; infinite
+            where the second law never reaches the loss. ``share`` of the draws in which it does.
+        """
+        return self._table
+
+    @property
+    def sentence(self) -> str:
+        """The result as a person would say it; of several budgets the first and the last."""
+        rows = self._table.rows(named=True)
+        parts = []
+        for row in rows if len(rows) == 1 else [rows[0], rows[-1]]:
+            reach = f"the loss of {four(row['loss'])} that {self.labels[0]} has at {flop(row['train_flops'])} FLOP"
+            if row["multiplier"] == float("inf"):
+                parts.append(f"{self.labels[1]} never reaches {reach}")
+                continue
+            ends = [row["multiplier_low"], row["multiplier_high"]]
+            words = interval_words(times(ends[0]), times(ends[1]), self.level)
+            parts.append(f"{self.labels[1]} needs {times(row['multiplier'])} times the compute{words} for {reach}")
+        return "; ".join(parts) + "."
+
+    def chart(self) -> alt.Chart:
+        """The multiplier against the budget, with its interval (Altair)."""
+        from scalingdb import charts
+
+        return charts.multiplier_chart(self)
+
+    def __repr__(self) -> str:
+        return f"<ComputeMultiplier: {self.sentence}>"
+
+    def _repr_html_(self) -> str:
+        shown = [
+            {
+                "train_flops": flop(row["train_flops"]),
+                "loss": four(row["loss"]),
+                "train_flops_b": flop(row["train_flops_b"]),
+                "multiplier": times(row["multiplier"])
+                + interval_words(times(row["multiplier_low"]), times(row["multiplier_high"]), self.level),
+            }
+            for row in self._table.iter_rows(named=True)
+        ]
+        titles = {
+            "train_flops": f"FLOP by {self.labels[0]}",
+            "loss": "loss",
+            "train_flops_b": f"FLOP by {self.labels[1]}",
+            "multiplier": "ratio",
+        }
+        return (
+            f"<p>{html.escape(self.sentence)}</p>{html_table(pl.DataFrame(shown), titles)}"
+            f"<p>Intervals: {html.escape(self.interval)}.</p>"
+        )
+
+
+def compute_multiplier(
+    a: str | Law | Fit,
+    b: str | Law | Fit,
+    *,
+    train_flops: float | Sequence[float] | None = None,
+    loss: float | Sequence[float] | None = None,
+    level: float = 0.95,
+    flops_convention: str = "6nd",
+    omega: float = units.OMEGA,
+    pool: bool = False,
+    **given: float,
+) -> ComputeMultiplier:
+    """How many times the compute of `a` the law `b` needs for the same loss, both split in the best way.
+
+    Parameters
+    ----------
+    a, b : str, Law or Fit
+    train_flops : float or sequence of float
+        Budgets of `a`; or
+    loss : float or sequence of float
+        the losses to reach.
+    level, flops_convention, omega, pool, **given
+        As for :func:`crossover`.
+
+    Returns
+    -------
+    ComputeMultiplier
+
+    Raises
+    ------
+    DataError
+        If neither or both of `train_flops` and `loss` are given, or `a` never reaches a loss.
+
+    Examples
+    --------
+    >>> import scalingdb as sdb
+    >>> from scalingdb.planning import compute_multiplier
+    >>> compute_multiplier("chinchilla", "chinchilla", train_flops=1e22).tidy()["multiplier"].round(6).item()
+    1.0
+    """
+    if (train_flops is None) == (loss is None):
+        raise DataError("a multiplier is asked for at a budget or at a loss", "give train_flops=... or loss=...")
+    refuse_unused(a, b, given)
+    pair = pair_of(a, b, given, flops_convention, omega, pool=pool)
+    asked = np.atleast_1d(np.asarray(train_flops if loss is None else loss, dtype=float))
+    if not (np.isfinite(asked).all() and (asked > 0).all()):
+        raise DataError(f"{'loss' if train_flops is None else 'train_flops'}={asked.tolist()} is not positive")
+
+    def both(theta_a: FloatArray, theta_b: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        full = (theta_a.shape[0], asked.size)
+        if loss is None:
+            budget = np.broadcast_to(asked, full)
+            reached = pair.a.best(theta_a, budget, pair.cost_a)[2]
+        else:
+            reached = np.broadcast_to(asked, full)
+            budget = pair.a.budget_for(theta_a, reached, pair.cost_a)
+        return budget, reached, pair.b.budget_for(theta_b, reached, pair.cost_b)
+
+    budget, reached, needed = (part[0] for part in both(pair.a.estimate, pair.b.estimate))
+    if np.isnan(budget * reached).any():
+        where = asked[np.isnan(budget * reached)][0]
+        raise DataError(f"{pair.a.label} has no plan for {where:.4g}", "take a loss above its floor.")
+    ratio = np.where(np.isnan(needed), np.inf, needed / budget)
+    low = high = share = np.full(asked.size, np.nan)
+    if pair.has_interval:
+        own, found, theirs = both(pair.draws_a, pair.draws_b)
+        usable = np.isfinite(own) & np.isfinite(found)
+        values = np.where(np.isnan(theirs), np.inf, theirs / np.where(usable, own, np.nan))
+        values = np.where(usable, values, np.nan)
+        share = np.where(usable, np.isfinite(theirs), np.nan)
+        share = np.nanmean(share, axis=0)
+        tail = 50 * (1 - level)
+        # infinity is a value here: the draw's law never gets there
+        low, high = (np.nanpercentile(values, q, axis=0, method="nearest") for q in (tail, 100 - tail))
+    table = pl.DataFrame(
+        {
+            "train_flops": budget,
+            "loss": reached,
+            "train_flops_b": np.where(np.isnan(needed), np.inf, needed),
+            "multiplier": ratio,
+            "multiplier_low": low,
+            "multiplier_high": high,
+            "share": share,
+        }
+    ).with_columns(pl.col(pl.Float64).fill_nan(None))
+    return ComputeMultiplier((pair.a.label, pair.b.label), pair.interval, level, table)

@@ -1,0 +1,543 @@
+"""The best N and D for a budget, and how sure that is."""
+
+from __future__ import annotations
+
+import html
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from scalingdb import units
+from scalingdb.errors import DataError, DomainWarning
+from scalingdb.fits import Fit
+from scalingdb.law_library import Law
+from scalingdb.planning._accelerators import PEAKS, flop_of_hours
+from scalingdb.planning._surface import Cost, FloatArray, Surface, make_cost, root, surface_of
+from scalingdb.planning._words import between, count, flop, four, html_table, three
+
+if TYPE_CHECKING:
+    import altair as alt
+
+__all__ = ["Plan", "plan"]
+
+SMALLEST_N, SMALLEST_D = 768.0, 1e5
+"""Below these no plan is made: the smallest model of Kaplan et al., and the fewest tokens of any run here."""
+
+QUANTITIES = ("train_flops", "n_params", "n_tokens", "tokens_per_param", "loss")
+
+Budget = float | Sequence[float]
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """The best N and D for one or more budgets. Made by :func:`plan`.
+
+    Attributes
+    ----------
+    label : str
+        Law and coefficients.
+    interval : str
+        How the intervals are made, or why there are none.
+    level : float
+        Coverage of the intervals.
+    notes : tuple of str
+        What else a reader must know: the cost formula, extrapolation, draws without an optimum.
+    """
+
+    label: str
+    interval: str
+    level: float
+    notes: tuple[str, ...]
+    _table: pl.DataFrame = field(repr=False)
+    _surface: Surface = field(repr=False)
+    _cost: Cost = field(repr=False)
+
+    def tidy(self) -> pl.DataFrame:
+        """One row a budget.
+
+        Returns
+        -------
+        DataFrame
+            ``train_flops, n_params`` (as the law counts it)``, n_tokens, tokens_per_param, loss``, each
+            with ``_low`` and ``_high`` (null where nothing is known); ``regret``, the excess loss that
+            training at this N and D costs at most, with the chosen probability, should the coefficients
+            be off as far as they may (null where N or D was fixed); ``extrapolation``, how many times N
+            or D lies outside the fitted range (1 inside). What the budget was given in, such as
+            ``gpu_hours`` or ``inference_tokens``, is a column too.
+        """
+        return self._table
+
+    @property
+    def sentence(self) -> str:
+        """The plan as a person would say it; of several budgets the first and the last."""
+        rows = self._table.rows(named=True)
+        chosen = rows if len(rows) == 1 else [rows[0], rows[-1]]
+        parts = [self._say(row) for row in chosen]
+        text = f"By {self.label}: {'; '.join(parts)}."
+        return text if self._surface.has_interval else f"{text} {_capital(self.interval)}."
+
+    def _say(self, row: Mapping[str, Any]) -> str:
+        ratio = between(three(row["tokens_per_param_low"]), three(row["tokens_per_param_high"]), self.level)
+        if row["tokens_per_param_low"] == row["tokens_per_param_high"]:
+            ratio = ""
+        text = (
+            f"with {flop(row['train_flops'])} FLOP train {count(row['n_params'])} parameters on "
+            f"{count(row['n_tokens'])} tokens, {three(row['tokens_per_param'])} a parameter{ratio}, for a loss of "
+            f"{four(row['loss'])}"
+        )
+        if row["loss_low"] is not None:
+            text += f" ({four(row['loss_low'])} to {four(row['loss_high'])})"
+        if row.get("total_flops") is not None:
+            text += f", and {flop(row['total_flops'])} FLOP with {count(row['inference_tokens'])} tokens served"
+        if row["extrapolation"] > self._surface.far:
+            text += f", {row['extrapolation']:.2g} times outside what was fitted"
+        return text
+
+    # ---- curves -------------------------------------------------------------------------------
+
+    def isoflop(self, points: int = 61, span: float = 30.0) -> pl.DataFrame:
+        """Loss of every size that the budgets of this plan allow.
+
+        Parameters
+        ----------
+        points : int
+            Sizes a budget.
+        span : float
+            From the planned size divided by this to the planned size times this.
+
+        Returns
+        -------
+        DataFrame
+            ``train_flops, n_params, n_tokens, loss, loss_low, loss_high, is_best``.
+        """
+        parts = []
+        for row in self._table.iter_rows(named=True):
+            n = row["n_params"] * np.geomspace(1 / span, span, points)
+            d = row["train_flops"] / 6 / self._cost.count(n)
+            loss = self._surface.loss(self._surface.estimate, n, d)[0]
+            low, high = self._surface.intervals(self._losses(n, d), self.level)
+            parts.append(
+                pl.DataFrame(
+                    {
+                        "train_flops": np.full(points, row["train_flops"]),
+                        "n_params": n,
+                        "n_tokens": d,
+                        "loss": loss,
+                        "loss_low": low,
+                        "loss_high": high,
+                        "is_best": np.arange(points) == points // 2,
+                    }
+                )
+            )
+        return _null(pl.concat(parts))
+
+    def iso_loss(self, levels: int = 6, points: int = 61, span: float = 30.0) -> pl.DataFrame:
+        """Lines of equal loss in the plane of N and D, around the plan.
+
+        Returns
+        -------
+        DataFrame
+            ``loss, n_params, n_tokens``: for each of some losses, the tokens that each size needs. The
+            losses of the plan are among them; where there are fewer than `levels`, budgets of a tenth
+            to ten times the plan's are added.
+        """
+        rows = self._table
+        losses = rows["loss"].to_list()
+        spread = np.geomspace(0.03, 30.0, max(levels - len(losses), 0))
+        middle = float(np.exp(np.mean(np.log(rows["train_flops"].to_numpy()))))
+        if spread.size:
+            _, _, more = self._surface.best(self._surface.estimate, middle * spread, self._cost)
+            losses += [float(value) for value in more[0] if np.isfinite(value)]
+        least, most = float(rows["n_params"].min()), float(rows["n_params"].max())  # type: ignore[arg-type]
+        n = np.geomspace(least / span, most * span, points)
+        parts = []
+        for loss in sorted(set(losses)):
+            d = np.exp(
+                root(
+                    lambda log_d: self._surface.loss(self._surface.estimate, n, np.exp(log_d)),
+                    np.full(n.size, loss),
+                    np.log(np.geomspace(1e3, 1e20, 35)),
+                    1,
+                )
+            )[0]
+            parts.append(pl.DataFrame({"loss": np.full(points, loss), "n_params": n, "n_tokens": d}))
+        return _null(pl.concat(parts)).drop_nulls()
+
+    def _losses(self, n: FloatArray, d: FloatArray) -> FloatArray:
+        if not self._surface.has_interval:
+            return np.full((1, n.size), np.nan)
+        return self._surface.loss(self._surface.draws, n, d)
+
+    def chart(self) -> alt.Chart:
+        """Best N and D and the loss against the budget, with intervals (Altair)."""
+        from scalingdb import charts
+
+        return charts.plan_chart(self)
+
+    def isoflop_chart(self) -> alt.Chart:
+        """Loss against N for each budget, and where it is least (Altair)."""
+        from scalingdb import charts
+
+        return charts.plan_isoflop(self)
+
+    def iso_loss_chart(self) -> alt.Chart:
+        """Lines of equal loss and of equal compute in the plane of N and D (Altair)."""
+        from scalingdb import charts
+
+        return charts.plan_iso_loss(self)
+
+    def __repr__(self) -> str:
+        return f"<Plan: {self.sentence}>"
+
+    def _repr_html_(self) -> str:
+        shown = [
+            {
+                "train_flops": flop(row["train_flops"]),
+                "n_params": count(row["n_params"]) + _range(row, "n_params", count),
+                "n_tokens": count(row["n_tokens"]) + _range(row, "n_tokens", count),
+                "tokens_per_param": three(row["tokens_per_param"]) + _range(row, "tokens_per_param", three),
+                "loss": four(row["loss"]) + _range(row, "loss", four),
+                "total_flops": flop(row.get("total_flops")),
+                "extrapolation": "inside" if row["extrapolation"] <= 1 else f"{row['extrapolation']:.2g} times outside",
+            }
+            for row in self._table.iter_rows(named=True)
+        ]
+        titles = {
+            "train_flops": "training FLOP",
+            "n_params": "parameters N",
+            "n_tokens": "tokens D",
+            "tokens_per_param": "D/N",
+            "loss": "loss",
+            "total_flops": "FLOP with inference",
+            "extrapolation": "fitted range",
+        }
+        if "total_flops" not in self._table.columns:
+            del titles["total_flops"]
+        remarks = [f"{100 * self.level:g} % intervals: {self.interval}"] if self._surface.has_interval else []
+        notes = "".join(f"<br>{html.escape(note)}." for note in [*remarks, *self.notes])
+        return (
+            f'<div class="scalingdb-plan"><p>{html.escape(self.sentence)}</p>'
+            f"{html_table(pl.DataFrame(shown), titles)}<p>{notes.removeprefix('<br>')}</p></div>"
+        )
+
+
+def _range(row: Mapping[str, Any], name: str, say: Any) -> str:
+    low, high = row[f"{name}_low"], row[f"{name}_high"]
+    return "" if low is None or low == high else f" ({say(low)} to {say(high)})"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _null(frame: pl.DataFrame) -> pl.DataFrame:
+    return frame.with_columns(pl.col(pl.Float64).fill_nan(None))
+
+
+def plan(
+    law: str | Law | Fit,
+    *,
+    variant: str | None = None,
+    train_flops: Budget | None = None,
+    gpu_hours: Budget | None = None,
+    accelerator: str | None = None,
+    flops_per_second: float | None = None,
+    utilisation: float | None = None,
+    n_tokens: Budget | None = None,
+    n_params: Budget | None = None,
+    target_loss: Budget | None = None,
+    total_flops: Budget | None = None,
+    inference_tokens: float | None = None,
+    flops_convention: str = "6nd",
+    omega: float = units.OMEGA,
+    level: float = 0.95,
+    **given: float,
+) -> Plan:
+    """Best N and D for a budget, with intervals, from a fit or from a published law.
+
+    What is given decides what is sought:
+
+    =============================  =======================================================
+    ``train_flops``                the split of the budget with the least loss
+    ``gpu_hours``                  the same, from hours of an accelerator
+    ``target_loss``                the least compute that reaches the loss
+    ``n_tokens`` or ``n_params``   alone: the other one and the budget for which it is optimal
+    either, with one of the above  held at this value; the budget or the loss decides the rest
+    ``inference_tokens``           with ``target_loss``: the least compute of training and serving
+                                   that reaches the loss; with ``train_flops``: that reaches the
+                                   loss of the best run of this budget; with ``total_flops``: the
+                                   least loss, if training and serving share the budget
+    =============================  =======================================================
+
+    Parameters
+    ----------
+    law : str, Law or Fit
+        Any loss surface over N and D, with published coefficients or fitted.
+    variant : str, optional
+        Published coefficient set.
+    train_flops, gpu_hours, target_loss, total_flops : float or sequence of float
+        Budget; one of them at most.
+    accelerator : str, optional
+        Name of an accelerator whose stated peak is known (:func:`scalingdb.planning.accelerators`).
+    flops_per_second : float, optional
+        Peak of any other one, in FLOP/s.
+    utilisation : float, optional
+        Share of the peak that the run reaches; stated, never assumed.
+    n_tokens, n_params : float or sequence of float
+        Held at this value. N is counted as the law counts it.
+    inference_tokens : float, optional
+        Tokens that the model will read and write in its life, at ``2 * N`` FLOP each.
+    flops_convention : {"6nd", "total", "non_embedding"}
+        Which N the FLOP count: the law's own, all parameters, or those without embeddings. The latter
+        two convert by ``N + omega * N**(1/3)``.
+    omega : float
+        Of that conversion (:func:`scalingdb.units.omega`).
+    level : float
+        Coverage of the intervals.
+    **given : float
+        Other inputs of the law (``n_tokens_unique=1e11``), or own coefficients.
+
+    Returns
+    -------
+    Plan
+
+    Raises
+    ------
+    DataError
+        If what is given does not decide a plan, the law holds no trade-off of N against D, a loss or a
+        budget is out of reach, or the plan is smaller than any sensible model.
+    UnknownNameError
+        For an unknown law, variant, accelerator, convention or input.
+
+    Warns
+    -----
+    DomainWarning
+        If N or D lies outside the range that a published set was fitted on, or ten times beyond the
+        rows of a fit.
+
+    Notes
+    -----
+    Intervals are percentiles over the bootstrap of the fit, or over draws from its robust covariance.
+    Published coefficients have none: a plan depends on how coefficients vary together, which no
+    table states.
+
+    References
+    ----------
+    Hoffmann et al., arXiv:2203.15556, section 3.3; for inference Sardana et al., arXiv:2401.00448.
+
+    Examples
+    --------
+    >>> import scalingdb as sdb
+    >>> from scalingdb.planning import plan
+    >>> plan("chinchilla", variant="hoffmann", train_flops=5.76e23).tidy()["tokens_per_param"].round(1).item()
+    92.6
+    >>> served = plan("chinchilla", target_loss=2.2, inference_tokens=1e12).tidy()
+    >>> alone = plan("chinchilla", target_loss=2.2).tidy()
+    >>> bool(served["n_params"].item() < alone["n_params"].item())
+    True
+    """
+    if not 0 < level < 1:
+        raise DataError(f"level={level!r} is not between 0 and 1", "for example 0.95.")
+    surface = surface_of(law, variant, given)
+    cost = make_cost(flops_convention, surface.size, omega)
+    extra: dict[str, FloatArray] = {}
+    notes = [f"compute is {cost.words}"]
+    if gpu_hours is not None:
+        if train_flops is not None:
+            raise DataError("train_flops and gpu_hours are both given", "give one of them.")
+        hours = _positive("gpu_hours", gpu_hours)
+        train_flops = hours * flop_of_hours(1.0, accelerator, flops_per_second, utilisation)  # type: ignore[assignment]
+        extra["gpu_hours"] = hours
+        source = f"{PEAKS[accelerator].source}: " if accelerator is not None else ""
+        peak = PEAKS[accelerator].flops_per_second if accelerator is not None else flops_per_second
+        notes.append(f"{source}{peak:.4g} FLOP/s, of which {100 * (utilisation or 0):g} % are reached")
+    elif accelerator is not None or flops_per_second is not None or utilisation is not None:
+        raise DataError("an accelerator is named without hours", "add gpu_hours=...")
+    goals = {"train_flops": train_flops, "target_loss": target_loss, "total_flops": total_flops}
+    fixed = {"n_tokens": n_tokens, "n_params": n_params}
+    goal = _one_of(goals, "budgets")
+    held = _one_of(fixed, "sizes")
+    served = 0.0 if inference_tokens is None else float(_positive("inference_tokens", inference_tokens)[0])
+    _refuse_muddle(goal, held, served)
+    amounts = {name: _positive(name, value) for name, value in {**goals, **fixed}.items() if value is not None}
+    shape = np.broadcast_shapes(*(value.shape for value in amounts.values()))
+    amounts = {name: np.broadcast_to(value, shape) for name, value in amounts.items()}
+
+    best = _solve(surface, surface.estimate, cost, amounts, goal, held, served)
+    _refuse_nothing(surface, best, amounts, goal or held or "")
+    spread = _solve(surface, surface.draws, cost, amounts, goal, held, served) if surface.has_interval else None
+    if spread is not None and _misses(surface, best, spread, level):
+        surface, spread = (
+            surface.without_interval(
+                "no interval: draws from the robust covariance do not surround the estimate, because the law bends too "
+                "much over them; fit with bootstrap=1000"
+            ),
+            None,
+        )
+    table: dict[str, Any] = {name: np.broadcast_to(value, shape) for name, value in extra.items()}
+    if served:
+        table["inference_tokens"] = np.full(shape, served)
+    for name in [*QUANTITIES, *(["total_flops"] if served else [])]:
+        table[name] = best[name][0]
+        low, high = surface.intervals(
+            best[name] * np.nan if spread is None else np.broadcast_to(spread[name], (len(surface.draws), *shape)),
+            level,
+        )
+        table[f"{name}_low"], table[f"{name}_high"] = low, high
+    is_free = goal == "train_flops" and held is None and not served
+    table["regret"] = _regret(surface, best, spread, level) if is_free else np.full(shape, np.nan)
+    if "n_tokens_unique" in surface.given:
+        table["n_epochs"] = np.maximum(best["n_tokens"][0] / surface.given["n_tokens_unique"], 1.0)
+    seen = {surface.size: best["n_params"][0], "n_tokens": best["n_tokens"][0]}
+    others = {name: np.full(shape, value) for name, value in surface.given.items()}
+    if "n_tokens_unique" in others:  # what a run does not reach is as good as absent
+        others["n_tokens_unique"] = np.minimum(others["n_tokens_unique"], best["n_tokens"][0])
+    table["extrapolation"], far = surface.beyond({**seen, **others})
+    if spread is not None:
+        lost = 1 - np.isfinite(spread["n_params"]).mean(axis=0)
+        if lost.max() > 0:
+            notes.append(f"{100 * lost.max():.2g} % of the draws hold no such plan and are left out of the intervals")
+    if far:
+        notes.append(f"outside the fitted range: {'; '.join(far)}")
+        warnings.warn(f"the plan by {surface.label} extrapolates: {'; '.join(far)}", DomainWarning, stacklevel=2)
+    return Plan(
+        label=surface.label,
+        interval=surface.interval,
+        level=level,
+        notes=tuple(notes),
+        _table=_null(pl.DataFrame(table)),
+        _surface=surface,
+        _cost=cost,
+    )
+
+
+def _positive(name: str, value: Any) -> FloatArray:
+    found = np.atleast_1d(np.asarray(value, dtype=float))
+    if found.ndim != 1 or not found.size or not (np.isfinite(found).all() and (found > 0).all()):
+        raise DataError(f"{name}={value!r} is not a positive number, or several of them")
+    return found
+
+
+def _one_of(choices: Mapping[str, Any], what: str) -> str | None:
+    given = [name for name, value in choices.items() if value is not None]
+    if len(given) > 1:
+        raise DataError(f"{' and '.join(given)} are both given: the {what} exclude each other", "give one of them.")
+    return given[0] if given else None
+
+
+def _refuse_muddle(goal: str | None, held: str | None, served: float) -> None:
+    if goal is None and held is None:
+        raise DataError(
+            "no budget is given",
+            "for example train_flops=1e24, gpu_hours=1e5 with an accelerator, target_loss=2.0, or n_tokens=1e12.",
+        )
+    if served and goal is None:
+        raise DataError("inference_tokens says nothing without a loss or a budget", "add target_loss or train_flops.")
+    if served and held is not None:
+        raise DataError(f"inference_tokens decides the size, and {held} is held", "leave one of them out.")
+    if goal == "total_flops" and not served:
+        raise DataError("total_flops is for training and serving together", "add inference_tokens, or use train_flops.")
+
+
+def _solve(
+    surface: Surface,
+    theta: FloatArray,
+    cost: Cost,
+    amounts: Mapping[str, FloatArray],
+    goal: str | None,
+    held: str | None,
+    served: float,
+) -> dict[str, FloatArray]:
+    """Quantities (P, B) of the plans of coefficients (P, K)."""
+    full = (theta.shape[0], next(iter(amounts.values())).size)
+    log_sizes = np.log(np.geomspace(1e2, 1e18, 33))
+    with np.errstate(all="ignore"):
+        if held is not None:
+            value = np.broadcast_to(amounts[held], full)
+            if goal is None:  # the budget for which the held size is the best one
+                budget = surface.budget_for(theta, value, cost, what="n" if held == "n_params" else "d")
+                n, d, loss = surface.best(theta, budget, cost)
+            elif held == "n_params":
+                n = value
+                if goal == "train_flops":
+                    d = cost.tokens()(n, amounts[goal])
+                else:
+                    d = np.exp(root(lambda x: surface.loss(theta, n, np.exp(x)), amounts[goal], log_sizes, full[0]))
+            else:
+                d = value
+                want = np.broadcast_to(amounts[goal], full)
+                if goal == "train_flops":
+                    n = np.exp(root(lambda x: np.log(cost.train(np.exp(x), d)), np.log(want), log_sizes, full[0]))
+                else:
+                    n = np.exp(root(lambda x: surface.loss(theta, np.exp(x), d), want, log_sizes, full[0]))
+            loss = surface.loss(theta, n, d)
+        elif goal == "total_flops":
+            n, d, loss = surface.best(theta, amounts[goal], cost, served)
+        elif served:
+            wanted = amounts["target_loss"] if goal == "target_loss" else surface.best(theta, amounts[goal], cost)[2]  # type: ignore[index]
+            budget = surface.budget_for(theta, wanted, cost, served)
+            n, d, loss = surface.best(theta, budget, cost, served)
+        else:
+            budget = amounts[goal] if goal == "train_flops" else surface.budget_for(theta, amounts[goal], cost)  # type: ignore[index]
+            n, d, loss = surface.best(theta, budget, cost)
+        n, d = np.broadcast_to(n, full), np.broadcast_to(d, full)
+        train = cost.train(n, d)
+        if goal == "train_flops" and not served:  # exact, not to rounding
+            train = np.where(np.isfinite(n), np.broadcast_to(amounts[goal], full), np.nan)
+        return {
+            "train_flops": train,
+            "n_params": n,
+            "n_tokens": d,
+            "tokens_per_param": d / n,
+            "loss": np.broadcast_to(loss, full),
+            "total_flops": cost.total(n, d, served),
+        }
+
+
+def _refuse_nothing(
+    surface: Surface, best: Mapping[str, FloatArray], amounts: Mapping[str, FloatArray], name: str
+) -> None:
+    """Refuse what is out of reach, and what is too small to be a model."""
+    n, d = best["n_params"][0], best["n_tokens"][0]
+    lost = ~(np.isfinite(n) & np.isfinite(d) & np.isfinite(best["loss"][0]))
+    if lost.any():
+        where = f"{name} = {amounts[name][lost][0]:.4g}"
+        if name == "target_loss":
+            hint = "the law's floor may lie above it; ask what a large budget reaches: plan(..., train_flops=1e28)."
+        else:
+            hint = "the loss falls to an end of the range: the coefficients hold no trade-off of N against D there."
+        raise DataError(f"{surface.label} has no plan for {where}", hint)
+    small = (n < SMALLEST_N) | (d < SMALLEST_D)
+    if small.any():
+        at = int(np.argmax(small))
+        raise DataError(
+            f"{name} = {amounts[name][at]:.4g} gives {n[at]:.3g} parameters and {d[at]:.3g} tokens: below any "
+            "sensible model",
+            f"a budget is a number of FLOP such as 1e21; the smallest models of the field have {SMALLEST_N:g} "
+            "parameters.",
+        )
+
+
+def _misses(surface: Surface, best: Mapping[str, FloatArray], spread: Mapping[str, FloatArray], level: float) -> bool:
+    """Whether draws from a covariance leave the estimate outside: they then say nothing about it."""
+    if surface.resample is not None:
+        return False
+    low, high = surface.intervals(spread["n_params"], level)
+    n = best["n_params"][0]
+    return not bool(((low <= n * (1 + 1e-9)) & (n <= high * (1 + 1e-9))).all())
+
+
+def _regret(
+    surface: Surface, best: Mapping[str, FloatArray], spread: Mapping[str, FloatArray] | None, level: float
+) -> FloatArray:
+    """Excess loss over each draw's own optimum that is not exceeded with probability `level`."""
+    n, d = best["n_params"][0], best["n_tokens"][0]
+    if spread is None:
+        return np.full(n.size, np.nan)
+    excess = surface.loss(surface.draws, n, d) - spread["loss"]
+    with np.errstate(all="ignore"):
+        return np.asarray(np.nanpercentile(np.where(np.isfinite(excess), excess, np.nan), 100 * level, axis=0))

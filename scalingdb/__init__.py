@@ -13,10 +13,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from scalingdb import charts, downstream, law_library, planning, trends, units
-    from scalingdb.comparison import Comparison, Holdout, compare, largest
+    from scalingdb import charts, downstream, holdouts, law_library, planning, trends, units
+    from scalingdb.comparison import Comparison, compare
     from scalingdb.errors import DomainWarning, FitWarning, ScalingDBError
     from scalingdb.fits import Fit, Fits, fit, fit_by
+    from scalingdb.holdouts import Holdout, largest
     from scalingdb.law_library import Law, exponent, get_law, law, laws, pareto_envelope, positive, real
     from scalingdb.local_sources import LocalSource, add_source, remove_source
     from scalingdb.magic import load_ipython_extension
@@ -46,6 +47,7 @@ __all__ = [
     "fit",
     "fit_by",
     "get_law",
+    "holdouts",
     "largest",
     "law",
     "law_library",
@@ -67,7 +69,7 @@ _HOME = {
     "Fit": "fits",
     "FitWarning": "errors",
     "Fits": "fits",
-    "Holdout": "comparison",
+    "Holdout": "holdouts",
     "Law": "law_library",
     "LocalSource": "local_sources",
     "Plan": "planning",
@@ -82,7 +84,7 @@ _HOME = {
     "fit": "fits",
     "fit_by": "fits",
     "get_law": "law_library",
-    "largest": "comparison",
+    "largest": "holdouts",
     "law": "law_library",
     "laws": "law_library",
     "load_ipython_extension": "magic",
@@ -93,7 +95,7 @@ _HOME = {
     "remove_source": "local_sources",
 }
 
-_MODULES = ("charts", "downstream", "law_library", "planning", "trends", "units")
+_MODULES = ("charts", "downstream", "holdouts", "law_library", "planning", "trends", "units")
 """Modules that are public names themselves."""
 
 

@@ -25,6 +25,7 @@ from scalingdb.charts.downstream import (
     score_panels,
     task_intervals,
 )
+from scalingdb.charts.extrapolation import calibration, error_by_distance, held_out_predictions, law_errors
 from scalingdb.charts.fits import estimate_paths, objective_map, profile, verdicts
 from scalingdb.charts.planning import (
     allocation_chart,
@@ -44,16 +45,20 @@ __all__ = [
     "PALETTE",
     "allocation_chart",
     "allocation_exponents",
+    "calibration",
     "capability_trends",
     "correlation_ccdf",
     "coverage",
     "crossover_chart",
+    "error_by_distance",
     "error_map",
     "error_parts",
     "estimate_paths",
     "fit_chart",
     "held_out_errors",
+    "held_out_predictions",
     "label_matrix",
+    "law_errors",
     "loss_curves",
     "multiplier_chart",
     "next_run_map",

@@ -9,7 +9,7 @@ import altair as alt
 import numpy as np
 import polars as pl
 
-from scalingdb.charts._theme import INK, MAX_ROWS, MUTED, PALETTE, POWER, RULE, log_axis, log_x, need, thinned
+from scalingdb.charts._theme import COUNT, INK, MAX_ROWS, MUTED, PALETTE, POWER, RULE, log_axis, log_x, need, thinned
 from scalingdb.errors import DataError
 
 if TYPE_CHECKING:
@@ -195,13 +195,19 @@ def held_out_errors(held_out: pl.DataFrame, x: str = "train_flops_6nd") -> alt.L
     """
     need(held_out, ["law", "relative_error", x])
     shown = thinned(held_out.select("law", x, error=pl.col("relative_error") * 100))
+    named = {
+        "train_flops_6nd": "training compute 6ND, FLOP",
+        "train_flops": "training compute, FLOP",
+        "n": "parameters N",
+    }
+    title, labels = named.get(x, x), POWER if x.startswith("train_flops") else COUNT
     color = alt.Color("law:N", title=None, sort=None, legend=alt.Legend(orient="right"))
     zero = alt.Chart(pl.DataFrame({"error": [0.0]})).mark_rule(color=INK, strokeWidth=0.8).encode(y="error:Q")
     dots = (
         alt.Chart(shown)
         .mark_point(size=70)
         .encode(
-            x=log_x(shown, x, "training compute 6ND, FLOP", POWER, padding=20),
+            x=log_x(shown, x, title, labels, padding=20),
             y=alt.Y("error:Q", title="predicted over observed, minus 1, %"),
             color=color,
             tooltip=["law:N", alt.Tooltip("error:Q", format=".3f"), alt.Tooltip(f"{x}:Q", format=".3s")],

@@ -315,16 +315,7 @@ class Fit:
         DataError
             If an input column is missing or holds values that are not positive numbers.
         """
-        table = as_frame(frame)
-        for name, column in self.recipe["columns"].items():
-            if column not in table.columns:
-                raise DataError(
-                    f"the frame has no column {column!r}, which the fit used as {name}",
-                    f"columns needed: {', '.join(self.recipe['columns'].values())}.",
-                )
-        columns = list(self.recipe["columns"].values())
-        signed = {self.recipe["columns"][name] for name in self.law.signed_inputs}
-        refuse_bad_values(table, columns, [column for column in columns if column not in signed])
+        table = self._checked(frame)
         self._say_if_far(table)
         result = table.with_columns(prediction=pl.Series(self._evaluate(table), dtype=pl.Float64))
         if interval is None:
@@ -333,19 +324,87 @@ class Fit:
             raise DataError(f"interval={interval!r} is not between 0 and 1", "for example interval=0.95.")
         from scalingdb.estimation import uncertainty
 
-        generator = np.random.default_rng(rng)
-        draws = self._draws(generator)
-        values = self._evaluate_many(draws, table)
-        if noise:
-            scatter = self.augment()["residual"].to_numpy()
-            # the scatter around a fit is smaller than around the truth, by the rows the parameters took
-            inflate = np.sqrt(scatter.size / max(scatter.size - self._n_free, 1))
-            picked = inflate * generator.choice(scatter, size=values.shape)
-            values = values * np.exp(picked) if self._kind.is_log else values + picked
-            if self._kind.is_likelihood:
-                values = np.clip(values, 0.0, 1.0)
-        low, high = uncertainty.interval(values, interval)
+        low, high = uncertainty.interval(self.simulate(table, noise=noise, rng=rng), interval)
         return result.with_columns(low=pl.Series(low, dtype=pl.Float64), high=pl.Series(high, dtype=pl.Float64))
+
+    def simulate(self, frame: pl.DataFrame, *, noise: bool = True, rng: int = 0) -> FloatArray:
+        """Draws of the predictions: what the intervals of :meth:`predict` are percentiles of.
+
+        Parameters
+        ----------
+        frame : DataFrame
+            With the columns that the fit used as inputs.
+        noise : bool
+            Whether each draw carries the scatter of a new run: a residual of the fitted rows,
+            stretched by what the parameters took of it.
+        rng : int
+            Seed.
+
+        Returns
+        -------
+        array (draws, rows)
+            A draw a resample of the bootstrap, in its order (``nan`` where one did not converge);
+            else a thousand from the robust covariance, carried over to the prediction to first order.
+
+        Raises
+        ------
+        DataError
+            As :meth:`predict`.
+
+        Examples
+        --------
+        >>> import scalingdb as sdb
+        >>> found = sdb.fit(sdb.connect().points("epoch_chinchilla"), "chinchilla")
+        >>> found.simulate(found.data.head(3)).shape
+        (1000, 3)
+        """
+        table = self._checked(frame)
+        generator = np.random.default_rng(rng)
+        if self.samples.shape[0]:
+            values = self._evaluate_many(self.samples, table)
+        else:
+            values = self._straightened(self._deviations(generator), table)
+        if not noise:
+            return values
+        scatter = self.augment()["residual"].to_numpy()
+        # the scatter around a fit is smaller than around the truth, by the rows the parameters took
+        inflate = np.sqrt(scatter.size / max(scatter.size - self._n_free, 1))
+        picked = inflate * generator.choice(scatter, size=values.shape)
+        values = values * np.exp(picked) if self._kind.is_log else values + picked
+        return np.asarray(np.clip(values, 0.0, 1.0) if self._kind.is_likelihood else values)
+
+    def information(self) -> pl.DataFrame:
+        """Log likelihood, AICc and BIC: how well the law fits for the parameters it takes.
+
+        The likelihood is that of which the objective is the logarithm: squares are a normal, absolute
+        values a Laplace density, a Huber loss the density between the two; its scale is set where the
+        likelihood is largest and counts as one parameter. It is a density of the output itself, so
+        objectives in logarithms and in the data's unit compare on the same rows; a binomial is a
+        probability of counts and compares with nothing else. Rows count as independent: with
+        checkpoints of few runs the penalties are too small.
+
+        Returns
+        -------
+        DataFrame
+            One row: ``likelihood`` (its name), ``log_likelihood, n_rows, n_estimated`` (free parameters
+            and the scale), ``aicc, bic``. Null where rows leave no degree of freedom, or where the law
+            meets every row; and for a fit with priors, which is no maximum of a likelihood.
+
+        References
+        ----------
+        Hurvich and Tsai, Biometrika 76 (1989) 297-307; Schwarz, Ann. Statist. 6 (1978) 461-464.
+
+        Examples
+        --------
+        >>> import scalingdb as sdb
+        >>> points = sdb.connect().points("epoch_chinchilla")
+        >>> forms = {name: sdb.fit(points, name).information()["aicc"][0] for name in ("chinchilla", "kaplan_lnd")}
+        >>> forms["chinchilla"] < forms["kaplan_lnd"]
+        True
+        """
+        from scalingdb.fits._information import information
+
+        return information(self)
 
     def optimum(self, train_flops: float | Sequence[float], level: float = 0.95) -> pl.DataFrame:
         """Compute-optimal N and D for budgets in FLOP, under ``C = 6 * N * D``.
@@ -519,6 +578,20 @@ class Fit:
         tied = self.recipe["tied"]
         return len({tied.get(name, name) for name, held in zip(self.params, self._held, strict=True) if not held})
 
+    def _checked(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """A frame that holds what the law takes; refuses others."""
+        table = as_frame(frame)
+        for name, column in self.recipe["columns"].items():
+            if column not in table.columns:
+                raise DataError(
+                    f"the frame has no column {column!r}, which the fit used as {name}",
+                    f"columns needed: {', '.join(self.recipe['columns'].values())}.",
+                )
+        columns = list(self.recipe["columns"].values())
+        signed = {self.recipe["columns"][name] for name in self.law.signed_inputs}
+        refuse_bad_values(table, columns, [column for column in columns if column not in signed])
+        return table
+
     def _say_if_far(self, table: pl.DataFrame) -> None:
         """Say how far a prediction lies beyond the rows that were fitted."""
         for column in self.recipe["columns"].values():
@@ -577,15 +650,47 @@ class Fit:
         if self.samples.shape[0]:
             return self.samples[np.isfinite(self.samples).all(1)]
         is_log = self._is_log
-        centre = np.where(is_log, np.log(np.maximum(self._theta, 1e-300)), self._theta)
+        drawn = self._centre + self._deviations(generator, count)
+        with np.errstate(over="ignore"):
+            return np.asarray(np.where(is_log, np.exp(np.where(is_log, drawn, 0.0)), drawn))
+
+    @property
+    def _centre(self) -> FloatArray:
+        """Estimates on the scale of the covariance: logarithms of scales."""
+        return np.asarray(np.where(self._is_log, np.log(np.maximum(self._theta, 1e-300)), self._theta))
+
+    def _deviations(self, generator: np.random.Generator, count: int = 1000) -> FloatArray:
+        """Draws (count, k) from the robust covariance, around zero."""
         values, vectors = np.linalg.eigh(self.covariance)
         root = vectors * np.sqrt(np.maximum(values, 0.0))
         # few clusters: the covariance is itself uncertain, so draws have the tails of Student's t
         degrees = max(self._n_clusters - self._n_free, 1)
         widen = np.sqrt(degrees / generator.chisquare(degrees, (count, 1)))
-        drawn = centre + widen * generator.standard_normal((count, centre.size)) @ root.T
-        with np.errstate(over="ignore"):
-            return np.asarray(np.where(is_log, np.exp(np.where(is_log, drawn, 0.0)), drawn))
+        return np.asarray(widen * generator.standard_normal((count, values.size)) @ root.T)
+
+    def _straightened(self, deviations: FloatArray, table: pl.DataFrame) -> FloatArray:
+        """Predictions (count, rows) for draws around the estimate, to first order.
+
+        A covariance knows the slope of a valley, not its bend: where parameters trade off against
+        each other, the law itself at such draws leaves the valley and predicts anything, while its
+        tangent stays within what the rows allow. On the scale of the objective's residuals.
+        """
+        centre, is_log = self._centre, self._is_log
+        spread = np.sqrt(np.maximum(np.diag(self.covariance), 0.0))
+        moved = np.flatnonzero(spread > 0)
+        step = 6e-6 * np.maximum(np.abs(centre), 1.0)[moved]
+        at = np.repeat(centre[None], 2 * moved.size, axis=0)
+        at[np.arange(moved.size), moved] += step
+        at[moved.size + np.arange(moved.size), moved] -= step
+        natural = np.where(is_log, np.exp(np.where(is_log, at, 0.0)), at)
+        values = self._evaluate_many(natural, table)
+        here = self._evaluate(table)
+        with np.errstate(all="ignore"):
+            if self._kind.is_log:
+                values, here = np.log(values), np.log(here)
+            slope = (values[: moved.size] - values[moved.size :]) / (2 * step[:, None])
+            found = here + deviations[:, moved] @ slope
+            return np.asarray(np.exp(found) if self._kind.is_log else found)
 
     def _repr_html_(self) -> str:
         rows = "".join(

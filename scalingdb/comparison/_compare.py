@@ -1,0 +1,282 @@
+"""`compare`: several laws fitted to the same rows and judged on the same others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from scalingdb.comparison import _tables
+from scalingdb.comparison._result import Comparison
+from scalingdb.comparison._scores import LEVELS, score
+from scalingdb.errors import DataError, FitError, ScalingDBError, unknown_name
+from scalingdb.fits import Fit, as_frame, fit, refuse_bad_values
+from scalingdb.holdouts import Holdout, largest, where
+from scalingdb.law_library import Law, get_law
+from scalingdb.schema import N_DEFINITIONS
+
+if TYPE_CHECKING:
+    from scalingdb.estimation.model import FloatArray
+
+__all__ = ["compare"]
+
+
+def compare(
+    frame: pl.DataFrame | pl.LazyFrame,
+    laws: str | Law | Sequence[str | Law],
+    holdout: Holdout | pl.Expr | None = None,
+    *,
+    bootstrap: int = 0,
+    on_error: str = "raise",
+    rng: int = 0,
+    **options: Any,
+) -> Comparison:
+    """Fit several laws to the same rows and judge them on rows held out by scale or by group.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        As for :func:`fit`.
+    laws : sequence of str or Law
+    holdout : Holdout or Polars expression
+        A rule of :mod:`scalingdb.holdouts`, such as ``sdb.largest("n_params", 0.1)`` or
+        ``sdb.holdouts.each("family")``; or an expression that is true for the rows to hold out, such
+        as ``pl.col("split") == "validation"``. The largest tenth by compute (``train_flops_6nd``) if
+        not given. Never random unless asked for by name: neighbours of a fitted run are no test of
+        extrapolation.
+    bootstrap : int
+        Refits of every law on resampled training runs, the same resamples for all of them: intervals
+        of errors and of their differences then cover the noise of the training runs, and prediction
+        intervals come from the refits. 200 are enough to tell laws apart, 1000 for a publication.
+    on_error : {"raise", "record"}
+        What becomes of a law that cannot be fitted to these rows: an error that names it, or a row of
+        the table with the reason as its verdict.
+    rng : int
+        Seed of all resampling.
+    **options
+        As for :func:`fit`: ``objective``, ``fixed``, ``inputs``, ``output``, ``weights`` (a column), ...
+
+    Returns
+    -------
+    Comparison
+        ``tidy()`` (a row a law), ``pairwise()`` (a row a pair, and whether the difference is noise),
+        ``calibration()``, ``by(column)``, ``by_distance()``, ``held_out`` (a row a law and run),
+        ``sentence``, ``chart(kind)``.
+
+    Raises
+    ------
+    DataError
+        If the hold-out leaves nothing to fit or to test, no law is given, the laws predict different
+        things, or one takes columns that the frame lacks.
+    FitError
+        If a law has more free parameters than rows are left to fit.
+    ScalingDBError
+        Whatever :func:`fit` refuses.
+
+    Examples
+    --------
+    >>> import scalingdb as sdb
+    >>> points = sdb.connect().points("epoch_chinchilla")
+    >>> laws = ["chinchilla", "kaplan_lnd"]
+    >>> found = sdb.compare(points, laws, sdb.largest("n_params", 0.1))
+    >>> found.tidy()["law"][0]
+    'chinchilla'
+    >>> found.pairwise()["verdict"][0]
+    'chinchilla is better: not noise'
+
+    Every corpus left out in turn, each law refitted without it:
+
+    >>> gadre = sdb.connect().points("gadre_overtraining")
+    >>> sdb.compare(gadre, "chinchilla", sdb.holdouts.each("family"), pool=True).by("fold")["n_held_out"].to_list()
+    [34, 35, 35]
+
+    With ``bootstrap=200`` the laws are refitted on the same 200 resamples of the training runs:
+
+    >>> found = sdb.compare(points, laws, sdb.largest("n_params", 0.1), bootstrap=200)
+    >>> found.pairwise()["resampled"][0]
+    'held-out runs and training runs'
+    """
+    table = as_frame(frame)
+    chosen = {entry.name: entry for entry in map(get_law, [laws] if isinstance(laws, (str, Law)) else laws)}
+    if not chosen:
+        raise DataError("no law to compare", "name some: compare(frame, ['chinchilla', 'kaplan_lnd']).")
+    if on_error not in {"raise", "record"}:
+        raise unknown_name("option", on_error, ("raise", "record"), "(for on_error)")
+    outputs = {entry.output for entry in chosen.values()}
+    if len(outputs) > 1 and not options.get("output"):
+        raise DataError(
+            "the laws predict different things: "
+            + ", ".join(f"{entry.name} {entry.output}" for entry in chosen.values()),
+            'compare laws of one output, or name the column that all of them are to predict: output="loss".',
+        )
+    if options.get("weights") is not None and not isinstance(options["weights"], str):
+        raise DataError("weights must be the name of a column: only some of the rows are fitted")
+    rule = largest("train_flops_6nd", 0.1) if holdout is None else holdout
+    if not isinstance(rule, Holdout):
+        rule = where(rule)
+    folds = rule.folds(table)
+    for name, mask in folds.items():
+        _refuse_empty(rule, name, table.height, int(mask.sum()))
+    options = {**options, "bootstrap": bootstrap, "rng": rng}
+    size = _size_column(table, rule)
+    output = options.get("output") or next(iter(chosen.values())).output
+
+    fits: dict[tuple[str, str], Fit] = {}
+    errors: dict[tuple[str, str], str] = {}
+    intervals: dict[str, list[str]] = {}
+    parts, refits = [], {}
+    numbered = table.with_columns(row=pl.int_range(pl.len()))
+    for law in chosen.values():
+        again = []
+        for fold, mask in folds.items():
+            train, test = table.filter(~mask), numbered.filter(mask)
+            try:
+                found = _fit(law, train, test.height, rule, options)
+                refuse_bad_values(test, [found.recipe["output"]], [])
+                part, refitted, how = _judged(law.name, fold, found, train, test, rng)
+            except ScalingDBError as error:
+                if on_error == "raise":
+                    raise
+                errors[law.name, fold] = error.fact
+                continue
+            output = found.recipe["output"]
+            fits[law.name, fold] = found
+            intervals.setdefault(law.name, []).append(how)
+            parts.append(part)
+            again.append((part["row"].to_numpy(), refitted))
+        if bootstrap and again:
+            order = np.argsort(np.concatenate([rows for rows, _ in again]))
+            refits[law.name] = np.concatenate([values for _, values in again], axis=1)[:, order]
+    summary = pl.concat(
+        _tables.fitted_errors(
+            name,
+            [found for (law_name, _), found in fits.items() if law_name == name],
+            intervals.get(name, []),
+            [text for (law_name, _), text in errors.items() if law_name == name],
+        )
+        for name in chosen
+    )
+    one_fold = len(folds) == 1
+    return Comparison(
+        fits=MappingProxyType({key[0]: found for key, found in fits.items()} if one_fold else fits),
+        held_out=pl.concat(parts) if parts else _nothing(numbered),
+        label=rule.label,
+        output=output,
+        errors=MappingProxyType(errors),
+        _fitted=summary,
+        _refits=MappingProxyType(_paired(refits, fits)),
+        _size=size,
+        _rng=rng,
+    )
+
+
+def _refuse_empty(rule: Holdout, fold: str, n_rows: int, n_held: int) -> None:
+    if 0 < n_held < n_rows:
+        return
+    part = "" if fold == rule.label else f" (at {fold})"
+    raise DataError(
+        f"the hold-out ({rule.label}){part} leaves {n_rows - n_held} rows to fit and {n_held} to test",
+        "choose another column, fraction, threshold or group.",
+    )
+
+
+def _fit(law: Law, train: pl.DataFrame, n_test: int, rule: Holdout, options: Mapping[str, Any]) -> Fit:
+    """Fit one law, with refusals that say what the hold-out has to do with it."""
+    _refuse_lacking(law, train, options)
+    n_free = len(law.params) - len(options.get("fixed") or {}) - len(options.get("tied") or {})
+    if train.height < n_free:
+        raise FitError(
+            f"the hold-out ({rule.label}) leaves {train.height} rows to fit and {n_test} to test: too few for the "
+            f"{n_free} free parameters of law {law.name!r}",
+            'hold out less, fix parameters (fixed={...}), leave the law out, or pass on_error="record".',
+        )
+    return fit(train, law, **options)
+
+
+def _refuse_lacking(law: Law, frame: pl.DataFrame, options: Mapping[str, Any]) -> None:
+    """Name every column that a law takes and a frame lacks; `fit` itself stops at the first."""
+    given = options.get("inputs") or {}
+    counts = any(name in frame.columns and frame[name].null_count() == 0 for name in N_DEFINITIONS)
+    lacking = []
+    for name in law.inputs:
+        column = given.get(name, name)
+        if column in N_DEFINITIONS and counts:
+            continue  # another count of N stands in
+        if column not in frame.columns:
+            lacking.append(column)
+        elif frame[column].null_count() == frame.height:
+            lacking.append(f"{column} (no value)")
+    if lacking:
+        plural = "s" if len(lacking) > 1 else ""
+        raise DataError(
+            f"law {law.name!r} takes column{plural} that the frame lacks: {', '.join(lacking)}",
+            'leave the law out, name other columns with inputs={...}, or pass on_error="record".',
+        )
+
+
+def _size_column(frame: pl.DataFrame, rule: Holdout) -> str | None:
+    """The column that the largest model is known by: N, else what the hold-out looks at."""
+    for name in (*_tables.RATIOS["n_ratio"], rule.column):
+        if name in frame.columns and frame[name].dtype.is_numeric() and frame[name].null_count() < frame.height:
+            return name
+    return None
+
+
+def _judged(
+    law: str, fold: str, found: Fit, train: pl.DataFrame, test: pl.DataFrame, rng: int
+) -> tuple[pl.DataFrame, FloatArray, str]:
+    """Held-out rows with predictions and scores, errors (B, n) of refits, and how intervals are made."""
+    scores = score(found, test, rng)
+    observed = test[found.recipe["output"]].cast(pl.Float64).to_numpy()
+    with np.errstate(all="ignore"):
+        relative = scores.prediction / observed - 1
+        log_error = np.log(scores.prediction / observed)
+        refitted = (
+            np.abs(found.simulate(test, noise=False) / observed - 1) if found.samples.shape[0] else np.empty((0, 0))
+        )
+    columns: dict[str, Any] = {"prediction": scores.prediction}
+    for level in LEVELS:
+        mark = "" if level == max(LEVELS) else f"_{100 * level:.0f}"
+        columns[f"low{mark}"], columns[f"high{mark}"] = scores.ends[level]
+    columns |= {"relative_error": relative, "log_error": log_error}
+    columns |= {"log_score": scores.log_score, "crps": scores.crps, "pit": scores.pit}
+    # what is not known is null, not nan: means leave it out, comparisons are not true
+    known = [
+        pl.Series(name, values, dtype=pl.Float64, nan_to_null=name != "relative_error")
+        for name, values in columns.items()
+    ]
+    for name, places in _tables.RATIOS.items():
+        for place in places:
+            if place in train.columns and train[place].dtype.is_numeric() and train[place].null_count() < train.height:
+                most = train[place].cast(pl.Float64).max()
+                known.append((test[place].cast(pl.Float64) / most).alias(name))
+                break
+    own = {"law", "fold", *(series.name for series in known)}
+    frame = pl.DataFrame(
+        [pl.Series("law", [law] * test.height), pl.Series("fold", [fold] * test.height), test["row"], *known]
+    )
+    return frame.hstack(test.drop("row", *(own & set(test.columns)))), refitted, scores.how
+
+
+def _paired(refits: Mapping[str, FloatArray], fits: Mapping[tuple[str, str], Fit]) -> dict[str, FloatArray]:
+    """Refits of laws that were resampled in the same way: only those share their resamples.
+
+    A law with about as many parameters as there are runs resamples rows in place of runs.
+    """
+    how = {law: tuple(fit.recipe["resampled"] for (name, _), fit in fits.items() if name == law) for law in refits}
+    common = max(how.values(), key=list(how.values()).count, default=())
+    return {law: values for law, values in refits.items() if set(how[law]) == set(common)}
+
+
+def _nothing(numbered: pl.DataFrame) -> pl.DataFrame:
+    """Held-out rows of no law, with all columns that there would have been."""
+    columns = ["prediction", *(f"{end}{mark}" for mark in ("", "_50", "_80") for end in ("low", "high"))]
+    columns += ["relative_error", "log_error", "log_score", "crps", "pit"]
+    empty = numbered.clear()
+    own = {"law", "fold", *columns}
+    return pl.DataFrame(
+        schema={"law": pl.String, "fold": pl.String, "row": pl.Int64, **dict.fromkeys(columns, pl.Float64)}
+    ).hstack(empty.drop("row", *(own & set(empty.columns))))

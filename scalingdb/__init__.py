@@ -13,8 +13,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from scalingdb import charts, downstream, holdouts, law_library, planning, trends, units
-    from scalingdb.comparison import Comparison, compare
+    from scalingdb import charts, downstream, holdouts, law_library, planning, replication, trends, units
+    from scalingdb.comparison import Comparison, Holdout, compare, largest
     from scalingdb.errors import DomainWarning, FitWarning, ScalingDBError
     from scalingdb.fits import Fit, Fits, fit, fit_by
     from scalingdb.holdouts import Holdout, largest
@@ -59,6 +59,7 @@ __all__ = [
     "positive",
     "real",
     "remove_source",
+    "replication",
     "trends",
     "units",
 ]
@@ -95,7 +96,7 @@ _HOME = {
     "remove_source": "local_sources",
 }
 
-_MODULES = ("charts", "downstream", "holdouts", "law_library", "planning", "trends", "units")
+_MODULES = ("charts", "downstream", "holdouts", "law_library", "planning", "replication", "trends", "units")
 """Modules that are public names themselves."""
 
 

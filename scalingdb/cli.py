@@ -1,4 +1,4 @@
-"""The command line: ``scalingdb build | add | sources | sql | fit | report | export | lab | check``.
+"""The command line: ``scalingdb build | add | sources | sql | fit | replicate | report | export | lab | check``.
 
 Results go to stdout, everything else (progress, notices, warnings, errors) to stderr. Exit codes:
 0 fine, 1 a check, a source, a group or a notebook failed, 2 wrong use or bad input, 130 interrupted.
@@ -16,6 +16,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import textwrap
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -827,6 +828,72 @@ def _print_fits(many: Fits, as_json: bool) -> None:
             _say(f"\ngroup {label}: {text}")
     if errors:
         raise typer.Exit(FAILED)
+
+
+# ---- replication -----------------------------------------------------------------------------
+
+
+@app.command()
+@_guarded
+def replicate(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[ID|SOURCE]", help="A computation, or a source; all by default.")
+    ] = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    r"""Compute published figures again and set ours beside them.
+
+    A figure reproduces where ours lies within its stated tolerance. Which figures do not, and why, is
+    part of the ledger; the command fails where a verdict is another one than the ledger says.
+
+    \b
+    Examples:
+      scalingdb replicate
+      scalingdb replicate pythia_evals
+      scalingdb replicate pythia_evals.lambada --json
+    """
+    import polars as pl
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from scalingdb import replication
+    from scalingdb.warehouse import connect
+
+    columns = (TextColumn("figures"), BarColumn(), MofNCompleteColumn(), TextColumn("computations"))
+    if name is not None and "." in name:
+        table = replication.replicate(name, connect())
+    else:
+        with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True), disable=quiet) as bar:
+            task = bar.add_task("figures", total=None)
+            table = replication.ledger(
+                connect(), name, progress=lambda done, total: bar.update(task, completed=done, total=total)
+            )
+    changed = table.filter(~pl.col("verdict").is_in([replication.MISSING]), pl.col("verdict") != pl.col("expected"))
+    if as_json:
+        print(_as_json(_rows(table)))
+    else:
+        _print_ledger(table)
+    for row in changed.iter_rows(named=True):
+        _say(f"{row['figure']}: {row['verdict']}, where the ledger says {row['expected']!r}")
+    if changed.height:
+        raise typer.Exit(FAILED)
+
+
+def _print_ledger(table: pl.DataFrame) -> None:
+    """The figures, then how many of each verdict, then why those that do not reproduce do not."""
+    from scalingdb.replication import VERDICTS, readable
+
+    shown = readable(table)
+    _print_frame(shown.select("figure", "published", "tolerance", "ours", "verdict"), rows=0)
+    print()
+    for verdict, count in table["verdict"].value_counts(sort=True).iter_rows():
+        print(f"{count:>6}  {verdict}")
+    reasons = shown.filter(shown["verdict"].is_in(VERDICTS[1:]), shown["explanation"] != "")
+    # figures that share a reason are named together, in the order of the table
+    for (verdict, why), group in reasons.group_by("verdict", "explanation", maintain_order=True):
+        print(f"\n{verdict}: {', '.join(group['figure'])}")
+        print(textwrap.fill(str(why), width=98, initial_indent="  ", subsequent_indent="  "))
 
 
 # ---- notebooks -------------------------------------------------------------------------------

@@ -93,6 +93,7 @@ def drawn(found: sdb.Fit) -> dict[str, alt.TopLevelMixin]:
         "profile": sdb.charts.profile(found, "E"),
         "verdicts": sdb.charts.verdicts({"all": found, "again": found}),
         **downstream_charts(),
+        **replication_charts(),
     }
 
 
@@ -144,6 +145,26 @@ def downstream_charts() -> dict[str, Any]:
     }
 
 
+def replication_charts() -> dict[str, Any]:
+    """Of a ledger with every verdict, an exact count, a missed one, and figures without a number."""
+    from scalingdb.replication import MISSING, VERDICTS
+
+    table = pl.DataFrame(
+        {
+            "figure": [f"one.figure.{i}" for i in range(6)],
+            "source_id": ["one", "one", "one", "two", "two", "two"],
+            "published": [1.0, 3.0, 3.0, 2.0, None, 1.0],
+            "ours": [1.001, 3.0, 4.0, 2.5, None, None],
+            "tolerance": [0.005, 0.0, 0.0, 0.1, None, 0.1],
+            "verdict": [VERDICTS[0], VERDICTS[1], VERDICTS[2], VERDICTS[2], VERDICTS[3], MISSING],
+        }
+    )
+    return {
+        "published_distances": sdb.charts.published_distances(table),
+        "verdict_shares": sdb.charts.verdict_shares(table),
+    }
+
+
 CHARTS = [
     "coverage",
     "parameter_intervals",
@@ -163,6 +184,8 @@ CHARTS = [
     "error_parts",
     "pass_curves",
     "capability_trends",
+    "published_distances",
+    "verdict_shares",
 ]
 
 OF_COMPARISONS = ["calibration", "error_by_distance", "held_out_predictions", "law_errors"]

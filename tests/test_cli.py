@@ -18,7 +18,7 @@ from scalingdb.cli import CHECKOUT, app
 from scalingdb.verification import verify
 from scalingdb.warehouse import default_path
 
-COMMANDS = ("build", "add", "check", "sources", "sql", "export", "fit", "report", "lab")
+COMMANDS = ("build", "add", "check", "sources", "sql", "export", "fit", "replicate", "report", "lab")
 
 
 def run(*arguments: str, stdin: str | None = None) -> Result:

@@ -303,17 +303,6 @@ def test_obs_first_component_follows_compute_within_families(raw_directory: Path
 # ---- open_athena_isoflops, llama3_isoflop --------------------------------------------------------
 
 
-def _token_exponent(points: pl.DataFrame) -> tuple[float, float, int]:
-    """Exponent and factor of D_opt(C), from minima of parabolas in log10 tokens; number of budgets."""
-    minima = []
-    for (budget,), group in points.group_by("train_flops", maintain_order=True):
-        a, b, _ = np.polyfit(np.log10(group["n_tokens"]), group["value"], 2)
-        minima.append((np.log10(float(budget)), -b / (2 * a)))  # type: ignore[arg-type]
-    x, y = np.array(minima).T
-    slope, intercept = np.polyfit(x, y, 1)
-    return slope, 10**intercept, len(minima)
-
-
 def test_open_athena_parts(raw_directory: Path) -> None:
     runs = _tables("open_athena_isoflops", raw_directory)["runs"]
     assert dict(runs.group_by("study").len().rows()) == {
@@ -372,37 +361,6 @@ def test_open_athena_llama_points_are_those_of_the_first_hand_source(raw_directo
     assert set(copies["unit"]) == {"nats_rescaled"}
     assert copies["n_params"].null_count() == first["n_params"].null_count() == 133  # C / 6D is an assumption
     assert set(first["value_origin"]) == {"digitised"}
-
-
-def test_llama_allocation(raw_directory: Path) -> None:
-    points = _points("llama3_isoflop", raw_directory)
-    exponent, factor, budgets = _token_exponent(points)
-    # published 0.53 and 0.29 (rounded; the second source quotes 0.537 and 0.299); digits of our recomputation
-    assert budgets == 10
-    assert exponent == pytest.approx(0.5368, abs=1e-4)
-    assert factor == pytest.approx(0.2994, abs=2e-3)
-    tokens = factor * 3.8e25**exponent
-    assert tokens == pytest.approx(16.1e12, rel=5e-3)
-    assert 3.8e25 / (6 * tokens) == pytest.approx(393e9, rel=5e-3)
-    # the outlier flags of the second source move the exponent
-    flagged = _points("open_athena_isoflops", raw_directory).filter(
-        (pl.col("study") == "llama_3") & pl.col("flag_reason").str.ends_with(": none")
-    )
-    assert flagged.height == 133 - 17
-    assert _token_exponent(flagged)[0] == pytest.approx(0.500, abs=2e-3)
-
-
-@pytest.mark.parametrize(
-    ("family", "all_points", "kept_points"),
-    [("comma", 0.572, 0.552), ("dclm", 0.552, 0.544), ("nemotron", 0.553, 0.532)],
-)
-def test_marin_token_exponents(family: str, all_points: float, kept_points: float, raw_directory: Path) -> None:
-    points = _points("open_athena_isoflops", raw_directory)
-    ladder = points.filter((pl.col("family") == f"marin_{family}") & (pl.col("study") == "marin"))
-    # three points, the smallest budget of Nemotron, bend the wrong way: no minimum
-    enough = ladder.filter(pl.len().over("train_flops") > 3)
-    assert _token_exponent(enough)[0] == pytest.approx(all_points, abs=6e-4)  # three digits of our own recomputation
-    assert _token_exponent(ladder.filter(pl.col("flag").is_null()))[0] == pytest.approx(kept_points, abs=6e-4)
 
 
 # ---- sloth ---------------------------------------------------------------------------------------
@@ -695,23 +653,6 @@ def test_pearce_bridge(raw_directory: Path) -> None:
     factor = (runs["n_params"] - runs["n_params_non_embedding"]) / runs["n_params_non_embedding"] ** (1 / 3)
     assert factor.mean() == pytest.approx(57_148, abs=1)
     assert (factor.min(), factor.max()) == (pytest.approx(46_484, abs=1), pytest.approx(65_761, abs=1))
-
-
-@pytest.mark.parametrize(("variant", "low", "high"), [("epoch", 0.772, 0.777), ("hoffmann", 0.738, 0.746)])
-def test_pearce_local_exponent_follows_from_coefficients(variant: str, low: float, high: float) -> None:
-    source = "epoch_chinchilla" if variant == "epoch" else "hoffmann"
-    p = {fit.variant: fit.params for fit in load_source(source)[0].published_fits if fit.law == "chinchilla"}[variant]
-    n = np.geomspace(1e2, 1e12, 20_001)
-    total = n + 47_491 * n ** (1 / 3)
-    slope = n + 47_491 / 3 * n ** (1 / 3)  # n dN_T/dn
-    # at the optimum a relative change of N_E and the opposite one of D cancel
-    d = (p["B"] * p["beta"] / (p["A"] * p["alpha"] * total ** (-p["alpha"] - 1) * slope)) ** (1 / p["beta"])
-    compute = np.log10(6 * n * d)
-    window = (compute > 12.95) & (compute < 20.7)
-    at = np.linspace(12.95, 20.7, 200)
-    local = np.polyfit(at, np.interp(at, compute[window], np.log10(n[window])), 1)[0]
-    # published 0.74 to 0.78; 0.775 and 0.741 on a grid of 20 sizes, whose spacing moves the third digit
-    assert low < local < high
 
 
 def test_missing_file_is_named(tmp_path: Path) -> None:

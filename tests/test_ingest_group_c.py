@@ -359,24 +359,6 @@ def test_exp_emergence_brier_is_a_loss(table: Table) -> None:
     assert np.corrcoef(both["value"], both["acc"])[0, 1] < -0.8
 
 
-def test_exp_emergence_u_shape_on_mmlu(table: Table) -> None:
-    runs = table("exp_emergence", "runs").drop_nulls("train_flops").select("run_id", "train_flops")
-    evals = table("exp_emergence").filter(
-        pl.col("eval_set").is_in(["mmlu:redist:t31.62:g10:0_1404", "mmlu:redist:t31.62:g10:12637_14042"])
-        & (pl.col("metric") == "brier")
-    )
-    ranked = evals.join(runs, on="run_id").with_columns(
-        sextile=((pl.col("train_flops").rank("ordinal").over("eval_set") - 1) * 6 // pl.len().over("eval_set"))
-    )
-    means = ranked.group_by("eval_set", "sextile").agg(pl.col("value").mean()).sort("eval_set", "sextile")
-    easy, hard = means["value"].to_numpy().reshape(2, 6)
-    # models of equal compute at the edge of a sextile may fall on either side: 0.02
-    assert easy == pytest.approx([0.363, 0.491, 0.541, 0.483, 0.462, 0.283], abs=0.02)
-    assert hard == pytest.approx([0.758, 0.656, 0.613, 0.604, 0.571, 0.481], abs=0.02)
-    assert np.argmax(easy) == 2  # first worse, then better
-    assert (np.diff(hard) < 0).all()
-
-
 def test_exp_emergence_misnamed_models_are_set_aside(table: Table) -> None:
     flagged = table("exp_emergence").filter(pl.col("flag") == "exact_duplicate")
     assert flagged["eval_set"].str.starts_with("arithmetic").all()
@@ -505,25 +487,6 @@ def _cot_rows(table: Table) -> pl.DataFrame:
     match = match.with_columns(pl.col("eval_set").str.strip_suffix(":chain"))
     acc = evals.filter(pl.col("metric") == "acc").select("run_id", "eval_set", acc="value")
     return match.join(acc, on=["run_id", "eval_set"])
-
-
-def _r2(columns: list[np.ndarray], y: np.ndarray) -> tuple[float, np.ndarray]:
-    design = np.column_stack([np.ones_like(y), *columns])
-    coefficients = np.linalg.lstsq(design, y, rcond=None)[0]
-    residual = y - design @ coefficients
-    return float(1 - residual @ residual / ((y - y.mean()) @ (y - y.mean()))), coefficients
-
-
-def test_cot_accuracy_explains_the_inverse_scaling(table: Table) -> None:
-    rows = _cot_rows(table)
-    assert rows.height == 55
-    size, acc, y = np.log10(rows["n_params"].to_numpy()), rows["acc"].to_numpy(), rows["value"].to_numpy()
-    alone, slope = _r2([size], y)
-    controlled, slopes = _r2([size, acc], y)
-    # quoted to three digits
-    assert (alone, slope[1]) == pytest.approx((0.451, 0.220), abs=5e-4)
-    assert (controlled, slopes[1]) == pytest.approx((0.956, 0.048), abs=5e-4)
-    assert 1 - slopes[1] / slope[1] == pytest.approx(0.784, abs=5e-4)
 
 
 def test_cot_larger_models_match_more(table: Table) -> None:
@@ -820,26 +783,6 @@ def test_o1_points_count_once(table: Table) -> None:
 
 
 # ---- rl_grpo_qwen3 -------------------------------------------------------------------------------
-
-
-def test_grpo_table_and_the_law_that_contradicts_it(table: Table) -> None:
-    gsm8k = table("rl_grpo_qwen3").filter((pl.col("n_shots") == 0) & pl.col("eval_set").str.starts_with("gsm8k"))
-    value = {(run.split("/")[1], task): 100 * v for run, task, v in gsm8k.select("run_id", "eval_set", "value").rows()}
-    sizes = ["0.6b", "1.7b", "4b", "8b", "14b"]
-    before = [value[f"qwen3-{size}-base", "gsm8k:custom_flexible"] for size in sizes]
-    after = [
-        next(
-            v for (run, _), v in value.items() if run.startswith(f"qwen3-{size}-grpo") and run.count("flexible-global")
-        )
-        for size in ("0-6b", "1-7b", "4b", "8b", "14b")
-    ]
-    # the README's table, to its one decimal
-    assert before == pytest.approx([40.7, 54.8, 80.4, 81.5, 86.3], abs=0.06)
-    assert after == pytest.approx([68.3, 80.4, 88.5, 89.8, 92.6], abs=0.06)
-    gain = np.subtract(after, before)
-    slope = np.polyfit(np.log([0.6, 1.7, 4, 8, 14]), np.log(gain), 1)[0]
-    claim = table("rl_grpo_qwen3", "claims").filter(pl.col("quantity") == "exponent")["value"][0]
-    assert slope < 0 < claim
 
 
 def test_grpo_curves_and_losses(table: Table) -> None:

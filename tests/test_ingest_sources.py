@@ -505,42 +505,6 @@ def test_emergent_altered_table_is_refused(raw_directory: Path) -> None:
         emergent_inabilities._check_short_table(raw, scores.with_columns(value=shifted))
 
 
-def test_emergent_largest_model_ends_below_its_start_on_eight_tasks(analysed: pl.DataFrame) -> None:
-    # abstract of arXiv 2305.14681: eight tasks
-    largest = analysed.filter(pl.col("model_id") == "pythia-12b").sort("step")
-    ends = largest.group_by("task", maintain_order=True).agg(first=pl.col("value").first(), last=pl.col("value").last())
-    assert ends.filter(pl.col("last") < pl.col("first")).height == 8
-    fall = {task: (first, last) for task, first, last in ends.rows()}
-    assert fall["hindsight_neglect"] == pytest.approx((0.543, 0.241), abs=5e-4)
-    assert fall["pattern_matching_suppression"] == pytest.approx((0.662, 0.007), abs=5e-4)
-    assert fall["repetitive_algebra"] == pytest.approx((0.516, 0.106), abs=5e-4)
-
-
-def test_emergent_claims_follow_from_the_scores(analysed: pl.DataFrame, raw_directory: Path) -> None:
-    claims = _tables("emergent_inabilities", raw_directory)["claims"]
-    assert claims.height == 36
-    stated = dict(claims.select("claim_id", "value").rows())
-    assert stated["2305.14681/hindsight_neglect/parameters"] == -4.22
-    # five tasks with a significantly negative interaction (abstract)
-    interactions = claims.filter(pl.col("claim_id").str.ends_with("/interaction") & (pl.col("value") < 0))
-    corrected = interactions["claim"].str.extract(r"p[<=]([\d.]+) after").cast(pl.Float64)
-    assert (corrected < 0.05).sum() == 5
-    spelling = {"pattern_matching_suppression": "pattern_match_suppression"}
-    for (task,), group in analysed.group_by("task"):
-        x, y, z = (
-            (v - v.mean()) / v.std()
-            for v in (group["n_params"].log10(), group["n_tokens"].log10(), group["value"])
-            if v.std() is not None
-        )
-        design = np.column_stack([np.ones(64), x, y, x * y])
-        coefficients, residual, *_ = np.linalg.lstsq(design, z.to_numpy(), rcond=None)
-        variance = residual[0] / 60 * np.linalg.inv(design.T @ design)
-        t = (coefficients / np.sqrt(np.diag(variance)))[1:]
-        name = spelling.get(str(task), str(task))
-        published = [stated[f"2305.14681/{name}/{term}"] for term in ("parameters", "tokens", "interaction")]
-        assert t == pytest.approx(published, abs=0.0051), task  # printed to two decimals
-
-
 # ---- coefficients without runs -------------------------------------------------------------------
 
 

@@ -2,16 +2,58 @@
 
 from __future__ import annotations
 
+import fnmatch
+import json
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cache
+from typing import Any
 
+import polars as pl
 import pytest
+from typer.testing import CliRunner
 
 import scalingdb as sdb
 from scalingdb import replication
-from scalingdb.replication import all_replications
-from scalingdb.replication._core import MISSING
+from scalingdb.cli import app
+from scalingdb.errors import DataError, UnknownNameError
+from scalingdb.replication import MISSING, VERDICTS, Figure, Replication, all_replications
+from scalingdb.replication import _core as core
 
 FIGURES = [(one.id, figure.key) for one in all_replications().values() for figure in one.figures]
+
+COVERED: frozenset[str] | None = frozenset(
+    {
+        "cot_faithfulness",
+        "distillation_scaling",
+        "emergent_inabilities",
+        "epoch_benchmark_stitching",
+        "epoch_ml_systems",
+        "exp_emergence",
+        "inverse_scaling_mt",
+        "inverse_scaling_opt_cards",
+        "inverse_scaling_pilot",
+        "llama3_isoflop",
+        "misfitting",
+        "moe_sparsity",
+        "monkey_power_laws",
+        "o1_inference",
+        "on_emergence",
+        "open_athena_isoflops",
+        "pearce_reconcile",
+        "porian_discrepancies",
+        "rl_grpo_qwen3",
+        "sae_scaling",
+    }
+)
+"""Sources for which every testable claim has a figure. None asks it of every source."""
+
+UNNAMED: Mapping[str, str] = {}
+"""Claims (patterns of their ids) that a held source could test and no figure names: why."""
+
+LEAST_SHARE = 0.9
+"""Of the figures that others recomputed from the released files, so many have to come out again."""
 
 
 @cache
@@ -21,9 +63,307 @@ def _rows(name: str) -> dict[str, dict[str, object]]:
     return {row["figure"]: row for row in table.iter_rows(named=True)}
 
 
+# ---- the ledger itself -----------------------------------------------------------------------
+
+
 @pytest.mark.parametrize(("name", "key"), FIGURES, ids=[f"{name}.{key}" for name, key in FIGURES])
 def test_the_verdict_is_the_promised_one(name: str, key: str) -> None:
     row = _rows(name)[f"{name}.{key}"]
     if row["verdict"] == MISSING:
         pytest.skip(f"{row['figure']}: {MISSING}")
     assert row["verdict"] == row["expected"], f"published {row['published']}, ours {row['ours']}"
+
+
+def test_every_testable_claim_is_named_by_a_figure(db: sdb.Warehouse) -> None:
+    untested = replication.untested_claims(db).with_columns(
+        by=pl.col("test_source").str.split(";").list.first().str.strip_chars()
+    )
+    if COVERED is not None:
+        untested = untested.filter(pl.col("by").is_in(sorted(COVERED)))
+    excused = [name for name in untested["claim_id"] if any(fnmatch.fnmatch(name, pattern) for pattern in UNNAMED)]
+    assert sorted(set(untested["claim_id"]) - set(excused)) == []
+
+
+def test_excuses_are_still_needed(db: sdb.Warehouse) -> None:
+    untested = replication.untested_claims(db)["claim_id"].to_list()
+    assert [pattern for pattern in UNNAMED if not fnmatch.filter(untested, pattern)] == []
+
+
+def test_every_named_claim_exists(db: sdb.Warehouse) -> None:
+    known = db.sql("select claim_id from claims")["claim_id"].to_list()
+    patterns = {figure.claim_id for one in all_replications().values() for figure in one.figures if figure.claim_id}
+    assert sorted(pattern for pattern in patterns if not fnmatch.filter(known, pattern)) == []
+
+
+def test_every_module_is_named_for_a_source(db: sdb.Warehouse) -> None:
+    sources = set(db.sql("select source_id from sources")["source_id"])
+    assert {one.source_id for one in all_replications().values()} <= sources
+
+
+def test_what_others_recomputed_comes_out_again() -> None:
+    """Declarations suffice: another test holds every figure to its declared verdict."""
+    recomputed = [
+        figure
+        for one in all_replications().values()
+        for figure in one.figures
+        if figure.origin == "catalogue" and not one.untestable
+    ]
+    good = [figure for figure in recomputed if figure.expected in VERDICTS[:2]]
+    assert len(good) >= LEAST_SHARE * len(recomputed)
+
+
+def test_claims_and_figures_that_do_not_hold_say_why() -> None:
+    """In sentences, not in a word; and a figure explains itself once only."""
+    for one in all_replications().values():
+        for figure in one.figures:
+            if figure.unless or one.untestable:
+                assert (figure.unless or one.untestable).strip().endswith("."), f"{one.id}.{figure.key}"
+            assert not (figure.unless and one.untestable), f"{one.id}.{figure.key}"
+
+
+# ---- figures ---------------------------------------------------------------------------------
+
+
+def figure(**changes: Any) -> Figure:
+    fields: dict[str, Any] = {
+        "key": "a",
+        "statement": "A number",
+        "place": "table 1",
+        "published": 1.0,
+        "tolerance": 0.05,
+        "why": "half a unit of the last digit",
+        **changes,
+    }
+    return Figure(**fields)
+
+
+@pytest.mark.parametrize(
+    ("changes", "fact"),
+    [
+        ({"low": 0.0}, "or both"),
+        ({"published": None, "tolerance": None}, "neither a number nor bounds"),
+        ({"tolerance": None}, "goes with a tolerance"),
+        ({"published": None, "low": 0.0}, "goes with a tolerance"),
+        ({"why": ""}, "does not say why"),
+    ],
+)
+def test_an_incomplete_figure_is_refused(changes: dict[str, Any], fact: str) -> None:
+    with pytest.raises(DataError, match=fact) as caught:
+        figure(**changes)
+    assert "'a'" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("ours", "holds"),
+    [(1.0, True), (1.05, True), (0.95, True), (1.0501, False), (0.9499, False), (float("nan"), False)],
+)
+def test_a_number_holds_within_its_tolerance(ours: float, holds: bool) -> None:
+    assert figure().holds(ours) == holds
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "ours", "holds"),
+    [
+        (0.0, None, 0.0, True),
+        (0.0, None, -1e-9, False),
+        (None, 1.0, 1.0, True),
+        (None, 1.0, 1.1, False),
+        (0.0, 1.0, 0.5, True),
+        (0.0, 1.0, 2.0, False),
+        (None, 1.0, float("-inf"), False),
+    ],
+)
+def test_words_hold_within_their_bounds(low: float | None, high: float | None, ours: float, holds: bool) -> None:
+    assert figure(published=None, tolerance=None, low=low, high=high).holds(ours) == holds
+
+
+def test_a_count_is_met_exactly() -> None:
+    count = figure(published=15, tolerance=0)
+    assert count.holds(15)
+    assert not count.holds(14)
+
+
+# ---- replications ----------------------------------------------------------------------------
+
+
+def replicated(*figures: Figure, ours: Mapping[str, float] | None = None, **options: Any) -> Replication:
+    """A replication of a made-up source that gives `ours`."""
+    made = core.replication(*figures, **options)(lambda _db: {"a": 1.0} if ours is None else ours)
+    return replace(made, id="toy.numbers", source_id="toy")
+
+
+@pytest.mark.parametrize(
+    ("changes", "ours", "verdict"),
+    [
+        ({}, 1.0, VERDICTS[0]),
+        ({"choice": "the paper leaves the start open"}, 1.0, VERDICTS[1]),
+        ({}, 2.0, VERDICTS[2]),
+        ({"choice": "the paper leaves the start open"}, 2.0, VERDICTS[2]),
+        ({"unless": "The rows are not released."}, 2.0, VERDICTS[2]),
+        # an explanation does not make a verdict: what reproduces against the declaration must show
+        ({"unless": "The rows are not released."}, 1.0, VERDICTS[0]),
+    ],
+)
+def test_the_verdict_follows_from_the_number(
+    db: sdb.Warehouse, changes: dict[str, Any], ours: float, verdict: str
+) -> None:
+    (row,) = replication.replicate(replicated(figure(**changes), ours={"a": ours}), db).to_dicts()
+    assert row["verdict"] == verdict
+    assert (row["verdict"] == row["expected"]) == figure(**changes).holds(ours) ^ bool(changes.get("unless"))
+
+
+def test_what_cannot_be_tested_is_not_computed(db: sdb.Warehouse) -> None:
+    def fails(_db: sdb.Warehouse) -> Mapping[str, float]:
+        raise AssertionError("computed")
+
+    one = core.replication(figure(), untestable="No rows are released.")(fails)
+    (row,) = replication.replicate(one, db).to_dicts()
+    assert (row["verdict"], row["expected"], row["ours"]) == (VERDICTS[3], VERDICTS[3], None)
+    assert row["explanation"] == "No rows are released."
+    assert one.code == ""
+
+
+def test_rows_that_do_not_ship_are_missing_and_no_failure(db: sdb.Warehouse) -> None:
+    one = replicated(figure(), tables=("items", "evals"))
+    assert not one.is_held(db)
+    (row,) = replication.replicate(one, db).to_dicts()
+    assert (row["verdict"], row["ours"]) == (MISSING, None)
+    assert row["expected"] == VERDICTS[0]
+
+
+def test_rows_that_ship_are_held(db: sdb.Warehouse) -> None:
+    assert replace(replicated(figure(), tables=("evals", "runs")), source_id="pythia_evals").is_held(db)
+
+
+@pytest.mark.parametrize(
+    ("ours", "fact"), [({}, r"lacks \['a'\]"), ({"a": 1.0, "b": 2.0}, r"gives \['b'\] that it does not declare")]
+)
+def test_other_keys_than_declared_are_refused(db: sdb.Warehouse, ours: Mapping[str, float], fact: str) -> None:
+    with pytest.raises(DataError, match=fact):
+        replication.replicate(replicated(figure(), ours=ours), db)
+
+
+@pytest.mark.parametrize("figures", [(), (figure(), figure())])
+def test_figures_need_keys_of_their_own(figures: tuple[Figure, ...]) -> None:
+    with pytest.raises(DataError, match="figures with different keys"):
+        replicated(*figures)
+
+
+@pytest.mark.parametrize(
+    ("call", "wrong", "right"),
+    [
+        (replication.get_replication, "pythia_evals.lambda", "pythia_evals.lambada"),
+        (lambda name: replication.ledger(source=name), "pythia_eval", "pythia_evals"),
+        (lambda name: replication.summary(pl.DataFrame({"origin": ["paper"]}), by=name), "orgin", "origin"),
+    ],
+)
+def test_unknown_names_are_refused_with_the_nearest(call: Callable[[str], Any], wrong: str, right: str) -> None:
+    with pytest.raises(UnknownNameError, match=wrong) as caught:
+        call(wrong)
+    assert right in str(caught.value)
+
+
+def test_the_code_of_a_computation_can_be_read() -> None:
+    assert "lambada_openai" in replication.get_replication("pythia_evals.lambada").code
+
+
+# ---- the table -------------------------------------------------------------------------------
+
+
+def test_a_ledger_of_one_source_says_how_far_it_is() -> None:
+    told: list[tuple[int, int]] = []
+    table = replication.ledger(source="pythia_evals", progress=lambda done, total: told.append((done, total)))
+    n = sum(one.source_id == "pythia_evals" for one in all_replications().values())
+    assert told == [(done, n) for done in range(n + 1)]
+    assert set(table["source_id"]) == {"pythia_evals"}
+    assert table["figure"].is_unique().all()
+
+
+def verdicts(**counts: list[str]) -> pl.DataFrame:
+    return pl.DataFrame(
+        [{"source_id": name, "verdict": verdict} for name, values in counts.items() for verdict in values]
+    )
+
+
+def test_summary_counts_what_was_computed() -> None:
+    table = verdicts(
+        all_good=[VERDICTS[0], VERDICTS[1]],
+        half=[VERDICTS[0], VERDICTS[2], VERDICTS[3], MISSING],
+        nothing=[VERDICTS[3], MISSING],
+    )
+    found = replication.summary(table)
+    assert found["source_id"].to_list() == ["half", "all_good", "nothing"]  # least first, nothing computed last
+    assert found["n"].to_list() == [2, 2, 0]
+    assert found["share"].to_list() == [0.5, 1.0, None]
+    assert found[MISSING].to_list() == [1, 0, 1]
+    assert found.select(*VERDICTS, MISSING).sum().sum_horizontal().item() == table.height
+
+
+def test_readable_shows_the_digits_that_count(db: sdb.Warehouse) -> None:
+    one = replicated(
+        figure(published=0.537, tolerance=5e-4, unit="nats_per_token"),
+        figure(key="b", published=15, tolerance=0),
+        figure(key="c", published=None, tolerance=None, low=0.0, high=1e-5),
+        figure(key="d", published=1.655e13, tolerance=5e11, unit="tokens"),
+        ours={"a": 0.53678, "b": 14, "c": 2.912e-6, "d": 1.61020e13},
+    )
+    shown = replication.readable(replication.replicate(one, db))
+    assert shown.select("published", "tolerance", "ours").rows() == [
+        ("0.537 nats_per_token", "± 0.0005", "0.53678"),
+        ("15", "exactly", "14"),
+        ("at least 0, at most 1e-5", "", "2.912e-6"),
+        ("1.655e13 tokens", "± 5e11", "1.61e13"),
+    ]
+
+
+# ---- the command -----------------------------------------------------------------------------
+
+
+def test_command_prints_the_figures_of_a_source() -> None:
+    result = CliRunner().invoke(app, ["replicate", "pythia_evals", "--quiet"])
+    assert result.exit_code == 0
+    assert "pythia_evals.lambada.12b" in result.stdout
+    assert "0.7046" in result.stdout
+    assert result.stderr == ""
+
+
+def test_command_prints_json() -> None:
+    result = CliRunner().invoke(app, ["replicate", "pythia_evals.lambada", "--json"])
+    rows = json.loads(result.stdout)
+    assert {row["figure"] for row in rows} == set(_rows("pythia_evals.lambada"))
+    assert rows[0]["command"] == "scalingdb replicate pythia_evals.lambada"
+
+
+def test_command_shows_progress_on_stderr_only() -> None:
+    result = CliRunner().invoke(app, ["replicate", "pythia_evals"])
+    assert "computations" in result.stderr
+    assert "computations" not in result.stdout
+
+
+def test_command_fails_where_a_verdict_is_another_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = replicated(figure(), ours={"a": 2.0})
+    monkeypatch.setattr(sys.modules["scalingdb.replication._core"], "all_replications", lambda: {one.id: one})
+    result = CliRunner().invoke(app, ["replicate", "toy", "--quiet"])
+    assert result.exit_code == 1
+    assert "toy.numbers.a: does not reproduce, where the ledger says 'reproduces'" in result.stderr
+
+
+def test_command_explains_what_does_not_reproduce(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = replicated(
+        figure(unless="The table is misprinted."),
+        figure(key="b", unless="The table is misprinted."),
+        ours={"a": 2.0, "b": 3.0},
+    )
+    monkeypatch.setattr(sys.modules["scalingdb.replication._core"], "all_replications", lambda: {one.id: one})
+    result = CliRunner().invoke(app, ["replicate", "--quiet"])
+    assert result.exit_code == 0
+    assert result.stdout.count("The table is misprinted.") == 1
+    assert "does not reproduce: toy.numbers.a, toy.numbers.b" in result.stdout
+
+
+@pytest.mark.parametrize("name", ["pythia_eval", "pythia_evals.lambda"])
+def test_command_refuses_an_unknown_name(name: str) -> None:
+    result = CliRunner().invoke(app, ["replicate", name, "--quiet"])
+    assert result.exit_code == 2
+    assert name in result.stderr
+    assert "Hint" in result.stderr

@@ -38,11 +38,13 @@ from scalingdb.charts.planning import (
     plan_isoflop,
     repetition_chart,
 )
+from scalingdb.charts.replication import VERDICT_COLORS, published_distances, verdict_shares
 from scalingdb.charts.trends import LABEL_COLORS, label_matrix, trend_gallery, trend_scan, trend_surface, unseen_turn
 
 __all__ = [
     "LABEL_COLORS",
     "PALETTE",
+    "VERDICT_COLORS",
     "allocation_chart",
     "allocation_exponents",
     "calibration",
@@ -70,6 +72,7 @@ __all__ = [
     "plan_isoflop",
     "predicted_actual",
     "profile",
+    "published_distances",
     "repetition_chart",
     "residuals",
     "score_panels",
@@ -78,5 +81,6 @@ __all__ = [
     "trend_scan",
     "trend_surface",
     "unseen_turn",
+    "verdict_shares",
     "verdicts",
 ]

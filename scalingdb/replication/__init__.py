@@ -5,24 +5,28 @@ and carries the function that computes it; the ledger is what they give today.
 """
 
 from scalingdb.replication._core import (
+    MISSING,
     VERDICTS,
     Figure,
     Replication,
     all_replications,
     get_replication,
     ledger,
+    readable,
     replicate,
     summary,
     untested_claims,
 )
 
 __all__ = [
+    "MISSING",
     "VERDICTS",
     "Figure",
     "Replication",
     "all_replications",
     "get_replication",
     "ledger",
+    "readable",
     "replicate",
     "summary",
     "untested_claims",

@@ -20,12 +20,14 @@ if TYPE_CHECKING:
     from scalingdb.warehouse import Warehouse
 
 __all__ = [
+    "MISSING",
     "VERDICTS",
     "Figure",
     "Replication",
     "all_replications",
     "get_replication",
     "ledger",
+    "readable",
     "replicate",
     "replication",
     "summary",
@@ -393,3 +395,65 @@ def summary(table: pl.DataFrame, by: str = "source_id") -> pl.DataFrame:
         )
         .sort("share", by, nulls_last=True)
     )
+
+
+def readable(table: pl.DataFrame) -> pl.DataFrame:
+    """A ledger to be read: numbers as text, with the digits that the tolerance asks for.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As :func:`ledger`.
+
+    Returns
+    -------
+    DataFrame
+        In the order of `table`: ``figure, statement, place, published`` (the number with its unit, or
+        the bounds), ``tolerance, ours, verdict, explanation, command``.
+    """
+    rows = [
+        {
+            "figure": row["figure"],
+            "statement": row["statement"],
+            "place": row["place"],
+            "published": _stated(row),
+            "tolerance": _closeness(row["tolerance"]),
+            "ours": "" if row["ours"] is None else _number(row["ours"], row["tolerance"]),
+            "verdict": row["verdict"],
+            "explanation": row["explanation"],
+            "command": row["command"],
+        }
+        for row in table.iter_rows(named=True)
+    ]
+    names = ("figure", "statement", "place", "published", "tolerance", "ours", "verdict", "explanation", "command")
+    return pl.DataFrame(rows, schema=dict.fromkeys(names, pl.String))
+
+
+def _closeness(tolerance: float | None) -> str:
+    if tolerance is None:
+        return ""
+    return f"± {_number(tolerance, None)}" if tolerance else "exactly"
+
+
+def _stated(row: Mapping[str, Any]) -> str:
+    """The published number with its unit, or the bounds in words."""
+    unit = "" if row["unit"] in {"dimensionless", "fraction", "count"} else f" {row['unit']}"
+    if row["published"] is not None:
+        return _text(row["published"], 10) + unit
+    bounds = [(word, row[name]) for word, name in (("at least", "low"), ("at most", "high")) if row[name] is not None]
+    return ", ".join(f"{word} {_number(value, None)}" for word, value in bounds) + unit
+
+
+def _number(value: float, tolerance: float | None) -> str:
+    """A number with one digit more than the tolerance can tell, four where there is none."""
+    if tolerance and value:
+        return _text(value, min(max(math.ceil(math.log10(abs(value) / tolerance)) + 1, 3), 9))
+    return _text(value, 4)
+
+
+def _text(value: float, digits: int) -> str:
+    """A number with so many digits at most; counts and the like in full, large numbers by powers of ten."""
+    if value.is_integer() and abs(value) < 1e7:
+        return f"{value:.0f}"
+    text = f"{value:.{digits}g}" if abs(value) < 1e7 else re.sub(r"\.?0*e", "e", f"{value:.{digits - 1}e}")
+    return re.sub(r"e([+-])0*", lambda sign: "e" + sign[1].strip("+"), text)

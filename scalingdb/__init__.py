@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from scalingdb import charts, downstream, holdouts, law_library, planning, replication, trends, units
-    from scalingdb.comparison import Comparison, Holdout, compare, largest
+    from scalingdb.comparison import Comparison, compare
     from scalingdb.errors import DomainWarning, FitWarning, ScalingDBError
     from scalingdb.fits import Fit, Fits, fit, fit_by
     from scalingdb.holdouts import Holdout, largest

@@ -13,7 +13,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from scalingdb import charts, downstream, holdouts, law_library, planning, replication, trends, units
+    from scalingdb import arena, charts, downstream, holdouts, law_library, planning, replication, trends, units
     from scalingdb.comparison import Comparison, compare
     from scalingdb.errors import DomainWarning, FitWarning, ScalingDBError
     from scalingdb.fits import Fit, Fits, fit, fit_by
@@ -37,6 +37,7 @@ __all__ = [
     "ScalingDBError",
     "Warehouse",
     "add_source",
+    "arena",
     "charts",
     "compare",
     "compute_multiplier",
@@ -96,7 +97,7 @@ _HOME = {
     "remove_source": "local_sources",
 }
 
-_MODULES = ("charts", "downstream", "holdouts", "law_library", "planning", "replication", "trends", "units")
+_MODULES = ("arena", "charts", "downstream", "holdouts", "law_library", "planning", "replication", "trends", "units")
 """Modules that are public names themselves."""
 
 

@@ -7,6 +7,7 @@ rows; aggregate in SQL first.
 from __future__ import annotations
 
 from scalingdb.charts._theme import PALETTE
+from scalingdb.charts.arena import arena_distance, arena_map, interval_coverage, win_rates
 from scalingdb.charts.comparison import (
     coverage,
     error_map,
@@ -47,6 +48,8 @@ __all__ = [
     "VERDICT_COLORS",
     "allocation_chart",
     "allocation_exponents",
+    "arena_distance",
+    "arena_map",
     "calibration",
     "capability_trends",
     "correlation_ccdf",
@@ -59,6 +62,7 @@ __all__ = [
     "fit_chart",
     "held_out_errors",
     "held_out_predictions",
+    "interval_coverage",
     "label_matrix",
     "law_errors",
     "loss_curves",
@@ -83,4 +87,5 @@ __all__ = [
     "unseen_turn",
     "verdict_shares",
     "verdicts",
+    "win_rates",
 ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from scalingdb.comparison._compare import compare
 from scalingdb.comparison._result import Comparison
+from scalingdb.comparison._tables import readable
 from scalingdb.holdouts import Holdout, largest
 
-__all__ = ["Comparison", "Holdout", "compare", "largest"]
+__all__ = ["Comparison", "Holdout", "compare", "largest", "readable"]

@@ -273,7 +273,7 @@ class Comparison:
         return f"<Comparison of {', '.join(names)}: {self.sentence}>"
 
     def _repr_html_(self) -> str:
-        table = _tables.shown(self.tidy())
+        table = _tables.readable(self.tidy())
         head = "".join(f"<th>{html.escape(name)}</th>" for name in table.columns)
         body = "".join(
             "<tr>" + "".join(f"<td>{html.escape('' if cell is None else str(cell))}</td>" for cell in row) + "</tr>"

@@ -19,7 +19,7 @@ __all__ = [
     "calibration",
     "fitted_errors",
     "held_out_errors",
-    "shown",
+    "readable",
 ]
 
 SCALES = ("train_flops_6nd", "train_flops", "n", "n_params", "n_params_non_embedding", "n_params_active", "n_tokens")
@@ -192,7 +192,7 @@ def calibration(held_out: pl.DataFrame, output: str) -> pl.DataFrame:
     ).sort("law", "level", maintain_order=True)
 
 
-def shown(table: pl.DataFrame) -> pl.DataFrame:
+def readable(table: pl.DataFrame) -> pl.DataFrame:
     """The columns of a tidy comparison that a person reads first, as text, errors in percent."""
 
     def percent(value: float | None, digits: int = 2) -> str:

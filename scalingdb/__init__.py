@@ -13,7 +13,18 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from scalingdb import arena, charts, downstream, holdouts, law_library, planning, replication, trends, units
+    from scalingdb import (
+        arena,
+        charts,
+        downstream,
+        holdouts,
+        law_library,
+        planning,
+        practices,
+        replication,
+        trends,
+        units,
+    )
     from scalingdb.comparison import Comparison, compare
     from scalingdb.errors import DomainWarning, FitWarning, ScalingDBError
     from scalingdb.fits import Fit, Fits, fit, fit_by
@@ -58,6 +69,7 @@ __all__ = [
     "plan",
     "planning",
     "positive",
+    "practices",
     "real",
     "remove_source",
     "replication",
@@ -97,7 +109,18 @@ _HOME = {
     "remove_source": "local_sources",
 }
 
-_MODULES = ("arena", "charts", "downstream", "holdouts", "law_library", "planning", "replication", "trends", "units")
+_MODULES = (
+    "arena",
+    "charts",
+    "downstream",
+    "holdouts",
+    "law_library",
+    "planning",
+    "practices",
+    "replication",
+    "trends",
+    "units",
+)
 """Modules that are public names themselves."""
 
 

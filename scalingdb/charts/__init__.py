@@ -39,6 +39,7 @@ from scalingdb.charts.planning import (
     plan_isoflop,
     repetition_chart,
 )
+from scalingdb.charts.practices import answer_shift, practice_arms, subset_errors, sweep_map
 from scalingdb.charts.replication import VERDICT_COLORS, published_distances, verdict_shares
 from scalingdb.charts.trends import LABEL_COLORS, label_matrix, trend_gallery, trend_scan, trend_surface, unseen_turn
 
@@ -48,6 +49,7 @@ __all__ = [
     "VERDICT_COLORS",
     "allocation_chart",
     "allocation_exponents",
+    "answer_shift",
     "arena_distance",
     "arena_map",
     "calibration",
@@ -74,12 +76,15 @@ __all__ = [
     "plan_chart",
     "plan_iso_loss",
     "plan_isoflop",
+    "practice_arms",
     "predicted_actual",
     "profile",
     "published_distances",
     "repetition_chart",
     "residuals",
     "score_panels",
+    "subset_errors",
+    "sweep_map",
     "task_intervals",
     "trend_gallery",
     "trend_scan",

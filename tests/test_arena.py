@@ -396,6 +396,20 @@ def test_a_changed_row_law_or_option_makes_a_pair_stale(db, monkeypatch) -> None
     assert len(set(before.values())) == len(before)
 
 
+def test_stale_cells_are_shown_with_a_remark(db, monkeypatch, capsys) -> None:
+    held, missing = _store.current(db)
+    monkeypatch.setattr(_store, "engine_hash", lambda: "another engine")
+    cells, earlier, absent = _store.best_held(db)
+    assert len(earlier) == len(_store.pairs(db))
+    assert not absent
+    assert cells.height == held.height
+    assert not missing
+    sdb.arena._table.forget()
+    assert sdb.arena.cells().height == held.height
+    assert "another engine than today's" in capsys.readouterr().err
+    sdb.arena._table.forget()
+
+
 def test_only_what_is_missing_is_computed_and_kept(db, monkeypatch, tmp_path) -> None:
     monkeypatch.setattr(_store, "DATA_SETS", (SETS["steplaw"],))
     monkeypatch.setattr(_store, "RESULTS", tmp_path / "none" / "results.csv")

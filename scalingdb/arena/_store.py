@@ -27,7 +27,7 @@ from scalingdb.law_library import all_laws
 if TYPE_CHECKING:
     from scalingdb.warehouse import Warehouse
 
-__all__ = ["RESULTS", "Pair", "current", "pairs", "run", "stored", "user_file"]
+__all__ = ["RESULTS", "Pair", "best_held", "current", "pairs", "run", "stored", "user_file"]
 
 RESULTS = Path(__file__).with_name("results.csv")
 """Cells of the last run of ``python -m scalingdb.arena``: all together take minutes."""
@@ -154,6 +154,24 @@ def current(db: Warehouse) -> tuple[pl.DataFrame, list[Pair]]:
     every = pairs(db)
     kept = [held[pair[-1]] for pair in every if pair[-1] in held]
     return (pl.concat(kept) if kept else pl.DataFrame(schema=SCHEMA)), [p for p in every if p[-1] not in held]
+
+
+def best_held(db: Warehouse) -> tuple[pl.DataFrame, list[Pair], list[Pair]]:
+    """Cells to read: current ones, and for pairs without them those of an earlier state.
+
+    Returns
+    -------
+    cells, and the pairs of which earlier cells are shown, and those of which there are none.
+    """
+    cells, missing = current(db)
+    if not missing:
+        return cells, [], []
+    wanted = pl.DataFrame({"data_set": [pair[0].id for pair in missing], "law": [pair[2] for pair in missing]})
+    earlier = stored().join(wanted, on=["data_set", "law"], how="semi", maintain_order="left")
+    earlier = earlier.unique(subset=[*ORDER[:-1], "band"], keep="first", maintain_order=True)
+    found = set(earlier.select("data_set", "law").unique().iter_rows())
+    shown = [pair for pair in missing if (pair[0].id, pair[2]) in found]
+    return pl.concat([cells, earlier]), shown, [pair for pair in missing if (pair[0].id, pair[2]) not in found]
 
 
 def run(

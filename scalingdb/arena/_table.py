@@ -1,4 +1,4 @@
-"""The cells as a reader gets them: current ones only, with the track and source of their data set."""
+"""The cells as a reader gets them, with the track and source of their data set."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import functools
 import polars as pl
 
 from scalingdb.arena._sets import data_sets
-from scalingdb.arena._store import current
+from scalingdb.arena._store import best_held
 from scalingdb.notices import notice
 
 __all__ = ["cells"]
@@ -16,8 +16,8 @@ __all__ = ["cells"]
 def cells() -> pl.DataFrame:
     """Every stored cell: a row a data set, law, hold-out and band of distance.
 
-    Nothing is fitted here. Cells whose rows, law or code have changed since are left out, with a
-    remark; ``scalingdb compare --all`` computes them.
+    Nothing is fitted here. Cells whose rows, law or code have changed since they were computed are
+    shown with a remark; ``scalingdb compare --all`` renews them.
 
     Returns
     -------
@@ -42,13 +42,17 @@ def _cells() -> pl.DataFrame:
     from scalingdb.warehouse import connect
 
     with connect() as db:
-        held, missing = current(db)
-    if missing:
-        names = sorted({pair[0].id for pair in missing})
-        notice(
-            f"arena: {len(missing)} pairs of law and data set are not stored as they are today "
-            f"({', '.join(names[:5])}{' ...' if len(names) > 5 else ''}); 'scalingdb compare --all' computes them"
-        )
+        held, earlier, absent = best_held(db)
+    for pairs, state in (
+        (earlier, "were computed with other rows, another formula or another engine than today's"),
+        (absent, "have no stored cells"),
+    ):
+        if pairs:
+            names = sorted({pair[0].id for pair in pairs})
+            notice(
+                f"arena: {len(pairs)} pairs of law and data set {state} "
+                f"({', '.join(names[:5])}{' ...' if len(names) > 5 else ''}); 'scalingdb compare --all' computes them"
+            )
     return with_groups(held)
 
 

@@ -14,7 +14,8 @@ from typer.testing import CliRunner, Result
 
 import scalingdb as sdb
 from ingest._raw import find_raw_directory
-from scalingdb.cli import CHECKOUT, app
+from scalingdb.cli import app
+from scalingdb.cli._program import CHECKOUT
 from scalingdb.verification import verify
 from scalingdb.warehouse import default_path
 
@@ -281,7 +282,7 @@ def test_verification_finds_each_kind_of_fault(tmp_path: Path) -> None:
 
 
 def test_check_without_the_ingest_code_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("scalingdb.cli._ingest_root", lambda: None)
+    monkeypatch.setattr("scalingdb.cli._warehouse._ingest_root", lambda: None)
     result = run("check")
     assert result.exit_code == 0
     assert "not checked" in result.stdout
@@ -291,7 +292,7 @@ def test_check_without_the_ingest_code_says_so(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_build_without_the_ingest_code_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("scalingdb.cli._ingest_root", lambda: None)
+    monkeypatch.setattr("scalingdb.cli._warehouse._ingest_root", lambda: None)
     result = run("build")
     assert result.exit_code == 2
     assert "clone the repository" in result.stderr
@@ -341,7 +342,7 @@ def test_lab_passes_options_on() -> None:
 
 
 def test_lab_copies_packaged_notebooks_and_keeps_edited_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from scalingdb import cli
+    from scalingdb.cli import _notebooks as cli
 
     packaged = tmp_path / "package" / "notebooks"
     packaged.mkdir(parents=True)

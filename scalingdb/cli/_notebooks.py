@@ -1,0 +1,122 @@
+"""Commands of the notebooks: report and lab."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from scalingdb.cli._output import (
+    as_json_text,
+)
+from scalingdb.cli._program import (
+    PACKAGE,
+    JsonOption,
+    QuietOption,
+    app,
+    guarded,
+)
+from scalingdb.errors import OutputError
+
+if TYPE_CHECKING:
+    pass
+
+
+@app.command()
+@guarded
+def report(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Notebooks; all by default.")] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder of the site.")] = Path(
+        "reports"
+    ),
+    notebooks: Annotated[
+        Path | None, typer.Option("--notebooks", metavar="DIR", help="Folder of the notebooks. Default: the project's.")
+    ] = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    r"""Execute notebooks and write an offline site.
+
+    A cell that fails stops the report and leaves the old site as it was. With names, these pages are
+    renewed and the others stay.
+
+    \b
+    Examples:
+      scalingdb report
+      scalingdb report compare_laws --output site
+      scalingdb report --notebooks my_notebooks --quiet
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+    from scalingdb.report import build_report
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("cells"),
+        TimeElapsedColumn(),
+    )
+    tasks: dict[str, TaskID] = {}
+    with Progress(*columns, console=Console(stderr=True), disable=quiet) as bar:
+
+        def advance(name: str, done: int, total: int) -> None:
+            if name not in tasks:
+                tasks[name] = bar.add_task(name, total=total)
+            bar.update(tasks[name], completed=done, total=total)
+
+        site = build_report(names or (), output, notebooks=notebooks, progress=advance)
+    if as_json:
+        print(as_json_text({"index": str(site.index), "pages": [str(page) for page in site.pages]}))
+    else:
+        print(site.index)
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+@guarded
+def lab(
+    context: typer.Context,
+) -> None:
+    r"""Open the notebooks in JupyterLab. Further options go to JupyterLab, after '--'.
+
+    From an installed package the notebooks are first copied to ./scalingdb-notebooks; a notebook
+    that is there already is left as it is.
+
+    \b
+    Examples:
+      scalingdb lab
+      scalingdb lab -- --no-browser --port 8890
+    """
+    folder = _lab_folder()
+    command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={folder}", *context.args]
+    with subprocess.Popen(command) as process:
+        while True:
+            try:
+                code = process.wait()
+                break
+            except KeyboardInterrupt:
+                continue  # JupyterLab got it too, and asks before it stops
+    if code:
+        raise typer.Exit(code)
+
+
+def _lab_folder() -> Path:
+    """The checkout's notebooks, or a copy of the packaged ones in the current directory."""
+    from scalingdb.report import notebook_folder
+
+    source = notebook_folder()
+    if PACKAGE not in source.parents:
+        return source
+    target = Path.cwd() / "scalingdb-notebooks"
+    try:
+        target.mkdir(exist_ok=True)
+        for file in sorted(source.glob("*.ipynb")):
+            if not (target / file.name).exists():
+                (target / file.name).write_bytes(file.read_bytes())
+    except OSError as error:
+        raise OutputError(f"cannot copy the notebooks to {target}: {error}", "change to a writable folder.") from error
+    return target

@@ -1,0 +1,138 @@
+"""The command plan."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from scalingdb.cli._output import (
+    as_json_text,
+    number_of,
+    pairs_of,
+    print_frame,
+    refuse,
+    replacing,
+    rows_of,
+)
+from scalingdb.cli._points import read_points
+from scalingdb.cli._program import (
+    JsonOption,
+    app,
+    guarded,
+    say,
+)
+
+if TYPE_CHECKING:
+    pass
+
+
+@app.command()
+@guarded
+def plan(
+    law: Annotated[str, typer.Argument(metavar="LAW", help="Law, such as chinchilla or farseer.")],
+    flops: Annotated[
+        list[float] | None, typer.Option("--flops", metavar="FLOP", help="Training budget. Repeatable.")
+    ] = None,
+    gpu_hours: Annotated[
+        list[float] | None, typer.Option("--gpu-hours", metavar="HOURS", help="Training budget. Repeatable.")
+    ] = None,
+    accelerator: Annotated[
+        str | None, typer.Option("--accelerator", metavar="NAME", help="Of the hours, such as h100_sxm.")
+    ] = None,
+    flops_per_second: Annotated[
+        float | None, typer.Option("--flops-per-second", metavar="FLOP/S", help="Peak of any other one.")
+    ] = None,
+    utilisation: Annotated[
+        float | None, typer.Option("--utilisation", metavar="SHARE", help="Of the peak that the run reaches.")
+    ] = None,
+    target_loss: Annotated[
+        list[float] | None, typer.Option("--target-loss", metavar="LOSS", help="Least compute for a loss. Repeatable.")
+    ] = None,
+    n_tokens: Annotated[float | None, typer.Option("--tokens", metavar="D", help="Hold the tokens.")] = None,
+    n_params: Annotated[float | None, typer.Option("--params", metavar="N", help="Hold the parameters.")] = None,
+    inference_tokens: Annotated[
+        float | None,
+        typer.Option("--inference-tokens", metavar="T", help="Tokens served: train and serve at least cost."),
+    ] = None,
+    variant: Annotated[str | None, typer.Option("--variant", metavar="NAME", help="Published coefficients.")] = None,
+    source: Annotated[
+        str | None, typer.Option("--fit", metavar="SOURCE", help="Fit the law to a source or file first: intervals.")
+    ] = None,
+    bootstrap: Annotated[int, typer.Option("--bootstrap", metavar="N", help="Resamples of that fit.")] = 1000,
+    given: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Other inputs, or own coefficients.")
+    ] = None,
+    flops_convention: Annotated[
+        str, typer.Option("--flops-convention", help="6nd, total or non_embedding: which N the FLOP count.")
+    ] = "6nd",
+    level: Annotated[float, typer.Option("--level", help="Coverage of the intervals.")] = 0.95,
+    chart: Annotated[
+        Path | None, typer.Option("--chart", metavar="FILE", help="Draw the plan: .svg, .png or .html.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    r"""Split a budget: best parameters and tokens, with intervals.
+
+    Published coefficients have no interval, because no paper states how they vary together; with
+    --fit the law is fitted first, and the plan says how sure it is.
+
+    \b
+    Examples:
+      scalingdb plan chinchilla --flops 1e23
+      scalingdb plan chinchilla --fit epoch_chinchilla --flops 1e22 --flops 1e24
+      scalingdb plan chinchilla --gpu-hours 1e5 --accelerator h100_sxm --utilisation 0.4
+      scalingdb plan chinchilla --target-loss 2.0 --inference-tokens 1e13
+      scalingdb plan muennighoff_repeat --flops 1e22 --set n_tokens_unique=1e10 --json
+    """
+    from scalingdb import fits, planning
+
+    values = {}
+    for name, text in pairs_of(given, "--set", "n_tokens_unique=1e10").items():
+        value = number_of(text)
+        if isinstance(value, str):
+            refuse(f"--set {name}={text}: {text!r} is no number", "for example --set n_tokens_unique=1e10")
+        values[name] = float(value)
+    if chart is not None and chart.suffix not in {".svg", ".png", ".html"}:
+        refuse(f"cannot draw to {chart.name!r}", "use a file that ends in .svg, .png or .html.")
+    what: Any = law
+    if source is not None:
+        what = fits.fit(read_points(source, {}, flagged=False), law, bootstrap=bootstrap)
+    found = planning.plan(
+        what,
+        variant=variant,
+        train_flops=flops or None,
+        gpu_hours=gpu_hours or None,
+        accelerator=accelerator,
+        flops_per_second=flops_per_second,
+        utilisation=utilisation,
+        target_loss=target_loss or None,
+        n_tokens=n_tokens,
+        n_params=n_params,
+        inference_tokens=inference_tokens,
+        flops_convention=flops_convention,
+        level=level,
+        **values,
+    )
+    if chart is not None:
+        with replacing(chart) as scratch:
+            found.chart().save(str(scratch), inline=True)
+        say(f"chart written to {chart}")
+    if as_json:
+        answer = {
+            "plan": found.label,
+            "level": level,
+            "interval": found.interval,
+            "notes": found.notes,
+            "sentence": found.sentence,
+            "tidy": rows_of(found.tidy()),
+        }
+        print(as_json_text(answer))
+        return
+    print(found.sentence + "\n")
+    table = found.tidy()
+    print_frame(table[[column.name for column in table if column.null_count() < table.height]], rows=0)
+    print()
+    for note in [found.interval, *found.notes]:
+        print(f"  {note}")

@@ -1,0 +1,121 @@
+"""The program: how every command begins and ends, and the options that many share."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from scalingdb.errors import FitWarning, NotebookError, ScalingDBError
+
+if TYPE_CHECKING:
+    pass
+
+FAILED, WRONG_USE, INTERRUPTED = 1, 2, 130
+
+PACKAGE = Path(__file__).resolve().parents[1]
+CHECKOUT = PACKAGE.parent
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _report_error(error: ScalingDBError) -> None:
+    say(f"Error: {error.fact}")
+    if error.hint:
+        say(f"Hint: {error.hint}")
+
+
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    say(f"Warning: {message}")
+
+
+def _keep_examples(command: Callable[..., None]) -> Callable[..., None]:
+    """Let the help show the paragraph below a line ``\\b`` as it is written: docstrings hold it raw."""
+    command.__doc__ = (command.__doc__ or "").replace("\\b\n", "\b\n")
+    return command
+
+
+def guarded(command: Callable[..., None]) -> Callable[..., None]:
+    """Turn errors into the two lines that a user can act on, and into an exit code."""
+    _keep_examples(command)
+
+    @functools.wraps(command)
+    def run(*args: Any, **kwargs: Any) -> None:
+        try:
+            with warnings.catch_warnings():
+                # only the project's own warnings speak to a user of the shell
+                warnings.simplefilter("ignore")
+                warnings.simplefilter("always", FitWarning)
+                warnings.showwarning = _show_warning
+                command(*args, **kwargs)
+            sys.stdout.flush()
+        except NotebookError as error:
+            _report_error(error)
+            raise typer.Exit(FAILED) from None
+        except ScalingDBError as error:
+            _report_error(error)
+            raise typer.Exit(WRONG_USE) from None
+        except KeyboardInterrupt:
+            say("interrupted")
+            raise typer.Exit(INTERRUPTED) from None
+        except BrokenPipeError:
+            # the reader (head, less) has gone: Python's own flush at exit must not complain either
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(0) from None
+
+    return run
+
+
+app = typer.Typer(
+    name="scalingdb",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+
+
+def main() -> None:
+    """Entry point of the program ``scalingdb``."""
+    app()
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        print(f"scalingdb {version('scalingdb')}")
+        raise typer.Exit
+
+
+@app.callback()
+@_keep_examples
+def program(
+    _version: Annotated[
+        bool, typer.Option("--version", help="Print the version and leave.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    r"""Published scaling-law results in one SQL warehouse, and fits that say how sure they are.
+
+    \b
+    Examples:
+      scalingdb sources
+      scalingdb sql "select family, count(*) as n from runs group by all order by n desc"
+      scalingdb fit epoch_chinchilla chinchilla --bootstrap 1000 --train-flops 1e24
+      scalingdb lab
+
+    'scalingdb COMMAND --help' shows examples of each command.
+    """
+
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, in full precision, for scripts.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]

@@ -1,0 +1,88 @@
+"""The command replicate."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from scalingdb.cli._output import (
+    as_json_text,
+    print_frame,
+    rows_of,
+)
+from scalingdb.cli._program import (
+    FAILED,
+    JsonOption,
+    QuietOption,
+    app,
+    guarded,
+    say,
+)
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+@app.command()
+@guarded
+def replicate(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[ID|SOURCE]", help="A computation, or a source; all by default.")
+    ] = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    r"""Compute published figures again and set ours beside them.
+
+    A figure reproduces where ours lies within its stated tolerance. Which figures do not, and why, is
+    part of the ledger; the command fails where a verdict is another one than the ledger says.
+
+    \b
+    Examples:
+      scalingdb replicate
+      scalingdb replicate pythia_evals
+      scalingdb replicate pythia_evals.lambada --json
+    """
+    import polars as pl
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from scalingdb import replication
+    from scalingdb.warehouse import connect
+
+    columns = (TextColumn("figures"), BarColumn(), MofNCompleteColumn(), TextColumn("computations"))
+    if name is not None and "." in name:
+        table = replication.replicate(name, connect())
+    else:
+        with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True), disable=quiet) as bar:
+            task = bar.add_task("figures", total=None)
+            table = replication.ledger(
+                connect(), name, progress=lambda done, total: bar.update(task, completed=done, total=total)
+            )
+    changed = table.filter(~pl.col("verdict").is_in([replication.MISSING]), pl.col("verdict") != pl.col("expected"))
+    if as_json:
+        print(as_json_text(rows_of(table)))
+    else:
+        _print_ledger(table)
+    for row in changed.iter_rows(named=True):
+        say(f"{row['figure']}: {row['verdict']}, where the ledger says {row['expected']!r}")
+    if changed.height:
+        raise typer.Exit(FAILED)
+
+
+def _print_ledger(table: pl.DataFrame) -> None:
+    """The figures, then how many of each verdict, then why those that do not reproduce do not."""
+    from scalingdb.replication import VERDICTS, readable
+
+    shown = readable(table)
+    print_frame(shown.select("figure", "published", "tolerance", "ours", "verdict"), rows=0)
+    print()
+    for verdict, count in table["verdict"].value_counts(sort=True).iter_rows():
+        print(f"{count:>6}  {verdict}")
+    reasons = shown.filter(shown["verdict"].is_in(VERDICTS[1:]), shown["explanation"] != "")
+    # figures that share a reason are named together, in the order of the table
+    for (verdict, why), group in reasons.group_by("verdict", "explanation", maintain_order=True):
+        print(f"\n{verdict}: {', '.join(group['figure'])}")
+        print(textwrap.fill(str(why), width=98, initial_indent="  ", subsequent_indent="  "))

@@ -1,0 +1,385 @@
+"""Commands of the warehouse: build, check, add, sources, sql, export."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from scalingdb.cli._output import (
+    TABLE_ROWS,
+    as_json_text,
+    number_of,
+    pairs_of,
+    plain,
+    print_frame,
+    refuse,
+    replacing,
+    rows_of,
+)
+from scalingdb.cli._program import (
+    CHECKOUT,
+    FAILED,
+    JsonOption,
+    QuietOption,
+    app,
+    guarded,
+    say,
+)
+from scalingdb.errors import OutputError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+def _ingest_root() -> Path | None:
+    """The checkout, if this package runs from one (the ingest code is not part of the wheel)."""
+    return CHECKOUT if (CHECKOUT / "ingest" / "_build.py").is_file() else None
+
+
+def _run_ingest(arguments: Sequence[str], *, capture: bool = False) -> subprocess.CompletedProcess[str]:
+    root = _ingest_root()
+    assert root is not None
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH")]))}
+    return subprocess.run(
+        [sys.executable, "-m", "ingest", *arguments],
+        cwd=root,
+        env=environment,
+        stdout=subprocess.PIPE if capture else None,
+        text=True,
+        check=False,
+    )
+
+
+RawOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--raw", metavar="DIR", help="Folder with one folder of raw files per source. Default: $SCALINGDB_RAW."
+    ),
+]
+
+
+@app.command()
+@guarded
+def build(
+    sources: Annotated[list[str] | None, typer.Argument(metavar="[SOURCE]...", help="Sources; all by default.")] = None,
+    raw: RawOption = None,
+    target: Annotated[
+        Path | None, typer.Option("--target", metavar="DIR", help="Warehouse folder to write. Default: the checkout's.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Build unchanged sources too.")] = False,
+    workers: Annotated[
+        int | None, typer.Option("--workers", min=1, metavar="N", help="Processes. Default: one a processor.")
+    ] = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    r"""Build the tables from raw files.
+
+    This needs a checkout of the repository. Every raw file is checked against its recorded hash. A
+    source either arrives whole or leaves its old tables untouched; one whose raw files, code and
+    tables are those of the last build is skipped.
+
+    \b
+    Examples:
+      scalingdb build
+      scalingdb build farseer steplaw --raw ~/raw --force
+      scalingdb build --target /tmp/warehouse --json
+    """
+    if _ingest_root() is None:
+        refuse(
+            "building needs the ingest code, which is not part of the installed package",
+            "clone the repository and run 'pip install -e .[ingest]' there; the shipped tables work without.",
+        )
+    arguments = ["build", *(sources or [])]
+    for option, path in (("--raw", raw), ("--target", target)):
+        if path is not None:
+            arguments += [option, str(path.resolve())]
+    arguments += ["--force"] * force + (["--workers", str(workers)] if workers else [])
+    arguments += ["--json"] * as_json + ["--quiet"] * quiet
+    if code := _run_ingest(arguments).returncode:
+        raise typer.Exit(code)
+
+
+@app.command()
+@guarded
+def check(raw: RawOption = None, as_json: JsonOption = False, quiet: QuietOption = False) -> None:
+    r"""Check the shipped tables.
+
+    Every file must be readable, complete and consistent, and be rebuilt from the raw files byte for
+    byte. The rebuild needs raw files and a checkout; where they are absent the rest is checked and the
+    command says so.
+
+    \b
+    Examples:
+      scalingdb check
+      scalingdb check --raw ~/raw --json
+    """
+    from scalingdb.verification import verify
+    from scalingdb.warehouse import default_path
+
+    found = verify(default_path())
+    rebuild: dict[str, Any] = {"status": "not checked", "reason": None, "differences": [], "errors": {}}
+    if _ingest_root() is None:
+        rebuild["reason"] = "the ingest code is not part of the installed package"
+    else:
+        arguments = ["check", "--json", *(["--raw", str(raw.resolve())] if raw else []), *["--quiet"] * quiet]
+        done = _run_ingest(arguments, capture=True)
+        if not done.stdout:
+            raise typer.Exit(done.returncode or FAILED)  # it has said why on stderr
+        answer = json.loads(done.stdout)
+        if answer["has_raw"]:
+            equal = not answer["differences"] and not answer["errors"]
+            rebuild |= {key: answer[key] for key in ("differences", "errors")}
+            rebuild["status"] = "equal" if equal else "different"
+        else:
+            rebuild["reason"] = "raw files are absent"
+    is_good = not found.faults and rebuild["status"] != "different"
+    if as_json:
+        summary = {"n_files": found.n_files, "n_rows": found.n_rows, "faults": found.faults, "rebuild": rebuild}
+        print(as_json_text({"is_good": is_good, **summary}))
+    else:
+        print(f"{found.n_files} files, {found.n_rows:,} rows: {len(found.faults) or 'no'} fault(s)")
+        for fault in found.faults:
+            print(f"  {fault}")
+        if rebuild["status"] == "equal":
+            print("rebuild from raw files: equal byte for byte")
+        elif rebuild["status"] == "different":
+            print("rebuild from raw files: DIFFERENT")
+            for line in [*rebuild["differences"], *(f"{name}: {text}" for name, text in rebuild["errors"].items())]:
+                print(f"  {line}")
+        else:
+            print(f"rebuild from raw files: not checked, {rebuild['reason']}")
+    if not is_good:
+        raise typer.Exit(FAILED)
+
+
+@app.command()
+@guarded
+def add(
+    path: Annotated[
+        Path | None, typer.Argument(metavar="[FILE_OR_FOLDER]", help="A .csv, .tsv or .parquet; or harness results.")
+    ] = None,
+    source_id: Annotated[str | None, typer.Option("--source-id", metavar="NAME", help="Name of the source.")] = None,
+    columns: Annotated[
+        list[str] | None, typer.Option("--map", metavar="NAME=COLUMN", help="Column of the warehouse, of the file.")
+    ] = None,
+    unit: Annotated[str | None, typer.Option("--unit", help="Unit of a loss, such as nats_per_token.")] = None,
+    metric: Annotated[str, typer.Option("--metric", help="What 'loss' or 'value' measures.")] = "loss",
+    eval_set: Annotated[str | None, typer.Option("--eval-set", help="Text that it was measured on.")] = None,
+    scale: Annotated[
+        list[str] | None, typer.Option("--scale", metavar="NAME=FACTOR", help="Factor to the warehouse's unit.")
+    ] = None,
+    n_definition: Annotated[str | None, typer.Option("--n-definition", help="Which count is N.")] = None,
+    title: Annotated[str | None, typer.Option("--title", help="Title of the source.")] = None,
+    licence: Annotated[str, typer.Option("--licence", help="Licence of the data.")] = "own data",
+    remove: Annotated[str | None, typer.Option("--remove", metavar="NAME", help="Take a source out again.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    r"""Add own results beside the curated ones, or take them out.
+
+    A table with one row a run (or checkpoint), or the results of lm-evaluation-harness. They are
+    checked like any other source and kept in the user's data folder ($SCALINGDB_LOCAL).
+
+    \b
+    Examples:
+      scalingdb add runs.csv --source-id mine --map n_params=Params --map loss=val_loss \
+          --scale n_params=1e9 --unit nats_per_token --eval-set c4_val
+      scalingdb add lm_eval_output --source-id my_models
+      scalingdb add --remove mine
+    """
+    from scalingdb.local_sources import add_source, remove_source
+
+    if remove is not None:
+        if path is not None or source_id is not None:
+            refuse("--remove takes a source out; a file and --source-id add one", "do one at a time.")
+        remove_source(remove)
+        say(f"source {remove!r} removed")
+        return
+    if path is None or source_id is None:
+        refuse("a file (or folder) and --source-id are needed", "scalingdb add runs.csv --source-id mine ...")
+    factors = {}
+    for name, text in pairs_of(scale, "--scale", "n_params=1e9").items():
+        value = number_of(text)
+        if isinstance(value, str):
+            refuse(f"--scale {name}={text}: {text!r} is no number", "for example --scale n_params=1e9")
+        factors[name] = float(value)
+    added = add_source(
+        path,
+        source_id,
+        pairs_of(columns, "--map", "loss=val_loss"),
+        unit=unit,
+        metric=metric,
+        eval_set=eval_set,
+        scale=factors,
+        n_definition=n_definition,
+        title=title,
+        licence=licence,
+    )
+    if as_json:
+        answer = {"source_id": added.source_id, "rows": added.rows, "unused": added.unused, "folder": added.folder}
+        print(as_json_text(answer))
+    else:
+        rows = ", ".join(f"{name} {count:,}" for name, count in added.rows.items() if name != "sources")
+        print(f"{added.source_id}: {rows}; kept in {added.folder}")
+
+
+@app.command()
+@guarded
+def sources(as_json: JsonOption = False) -> None:
+    r"""List the sources: size, licence, what ships.
+
+    \b
+    Examples:
+      scalingdb sources
+      scalingdb sources --json | jq '.[].source_id'
+    """
+    from scalingdb.warehouse import connect
+
+    frame = connect().sources()
+    if as_json:
+        print(as_json_text(rows_of(frame)))
+        return
+    print_frame(
+        frame.select(
+            source="source_id",
+            year="year",
+            runs="n_runs",
+            evals="n_evals",
+            flagged="n_flagged",
+            claims="n_claims",
+            testable="n_claims_testable",
+            arxiv="arxiv_id",
+            headline_metric="headline_metric",
+            ships="is_shipped",
+            licence="licence",
+        ),
+        rows=0,
+    )
+
+
+class Format(StrEnum):
+    """How ``scalingdb sql`` writes rows."""
+
+    table = "table"
+    csv = "csv"
+    json = "json"
+    parquet = "parquet"
+
+
+@app.command()
+@guarded
+def sql(
+    query: Annotated[str, typer.Argument(metavar="QUERY", help="One SELECT; '-' reads it from stdin.")],
+    param: Annotated[
+        list[str] | None, typer.Option("--param", metavar="NAME=VALUE", help="Value of a $name placeholder.")
+    ] = None,
+    output_format: Annotated[
+        Format | None, typer.Option("--format", help="Default: the suffix of --output, else table.")
+    ] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to a file.")] = None,
+    rows: Annotated[int, typer.Option("--rows", min=0, help="Rows that the table view shows; 0 for all.")] = TABLE_ROWS,
+    as_json: JsonOption = False,
+) -> None:
+    r"""Run a SQL query.
+
+    The dialect is DuckDB's, over tables, views and law macros. 'select * from points' has one row a
+    run; numbers given with --param arrive as numbers, unless they are quoted twice.
+
+    \b
+    Examples:
+      scalingdb sql "select source_id, count(*) as n from runs group by all order by n desc"
+      scalingdb sql "select law_chinchilla(7e9, 1.4e12) as loss"
+      scalingdb sql 'select * from points where source_id = $s' --param s=farseer -o farseer.csv
+      echo "select * from units" | scalingdb sql - --json
+    """
+    from scalingdb.warehouse import connect
+
+    chosen = _sql_format(output_format, output, as_json)
+    if query == "-":
+        query = sys.stdin.read()
+    params = {name: number_of(value) for name, value in pairs_of(param, "--param").items()}
+    frame = connect().sql(query, **params)
+    if output is not None:
+        with replacing(output) as scratch:
+            _write_frame(frame, scratch, chosen)
+        say(f"{frame.height} rows written to {output}")
+    elif chosen is Format.json:
+        print(as_json_text(rows_of(frame)))
+    elif chosen is Format.csv:
+        print(_flat(frame).write_csv(), end="")
+    else:
+        print_frame(frame, rows=rows)
+
+
+def _sql_format(given: Format | None, output: Path | None, as_json: bool) -> Format:
+    if as_json:
+        if given not in {None, Format.json}:
+            refuse("--json and --format ask for different things", "give one of them.")
+        return Format.json
+    if given is None and output is not None:
+        suffixes = {f".{kind.value}": kind for kind in (Format.csv, Format.json, Format.parquet)}
+        if output.suffix not in suffixes:
+            refuse(
+                f"the suffix of {output.name!r} names no format",
+                "use .csv, .json or .parquet, or say which with --format.",
+            )
+        return suffixes[output.suffix]
+    chosen = given or Format.table
+    if chosen is Format.parquet and output is None:
+        refuse("Parquet is no text", "name a file: --output FILE.parquet")
+    if chosen is Format.table and output is not None:
+        refuse("the table view is for reading, not for files", "write --format csv, json or parquet.")
+    return chosen
+
+
+def _flat(frame: pl.DataFrame) -> pl.DataFrame:
+    """Lists and structs as JSON text, which CSV can hold."""
+    import polars as pl
+
+    nested = [name for name, dtype in frame.schema.items() if dtype.is_nested()]
+    return frame.with_columns(
+        pl.Series(name, [None if value is None else json.dumps(plain(value)) for value in frame[name].to_list()])
+        for name in nested
+    )
+
+
+def _write_frame(frame: pl.DataFrame, path: Path, kind: Format) -> None:
+    if kind is Format.parquet:
+        frame.write_parquet(path)
+    elif kind is Format.csv:
+        _flat(frame).write_csv(path)
+    else:
+        path.write_text(as_json_text(rows_of(frame)) + "\n", encoding="utf-8")
+
+
+@app.command()
+@guarded
+def export(
+    file: Annotated[Path, typer.Argument(metavar="FILE.duckdb", help="File to write.")],
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that exists.")] = False,
+) -> None:
+    r"""Write one DuckDB file for other SQL clients.
+
+    It holds the tables, the views and the law macros.
+
+    \b
+    Examples:
+      scalingdb export scaling.duckdb
+      scalingdb export scaling.duckdb --force && duckdb scaling.duckdb
+    """
+    from scalingdb.warehouse import connect
+
+    if file.is_dir():
+        raise OutputError(f"{str(file)!r} is a folder", "name a file, such as scaling.duckdb.")
+    if file.exists() and not force:
+        raise OutputError(f"{str(file)!r} exists", "choose another name, or replace it with --force.")
+    connect().export(file)
+    print(file)

@@ -38,7 +38,7 @@ def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
 
 
 def _keep_examples(command: Callable[..., None]) -> Callable[..., None]:
-    """Let the help show the paragraph below a line ``\\b`` as it is written: docstrings hold it raw."""
+    r"""Let the help show the paragraph below a line ``\b`` as it is written: docstrings hold it raw."""
     command.__doc__ = (command.__doc__ or "").replace("\\b\n", "\b\n")
     return command
 

@@ -59,7 +59,14 @@ CELL_TIMEOUT = 1800
 """Seconds after which a cell counts as hung."""
 
 VERSIONED = ("scalingdb", "duckdb", "polars", "numpy", "scipy", "altair")
-SECTIONS = ("Begin here", "Which law?", "Planning a training run", "Downstream scores", "Getting worse with scale")
+SECTIONS = (
+    "Begin here",
+    "Which law?",
+    "Published figures",
+    "Planning a training run",
+    "Downstream scores",
+    "Getting worse with scale",
+)
 """Order of the index. A notebook names its section in its metadata, under ``scalingdb``: ``section``."""
 
 QUERY_METHODS = {"sql", "points", "curves", "table"}

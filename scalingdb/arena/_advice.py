@@ -112,7 +112,7 @@ class Advice:
         sure = (
             "the difference is no more than noise"
             if self.p_better < 0.9
-            else f"it is the better one in {100 * self.p_better:.0f} % of the resamples"
+            else f"{self.law} is the better one in {100 * self.p_better:.0f} % of the resamples"
         )
         return (
             f"{about.meaning[0].upper()}{about.meaning[1:]}: take {self.law}. Expect an error of "
@@ -226,7 +226,8 @@ def recommend(situation: str, band: str | None = None, *, table: pl.DataFrame | 
     able = ordered.filter("is_considered", ~pl.col("law").is_in(list(BASELINES)))["law"].to_list()
     if len(able) < 2:
         raise DataError(
-            f"fewer than two laws were fitted in most hold-outs of situation {situation!r}", f"of {REGULAR}"
+            f"fewer than two laws were fitted in {100 * REGULAR:.0f} % of the hold-outs of situation {situation!r}",
+            "choose another band, or none.",
         )
     first, second = (met.laws.index(name) for name in able[:2])
     better = float((drawn[:, first] < drawn[:, second]).mean())

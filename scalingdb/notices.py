@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-__all__ = ["notice"]
+__all__ = ["notice", "silence"]
 
 LOGGER = logging.getLogger("scalingdb")
 
@@ -35,7 +37,7 @@ def notice(message: str, *, once: bool = False) -> None:
     With `once`, a message that this process has already given is not repeated: for choices that
     the result carries anyway.
     """
-    if once and message in _SAID:
+    if LOGGER.disabled or (once and message in _SAID):
         return
     _SAID.add(message)
     if not LOGGER.handlers and not logging.getLogger().handlers:
@@ -44,3 +46,14 @@ def notice(message: str, *, once: bool = False) -> None:
         if LOGGER.level == logging.NOTSET:
             LOGGER.setLevel(logging.INFO)
     LOGGER.info(message)
+
+
+@contextmanager
+def silence() -> Iterator[None]:
+    """No remarks inside: for tables of many computations, whose result says what matters."""
+    before = LOGGER.disabled
+    LOGGER.disabled = True
+    try:
+        yield
+    finally:
+        LOGGER.disabled = before

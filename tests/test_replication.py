@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import json
 import sys
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cache
@@ -342,3 +343,11 @@ def test_command_refuses_an_unknown_name(name: str) -> None:
     assert result.exit_code == 2
     assert name in result.stderr
     assert "Hint" in result.stderr
+
+
+def test_the_ledger_speaks_through_its_rows_only(db: sdb.Warehouse, capsys: pytest.CaptureFixture[str]) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        table = replication.replicate("farseer.errors", db)
+    assert table.height > 1
+    assert capsys.readouterr() == ("", "")

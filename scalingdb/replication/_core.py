@@ -8,13 +8,15 @@ import inspect
 import math
 import pkgutil
 import re
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import polars as pl
 
-from scalingdb.errors import DataError, unknown_name
+from scalingdb.errors import DataError, DomainWarning, FitWarning, unknown_name
+from scalingdb.notices import silence
 
 if TYPE_CHECKING:
     from scalingdb.warehouse import Warehouse
@@ -280,7 +282,11 @@ def replicate(name: str | Replication, db: Warehouse | None = None) -> pl.DataFr
     if one.compute is not None and not one.is_held(db):
         absent = MISSING
     elif one.compute is not None:
-        ours = one.compute(db)
+        with silence(), warnings.catch_warnings():
+            # what a fit or a prediction remarks upon is part of the declaration, where it matters
+            warnings.simplefilter("ignore", FitWarning)
+            warnings.simplefilter("ignore", DomainWarning)
+            ours = one.compute(db)
         declared = {figure.key for figure in one.figures}
         if set(ours) != declared:
             raise DataError(

@@ -56,18 +56,20 @@ SOURCE = Source(
     notes=(
         "Five sets of mixtures (column study): 2Mix, 3Mix, 5Mix, RedPajama, and ct, which continues Pythia 70M on the "
         "Pile and Python code. Table mixtures holds the proportions, one row a run and domain. Losses are nats per "
-        "token on 22 domains of the Pile (and Python code in ct), at several steps; a null step is the last "
-        "checkpoint of nine 3Mix runs, without a number, and of the starting point of ct. Complete grids: 5Mix has 26 "
-        "mixtures at 70M, 160M, 305M and 410M, and 6 at 1B. n_params are the nominal sizes of the labels. n_tokens is "
-        "null: steps become tokens only with a batch size, which the data do not state. The order of the domains in a "
-        "label is documented for 3Mix and 5Mix; for 2Mix, ct and RedPajama we inferred it: a larger share of a domain "
-        "lowers the loss on matching text (in RedPajama the last column is Wikipedia: it lowers the losses on EuroParl "
-        "and Wikipedia), and RedPajama's own proportions tell Common Crawl from C4. Three runs with "
-        "that label add up to 1.02 (0.168375 is a misprint of the repository), one label is cut after five digits: "
-        "shares are stored as labelled. 5Mix losses of a group are means over its domains, weighted, and are not "
-        "stored. The released predictions on RedPajama (20 mixtures at step 30,000 and two at step 100,000, five "
-        "groups and their total) are rows of the table claims, prediction and outcome each. What can be recomputed: "
-        "the law L_i = c_i + k_i exp(sum_j t_ij r_j) over mixtures at fixed size and step."
+        "token on 22 domains of the Pile (and Python code in ct), at several steps; a null step is the last checkpoint "
+        "of nine 3Mix runs, without a number, and of the starting point of ct. Complete grids: 5Mix has 26 mixtures at "
+        "70M, 160M, 305M and 410M, and 6 at 1B. n_params are the nominal sizes of the labels. n_tokens is null: steps "
+        "become tokens only with a batch size, which the data do not state. The order of the domains in a label is "
+        "documented for 3Mix and 5Mix; for 2Mix, ct and RedPajama we inferred it: a larger share of a domain lowers "
+        "the loss on matching text (in RedPajama the last column is Wikipedia: it lowers the losses on EuroParl and "
+        "Wikipedia), and RedPajama's own proportions tell Common Crawl from C4. Three runs with that label add up to "
+        "1.02 (0.168375 is a misprint of the repository), one label is cut after five digits: shares are stored as "
+        "labelled. 5Mix losses of a group are means over its domains, weighted, and are not stored. The released "
+        "predictions on RedPajama (20 mixtures at step 30,000 and two at step 100,000, five groups and their total) "
+        "are rows of the table claims, prediction and outcome each. The file does not name the two numbers of a pair: "
+        "the second is the outcome, a weighted mean of the group's measured losses to 1e-14 (of the 410M runs at step "
+        "30,000 and the 1B runs at 100,000), the first, in single precision, no such mean. What can be recomputed: the "
+        "law L_i = c_i + k_i exp(sum_j t_ij r_j) over mixtures at fixed size and step."
     ),
     bibtex=(
         "@inproceedings{ye2025data, title={Data Mixing Laws: Optimizing Data Mixtures by Predicting Language Modeling "
@@ -179,7 +181,7 @@ def _mixtures(runs: pl.DataFrame) -> pl.DataFrame:
 
 
 def _claims(raw: RawFolder) -> pl.DataFrame:
-    """Released predictions on RedPajama, and the losses they were compared with."""
+    """Released predictions on RedPajama, each followed by the loss that was measured."""
     released: dict[str, dict[str, dict[str, list[float]]]] = json.loads(raw.text(PREDICTIONS))
     rows = [
         {
@@ -193,7 +195,7 @@ def _claims(raw: RawFolder) -> pl.DataFrame:
         for mixture, steps in mixtures.items()
         for step, values in steps.items()
         for position, (quantity, what, value) in enumerate(
-            zip(("observed_loss", "predicted_loss"), ("measured", "predicted by the law"), values, strict=True), start=1
+            zip(("predicted_loss", "observed_loss"), ("predicted by the law", "measured"), values, strict=True), start=1
         )
     ]
     raw.count(PREDICTIONS, len(rows) // 2)

@@ -87,23 +87,26 @@ SOURCE = Source(
         "tokens) to 350e9 tokens, 175 a run; 'cooldown', 199 branches of 20 of them, decayed over a further tenth of "
         "the tokens, each with its start and its end; 'lr_ablation', the first 100e9 tokens of 20 shapes again with "
         "another learning rate (its value is not in the files). Checkpoints of a run depend on each other: a fit over "
-        "them needs errors by run. n_params counts one embedding matrix of 50,304 rows; n_params_non_embedding is the "
-        "same without it. The tables named after the selections of the paper (hot, hot_100b+, hot_120b+_only ...) are "
-        "subsets: select on n_tokens, 10e9 apart. 162 starts of cooldowns repeat a checkpoint of the hot run and are "
-        "flagged exact_duplicate; 19 lie at a step the hot table does not have (23,840 against 23,850); the 18 of "
-        "shapes 2560x8 and 3072x12 differ from it by up to 0.06 nats, so those branches seem to come from another "
-        "training of the same shape. The two 'slim_chinchilla' tables hold no Gemstone: their 28 points are points of "
-        "source epoch_chinchilla (family 'chinchilla_extract', flagged duplicate_source). Evaluation set 'validation' "
-        "is the authors' held-out text; fineweb_edu and fineweb_dclm are two more, at the 35 checkpoints 10e9 apart. "
-        "Scores are the nine accuracies of the release with its standard errors; shots, items and chance level are not "
-        "stated (three digits suggest 1,000 items), mmlu and its error look like means over subjects. Family "
-        "'open_models' holds losses of 21 public models on that text under their own tokenizers (eval set "
-        "validation_open_models): not comparable with each other across tokenizers nor with the Gemstones. Family "
-        "'preflight' holds 23 short trials of the learning rate (training loss, tokens not stated); a 24th that "
-        "diverged to 59.5 is left out. Stored fits of the authors are claims, two of them sets of the Chinchilla law. "
-        "Their grid search stopped short for hot, cool_end and lr_ablation_hot: a better optimum exists there with "
-        "beta 0.59 against the stored 0.69, so those exponents are not identified by the data. Upstream lacks "
-        "summary_df.jsonl and wandb_df_raw.jsonl."
+        "them needs errors by run. n_params counts two matrices of 50,304 rows, input embedding and output head (less "
+        "both, close to 15 x layers x width^2 remain); n_params_with_head leaves out the first, n_params_non_embedding "
+        "both. The authors' 'no_embeds' is n_params_with_head in approach 3 and n_params_non_embedding in approach 1. "
+        "Of open models it is the authors' count, which leaves out one matrix also where the head is a second one. The "
+        "tables named after the selections of the paper (hot, hot_100b+, hot_120b+_only ...) are subsets: select on "
+        "n_tokens, 10e9 apart. 162 starts of cooldowns repeat a checkpoint of the hot run and are flagged "
+        "exact_duplicate; 19 lie at a step the hot table does not have (23,840 against 23,850); the 18 of shapes "
+        "2560x8 and 3072x12 differ from it by up to 0.06 nats, so those branches seem to come from another training of "
+        "the same shape. The two 'slim_chinchilla' tables hold no Gemstone: their 28 points are points of source "
+        "epoch_chinchilla (family 'chinchilla_extract', flagged duplicate_source). Evaluation set 'validation' is the "
+        "authors' held-out text; fineweb_edu and fineweb_dclm are two more, at the 35 checkpoints 10e9 apart. Scores "
+        "are the nine accuracies of the release with its standard errors; shots, items and chance level are not stated "
+        "(three digits suggest 1,000 items), mmlu and its error look like means over subjects. Family 'open_models' "
+        "holds losses of 21 public models on that text under their own tokenizers (eval set validation_open_models): "
+        "not comparable with each other across tokenizers nor with the Gemstones. Family 'preflight' holds 23 short "
+        "trials of the learning rate (training loss, tokens not stated); a 24th that diverged to 59.5 is left out. "
+        "Stored fits of the authors are claims, two of them sets of the Chinchilla law. Their grid search stopped "
+        "short for hot, cool_end and lr_ablation_hot: a better optimum exists there with beta 0.59 against the stored "
+        "0.69, so those exponents are not identified by the data. Upstream lacks summary_df.jsonl and "
+        "wandb_df_raw.jsonl."
     ),
     bibtex=(
         "@article{mcleish2025gemstones, title={Gemstones: A Model Suite for Multi-Faceted Scaling Laws}, "
@@ -125,7 +128,7 @@ SOURCE = Source(
         _power_sum(
             "hot_100b_no_embeds",
             "hot_100b+_no_embeds",
-            "n_params_non_embedding",
+            "n_params_with_head",
             e=0.6701923538,
             a=4.560218379,
             b=13.1801176946,
@@ -259,7 +262,8 @@ def _runs(losses: pl.DataFrame) -> pl.DataFrame:
             "seconds_per_step",
             model_name=pl.col("run_name"),
             n_params="params_active_precise",
-            n_params_non_embedding=pl.col("params_active_precise") - VOCABULARY * pl.col("width"),
+            n_params_non_embedding=pl.col("params_active_precise") - 2 * VOCABULARY * pl.col("width"),
+            n_params_with_head=pl.col("params_active_precise") - VOCABULARY * pl.col("width"),
             n_tokens="tokens",
             n_steps="step",
             vocab_size=pl.lit(float(VOCABULARY)),
@@ -419,7 +423,8 @@ def _preflight(raw: RawFolder, hot: pl.DataFrame) -> tuple[pl.DataFrame, pl.Data
         "n_nodes",
         model_name="Name",
         family=pl.lit("preflight"),
-        n_params_non_embedding=pl.col("n_params") - VOCABULARY * pl.col("width"),
+        n_params_non_embedding=pl.col("n_params") - 2 * VOCABULARY * pl.col("width"),
+        n_params_with_head=pl.col("n_params") - VOCABULARY * pl.col("width"),
         d_model="width",
         n_layers="depth",
         vocab_size=pl.lit(float(VOCABULARY)),
@@ -488,7 +493,7 @@ def _stored_fit(name: str, fit: dict[str, Any]) -> list[dict[str, Any]]:
     if "coef" in fit:
         numbers = {"slope": fit["coef"][0], "intercept": fit["intercept"]}
         quantity = path.stem.removeprefix("approach_1_linear_regression_")
-        subject = f"Optimal {quantity}: in log10 against log10 of training FLOP, the"
+        subject = f"Optimal {quantity}: natural logarithm against that of training FLOP, the"
         slug = f"approach_1/{quantity}"
     else:
         numbers = {"objective": fit["loss"]["0"], "irreducible_error": fit["irreducible_error"]["0"]}

@@ -17,6 +17,8 @@ ROUTERS = {"Dense": 13, "Hash": 69, "RL-R": 54, "S-Base": 87}
 STEP_TOKENS = 524_288
 """256 sequences of 2,048 tokens, as the paper states; the file counts steps only."""
 CONTEXT = 2048
+N_WIDENED = 5
+"""Dense runs with wider layers."""
 N_COPIES = 4
 """Pairs of runs with equal settings (the file does not say how they differ): each pair has two runs."""
 
@@ -38,7 +40,7 @@ SETTINGS = {
     "flop_increase": "flop_increase",
     "routing_frequency": "routing_frequency",
     "total_parameter_count": "n_params",
-    "dense_parameter_count": "n_params_active",
+    "dense_parameter_count": "n_params_dense",
     "flops_per_step": "flops_per_step",
     "seed": "seed",
 }
@@ -112,21 +114,25 @@ SOURCE = Source(
     notes=(
         "223 runs (13 dense, 69 Hash, 54 RL-R, 87 S-Base; 1 to 512 experts) with 24 to 27 evaluations each, every "
         "10,000 steps; the last is at step 249,000 in 221 runs, at 248,000 and 250,000 in the other two. A family is a "
-        "router. n_params_active is the paper's N, the size of the dense model that the run extends "
-        "(dense_parameter_count, six values, whatever k is: with k of 2 or 4, or wider layers, more parameters are "
-        "really used); n_params is the total. The paper fits runs with k = 1, routing_frequency 0.5 and flop_increase "
-        "1 (n_experts_active is k). Tokens are not in the file: step x 524,288 (batch 256 of 2,048 tokens as the paper "
-        "states). flops_per_token is the forward cost of a step over its tokens: training costs about three times "
-        "that. Step 0 holds the untrained loss, a little above the logarithm of the vocabulary. 63 losses are not "
-        "numbers upstream and are left out (eight of them validation losses; a fit takes the last step that has one). "
-        "Seven sizes are documented but six occur: no 870M. Four pairs of S-Base runs have equal settings and other "
-        "losses; both are kept. The validation text is the authors' own (MassiveText). Recomputed on the last "
-        "validation losses with saturated expert counts, log10 L = a log10 N + b log10 E + c log10 N log10 E + d "
-        "reaches a residual of 0.003; the published coefficients are claims, and with those of the saturation law "
-        "routing_moe: 1 / Eh = 1 / (x - 1 + 1 / (1 / E_s - 1 / E_m)) + 1 / E_m, x experts, N the dense model's "
-        "parameters. Variants with '_refit' are ours: the printed digits are so few that they cost up to six times the "
-        "squared error and do not give the paper's cutoffs 10^(-b / c) (937e9, 85e9 and 83e9 parameters; the refits: "
-        "684e9, 88e9 and 81e9). E_s and E_m are identified to a factor of about 1.5 only."
+        "router. n_params_dense is the size of the dense model that the run extends (dense_parameter_count, six "
+        "values), the paper's N, and n_params_active the same for routed runs whatever k is, although with k of 2 or 4 "
+        "more parameters are really used; n_params is the total. Five of the dense runs have wider layers "
+        "(flop_increase 2 or 4), which dense_parameter_count omits and the total holds: half the added FLOP of a token "
+        "are the added parameters exactly, so their n_params_active is the total (there their losses lie 0.2 to 1.2 % "
+        "above the line through the other eight; at dense_parameter_count they would lie 1.7 to 4.3 % below it). The "
+        "paper fits runs with k = 1, routing_frequency 0.5 and flop_increase 1 (n_experts_active is k). Tokens are not "
+        "in the file: step x 524,288 (batch 256 of 2,048 tokens as the paper states). flops_per_token is the forward "
+        "cost of a step over its tokens: training costs about three times that. Step 0 holds the untrained loss, a "
+        "little above the logarithm of the vocabulary. 63 losses are not numbers upstream and are left out (eight of "
+        "them validation losses; a fit takes the last step that has one). Seven sizes are documented but six occur: no "
+        "870M. Four pairs of S-Base runs have equal settings and other losses; both are kept. The validation text is "
+        "the authors' own (MassiveText). Recomputed on the last validation losses with saturated expert counts, log10 "
+        "L = a log10 N + b log10 E + c log10 N log10 E + d reaches a residual of 0.003; the published coefficients are "
+        "claims, and with those of the saturation law routing_moe: 1 / Eh = 1 / (x - 1 + 1 / (1 / E_s - 1 / E_m)) + 1 "
+        "/ E_m, x experts, N the dense model's parameters. Variants with '_refit' are ours: the printed digits are so "
+        "few that they cost up to six times the squared error and do not give the paper's cutoffs 10^(-b / c) (937e9, "
+        "85e9 and 83e9 parameters; the refits: 684e9, 88e9 and 81e9). E_s and E_m are identified to a factor of about "
+        "1.5 only."
     ),
     bibtex=(
         "@inproceedings{clark2022unified, title={Unified Scaling Laws for Routed Language Models}, author={Clark, "
@@ -148,6 +154,8 @@ def build(raw: RawFolder) -> dict[str, pl.DataFrame]:
     runs = last.select(
         "run_id",
         *(name for name in SETTINGS.values() if name not in {"flops_per_step", "n_experts_active"}),
+        # every parameter of a dense model works on every token, those of widened layers too
+        n_params_active=pl.when(pl.col("router_type") == "Dense").then("n_params").otherwise("n_params_dense"),
         study=pl.lit("routed_lm"),
         family=pl.col("router_type").str.to_lowercase(),
         model_name=pl.format("{} {} E{}", "router_type", "model_size_label", pl.col("n_experts").cast(pl.Int64)),
@@ -207,6 +215,7 @@ def _read(raw: RawFolder) -> pl.DataFrame:
         )
     raw.count(FILE, rows.height)
     rows = rows.rename(SETTINGS)
+    _check_widened(rows)
     twins = rows.unique("hyper_id").filter(pl.struct("router_type", *SETTINGS.values()).is_duplicated())
     if twins.height != 2 * N_COPIES:
         raise DataError(f"routed_lm, {FILE!r}: {twins.height} runs share all settings with another")
@@ -221,6 +230,29 @@ def _read(raw: RawFolder) -> pl.DataFrame:
         ),
         n_tokens=pl.col("step") * STEP_TOKENS,
     )
+
+
+def _check_widened(rows: pl.DataFrame) -> None:
+    """Check that what a dense run holds beyond its dense twin is used on every token: two FLOP a parameter.
+
+    Raises
+    ------
+    DataError
+        If a dense run has parameters that its FLOP do not account for.
+    """
+    dense = rows.filter(pl.col("router_type") == "Dense").unique("hyper_id")
+    twin = dense.filter(pl.col("flop_increase") == 1).unique("n_params_dense")
+    widened = dense.filter(pl.col("flop_increase") > 1).join(
+        twin.select("n_params_dense", flops_of_twin="flops_per_step"), on="n_params_dense"
+    )
+    added = pl.col("n_params") - pl.col("n_params_dense")
+    worked = (pl.col("flops_per_step") - pl.col("flops_of_twin")) / (2 * STEP_TOKENS)
+    odd = widened.filter((added / worked - 1).abs() > 1e-9)
+    if widened.height != N_WIDENED or odd.height or not twin["n_params"].equals(twin["n_params_dense"]):
+        raise DataError(
+            f"routed_lm, {FILE!r}: {widened.height} widened dense runs, {odd.height} of them with parameters that "
+            "their FLOP do not account for"
+        )
 
 
 def _claims() -> pl.DataFrame:

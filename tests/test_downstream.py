@@ -435,6 +435,30 @@ def test_chain_cost_pairs_the_tasks() -> None:
         chain_cost(table.filter(metric="acc"))
 
 
+def test_chain_cost_pairs_by_what_the_table_was_grouped_by() -> None:
+    runs = np.arange(8)
+    # two suites of equal task names: their tasks must not be averaged, as pairing by 'task' alone would
+    rows = [
+        {
+            "run_id": f"r{run}",
+            "train_flops": 10.0 ** (18 + run),
+            "suite": suite,
+            "test": "a",
+            "metric": metric,
+            "score": 0.3 + 0.05 * (run if suite == "x" or metric == "answer_probability" else -run % 3),
+        }
+        for run in runs
+        for suite in ("x", "y")
+        for metric in ("answer_probability", "acc")
+    ]
+    table = predictability(pl.DataFrame(rows), by=("suite", "test", "metric"), compute="train_flops")
+    found = chain_cost(table)
+    assert found["n_tasks"].to_list() == [2]
+    assert found.equals(chain_cost(table, pair_by=("suite", "test")))
+    with pytest.raises(DataError, match="tells tasks apart"):
+        chain_cost(table.select("grain", "metric", "spearman"))
+
+
 # ---- on the warehouse ----------------------------------------------------------------------------
 
 

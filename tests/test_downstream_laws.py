@@ -297,6 +297,11 @@ def test_single_steps_follow_their_own_truth(form: str) -> None:
     row = model.predict(target).row(0, named=True)
     assert row["prediction"] == pytest.approx(wanted, abs=2e-3)
     assert row["low"] <= row["prediction"] <= row["high"]
+    if form == "size_and_tokens":  # compute is none of its inputs
+        assert model.predict(target.drop("train_flops_6nd")).equals(model.predict(target).drop("train_flops_6nd"))
+    else:
+        with pytest.raises(DataError, match="compute"):
+            model.predict(target.drop("train_flops_6nd"))
 
 
 @pytest.mark.parametrize(

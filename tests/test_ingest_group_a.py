@@ -21,6 +21,7 @@ from ingest import (
     olmo_ladder,
     porian_discrepancies,
     pythia_evals,
+    routed_lm,
     vocab_scaling,
 )
 from ingest._build import load_source, source_tables
@@ -205,7 +206,6 @@ def test_gemstones_families(raw_directory: Path) -> None:
     }
     hot = runs.filter(pl.col("family") == "hot")
     assert (hot["n_tokens"] == 83_475 * 4_194_304).all()
-    assert (hot["n_params"] - hot["n_params_non_embedding"] == 50_304 * hot["d_model"]).all()
     assert hot.select("d_model", "n_layers").is_unique().all()
 
 
@@ -283,11 +283,23 @@ def test_gemstones_open_models_do_not_pool_with_the_suite(raw_directory: Path) -
     assert {"llama-2-7b", "gemma-2-27b", "qwen2.5-0.5b"} <= set(models["model_id"])
 
 
+def test_gemstones_counts_two_matrices_of_the_vocabulary(raw_directory: Path) -> None:
+    """The body by the shape: 15 width^2 a layer, norms, and key-value heads rounded down at an odd number of heads."""
+    runs = _tables("gemstones", raw_directory)["runs"].filter(pl.col("family").is_in(["hot", "preflight"]))
+    width, layers = runs["d_model"], runs["n_layers"]
+    body = layers * (15 * width**2 + (2 - 128 * (width / 128 % 2)) * width) + width
+    assert runs["n_params_non_embedding"].equals(body, check_names=False)
+    assert (runs["n_params"] - runs["n_params_with_head"] == 50_304 * width).all()
+    assert (runs["n_params_with_head"] - runs["n_params_non_embedding"] == 50_304 * width).all()
+
+
 def test_gemstones_stored_approach_1_is_the_frontier_slope_range(raw_directory: Path) -> None:
     claims = _tables("gemstones", raw_directory)["claims"]
     values = dict(claims.select("claim_id", "value").rows())
     assert claims["where_stated"].n_unique() == 66
     assert values["2502.06857/approach_1/params_100b+/slope"] == pytest.approx(0.4579, abs=5e-5)
+    text = dict(claims.select("claim_id", "claim").rows())
+    assert "natural logarithm" in text["2502.06857/approach_1/params_100b+/intercept"]
     assert values["2502.06857/approach_3/delta_1e-4/parameters/hot_100b+/exponents_1"] == pytest.approx(
         0.59093, abs=5e-6
     )
@@ -576,8 +588,9 @@ def test_routed_runs_and_steps(raw_directory: Path) -> None:
     runs, evals = tables["runs"], tables["evals"]
     assert dict(runs.group_by("family").len().rows()) == {"dense": 13, "hash": 69, "rl-r": 54, "s-base": 87}
     assert dict(runs.group_by("n_steps").len().rows()) == {249_000: 221, 248_000: 1, 250_000: 1}
-    assert runs["n_params_active"].n_unique() == 6
-    assert (runs["n_params_active"].min(), runs["n_params_active"].max()) == (16_527_360, 1_308_819_456)
+    assert runs["n_params_dense"].n_unique() == 6
+    assert (runs["n_params_dense"].min(), runs["n_params_dense"].max()) == (16_527_360, 1_308_819_456)
+    assert runs.filter(pl.col("n_params_active") != pl.col("n_params_dense")).height == routed_lm.N_WIDENED
     assert set(runs["n_experts"]) == {1, *(2**i for i in range(1, 10))}
     assert (runs["n_params"] >= runs["n_params_active"]).all()
     assert runs.filter(pl.col("family") == "dense")["router"].null_count() == 13
@@ -611,6 +624,25 @@ def test_routed_dense_loss_falls_with_size(raw_directory: Path) -> None:
     loss = dense.sort("n_params_active")["value"]
     assert (loss[0], loss[-1]) == pytest.approx((3.162, 2.242), abs=5e-4)
     assert loss.is_sorted(descending=True)
+
+
+def test_routed_widened_dense_runs_lie_on_the_line_of_their_size(raw_directory: Path) -> None:
+    dense = _last_validation(raw_directory).filter(pl.col("family") == "dense")
+    plain, widened = (dense.filter((pl.col("flop_increase") == 1) == same) for same in (True, False))
+    line = np.polyfit(np.log(plain["n_params_active"]), np.log(plain["value"]), 2)
+    off = np.exp(np.log(widened["value"]) - np.polyval(line, np.log(widened["n_params_active"]))) - 1
+    assert widened.height == 5
+    # 0.2 to 1.2 % above the line of the plain ones, where the count without the added width is 1.7 to 4.3 % off
+    assert (off.min(), off.max()) == pytest.approx((0.0024, 0.0123), abs=1e-4)
+    omitted = np.exp(np.log(widened["value"]) - np.polyval(line, np.log(widened["n_params_dense"]))) - 1
+    assert (omitted.min(), omitted.max()) == pytest.approx((-0.0427, -0.0170), abs=1e-4)
+
+
+def test_routed_parameters_that_flop_do_not_account_for_are_refused(raw_directory: Path) -> None:
+    rows = routed_lm._read(RawFolder(routed_lm.SOURCE, raw_directory))
+    more = pl.when(pl.col("flop_increase") > 1).then(pl.col("n_params") + 1e6).otherwise("n_params")
+    with pytest.raises(DataError, match="their FLOP do not account for"):
+        routed_lm._check_widened(rows.with_columns(n_params=more))
 
 
 @pytest.mark.parametrize(

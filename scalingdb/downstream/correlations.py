@@ -431,12 +431,19 @@ def ccdf(table: pl.DataFrame, value: str = "spearman", by: str | Sequence[str] =
     )
 
 
+def _task_keys(table: pl.DataFrame) -> list[str]:
+    """What :func:`predictability` grouped by, except the metric."""
+    end = table.columns.index("grain") if "grain" in table.columns else 0
+    grouped = table.columns[:end] or [name for name in BY if name in table.columns]
+    return [name for name in grouped if name != "metric"]
+
+
 def chain_cost(
     table: pl.DataFrame,
     *,
     value: str = "spearman",
     chain: Sequence[str] = CHAIN,
-    pair_by: Sequence[str] = ("source_id", "family", "task"),
+    pair_by: Sequence[str] | None = None,
     level: float = 0.95,
     rng: int = 0,
 ) -> pl.DataFrame:
@@ -450,8 +457,10 @@ def chain_cost(
         ``spearman``, ``pearson``, ``kendall``, ``snr``, ``share_rising`` ...
     chain : sequence of str
         Metrics in their order; those that the table lacks are skipped.
-    pair_by : sequence of str
-        Columns that make a task; a step is judged on tasks that have both metrics.
+    pair_by : sequence of str, optional
+        Columns that make a task; a step is judged on tasks that have both metrics. By default what
+        the table was grouped by besides the metric: the columns before ``grain``, or, in a table
+        without it, those of ``source_id, family, task`` that it has.
     level, rng
         Coverage and seed of the bootstrap over tasks.
 
@@ -461,10 +470,21 @@ def chain_cost(
         One row a step: ``before, after`` (metrics), ``n_tasks``, medians ``median_before, median_after``,
         ``change`` (median over tasks of the paired change) with ``low, high``, and
         ``share_worse`` (tasks that lost).
+
+    Raises
+    ------
+    DataError
+        If the table lacks a column, has nothing that tells tasks apart, fewer than two metrics of the
+        chain, or no task with two that are neighbours.
     """
     rows = as_frame(table)
-    keys = keys_of(pair_by, rows)
     keys_of("metric", rows)
+    keys = keys_of(_task_keys(rows) if pair_by is None else pair_by, rows)
+    if not keys:
+        raise DataError(
+            "the table has no column besides 'metric' that tells tasks apart",
+            'group by a task too: predictability(frame, by=("task", "metric")), or name it: pair_by=....',
+        )
     if value not in rows.columns:
         raise unknown_name("column", value, rows.columns)
     present = [name for name in chain if (rows["metric"] == name).any()]

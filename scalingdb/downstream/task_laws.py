@@ -349,7 +349,8 @@ class OneStep:
         table = as_frame(frame)
         generator = np.random.default_rng(0)
         if self._law is not None:
-            done = self._law.predict(_with_compute(table, self.compute), interval=interval)
+            inputs = _with_compute(table, self.compute) if self.form == "power" else table
+            done = self._law.predict(inputs, interval=interval)
             return table.with_columns(
                 prediction=(1 - done["prediction"]).clip(0, 1),
                 low=(1 - done["high"]).clip(0, 1),

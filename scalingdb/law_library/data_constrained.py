@@ -259,7 +259,7 @@ def _one_share_starts(inputs: Sequence[FloatArray], y: FloatArray, weights: Floa
 
 _MIXTURE_EVIDENCE = "four independent readings, one with an excerpt of eq. 1"
 _MIXTURE_FIT = "one fit for every validation domain, at fixed size and steps"
-_SHARE = (1e-3, 1.0)  # what a share can be
+_SHARE = (0.0, 1.0)  # what a share can be: none of a domain, or nothing else
 
 
 @law(
@@ -352,7 +352,7 @@ def _bimix_starts(inputs: Sequence[FloatArray], y: FloatArray, weights: FloatArr
         "alpha": exponent("exponent of the domain's share", start=(0.02, 0.3)),
     },
     starts=_bimix_starts,
-    domain={"domain_share": _SHARE},
+    domain={"domain_share": (1e-3, 1.0)},  # a power of the share has no value at zero
     authors_fit="one fit for every domain",
     evidence="an independent reading prints the same equation; the paper itself was not at hand",
 )

@@ -9,10 +9,10 @@ __all__ = ["REFITS"]
 _EPOCH = "select n as n_params, n_tokens, loss from points where source_id = 'epoch_chinchilla' and flag is null"
 
 _HOT = """
-    select run_id, {count} as n_params, n_tokens, loss
-    from curves
-    where source_id = 'gemstones' and family = 'hot' and eval_set = 'validation'
-      and n_tokens in (select n_tokens from curves where source_id = 'gemstones' and eval_set = 'fineweb_edu')
+    select c.run_id, r.{count} as n_params, c.n_tokens, c.loss
+    from curves c join runs r using (run_id)
+    where c.source_id = 'gemstones' and c.family = 'hot' and c.eval_set = 'validation'
+      and c.n_tokens in (select n_tokens from curves where source_id = 'gemstones' and eval_set = 'fineweb_edu')
 """
 """The authors' table hot_100b+: 22 shapes, a checkpoint every 1e10 tokens up to 3.5e11."""
 
@@ -69,7 +69,7 @@ REFITS = [
         rows=_EPOCH,
         note=(
             "The replication's fit again, unrounded, with the digitised sizes as N. The study's three other sets use "
-            "other counts of the same models, one a digitised point; that assignment is not released."
+            "other counts of the same models: each point takes those of the nearest reported size and keeps its tokens."
         ),
     ),
     Refit(
@@ -87,9 +87,9 @@ REFITS = [
         law="chinchilla",
         variant="gemstones_hot_100b_no_embeds",
         source_id="gemstones",
-        rows=_HOT.format(count="n_params_non_embedding"),
+        rows=_HOT.format(count="n_params_with_head"),
         options={"delta": 1e-4},
-        note="The same rows without embeddings in N; again the optimum.",
+        note="The same rows without the input embedding in N (the output head counts); again the optimum.",
     ),
     Refit(
         law="chinchilla",

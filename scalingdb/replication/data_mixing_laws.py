@@ -60,16 +60,15 @@ _COUNTS = {
 """Weights of the domains in a group's loss: those of the repository (pipeline/valid_weight.json) times 2,592."""
 
 _RELEASE = "release, RPJ.predictions.json"
-_SWAPPED = "either entry of the pair is within rounding of the measured mean or it is not"
 
 
 def _pairs(db: Warehouse) -> pl.DataFrame:
-    """Both stored numbers of every group and mixture, beside the mean of the measured losses."""
+    """Prediction and outcome of every group and mixture, beside the mean of the measured losses."""
     claims = db.sql("""
         select split_part(claim_id, '/', 3) as part, split_part(claim_id, '/', 4) as mixture,
             split_part(claim_id, '/', 5)::double as step,
-            any_value(value) filter (where_stated like '%entry 1') as entry_1,
-            any_value(value) filter (where_stated like '%entry 2') as entry_2
+            any_value(value) filter (quantity = 'predicted_loss') as predicted,
+            any_value(value) filter (quantity = 'observed_loss') as observed
         from claims where source_id = 'data_mixing_laws' group by all
     """)
     losses = db.sql("""
@@ -92,29 +91,28 @@ def _pairs(db: Warehouse) -> pl.DataFrame:
 
 @replication(
     Figure(
-        key="second_entry",
+        key="observed",
         statement=(
-            "Pairs (of 132) whose second number is the loss measured on the group: the mean over its "
-            "domains, weighted, of "
-            "the 410M model at step 30,000 and the 1B model at step 100,000, to 1e-9"
+            "Outcomes (of 132, the second number of a pair) that are the loss measured on the group: the mean over its "
+            "domains, weighted, of the 410M model at step 30,000 and the 1B model at step 100,000, to 1e-9"
         ),
         place=_RELEASE,
         published=132,
         unit="count",
         tolerance=0,
-        why=_SWAPPED,
+        why="a number is within rounding of the measured mean or it is not",
         origin="release",
-        claim_id="2403.16952/redpajama/*/*_loss",
+        claim_id="2403.16952/redpajama/*/observed_loss",
     ),
     Figure(
-        key="first_entry",
-        statement="Pairs (of 132) whose first number is that loss",
+        key="predicted",
+        statement="Predictions (of 132, the first number of a pair) that are that loss",
         place=_RELEASE,
         high=0,
         unit="count",
-        why="the first number is the prediction: in single precision, and equal to no measured mean",
+        why="the file does not say which number is which; a prediction, in single precision, is no measured mean",
         origin="release",
-        claim_id="2403.16952/redpajama/*/*_loss",
+        claim_id="2403.16952/redpajama/*/predicted_loss",
     ),
     Figure(
         key="fitted_error",
@@ -140,12 +138,12 @@ def _pairs(db: Warehouse) -> pl.DataFrame:
 )
 def released_predictions(db: Warehouse) -> dict[str, float]:
     """Which of the two stored numbers was measured, and how far the other lies from it."""
-    pairs = _pairs(db).with_columns(error=100 * (pl.col("entry_1") / pl.col("entry_2") - 1).abs())
+    pairs = _pairs(db).with_columns(error=100 * (pl.col("predicted") / pl.col("observed") - 1).abs())
     fitted, carried = pairs.filter(step=30_000), pairs.filter(step=100_000)
-    total = carried.filter(part="full").sort("entry_1")
+    total = carried.filter(part="full").sort("predicted")
     return {
-        "second_entry": pairs.filter((pl.col("entry_2") - pl.col("measured")).abs() < 1e-9).height,
-        "first_entry": pairs.filter((pl.col("entry_1") - pl.col("measured")).abs() < 1e-9).height,
+        "observed": pairs.filter((pl.col("observed") - pl.col("measured")).abs() < 1e-9).height,
+        "predicted": pairs.filter((pl.col("predicted") - pl.col("measured")).abs() < 1e-9).height,
         "fitted_error": float(fitted["error"].to_numpy().mean()),
         "order": float(total["measured"][1] - total["measured"][0]),
     }
@@ -222,16 +220,15 @@ def held_out_mixtures(db: Warehouse) -> dict[str, float]:
     """The law of mixtures on those it was not fitted to."""
     rows = db.sql("""
         select r.run_id, r.family, e.eval_set, e.value as loss,
-            -- plus one: a share may be zero, which the law's inputs may not; the shift goes into k
-            1 + any_value(m.share) filter (m.domain = 'github') as domain_share,
-            1 + any_value(m.share) filter (m.domain = 'books3') as domain_share_2
+            any_value(m.share) filter (m.domain = 'github') as domain_share,
+            any_value(m.share) filter (m.domain = 'books3') as domain_share_2
         from evals e join runs r using (run_id) join mixtures m using (run_id)
         where e.source_id = 'data_mixing_laws'
             and (r.study = '2Mix' and e.step = 30000 or r.family = '3mix-410m' and e.step = 60000)
         group by all order by r.family, e.eval_set, domain_share, domain_share_2
     """)
     present = (
-        pl.min_horizontal("domain_share", "domain_share_2", 4 - pl.col("domain_share") - pl.col("domain_share_2")) > 1
+        pl.min_horizontal("domain_share", "domain_share_2", 1 - pl.col("domain_share") - pl.col("domain_share_2")) > 0
     )
     errors: dict[str, list[float]] = {"two": [], "three": [], "all": [], "constant": []}
     for (family, _), part in rows.group_by("family", "eval_set", maintain_order=True):

@@ -106,9 +106,9 @@ _SAMPLED = {(1280, 15): (3, 6, 12, 24), (1792, 18): (1, 2, 4, 8, 16), (2048, 27)
 
 def _checkpoints(db: Warehouse) -> pl.DataFrame:
     """Every validation loss with its shape; `branch` is 0 at the start of a cooldown and 1 at its end."""
-    return db.sql(f"""
-        select c.run_id, c.family, c.n_params, runs.d_model, runs.n_layers, c.n_tokens, c.step, c.loss,
-            c.n_params - {_VOCABULARY} * coalesce(runs.d_model, 0) as n_params_less_one,
+    return db.sql("""
+        select c.run_id, c.family, c.n_params, runs.n_params_with_head, c.n_params_non_embedding,
+            runs.d_model, runs.n_layers, c.n_tokens, c.step, c.loss,
             (row_number() over (partition by c.run_id order by c.step) - 1)::int as branch
         from curves c join runs using (run_id)
         where c.source_id = 'gemstones' and (c.eval_set = 'validation' or c.family = 'chinchilla_extract')
@@ -150,20 +150,15 @@ def _tables(checkpoints: pl.DataFrame, *, dense: bool = False) -> dict[str, pl.D
 
 
 def _with_flops(checkpoints: pl.DataFrame) -> pl.DataFrame:
-    """Training FLOP by the authors' count, and parameters without either embedding matrix.
+    """Training FLOP by the authors' count.
 
     Per token and layer: projections 12 w^2, attention over the context 10.5 s w (1 + 1 / head size),
     mixing of heads 6 w^2, gated feed-forward 72 w^2, norms and rotations; then the output matrix.
-    The count of parameters rounds key-value heads down where the number of heads is odd.
     """
     width, layers = pl.col("d_model"), pl.col("n_layers")
     linear = 183.75 + 3.5 * _CONTEXT * (3 + 3 / _HEAD)
     per_token = layers * (90 * width**2 + linear * width) + 21 * width + 6 * _VOCABULARY * width
-    odd_head = (width / _HEAD) % 2
-    return checkpoints.with_columns(
-        train_flops=per_token * pl.col("n_tokens"),
-        n_params_body=layers * (15 * width**2 + (2 - _HEAD * odd_head) * width) + width,
-    )
+    return checkpoints.with_columns(train_flops=per_token * pl.col("n_tokens"))
 
 
 def _lower_hull(rows: pl.DataFrame) -> pl.DataFrame:
@@ -210,7 +205,7 @@ def approach_1(db: Warehouse) -> dict[str, float]:
             if name.startswith(quantity)
         )
         hull = hulls[suffix.removesuffix("_no_embeds")]
-        params = pl.col("n_params_body" if suffix.endswith("_no_embeds") else "n_params")
+        params = pl.col("n_params_non_embedding" if suffix.endswith("_no_embeds") else "n_params")
         y = {"params": params, "tokens": pl.col("n_tokens"), "tokens_per_param": pl.col("n_tokens") / params}[quantity]
         slope, intercept = np.polyfit(
             hull["train_flops"].log().to_numpy(), hull.select(y.log()).to_series().to_numpy(), 1
@@ -268,7 +263,7 @@ def _parts(name: str) -> tuple[float, str, str, str]:
     """Huber delta, form of the law, table, and column for the size."""
     delta, form, table = name.split("/")
     base = table.removesuffix("_no_embeds")
-    return float(delta.removeprefix("delta_")), form, base, "n_params" if base == table else "n_params_less_one"
+    return float(delta.removeprefix("delta_")), form, base, "n_params" if base == table else "n_params_with_head"
 
 
 @functools.cache

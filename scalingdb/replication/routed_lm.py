@@ -155,7 +155,7 @@ def experts(db: Warehouse) -> dict[str, float]:
 )
 def release(db: Warehouse) -> dict[str, float]:
     """What the file holds."""
-    runs = db.sql("select run_id, family, n_params_active from runs where source_id = 'routed_lm'")
+    runs = db.sql("select run_id, family, n_params_dense from runs where source_id = 'routed_lm'")
     dense = db.sql("""
         select n_params_active as n, loss from points
         where source_id = 'routed_lm' and family = 'dense' and eval_set = 'validation' order by n
@@ -165,7 +165,7 @@ def release(db: Warehouse) -> dict[str, float]:
     records = db.sql("select n_rows_in as n from raw_files where source_id = 'routed_lm'")["n"][0]
     return {name: counts[name] for name in ("dense", "hash", "rl-r", "s-base")} | {
         "runs": runs.height,
-        "sizes": runs["n_params_active"].n_unique(),
+        "sizes": runs["n_params_dense"].n_unique(),
         "smallest": dense["loss"][0],
         "largest": dense["loss"][-1],
         "not_a_number": records - held["n"][0],

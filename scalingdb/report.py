@@ -324,11 +324,15 @@ def _own_ids(svg: str, prefix: str) -> str:
     return re.sub(r'href="#([^"]+)"', rf'href="#{prefix}-\1"', svg)
 
 
+_PLACE_OF_WARNING = re.compile(r"^\S+\.py:\d+: (\w*Warning: .*\n(?:(?!  ).*\n)*?)  .*\n?", re.MULTILINE)
+"""A warning as Python prints it: file and line of whoever made the report, the message, the line of code."""
+
+
 def _output(output: Mapping[str, Any], folder: Path, prefix: str) -> Markup | None:
     """One output of a cell, in the richest form that needs no script."""
     if output["output_type"] == "stream":
         css = "stream warning" if output["name"] == "stderr" else "stream"
-        return Markup(f'<pre class="{css}">{ansi2html(output["text"].rstrip())}</pre>')
+        return Markup(f'<pre class="{css}">{ansi2html(_PLACE_OF_WARNING.sub(r"\1", output["text"]).rstrip())}</pre>')
     data = output.get("data", {})
     if "image/svg+xml" in data:
         return Markup(f'<figure class="chart">{_own_ids(data["image/svg+xml"], prefix)}</figure>')

@@ -222,6 +222,20 @@ else:
 """
 
 
+def test_a_warning_shows_without_a_place_on_the_machine() -> None:
+    text = (
+        "/tmp/ipykernel_1/2.py:2: FitWarning: law 'chinchilla': at bound: E=0\n  total = sdb.fit(\n"
+        "/opt/x/_core.py:491: DomainWarning: law 'farseer' extrapolates:\nn_params lies outside\n  return optimum(x)\n"
+        "and a line of its own\n"
+    )
+    shown = str(report._output({"output_type": "stream", "name": "stderr", "text": text}, Path(), "c1"))
+    assert ".py" not in shown
+    assert "sdb.fit" not in shown
+    assert "return optimum" not in shown
+    for part in ("FitWarning: law", "at bound", "DomainWarning: law", "n_params lies outside", "and a line of its own"):
+        assert part in shown
+
+
 def test_notebooks_run_side_by_side(tmp_path: Path) -> None:
     if report._cores() < 2:
         pytest.skip("one core: one notebook at a time")

@@ -332,7 +332,8 @@ def _output(output: Mapping[str, Any], folder: Path, prefix: str) -> Markup | No
     """One output of a cell, in the richest form that needs no script."""
     if output["output_type"] == "stream":
         css = "stream warning" if output["name"] == "stderr" else "stream"
-        return Markup(f'<pre class="{css}">{ansi2html(_PLACE_OF_WARNING.sub(r"\1", output["text"]).rstrip())}</pre>')
+        text = _PLACE_OF_WARNING.sub(r"\1", output["text"])
+        return Markup(f'<pre class="{css}">{ansi2html(text.rstrip())}</pre>')
     data = output.get("data", {})
     if "image/svg+xml" in data:
         return Markup(f'<figure class="chart">{_own_ids(data["image/svg+xml"], prefix)}</figure>')

@@ -17,6 +17,7 @@ from scipy import optimize
 
 import scalingdb as sdb
 from scalingdb.errors import FitWarning
+from scalingdb.fits._form import make_form
 
 
 def arrays(frame: pl.DataFrame, *columns: str) -> list[np.ndarray]:
@@ -52,6 +53,33 @@ def test_every_golden_number_says_where_it_stands() -> None:
 def chinchilla_score(frame: pl.DataFrame, **params: float) -> float:
     n, d, y = arrays(frame, "n_params", "n_tokens", "loss")
     return huber_sum(np.log(y) - np.log(sdb.get_law("chinchilla")(n, d, **params)))
+
+
+@pytest.mark.filterwarnings("ignore::scalingdb.FitWarning")
+@pytest.mark.parametrize("gamma", [0.08, 0.17, 0.4])
+def test_starts_of_a_law_know_what_is_held(gamma: float) -> None:
+    """Kaplan's law as the coupled one with beta = 1: scales for another exponent are off by ten decades."""
+    n, d = (axis.ravel() for axis in np.meshgrid(np.geomspace(2e7, 2e9, 8), np.geomspace(4e8, 4e10, 8)))
+    truth = {"E": 0.6, "A": 2e10 ** (0.08 / gamma), "B": 3e11, "alpha": 0.08 / gamma, "beta": 1.0, "gamma": gamma}
+    loss = sdb.get_law("chinchilla_coupled")(n, d, **truth)
+    rows = pl.DataFrame({"n_params": n, "n_tokens": d, "loss": loss, "group": np.arange(n.size) % 2})
+    rows = rows.with_columns(loss=pl.col("loss") * np.exp(0.02 * np.random.default_rng(0).standard_normal(n.size)))
+    form = make_form(sdb.get_law("chinchilla_coupled"), {"beta": 1.0})
+    own = form.own_starts()
+    assert own is not None
+    ones = np.ones(n.size)
+    found = form.expand(own([n, d], rows["loss"].to_numpy(), ones))
+    errors = [
+        np.abs(np.log(rows["loss"].to_numpy() / form.law(n, d, **dict(zip(truth, p, strict=True)))))
+        for p in found
+        if np.isfinite(p).all()
+    ]
+    assert len(errors) >= 32
+    assert min(error.mean() for error in errors) < 0.02  # the scatter is 0.016 in the mean
+    alone = sdb.fit(rows, "chinchilla_coupled", fixed={"beta": 1.0})
+    assert alone.objective <= alone.objective_at(truth)
+    for one in sdb.fit_by(rows, "chinchilla_coupled", by="group", fixed={"beta": 1.0}).fits.values():
+        assert one.objective <= one.objective_at(truth)
 
 
 def test_epoch_reaches_the_lowest_objective_known(epoch: pl.DataFrame, epoch_fit: sdb.Fit) -> None:

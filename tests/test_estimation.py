@@ -214,6 +214,78 @@ def test_bounds(noisy: pl.DataFrame, found: sdb.Fit) -> None:
     assert pressed.verdict.startswith("at bound: E=1.5")
 
 
+WIDE = (1.0, 1e8)
+"""Bounds of a scale over eight decades: a thousandth of a millionth of them is still a tenth."""
+
+
+def ladder(db: sdb.Warehouse, task: str) -> pl.DataFrame:
+    """Task entropies of the sixteen small runs of OLMo's ladder, at their ends."""
+    frame = db.sql(
+        """
+        select run_id, n_params_non_embedding as n_params, evals.n_tokens, -value as entropy
+        from evals join runs using (run_id)
+        where evals.source_id = 'olmo_ladder' and eval_set = $task and metric = 'answer_log_probability'
+        qualify row_number() over (partition by run_id order by evals.n_tokens desc, raw_row desc) = 1 order by run_id
+        """,
+        task=task,
+    )
+    small = [f"olmo_ladder/{size}-{x}xC" for size in ("190M", "370M", "760M", "1B") for x in (1, 2, 5, 10)]
+    return frame.filter(pl.col("run_id").is_in(small))
+
+
+@pytest.mark.parametrize("task", ["csqa_val_rc", "hellaswag_val_rc", "openbookqa_test_rc"])
+@pytest.mark.parametrize("names", ["AB", "ABE"])
+@pytest.mark.filterwarnings("ignore::scalingdb.FitWarning")
+def test_a_bounded_fit_is_the_best_inside_its_bounds(db: sdb.Warehouse, task: str, names: str) -> None:
+    rows = ladder(db, task)
+    assert rows.height == 16
+    bounds = {name: WIDE if name != "E" else (0.01, 10.0) for name in names}
+    bounded = sdb.fit(rows, "chinchilla", output="entropy", bounds=bounds)
+    # the objective is that of the parameters shown; bounds are met to rounding only
+    assert bounded.objective == pytest.approx(bounded.objective_at(bounded.params), rel=1e-9)
+    assert all(low <= bounded.params[name] <= high for name, (low, high) in bounds.items())
+    others = [{}, *({name: bounds[name][0]} for name in names), dict.fromkeys("AB", 1.0)]
+    for held in others:
+        other = sdb.fit(rows, "chinchilla", output="entropy", fixed=held)
+        if all(low <= other.params[name] <= high for name, (low, high) in bounds.items()):
+            assert bounded.objective <= other.objective * (1 + 1e-9), held
+    many = sdb.fit_by(
+        pl.concat([rows.with_columns(group=pl.lit(i)) for i in range(2)]),
+        "chinchilla", by="group", output="entropy", bounds=bounds,
+    )  # fmt: skip
+    for group in many:
+        assert many[group].objective <= bounded.objective * (1 + 1e-9)
+
+
+def test_bounds_with_a_prior_and_a_bootstrap(noisy: pl.DataFrame) -> None:
+    bounds = {"A": (1.0, 300.0), "E": (0.5, 3.0)}
+    with pytest.warns(sdb.FitWarning, match="at bound: A=300"):
+        pressed = sdb.fit(noisy, "chinchilla", bounds=bounds, priors={"E": (1.7, 0.5)}, bootstrap=50)
+    held = sdb.fit(noisy, "chinchilla", fixed={"A": 300.0}, priors={"E": (1.7, 0.5)})
+    assert dict(pressed.params) == pytest.approx(dict(held.params), rel=1e-4)  # the prior's weight follows the scatter
+    a, e = pressed.samples[:, list(pressed.params).index("A")], pressed.samples[:, list(pressed.params).index("E")]
+    assert ((a >= 1 - 1e-9) & (a <= 300 * (1 + 1e-9))).all()
+    assert ((e >= 0.5 * (1 - 1e-9)) & (e <= 3 * (1 + 1e-9))).all()
+
+
+@pytest.mark.parametrize("law", ["m4", "multi_power", "chinchilla"])
+def test_one_start_is_enough_to_ask_for(law: str) -> None:
+    from scalingdb.estimation import starts
+
+    places = np.random.default_rng(0).normal(size=(20, len(sdb.get_law(law).params)))
+    assert np.array_equal(starts.choose(places, 1), places[:1])
+
+
+def test_a_fit_and_fits_of_one_start(noisy: pl.DataFrame, found: sdb.Fit) -> None:
+    alone = sdb.fit(noisy, "chinchilla", n_starts=1)
+    assert alone.n_starts == 1
+    assert alone.objective == pytest.approx(found.objective, rel=1e-9)
+    grouped = pl.concat([noisy.with_columns(group=pl.lit(i)) for i in range(2)])
+    for law in ("chinchilla", "chinchilla_coupled"):  # structured starts, and a law's own
+        for one in sdb.fit_by(grouped, law, by="group", n_starts=1).fits.values():
+            assert one.objective <= found.objective * (1 + 1e-9)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -323,6 +395,47 @@ def test_derived_quantities(noisy: pl.DataFrame, found: sdb.Fit) -> None:
     )
     optimum = found.optimum(train_flops=1e22)
     assert optimum["n_params_low"].item() < optimum["n_params"].item() < optimum["n_params_high"].item()
+
+
+def test_without_a_bootstrap_quantities_are_first_order(noisy: pl.DataFrame, found: sdb.Fit) -> None:
+    """Intervals of a parameter, a ratio, something negative and a constant, against the delta method by hand."""
+    table = found.derived(
+        {
+            "A": lambda A, **rest: A,
+            "share": lambda alpha, beta, **rest: beta / (alpha + beta),
+            "minus": lambda E, **rest: -E,
+            "three": lambda **rest: 3.0,
+        }
+    )
+    ends = {row["quantity"]: row for row in table.iter_rows(named=True)}
+    robust = {row["param"]: row for row in found.tidy(method="robust").iter_rows(named=True)}
+    # 1000 draws know the 2.5 % to about a tenth of a standard deviation
+    for name, sign in (("A", 1), ("E", -1)):
+        mine, theirs = ends["A" if sign > 0 else "minus"], robust[name]
+        reach = 0.15 * theirs["std_error"]
+        assert sorted((sign * mine["low"], sign * mine["high"])) == pytest.approx(
+            [theirs["low"], theirs["high"]], abs=reach
+        )
+    alpha, beta = found.params["alpha"], found.params["beta"]
+    index = [list(found.params).index(name) for name in ("alpha", "beta")]
+    slope = np.array([-beta, alpha]) / (alpha + beta) ** 2
+    error = np.sqrt(slope @ found.covariance[np.ix_(index, index)] @ slope)
+    share = ends["share"]
+    assert (share["high"] - share["low"]) / 2 == pytest.approx(found._t_quantile(0.95) * error, rel=0.1)
+    assert ends["three"]["low"] == ends["three"]["high"] == 3.0
+
+
+def test_a_curved_valley_does_not_lose_its_optimum(db: sdb.Warehouse) -> None:
+    """Nine parameters of Farseer's law trade off: the law at draws from their covariance leaves the valley."""
+    fitted = sdb.fit(db.points("farseer", split="fit"), "farseer")
+    robust = fitted.optimum([1e20, 1e21, 1e24])
+    resampled = sdb.fit(fitted.data, "farseer", bootstrap=200).optimum([1e20, 1e21, 1e24])
+    for name in ("n_params", "n_tokens", "tokens_per_param", "loss"):
+        assert (robust[f"{name}_low"] < robust[name]).all()
+        assert (robust[name] < robust[f"{name}_high"]).all()
+        widths = [(table[f"{name}_high"] - table[f"{name}_low"]).to_numpy() for table in (robust, resampled)]
+        # 200 resamples know a width to about a tenth; robust and resampled errors differ besides
+        assert widths[0] == pytest.approx(widths[1], rel=0.4)
 
 
 # ---- where starts are looked for ---------------------------------------------------------------

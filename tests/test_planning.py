@@ -107,8 +107,8 @@ def test_plan_and_optimum_of_a_fit_are_the_same(fit: sdb.Fit) -> None:
         assert mine[name].to_list() == pytest.approx(theirs[name].to_list(), rel=1e-8), name
     robust = sdb.fit(fit.data, "chinchilla")
     mine, theirs = plan(robust, train_flops=budgets).tidy(), robust.optimum(budgets)
-    for name in theirs.columns:
-        assert mine[name].to_list() == pytest.approx(theirs[name].to_list(), rel=1e-8), name
+    for name in theirs.columns:  # slopes are differences of optima: found in closed form here, by a search there
+        assert mine[name].to_list() == pytest.approx(theirs[name].to_list(), rel=1e-6), name
 
 
 @given(st.floats(19, 25))
@@ -297,13 +297,22 @@ def test_intervals_cover_the_truth() -> None:
     assert inside >= 29
 
 
-def test_draws_of_a_covariance_that_miss_the_estimate_are_no_interval(db: sdb.Warehouse) -> None:
-    """Nine parameters of Farseer's law: draws from their covariance bend away from the optimum."""
+def test_a_covariance_reaches_plans_to_first_order(db: sdb.Warehouse) -> None:
+    """Nine parameters of Farseer's law: the law at draws from their covariance bends away from the optimum."""
     found = sdb.fit(db.points("farseer", split="fit"), "farseer")
     planned = plan(found, train_flops=1e21)
-    assert "do not surround the estimate" in planned.interval
-    assert row(planned)["n_params_low"] is None
-    assert row(planned)["n_params"] == pytest.approx(2.44e9, rel=0.01)
+    best = row(planned)
+    assert best["n_params"] == pytest.approx(2.44e9, rel=0.01)
+    resampled = row(plan(sdb.fit(found.data, "farseer", bootstrap=200), train_flops=1e21))
+    for name in ("n_params", "n_tokens", "tokens_per_param", "loss"):
+        low, high = best[f"{name}_low"], best[f"{name}_high"]
+        assert low < best[name] < high
+        # 200 resamples know the length of an interval of 95 % to about a tenth; robust and resampled differ besides
+        assert high - low == pytest.approx(resampled[f"{name}_high"] - resampled[f"{name}_low"], rel=0.4)
+    curve = planned.isoflop()
+    assert (curve["loss_low"] < curve["loss"]).all()
+    assert (curve["loss"] < curve["loss_high"]).all()
+    assert 0 < best["regret"] < 1e-3 * best["loss"]
 
 
 def test_draws_are_the_bootstrap_or_come_from_the_covariance(fit: sdb.Fit) -> None:

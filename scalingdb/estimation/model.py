@@ -7,7 +7,8 @@ Parameters are fitted in *internal* coordinates ``u``, chosen so that the optimu
   ``A * N**-alpha`` this removes nearly all of the correlation of A and alpha. It stays linear: on
   a logarithmic scale the valley towards a vanishing term is long and curved (starts near it took
   80 iterations and more instead of 20), and a floor of exactly zero could not be reached;
-* other positive parameters are fitted as logarithms;
+* other positive parameters are fitted as logarithms; so are scales that a fit holds above a positive
+  bound, because the size of a term at the centre depends on its exponent, and a bound would bend;
 * three parameters that occur only as ``a * x**q + b`` are fitted as value and slope of that
   expression at the centre, and ``q`` (a Box-Cox curve). In the printed form ``a`` and ``b`` run to
   infinity as ``q`` nears zero, and no optimiser can cross; in this one zero is a point like others;
@@ -34,16 +35,25 @@ FloatArray = np.ndarray[Any, np.dtype[np.float64]]
 
 @dataclass(frozen=True)
 class ParamSpec:
-    """One parameter: its bounds in natural units, and the range in which starts are sought."""
+    """One parameter: its bounds in natural units, and the range in which starts are sought.
+
+    `is_scale` marks a scale whose bounds a fit has narrowed.
+    """
 
     name: str
     low: float
     high: float
     start: tuple[float, float]
+    is_scale: bool = False
 
     @property
     def is_log(self) -> bool:
-        """Whether the parameter is a scale, judged by its logarithm: positive, without an upper bound."""
+        """Whether the parameter is judged by its logarithm: a scale, unless its bounds are zero and a number."""
+        return self.is_open or (self.is_scale and self.low > 0.0)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the parameter may take any positive value."""
         return self.low == 0.0 and self.high == float("inf")
 
 
@@ -148,11 +158,13 @@ class Model:
         self.is_log = np.array([p.is_log for p in params], dtype=bool)
         self.loose = tuple(i for i in self.linear if not self.is_log[i])
         # only a coordinate that is the parameter (or its multiple) can carry the parameter's own bounds
-        self.low = np.array([p.low if i in boxed else -np.inf for i, p in enumerate(self.params)])
-        self.high = np.array([p.high if i in boxed else np.inf for i, p in enumerate(self.params)])
+        own = [tuple(np.log((p.low, p.high))) if p.is_log and p.low > 0 else (p.low, p.high) for p in self.params]
+        self.low = np.array([low if i in boxed else -np.inf for i, (low, _) in enumerate(own)])
+        self.high = np.array([high if i in boxed else np.inf for i, (_, high) in enumerate(own)])
         # a few e-folds, or units of an exponent, leave the region where an expansion means anything;
-        # a linear coordinate has the unit of the data, and no such limit
-        self.reach = np.array([np.inf if i in self.linear else 4.0 for i in range(len(self.params))])
+        # a linear coordinate has the unit of the data, a scale as it is that of the inputs: no such limit
+        scales = {i for i, p in enumerate(self.params) if p.is_scale and not p.is_log}
+        self.reach = np.array([np.inf if i in self.linear or i in scales else 4.0 for i in range(len(self.params))])
 
     @property
     def n_params(self) -> int:
@@ -276,7 +288,7 @@ def symbolic_model(
     # natural parameters as functions of u, and back
     natural: list[sp.Expr] = [sp.exp(u[i]) if p.is_log else u[i] for i, p in enumerate(specs)]
     internal: list[sp.Expr] = [sp.log(symbols[i]) if p.is_log else symbols[i] for i, p in enumerate(specs)]
-    boxed = {i for i, p in enumerate(specs) if not p.is_log}
+    boxed = {i for i, p in enumerate(specs) if not p.is_open}
     formula = expression
     for x, a, q, b in _shifted_powers(expression, input_symbols, symbols, specs):
         here = input_symbols.index(x)
@@ -294,7 +306,7 @@ def symbolic_model(
     terms: dict[int, sp.Expr] = {}
     for i, p in enumerate(specs):
         unbounded = p.low == -np.inf and p.high == np.inf
-        if p.name not in linear or not (p.is_log or (unbounded and i in boxed)):
+        if p.name not in linear or not (p.is_open or (unbounded and i in boxed)):
             continue
         coefficient = sp.diff(formula, symbols[i])
         if not (coefficient.is_positive or coefficient.is_negative):
@@ -451,7 +463,7 @@ def numeric_model(
         gradient[:, i] = 1.0  # the coordinate is the parameter, or its logarithm
         return points[:, i], gradient, np.zeros((points.shape[0], k, k))
 
-    boxed = {i for i in range(k) if not is_log[i]}
+    boxed = {i for i, p in enumerate(specs) if not p.is_open}
     return Model(
         specs,
         (),

@@ -201,7 +201,7 @@ def choose(candidates: FloatArray, count: int) -> FloatArray:
     """
     if candidates.shape[0] <= count:
         return candidates
-    chosen = list(range(count // 2))
+    chosen = list(range(max(count // 2, 1)))
     # ends of a logarithmic search are far apart: compare on a scale that they cannot overflow
     places = np.sign(candidates) * np.log1p(np.abs(candidates))
     spread = np.maximum(places.std(0), 1e-12)

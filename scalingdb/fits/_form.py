@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -72,9 +73,10 @@ class Form:
         if starts is None:
             return None
         index = [list(self.law.params).index(name) for name in self.free]
+        known = {"held": self.held} if "held" in inspect.signature(starts).parameters else {}
 
         def own(inputs: Sequence[FloatArray], y: FloatArray, weights: FloatArray) -> FloatArray:
-            found = np.asarray(starts(inputs, y, weights), dtype=float).reshape(-1, len(self.law.params))
+            found = np.asarray(starts(inputs, y, weights, **known), dtype=float).reshape(-1, len(self.law.params))
             return found[:, index]
 
         return own
@@ -143,8 +145,12 @@ def compiled(
         if name in ties:
             continue
         low, high = limits.get(name, (p.low, p.high))
+        low, high = max(low, p.low), min(high, p.high)
         start = (float(np.clip(p.start[0], low, high)), float(np.clip(p.start[1], low, high)))
-        specs.append(ParamSpec(name, max(low, p.low), min(high, p.high), start if start[0] < start[1] else (low, high)))
+        if start[0] >= start[1]:
+            start = (low, high if np.isfinite(high) else 1e3 * low)
+        is_scale = name in limits and p.low == 0.0 and p.high == float("inf")
+        specs.append(ParamSpec(name, low, high, start, is_scale))
     names = [spec.name for spec in specs]
     if not law.is_traceable:
         notice(f"law {law.name!r} is fitted with numerical derivatives ({law._traced})", once=True)

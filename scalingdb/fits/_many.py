@@ -14,7 +14,7 @@ import polars as pl
 from scalingdb.errors import DataError, FitError, ScalingDBError, unknown_name
 from scalingdb.fits._result import Fit, frozen, thawed
 from scalingdb.fits._rows import as_frame
-from scalingdb.fits._solve import Options, check_options, finish, fit, fit_with, prepare
+from scalingdb.fits._solve import Options, check_options, finish, fit, fit_with, own_starts, prepare
 from scalingdb.law_library import Law, get_law
 
 __all__ = ["Fits", "fit_by"]
@@ -130,7 +130,7 @@ def _fit_batch(frames: Sequence[pl.DataFrame], law: Law, options: Options) -> li
         kind,
         [search.Rows(tuple(data.inputs), data.y, data.weights) for data in prepared.values()],
         list(form.held.values()),
-        own=form.own_starts(),
+        own=own_starts(form, kind, options),
         n_starts=options.n_starts,
         seed=options.search_seed,
     )

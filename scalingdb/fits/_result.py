@@ -28,6 +28,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Fit", "frozen", "thawed"]
 
+STEP = 1e-4
+"""Standard deviations between the points of a difference: far over the rounding of a quantity that is itself searched
+for, far under the bend of a law."""
+
+N_DRAWS = 400
+"""Draws behind the interval of an optimum."""
+
 
 def thawed(mapping: Mapping[Any, Any]) -> dict[Any, Any]:
     """Nested read-only mappings as dicts: the former cannot be pickled."""
@@ -210,7 +217,7 @@ class Fit:
         Parameters
         ----------
         quantities : mapping of name to function
-            Each takes the law's parameters by name (arrays of draws) and returns an array.
+            Each takes the law's parameters by name (arrays) and returns an array.
         level : float
         rng : int
             Seed of the draws, where the fit has no bootstrap.
@@ -218,7 +225,7 @@ class Fit:
         Returns
         -------
         DataFrame
-            ``quantity, estimate, low, high``.
+            ``quantity, estimate, low, high``: percentiles of :meth:`propagate`.
 
         Examples
         --------
@@ -230,13 +237,63 @@ class Fit:
         """
         from scalingdb.estimation.uncertainty import interval
 
-        draws = self._draws(np.random.default_rng(rng))
-        columns = dict(zip(self.params, draws.T, strict=True))
         rows = []
         for name, function in quantities.items():
-            low, high = interval(np.asarray(function(**columns), dtype=float), level)
+
+            def at(theta: FloatArray, function: Callable[..., Any] = function) -> FloatArray:
+                values = function(**dict(zip(self.params, theta.T, strict=True)))
+                return np.broadcast_to(np.asarray(values, dtype=float), theta.shape[:1])
+
+            low, high = interval(self.propagate(at, rng=rng), level)
             rows.append((name, float(function(**self.params)), float(low), float(high)))
         return pl.DataFrame(rows, schema=["quantity", "estimate", "low", "high"], orient="row")
+
+    def propagate(self, function: Callable[[FloatArray], FloatArray], count: int = 1000, rng: int = 0) -> FloatArray:
+        """Draws of what follows from the parameters, as uncertain as the fit.
+
+        With a bootstrap: the function at every finite sample. Without: the robust covariance carried
+        over to first order, by the slope of the quantity at the estimate (of its logarithm where it is
+        positive). A covariance knows the slope of a valley, not its bend: where parameters trade off,
+        the function at draws of them leaves the valley and may miss its own estimate.
+
+        Parameters
+        ----------
+        function : callable ``(theta (P, K)) -> array (P, ...)``
+            Of natural parameters in the order of :attr:`params`.
+        count : int
+            Draws, where the fit has no bootstrap.
+        rng : int
+            Seed of these draws.
+
+        Returns
+        -------
+        array (draws, ...)
+            ``nan`` where the quantity does not exist at, or right beside, the estimate.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import scalingdb as sdb
+        >>> found = sdb.fit(sdb.connect().points("epoch_chinchilla"), "chinchilla")
+        >>> floors = found.propagate(lambda theta: theta[:, 0])
+        >>> floors.shape, bool(np.quantile(floors, 0.1) < found.params["E"] < np.quantile(floors, 0.9))
+        ((1000,), True)
+        """
+        if self.samples.shape[0]:
+            return np.asarray(function(self._draws(np.random.default_rng(rng))), dtype=float)
+        axes = self._axes
+        steps = STEP * axes.T
+        # along the axes of the covariance, in their own lengths: what cancels in a valley cancels in each difference
+        at = self._centre + np.concatenate([steps, -steps])
+        natural = np.where(self._is_log, np.exp(np.where(self._is_log, at, 0.0)), at)
+        natural[:, self._held] = self._theta[self._held]
+        values = np.asarray(function(np.concatenate([self._theta[None], natural])), dtype=float)
+        here, up, down = values[0], values[1 : 1 + len(steps)], values[1 + len(steps) :]
+        with np.errstate(all="ignore"):
+            in_logs = (values > 0).all(0)
+            slopes = np.where(in_logs, np.log(up) - np.log(down), up - down) / (2 * STEP)
+            change = np.tensordot(self._scores(np.random.default_rng(rng), count), slopes, axes=1)
+            return np.asarray(np.where(in_logs, here * np.exp(change), here + change))
 
     def draws(self, count: int = 1000, rng: int = 0) -> FloatArray:
         """Parameter vectors (P, K) that are as uncertain as the fit: for anything :meth:`derived` cannot say.
@@ -413,8 +470,8 @@ class Fit:
         ----------
         train_flops : float or sequence of float
         level : float
-            Coverage of the intervals: percentiles over the bootstrap, or over draws from the robust
-            covariance where there is none.
+            Coverage of the intervals: percentiles over the bootstrap, or the robust covariance carried
+            over to first order where there is none (:meth:`propagate`).
 
         Returns
         -------
@@ -447,11 +504,11 @@ class Fit:
                 "range",
                 f"see its verdict: {self.verdict}.",
             )
-        spread = self._optimise(self._draws(np.random.default_rng(0), 400), budgets)
+        spread = self.propagate(lambda theta: np.stack(self._optimise(theta, budgets), axis=1), N_DRAWS)
         out: dict[str, Any] = {"train_flops": budgets}
         for i, name in enumerate(names):
             out[name] = best[i][0]
-            out[f"{name}_low"], out[f"{name}_high"] = interval(spread[i], level)
+            out[f"{name}_low"], out[f"{name}_high"] = interval(spread[:, i], level)
         return pl.DataFrame(out).with_columns(pl.selectors.ends_with("_low", "_high").fill_nan(None))
 
     def _optimise(self, theta: FloatArray, budgets: FloatArray) -> tuple[FloatArray, ...]:
@@ -661,12 +718,20 @@ class Fit:
 
     def _deviations(self, generator: np.random.Generator, count: int = 1000) -> FloatArray:
         """Draws (count, k) from the robust covariance, around zero."""
+        return self._scores(generator, count) @ self._axes.T
+
+    @property
+    def _axes(self) -> FloatArray:
+        """Axes of the robust covariance (k, k), a column each, as long as a standard deviation."""
         values, vectors = np.linalg.eigh(self.covariance)
-        root = vectors * np.sqrt(np.maximum(values, 0.0))
+        return np.asarray(vectors * np.sqrt(np.maximum(values, 0.0)))
+
+    def _scores(self, generator: np.random.Generator, count: int) -> FloatArray:
+        """Draws (count, k) along these axes, in standard deviations."""
         # few clusters: the covariance is itself uncertain, so draws have the tails of Student's t
         degrees = max(self._n_clusters - self._n_free, 1)
         widen = np.sqrt(degrees / generator.chisquare(degrees, (count, 1)))
-        return np.asarray(widen * generator.standard_normal((count, values.size)) @ root.T)
+        return np.asarray(widen * generator.standard_normal((count, len(self.params))))
 
     def _straightened(self, deviations: FloatArray, table: pl.DataFrame) -> FloatArray:
         """Predictions (count, rows) for draws around the estimate, to first order.

@@ -16,6 +16,7 @@ import numpy as np
 import polars as pl
 
 from scalingdb.errors import DataError, FitError, FitWarning, unknown_name
+from scalingdb.fits._bounded import within_bounds
 from scalingdb.fits._form import Form, make_form, make_penalty
 from scalingdb.fits._result import Fit, frozen, thawed
 from scalingdb.fits._rows import Data, collect
@@ -206,7 +207,7 @@ def fit_with(frame: pl.DataFrame | pl.LazyFrame, law: Law, options: Options) -> 
     form, kind = check_options(law, options)
     data, kind = prepare(frame, form, kind, options)
     rows = search.Rows(tuple(data.inputs), data.y, data.weights)
-    own = form.own_starts()
+    own = own_starts(form, kind, options)
     wanted: dict[str, Any] = {"own": own, "n_starts": options.n_starts, "seed": options.search_seed}
     penalty = None
     if options.priors:
@@ -218,6 +219,7 @@ def fit_with(frame: pl.DataFrame | pl.LazyFrame, law: Law, options: Options) -> 
             _, residual = uncertainty.jacobian_at(form.model, kind, free_of_priors.u, free_of_priors.inputs, data.y)
             factor = uncertainty.likelihood_unit(kind, residual, data.weights, form.model.n_params)
         penalty = make_penalty(form, options.priors, factor)
+        wanted["own"] = own_starts(form, kind, options, factor)
     found, kind = _search(form, kind, rows, {**wanted, "penalty": penalty})
     if found is None:
         raise _no_start(form, data)
@@ -231,6 +233,18 @@ def _search(form: Form, kind: Objective, rows: Any, wanted: dict[str, Any]) -> t
     if kind.name == "beta_binomial":
         return search.with_dispersion(form.model, kind, rows, held, **wanted)
     return search.search(form.model, kind, rows, held, **wanted), kind
+
+
+def own_starts(form: Form, kind: Objective, options: Options, factor: float | None = None) -> Any:
+    """Starts that do not come from the compiled formula: the law's own; with bounds, those of the search around them.
+
+    `factor` is what the priors weigh; None leaves them out.
+    """
+    if not options.bounds:
+        return form.own_starts()
+    priors = options.priors if factor is not None else None
+    wanted = {"n_starts": options.n_starts, "seed": options.search_seed}
+    return within_bounds(form, kind, priors, factor or 1.0, wanted)
 
 
 def _no_start(form: Form, data: Data) -> FitError:
@@ -304,7 +318,7 @@ def finish(
     free_names = form.free
     theta = model.to_natural(u[None], prepared)[0]
     digits = _agreeing_digits(model.to_natural(found.polished[found.agree], prepared))
-    at_bound = _at_bounds(model, u, theta, data.y)
+    at_bound = _at_bounds(model, u, data.y)
     for name, bound in at_bound.items():
         theta[free_names.index(name)] = bound
     inside = np.array([name not in at_bound for name in free_names])
@@ -515,7 +529,7 @@ def _agreeing_digits(theta: FloatArray) -> float:
     return float(np.clip(-np.log10(max(spread, 1e-16)), 0.0, 16.0))
 
 
-def _at_bounds(model: Model, u: FloatArray, theta: FloatArray, y: FloatArray) -> dict[str, float]:
+def _at_bounds(model: Model, u: FloatArray, y: FloatArray) -> dict[str, float]:
     """Parameters that ended on a bound, with the bound. A vanishing term means that its scale is 0."""
     found = {}
     typical = float(np.median(np.abs(y)))
@@ -525,10 +539,10 @@ def _at_bounds(model: Model, u: FloatArray, theta: FloatArray, y: FloatArray) ->
             if u[i] < ZERO_SHARE * typical:
                 found[spec.name] = 0.0
             continue
-        span = model.high[i] - model.low[i]
-        for bound in (model.low[i], model.high[i]):
-            near = 1e-9 * (span if np.isfinite(span) else max(1.0, abs(bound)))
-            if np.isfinite(bound) and abs(theta[i] - bound) <= near:
+        # where the solver stopped, in its coordinate: a share of a wide range may be most of the parameter
+        for at, bound in ((model.low[i], spec.low), (model.high[i], spec.high)):
+            near = 1e-9 * min(model.high[i] - model.low[i], max(1.0, abs(at)))
+            if np.isfinite(at) and abs(u[i] - at) <= near:
                 found[spec.name] = float(bound)
     return found
 

@@ -664,7 +664,7 @@ def law(
         ``sdb.positive``, ``sdb.exponent``, ``sdb.real``, refined where needed.
     starts : callable, optional
         ``starts(inputs, y, weights) -> array (n_starts, n_params)`` for forms whose structure the
-        generic search cannot see.
+        generic search cannot see. One that also takes ``held`` is told what a fit holds fixed.
     best_split : callable, optional
         ``best_split(train_flops, **params) -> (N*, D*)`` under ``C = 6*N*D``, where a closed form exists.
     meanings : mapping, optional

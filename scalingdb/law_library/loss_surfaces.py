@@ -7,7 +7,8 @@ name of the input: ``n_params`` is the count of the data's own headline analysis
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -253,17 +254,29 @@ def chinchilla(n_params: Any, n_tokens: Any, *, E: Any, A: Any, B: Any, alpha: A
     return E + A * n_params**-alpha + B * n_tokens**-beta
 
 
-def _coupled_starts(inputs: Sequence[FloatArray], y: FloatArray, weights: FloatArray) -> FloatArray:
-    """Given floor, gamma and both exponents, ``(L - E)**(1/gamma)`` is linear in A and B."""
+def _coupled_starts(
+    inputs: Sequence[FloatArray], y: FloatArray, weights: FloatArray, held: Mapping[str, float] | None = None
+) -> FloatArray:
+    """Given floor, gamma and both exponents, ``(L - E)**(1/gamma)`` is linear in A and B.
+
+    What a fit holds is no place to search: scales that suit another exponent are off by decades.
+    """
+    held = held or {}
     log_n, log_d = np.log(inputs[0]), np.log(inputs[1])
     exponents = np.geomspace(0.05, 1.2, 10)
-    grid = np.array([(a, b) for a in exponents for b in exponents])
+    grid = np.array(list(itertools.product(*([held[x]] if x in held else exponents for x in ("alpha", "beta")))))
+    gammas = [0.4, 0.6, 0.8, 1.0, 1.25, 1.6, 2.5]
+    if "alpha" in held or "beta" in held:  # then gamma alone has to make the slope: Kaplan's law has 0.08 to 0.2
+        gammas = [0.05, 0.08, 0.12, 0.18, 0.27, *gammas]
+    if "gamma" in held:
+        gammas = [held["gamma"]]
     centred = np.stack(
         [np.exp(-grid[:, :1] * (log_n - log_n.mean())), np.exp(-grid[:, 1:] * (log_d - log_d.mean()))], axis=1
     )
     rows, misfits = [], []
-    for floor in floors_below(y, weights)[:-1]:
-        for gamma in (0.4, 0.6, 0.8, 1.0, 1.25, 1.6, 2.5):
+    floors = [held["E"]] if "E" in held else floors_below(y, weights)[:-1]
+    for floor in floors:
+        for gamma in gammas:
             target = np.maximum(y - floor, 1e-300) ** (1 / gamma)
             # a relative error of L is (L / (L - E)) / gamma times as large in the target
             solved, misfit = least_squares(centred, target, weights * (gamma * (y - floor) / y / target) ** 2)

@@ -170,7 +170,7 @@ class Plan:
     def _losses(self, n: FloatArray, d: FloatArray) -> FloatArray:
         if not self._surface.has_interval:
             return np.full((1, n.size), np.nan)
-        return self._surface.loss(self._surface.draws, n, d)
+        return self._surface.spread(lambda theta: {"loss": self._surface.loss(theta, n, d)})["loss"]
 
     def chart(self) -> alt.Chart:
         """Best N and D and the loss against the budget, with intervals (Altair)."""
@@ -321,7 +321,8 @@ def plan(
 
     Notes
     -----
-    Intervals are percentiles over the bootstrap of the fit, or over draws from its robust covariance.
+    Intervals are percentiles over the bootstrap of the fit, or its robust covariance carried over to first
+    order.
     Published coefficients have none: a plan depends on how coefficients vary together, which no
     table states.
 
@@ -369,15 +370,9 @@ def plan(
 
     best = _solve(surface, surface.estimate, cost, amounts, goal, held, served)
     _refuse_nothing(surface, best, amounts, goal or held or "")
-    spread = _solve(surface, surface.draws, cost, amounts, goal, held, served) if surface.has_interval else None
-    if spread is not None and _misses(surface, best, spread, level):
-        surface, spread = (
-            surface.without_interval(
-                "no interval: draws from the robust covariance do not surround the estimate, because the law bends too "
-                "much over them; fit with bootstrap=1000"
-            ),
-            None,
-        )
+    spread = None
+    if surface.has_interval:
+        spread = surface.spread(lambda theta: _solve(surface, theta, cost, amounts, goal, held, served))
     table: dict[str, Any] = {name: np.broadcast_to(value, shape) for name, value in extra.items()}
     if served:
         table["inference_tokens"] = np.full(shape, served)
@@ -389,7 +384,7 @@ def plan(
         )
         table[f"{name}_low"], table[f"{name}_high"] = low, high
     is_free = goal == "train_flops" and held is None and not served
-    table["regret"] = _regret(surface, best, spread, level) if is_free else np.full(shape, np.nan)
+    table["regret"] = _regret(surface, best, spread, cost, level) if is_free else np.full(shape, np.nan)
     if "n_tokens_unique" in surface.given:
         table["n_epochs"] = np.maximum(best["n_tokens"][0] / surface.given["n_tokens_unique"], 1.0)
     seen = {surface.size: best["n_params"][0], "n_tokens": best["n_tokens"][0]}
@@ -522,22 +517,22 @@ def _refuse_nothing(
         )
 
 
-def _misses(surface: Surface, best: Mapping[str, FloatArray], spread: Mapping[str, FloatArray], level: float) -> bool:
-    """Whether draws from a covariance leave the estimate outside: they then say nothing about it."""
-    if surface.resample is not None:
-        return False
-    low, high = surface.intervals(spread["n_params"], level)
-    n = best["n_params"][0]
-    return not bool(((low <= n * (1 + 1e-9)) & (n <= high * (1 + 1e-9))).all())
-
-
 def _regret(
-    surface: Surface, best: Mapping[str, FloatArray], spread: Mapping[str, FloatArray] | None, level: float
+    surface: Surface, best: Mapping[str, FloatArray], spread: Mapping[str, FloatArray] | None, cost: Cost, level: float
 ) -> FloatArray:
-    """Excess loss over each draw's own optimum that is not exceeded with probability `level`."""
+    """Excess loss over each draw's own optimum that is not exceeded with probability `level`.
+
+    What a first order leaves of a draw is its split: then the excess is what that split costs under
+    the estimate. Both are half the curvature times the square of the way between the two splits.
+    """
     n, d = best["n_params"][0], best["n_tokens"][0]
     if spread is None:
         return np.full(n.size, np.nan)
-    excess = surface.loss(surface.draws, n, d) - spread["loss"]
+    if surface.propagate is None:
+        excess = surface.loss(surface.draws, n, d) - spread["loss"]
+    else:
+        others = spread["n_params"]
+        theta = np.repeat(surface.estimate, len(others), axis=0)
+        excess = surface.loss(theta, others, cost.tokens()(others, best["train_flops"][0])) - best["loss"][0]
     with np.errstate(all="ignore"):
         return np.asarray(np.nanpercentile(np.where(np.isfinite(excess), excess, np.nan), 100 * level, axis=0))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
@@ -116,6 +117,8 @@ class Surface:
         Of the loss.
     resample : tuple or None
         What the resamples of a bootstrap were drawn from: surfaces with the same one are paired.
+    propagate : callable or None
+        :meth:`Fit.propagate` of a fit without a bootstrap, whose covariance holds to first order only.
     """
 
     law: Law
@@ -129,15 +132,27 @@ class Surface:
     far: float
     unit: str | None
     resample: tuple[Any, ...] | None
+    propagate: Callable[..., FloatArray] | None = field(default=None, repr=False)
 
     @property
     def has_interval(self) -> bool:
         """Whether anything is known about how sure the coefficients are."""
         return len(self.draws) > 1
 
-    def without_interval(self, why: str) -> Surface:
-        """The same surface with nothing known about how sure it is."""
-        return replace(self, draws=self.draws[:0], interval=why)
+    def spread(self, solve: Callable[[FloatArray], Mapping[str, FloatArray]]) -> dict[str, FloatArray]:
+        """Quantities (P, B) as uncertain as the coefficients, of ``solve(theta (P, K)) -> {name: (P, B)}``."""
+        if self.propagate is None:
+            return dict(solve(self.draws))
+        names: list[str] = []
+
+        def stacked(theta: FloatArray) -> FloatArray:
+            found = solve(theta)
+            names[:] = found
+            shape = np.broadcast_shapes((theta.shape[0], 1), *(np.shape(value) for value in found.values()))
+            return np.stack([np.broadcast_to(value, shape) for value in found.values()], axis=1)
+
+        values = self.propagate(stacked)
+        return {name: values[:, i] for i, name in enumerate(names)}
 
     def loss(self, theta: FloatArray, n: FloatArray, d: FloatArray) -> FloatArray:
         """Loss (P, B) at sizes and tokens (P, B) for coefficients (P, K)."""
@@ -387,7 +402,7 @@ def _of_fit(fit: Fit, variant: str | None, given: Mapping[str, float]) -> Surfac
         label=f"{law.name} fitted to {fit.data.height} rows{f' of {sources}' if sources else ''}",
         estimate=np.array([list(fit.params.values())], dtype=float),
         draws=fit.samples if resampled else fit.draws(N_DRAWS),
-        interval=(f"bootstrap {resampled}" if resampled else f"{N_DRAWS} draws from the robust covariance")
+        interval=(f"bootstrap {resampled}" if resampled else "robust covariance, to first order")
         + f", {fit.recipe['resampled']}",
         size=size,
         given=MappingProxyType(_other_inputs(law, size, given)),
@@ -395,4 +410,5 @@ def _of_fit(fit: Fit, variant: str | None, given: Mapping[str, float]) -> Surfac
         far=FAR,
         unit=str(found[0]) if len(found) == 1 and found[0] is not None else None,
         resample=bootstrap if resampled else None,
+        propagate=None if resampled else functools.partial(fit.propagate, count=N_DRAWS),
     )

@@ -759,23 +759,3 @@ def test_farseers_intervals_are_too_narrow(farseer: sdb.Comparison) -> None:
     assert table["farseer"]["interval_width"] < 0.25 * table["chinchilla"]["interval_width"]
     assert table["farseer"]["log_score"] > table["chinchilla"]["log_score"]
     assert table["farseer"]["aicc"] < table["chinchilla"]["aicc"] - 1000
-
-
-@pytest.mark.parametrize(("family", "multiple"), [("redpajama", 640), ("c4", 80), ("refinedweb", 320)])
-def test_gadres_targets_from_five_small_runs(family: str, multiple: int) -> None:
-    """arXiv:2403.08540: 1.4B over-trained and 6.9B, each within the error of the authors' notebooks."""
-    points = sdb.connect().points("gadre_overtraining").filter(family=family)
-    ratio = (pl.col("n_tokens") / pl.col("n_params")).round(0)
-    small = pl.col("n_params") < 5e8
-    used = (small & (ratio == 20) & (pl.col("n_params") != 10569312)) | (
-        (pl.col("n_params") == 10569312) & ratio.is_in([20.0, 320.0])
-    )
-    target = (pl.col("n_params").is_between(1.4e9, 1.5e9) & (ratio == multiple)) | (pl.col("n_params") > 6e9)
-    found = sdb.compare(
-        points.filter(used | target), "gadre_overtrain", sdb.holdouts.where(~small, "both targets"), objective="mse"
-    )
-    assert found.tidy().select("n_fit", "n_held_out").row(0) == (5, 2)
-    held = found.held_out.sort("n_params")
-    for which, error in zip(("overtrained", "large"), held["relative_error"].abs().to_list(), strict=True):
-        assert 100 * error == pytest.approx(GOLDEN[f"gadre.{family}_{which}_percent"], rel=1e-3, abs=5e-4)
-    assert found.tidy()["error_low"].item() is None  # two runs are no sample

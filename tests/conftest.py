@@ -14,12 +14,23 @@ import pytest
 import scalingdb as sdb
 from ingest._raw import find_raw_directory
 from ingest._source import Source, conform
+from scalingdb.law_library import all_laws
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 SHIPPED = CHECKOUT / "warehouse"
 
 Row = dict[str, Any]
 MakeWarehouse = Callable[..., Path]
+
+
+@pytest.fixture
+def own_laws() -> Iterator[None]:
+    """Laws that a test defines are forgotten after it."""
+    known = all_laws()
+    before = dict(known)
+    yield
+    known.clear()
+    known.update(before)
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pickle
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -33,16 +32,6 @@ pytestmark = [
 ]
 
 N, D = np.geomspace(1e8, 1e11, 12), np.geomspace(2e9, 3e12, 12)
-
-
-@pytest.fixture
-def own_laws() -> Iterator[None]:
-    """Laws that a test defines are forgotten after it."""
-    known = all_laws()
-    before = dict(known)
-    yield
-    known.clear()
-    known.update(before)
 
 
 @pytest.fixture

@@ -396,7 +396,9 @@ def test_a_changed_row_law_or_option_makes_a_pair_stale(db, monkeypatch) -> None
     assert len(set(before.values())) == len(before)
 
 
-def test_stale_cells_are_shown_with_a_remark(db, monkeypatch, capsys) -> None:
+def test_stale_cells_are_shown_with_a_remark(db, monkeypatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr("scalingdb.arena._table.notice", said.append)
     held, missing = _store.current(db)
     monkeypatch.setattr(_store, "engine_hash", lambda: "another engine")
     cells, earlier, absent = _store.best_held(db)
@@ -406,7 +408,8 @@ def test_stale_cells_are_shown_with_a_remark(db, monkeypatch, capsys) -> None:
     assert not missing
     sdb.arena._table.forget()
     assert sdb.arena.cells().height == held.height
-    assert "another engine than today's" in capsys.readouterr().err
+    assert len(said) == 1
+    assert "another engine than today's" in said[0]
     sdb.arena._table.forget()
 
 

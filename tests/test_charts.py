@@ -190,13 +190,13 @@ CHARTS = [
 
 OF_COMPARISONS = ["calibration", "error_by_distance", "held_out_predictions", "law_errors"]
 """tests/test_comparison.py draws them, as the kinds of Comparison.chart."""
-ELSEWHERE = ["label_matrix", "trend_gallery", "trend_scan", "trend_surface", "unseen_turn"]
-"""Charts of trends: tests/test_trends.py draws them from real labels."""
 TRENDS = ["label_matrix", "trend_gallery", "trend_scan", "trend_surface", "unseen_turn"]
 """tests/test_trends.py draws them from real labels."""
 PRACTICES = ["answer_shift", "practice_arms", "subset_errors", "sweep_map"]
 """tests/test_practices.py draws them from fits of synthetic families."""
-ELSEWHERE = [*TRENDS, *PRACTICES]
+ARENA = ["arena_distance", "arena_map", "interval_coverage", "win_rates"]
+"""tests/test_arena.py draws them from the cells that ship."""
+ELSEWHERE = [*TRENDS, *PRACTICES, *ARENA]
 
 PLANS = [
     "allocation_chart",

@@ -412,6 +412,7 @@ def test_criteria_are_null_where_they_mean_nothing(rows: pl.DataFrame) -> None:
     assert six["bic"].item() is not None
 
 
+@pytest.mark.usefixtures("own_laws")
 def test_binomial_likelihood_is_that_of_the_counts() -> None:
     x = np.geomspace(1e7, 1e10, 12)
     law = sdb.law(

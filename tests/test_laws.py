@@ -6,7 +6,6 @@ import pickle
 import re
 import warnings
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -21,16 +20,6 @@ from scalingdb.law_library import Law, all_laws
 pytestmark = pytest.mark.filterwarnings("ignore::scalingdb.errors.DomainWarning")  # but where it is asked for
 
 LAWS = list(all_laws())
-
-
-@pytest.fixture
-def own_laws() -> Iterator[None]:
-    """Laws that a test defines are forgotten after it."""
-    known = all_laws()
-    before = dict(known)
-    yield
-    known.clear()
-    known.update(before)
 
 
 # ---- the registry ------------------------------------------------------------------------------

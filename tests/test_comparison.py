@@ -15,6 +15,8 @@ import scalingdb as sdb
 from scalingdb.comparison import _bootstrap, _scores
 from scalingdb.errors import DataError, FitError, FitWarning, UnknownNameError
 
+pytestmark = pytest.mark.usefixtures("own_laws")
+
 
 @pytest.fixture(scope="module")
 def rows() -> pl.DataFrame:
@@ -412,7 +414,6 @@ def test_criteria_are_null_where_they_mean_nothing(rows: pl.DataFrame) -> None:
     assert six["bic"].item() is not None
 
 
-@pytest.mark.usefixtures("own_laws")
 def test_binomial_likelihood_is_that_of_the_counts() -> None:
     x = np.geomspace(1e7, 1e10, 12)
     law = sdb.law(

@@ -82,7 +82,7 @@ def lab(tmp_path: Path) -> Iterator[str]:
             server.wait(timeout=30)
 
 
-@pytest.mark.parametrize("notebook", ["first_fit", "law_arena"])
+@pytest.mark.parametrize("notebook", ["first_fit"])
 def test_notebook_runs_in_jupyterlab_without_network(lab: str, tmp_path: Path, notebook: str) -> None:
     from playwright.sync_api import sync_playwright
 

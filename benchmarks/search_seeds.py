@@ -22,7 +22,7 @@ import numpy as np
 import polars as pl
 
 import scalingdb as sdb
-from scalingdb.refits import all_refits
+from scalingdb.evidence.refits import all_refits
 
 LAWS = (
     *("chinchilla", "farseer", "bnsl", "step_law", "step_law_batch", "muennighoff_repeat"),

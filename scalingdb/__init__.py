@@ -13,25 +13,15 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from scalingdb import (
-        arena,
-        charts,
-        downstream,
-        holdouts,
-        law_library,
-        planning,
-        practices,
-        replication,
-        trends,
-        units,
-    )
+    from scalingdb import charts, downstream, holdouts, law_library, planning, practices, trends, units
     from scalingdb.comparison import Comparison, compare
     from scalingdb.errors import DomainWarning, FitWarning, ScalingDBError
+    from scalingdb.evidence import arena, replication
     from scalingdb.fits import Fit, Fits, fit, fit_by
     from scalingdb.holdouts import Holdout, largest
     from scalingdb.law_library import Law, exponent, get_law, law, laws, pareto_envelope, positive, real
-    from scalingdb.local_sources import LocalSource, add_source, remove_source
     from scalingdb.magic import load_ipython_extension
+    from scalingdb.own_sources import LocalSource, add_source, remove_source
     from scalingdb.planning import Plan, compute_multiplier, crossover, plan
     from scalingdb.warehouse import Warehouse, connect
 
@@ -85,11 +75,11 @@ _HOME = {
     "Fits": "fits",
     "Holdout": "holdouts",
     "Law": "law_library",
-    "LocalSource": "local_sources",
+    "LocalSource": "own_sources",
     "Plan": "planning",
     "ScalingDBError": "errors",
     "Warehouse": "warehouse",
-    "add_source": "local_sources",
+    "add_source": "own_sources",
     "compare": "comparison",
     "compute_multiplier": "planning",
     "connect": "warehouse",
@@ -106,27 +96,27 @@ _HOME = {
     "plan": "planning",
     "positive": "law_library",
     "real": "law_library",
-    "remove_source": "local_sources",
+    "remove_source": "own_sources",
 }
 
-_MODULES = (
-    "arena",
-    "charts",
-    "downstream",
-    "holdouts",
-    "law_library",
-    "planning",
-    "practices",
-    "replication",
-    "trends",
-    "units",
-)
-"""Modules that are public names themselves."""
+_MODULES = {
+    "arena": "evidence.arena",
+    "charts": "charts",
+    "downstream": "downstream",
+    "holdouts": "holdouts",
+    "law_library": "law_library",
+    "planning": "planning",
+    "practices": "practices",
+    "replication": "evidence.replication",
+    "trends": "trends",
+    "units": "units",
+}
+"""Modules that are public names themselves, and where each lives."""
 
 
 def __getattr__(name: str) -> Any:
     if name in _MODULES:
-        return importlib.import_module(f"scalingdb.{name}")
+        return importlib.import_module(f"scalingdb.{_MODULES[name]}")
     if name not in _HOME:
         raise AttributeError(f"module 'scalingdb' has no attribute {name!r}")
     value = getattr(importlib.import_module(f"scalingdb.{_HOME[name]}"), name)

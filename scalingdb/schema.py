@@ -21,7 +21,9 @@ __all__ = [
     "COLUMNS",
     "DERIVED",
     "FLOPS_PER_6ND",
+    "LEDGER_VERDICTS",
     "METRICS",
+    "NEEDS_LOCAL_ROWS",
     "N_DEFINITIONS",
     "TABLES",
     "UNITS",
@@ -379,6 +381,12 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
         )
     }
 )
+
+LEDGER_VERDICTS = ("reproduces", "reproduces with a stated choice", "does not reproduce", "cannot be tested")
+"""What the replication ledger can say of a published figure."""
+
+NEEDS_LOCAL_ROWS = "needs rows that are built locally"
+"""Verdict where the warehouse at hand lacks the rows: their licence does not allow shipping them."""
 
 N_DEFINITIONS: tuple[str, ...] = ("n_params", "n_params_non_embedding", "n_params_active", "n_params_with_head")
 """The columns that hold a parameter count; a source's headline analysis uses one of them."""

@@ -7,7 +7,6 @@ number of readers work at once, nothing needs a lock and nothing can be corrupte
 
 from __future__ import annotations
 
-import functools
 import os
 import re
 import shutil
@@ -22,9 +21,10 @@ import polars as pl
 from scalingdb._stream import ArrowStream
 from scalingdb.errors import DataError, QueryError, ReadOnlyError, WarehouseError, unknown_name
 from scalingdb.notices import notice
+from scalingdb.published import default_path, table_files
 from scalingdb.schema import METRICS, TABLES, UNITS, polars_schema
 
-__all__ = ["Warehouse", "connect", "default_path", "local_folder", "published_sets"]
+__all__ = ["Warehouse", "connect", "local_folder"]
 
 _READ_STATEMENTS = {
     duckdb.StatementType.SELECT,
@@ -57,13 +57,6 @@ KEPT = {
 """Costly views, and the queries that need them: the second such query of a connection keeps their rows in memory."""
 
 
-def default_path() -> Path:
-    """Folder of the shipped warehouse: the checkout's, else the installed package's."""
-    here = Path(__file__).resolve().parent
-    checkout = here.parent / "warehouse"
-    return checkout if (checkout / "tables").is_dir() else here / "_shipped" / "warehouse"
-
-
 def local_folder() -> Path:
     """Folder of the sources that this user added: ``$SCALINGDB_LOCAL``, else the user's data folder."""
     named = os.environ.get("SCALINGDB_LOCAL")
@@ -81,7 +74,7 @@ def _own_sources(path: Path, own: Path | None) -> list[str]:
     found = [file.stem for file in sorted((own / "tables" / "sources").glob("*.parquet"))]
     if not found:
         return []
-    files = _table_files(path, "sources")
+    files = table_files(path, "sources")
     curated = {name for file in files for name in pl.read_parquet(file, columns=["source_id"], glob=False).to_series()}
     if twice := [name for name in found if name in curated]:
         notice(
@@ -107,36 +100,6 @@ def _select_own(file: Path, columns: dict[str, pl.DataType | type[pl.DataType]])
         for name, dtype in columns.items()
     )
     return f"select {', '.join(chosen)} from read_parquet([{_quote(str(file))}])"
-
-
-def _table_files(path: Path, table: str) -> list[Path]:
-    """Parquet files of one table: shipped ones, and those built locally beside them."""
-    return sorted((path / "tables" / table).glob("*.parquet")) + sorted((path / "local" / table).glob("*.parquet"))
-
-
-@functools.lru_cache(maxsize=4)
-def _published_rows(files: tuple[tuple[Path, int], ...]) -> pl.DataFrame:
-    """All published coefficients, read once for all laws; a file that changed is another key."""
-    return pl.concat([pl.read_parquet(file, glob=False) for file, _ in files])
-
-
-def published_sets(law: str, path: Path | None = None) -> list[dict[str, Any]]:
-    """Published coefficient sets of one law, from the Parquet files directly.
-
-    Returns
-    -------
-    list of dict
-        ``variant, source_id, params, output_unit, n_definition, where_stated, is_default, is_verified``.
-    """
-    files = _table_files(path or default_path(), "published_fits")
-    if not files:
-        return []
-    rows = _published_rows(tuple((file, file.stat().st_mtime_ns) for file in files)).filter(pl.col("law") == law)
-    keys = ["variant", "source_id", "output_unit", "n_definition", "where_stated", "is_default", "is_verified"]
-    return [
-        {**dict(zip(keys, key, strict=True)), "params": dict(group.select("param", "value").iter_rows())}
-        for key, group in rows.group_by(keys, maintain_order=True)
-    ]
 
 
 def _quote(text: str) -> str:
@@ -595,7 +558,7 @@ def _check_file(file: Path, columns: dict[str, pl.DataType | type[pl.DataType]])
 def _check_files(path: Path) -> None:
     """Refuse a warehouse folder that has a damaged table file."""
     for table in TABLES:
-        for file in _table_files(path, table):
+        for file in table_files(path, table):
             _check_file(file, polars_schema(table))
 
 
@@ -605,7 +568,7 @@ def _define_tables(connection: duckdb.DuckDBPyConnection, path: Path, own: Path 
     added = _own_sources(path, own)
     for table in TABLES:
         columns = polars_schema(table)
-        files = _table_files(path, table)
+        files = table_files(path, table)
         parts = []
         if files:
             listed = ", ".join(_quote(str(file)) for file in files)

@@ -20,27 +20,22 @@ from scalingdb.law_library import all_laws
 
 ROOT = Path(__file__).parents[1]
 
-ANALYSES = 5
-LAYERS = {
-    "errors": 0,
-    "notices": 0,
-    "_stream": 0,
-    "schema": 1,
-    "units": 1,
-    "warehouse": 2,
-    "law_library": 3,
-    "estimation": 3,
-    "fits": 4,
-    "charts": ANALYSES,
-    "cli": 6,
-    "report": 6,
-    "magic": 6,
-}
-"""Rooms from the ground up. A module that is not listed is an analysis."""
+FLOORS: tuple[tuple[str, frozenset[str]], ...] = (
+    ("errors", frozenset({"errors"})),
+    ("words", frozenset({"notices", "schema", "units", "_stream"})),
+    ("charts", frozenset({"charts", "published", "estimation", "verification"})),
+    ("laws", frozenset({"law_library"})),
+    ("fits and tables", frozenset({"fits", "warehouse", "schedules"})),
+    ("judging", frozenset({"holdouts", "own_sources"})),
+    ("analyses", frozenset({"comparison", "downstream", "planning", "practices", "trends"})),
+    ("evidence", frozenset({"evidence"})),
+    ("doors", frozenset({"cli", "magic", "site"})),
+)
+"""Rooms from the ground up. A room imports from the floors below it, and from nothing else: neither at the top of a
+module nor inside a function nor for types."""
 
-LATE = {("warehouse", "law_library"), ("fits", "charts"), ("law_library", "refits")}
-"""Imports upward, made inside a function when it is called: SQL macros of the laws, ``fit.chart()``, and
-which data a law of ``laws()`` was fitted to."""
+NEIGHBOURS: frozenset[tuple[str, str]] = frozenset({("cli", "site")})
+"""Rooms of one floor of which the first may import the second: ``scalingdb report`` builds the site."""
 
 
 def _modules(package: str) -> list[Path]:
@@ -52,37 +47,41 @@ def _room(path: Path) -> str:
     return path.relative_to(ROOT / "scalingdb").parts[0].removesuffix(".py")
 
 
-def _imports(path: Path) -> Iterator[tuple[str, bool]]:
-    """Modules that a file imports when it runs, in full, and whether inside a function."""
-
-    def visit(node: ast.AST, late: bool) -> Iterator[tuple[str, bool]]:
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
-            for child in node.orelse:
-                yield from visit(child, late)
-            return
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                yield alias.name, late
-        if isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: relative imports hide the direction"
-            assert node.module is not None
-            for alias in node.names:
-                yield f"{node.module}.{alias.name}", late
-        late = late or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
-        for child in ast.iter_child_nodes(node):
-            yield from visit(child, late)
-
-    yield from visit(ast.parse(path.read_text(encoding="utf-8")), False)
+def _imports(path: Path) -> Iterator[str]:
+    """Modules that a file imports, in full: at its top, inside functions, and for types only."""
+    return _imports_of(ast.parse(path.read_text(encoding="utf-8")), path)
 
 
-def _imported_rooms(path: Path) -> Iterator[tuple[str, bool]]:
+def _imports_of(node: ast.AST, path: Path, *, types: bool = True) -> Iterator[str]:
+    if not types and isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+        return
+    if isinstance(node, ast.Import):
+        for alias in node.names:
+            yield alias.name
+    if isinstance(node, ast.ImportFrom):
+        assert node.level == 0, f"{path}: relative imports hide the direction"
+        assert node.module is not None
+        for alias in node.names:
+            yield f"{node.module}.{alias.name}"
+    for child in ast.iter_child_nodes(node):
+        yield from _imports_of(child, path, types=types)
+
+
+def _run_time_imports(path: Path) -> Iterator[str]:
+    """As :func:`_imports`, without those that serve annotations only."""
+    text = path.read_text(encoding="utf-8")
+    return _imports_of(ast.parse(text), path, types=False)
+
+
+def _imported_rooms(path: Path) -> Iterator[str]:
     """Parts of scalingdb that a file imports; a name taken from the package itself counts by its home."""
-    for name, late in _imports(path):
+    for name in _imports(path):
         first, _, rest = name.partition(".")
         if first != "scalingdb":
             continue
+        assert rest, f"{path}: import from the module that holds the name, not from the package"
         room = rest.split(".")[0]
-        yield sdb._HOME.get(room, room), late
+        yield sdb._HOME.get(room, sdb._MODULES.get(room, room)).split(".")[0]
 
 
 PACKAGE = [path for path in _modules("scalingdb") if path.name != "__init__.py" or path.parent.name != "scalingdb"]
@@ -90,31 +89,31 @@ PACKAGE = [path for path in _modules("scalingdb") if path.name != "__init__.py" 
 
 @pytest.mark.parametrize("path", PACKAGE, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_imports_run_downward(path: Path) -> None:
-    room = _room(path)
-    level = LAYERS.get(room, ANALYSES)
-    for other, late in _imported_rooms(path):
-        if other == room or (late and (room, other) in LATE):
-            continue
-        allowed = LAYERS.get(other, ANALYSES) <= level if level >= ANALYSES else LAYERS.get(other, ANALYSES) < level
-        assert allowed, f"{room} imports {other}"
+    floor = {room: level for level, (_, rooms) in enumerate(FLOORS) for room in rooms}
+    here = _room(path)
+    assert here in floor, f"{here} stands on no floor: list it in FLOORS"
+    for other in set(_imported_rooms(path)) - {here}:
+        assert floor[other] < floor[here] or (here, other) in NEIGHBOURS, f"{here} imports {other}"
 
 
-def test_layers_name_rooms_that_exist() -> None:
-    rooms = {_room(path) for path in PACKAGE}
-    assert set(LAYERS) <= rooms
-    assert {room for pair in LATE for room in pair} <= rooms
+def test_every_floor_and_exception_names_rooms_that_exist() -> None:
+    rooms = [room for _, names in FLOORS for room in names]
+    assert len(rooms) == len(set(rooms))
+    assert set(rooms) == {_room(path) for path in PACKAGE}
+    assert len(NEIGHBOURS) <= 3
+    assert {room for pair in NEIGHBOURS for room in pair} <= set(rooms)
 
 
 @pytest.mark.parametrize("path", _modules("scalingdb/estimation"), ids=lambda path: path.name)
 def test_estimation_knows_arrays_only(path: Path) -> None:
-    for name, _ in _imports(path):
+    for name in _imports(path):
         assert name.split(".")[0] not in {"polars", "duckdb", "altair"}, name
         assert not name.startswith("scalingdb.") or name.split(".")[1] in {"errors", "notices", "estimation"}, name
 
 
 @pytest.mark.parametrize("path", _modules("scalingdb"), ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_scalingdb_never_imports_ingest(path: Path) -> None:
-    assert not [name for name, _ in _imports(path) if name.split(".")[0] == "ingest"]
+    assert not [name for name in _imports(path) if name.split(".")[0] == "ingest"]
 
 
 @pytest.mark.parametrize("path", _modules("ingest"), ids=lambda path: path.name)
@@ -122,7 +121,7 @@ def test_ingest_imports_the_schema_and_errors_only(path: Path) -> None:
     allowed = {"schema", "errors", "notices"}
     if path.name == "_dictionary.py":  # documents the views, so it asks the warehouse for their columns
         allowed |= {"warehouse"}
-    assert {room for room, _ in _imported_rooms(path)} <= allowed
+    assert set(_imported_rooms(path)) <= allowed
 
 
 @pytest.mark.parametrize(
@@ -131,7 +130,7 @@ def test_ingest_imports_the_schema_and_errors_only(path: Path) -> None:
     ids=lambda path: path.relative_to(ROOT).as_posix(),
 )
 def test_pandas_and_altair_stay_in_their_rooms(path: Path) -> None:
-    packages = {name.split(".")[0] for name, _ in _imports(path)}
+    packages = {name.split(".")[0] for name in _run_time_imports(path)}
     assert "pandas" not in packages or path.parent == ROOT / "scalingdb" / "estimation"
     assert "altair" not in packages or path.parent == ROOT / "scalingdb" / "charts" or path.parts[-2] == "benchmarks"
 

@@ -10,16 +10,16 @@ import pytest
 from typer.testing import CliRunner
 
 import scalingdb as sdb
-from scalingdb.arena import _store
-from scalingdb.arena._cells import SCHEMA, run_pair
-from scalingdb.arena._contests import SAME_CURVE, contests
-from scalingdb.arena._cuts import FEW_RUNS, Cut, cuts_of, split
-from scalingdb.arena._dataset import TRACKS, DataSet
-from scalingdb.arena._field import BASELINES, entrants
-from scalingdb.arena._sets import DATA_SETS
-from scalingdb.arena._table import with_groups
 from scalingdb.cli import app
 from scalingdb.errors import DataError, UnknownNameError
+from scalingdb.evidence.arena import _store
+from scalingdb.evidence.arena._cells import SCHEMA, run_pair
+from scalingdb.evidence.arena._contests import SAME_CURVE, contests
+from scalingdb.evidence.arena._cuts import FEW_RUNS, Cut, cuts_of, split
+from scalingdb.evidence.arena._dataset import TRACKS, DataSet
+from scalingdb.evidence.arena._field import BASELINES, entrants
+from scalingdb.evidence.arena._sets import DATA_SETS
+from scalingdb.evidence.arena._table import with_groups
 
 SETS = {one.id: one for one in DATA_SETS}
 
@@ -398,7 +398,7 @@ def test_a_changed_row_law_or_option_makes_a_pair_stale(db, monkeypatch) -> None
 
 def test_stale_cells_are_shown_with_a_remark(db, monkeypatch) -> None:
     said: list[str] = []
-    monkeypatch.setattr("scalingdb.arena._table.notice", said.append)
+    monkeypatch.setattr("scalingdb.evidence.arena._table.notice", said.append)
     held, missing = _store.current(db)
     monkeypatch.setattr(_store, "engine_hash", lambda: "another engine")
     cells, earlier, absent = _store.best_held(db)
@@ -438,7 +438,9 @@ def test_only_what_is_missing_is_computed_and_kept(db, monkeypatch, tmp_path) ->
 
 def test_what_ships_is_current(db) -> None:
     held, missing = _store.current(db)
-    assert not missing, f"stale: {sorted({(p[0].id, p[2]) for p in missing})[:5]}; run python -m scalingdb.arena"
+    assert not missing, (
+        f"stale: {sorted({(p[0].id, p[2]) for p in missing})[:5]}; run python -m scalingdb.evidence.arena"
+    )
     assert held["data_set"].n_unique() == len(DATA_SETS)
 
 

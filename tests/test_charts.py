@@ -147,7 +147,7 @@ def downstream_charts() -> dict[str, Any]:
 
 def replication_charts() -> dict[str, Any]:
     """Of a ledger with every verdict, an exact count, a missed one, and figures without a number."""
-    from scalingdb.replication import MISSING, VERDICTS
+    from scalingdb.evidence.replication import MISSING, VERDICTS
 
     table = pl.DataFrame(
         {

@@ -16,8 +16,8 @@ import scalingdb as sdb
 from ingest._raw import find_raw_directory
 from scalingdb.cli import app
 from scalingdb.cli._program import CHECKOUT
+from scalingdb.published import default_path
 from scalingdb.verification import verify
-from scalingdb.warehouse import default_path
 
 COMMANDS = ("build", "add", "check", "sources", "sql", "export", "fit", "replicate", "report", "lab")
 
@@ -353,6 +353,6 @@ def test_lab_copies_packaged_notebooks_and_keeps_edited_ones(tmp_path: Path, mon
     (work / "scalingdb-notebooks" / "a.ipynb").write_text("edited")
     monkeypatch.chdir(work)
     monkeypatch.setattr(cli, "PACKAGE", tmp_path / "package")
-    monkeypatch.setattr("scalingdb.report.notebook_folder", lambda: packaged)
+    monkeypatch.setattr("scalingdb.site.report.notebook_folder", lambda: packaged)
     folder = cli._lab_folder()
     assert {file.name: file.read_text() for file in folder.iterdir()} == {"a.ipynb": "edited", "b.ipynb": "b"}

@@ -13,12 +13,12 @@ import polars as pl
 import pytest
 
 import scalingdb as sdb
-from scalingdb import gallery, report
 from scalingdb.charts.gallery import law_picture
 from scalingdb.errors import DataError
+from scalingdb.evidence.refits import _core as refits_core
+from scalingdb.evidence.refits import all_refits, refit_table
 from scalingdb.law_library import Law, all_laws
-from scalingdb.refits import _core as refits_core
-from scalingdb.refits import all_refits, refit_table
+from scalingdb.site import gallery, report
 
 IDS = (Path(__file__).parent / "golden" / "law_ids.txt").read_text(encoding="utf-8").splitlines()
 SECOND = IDS.index("# Second outputs of a law above that have a form and parameters of their own.")

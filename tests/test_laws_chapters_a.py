@@ -12,14 +12,14 @@ import pytest
 
 import scalingdb as sdb
 from scalingdb.errors import FitWarning
+from scalingdb.evidence.refits import Refit, refit
 from scalingdb.law_library import all_laws
-from scalingdb.refits import Refit, refit
 from scalingdb.schema import COLUMNS
 
 CHAPTERS = ("one_variable", "loss_surfaces", "compute_optimal", "data_constrained", "hyperparameters")
 MINE = [name for name, law in all_laws().items() if law.function.__module__.rpartition(".")[2] in CHAPTERS]
 REFITS: list[Refit] = [
-    one for chapter in CHAPTERS for one in importlib.import_module(f"scalingdb.refits.{chapter}").REFITS
+    one for chapter in CHAPTERS for one in importlib.import_module(f"scalingdb.evidence.refits.{chapter}").REFITS
 ]
 
 every_law = pytest.mark.parametrize("name", MINE)

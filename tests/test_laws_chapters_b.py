@@ -16,9 +16,9 @@ from scipy.optimize import minimize_scalar
 import scalingdb as sdb
 from scalingdb import schedules
 from scalingdb.errors import DataError, UnknownNameError
+from scalingdb.evidence.refits import Refit, all_refits, refit
+from scalingdb.evidence.refits.schedules import full_schedules
 from scalingdb.law_library import Law, all_laws
-from scalingdb.refits import Refit, all_refits, refit
-from scalingdb.refits.schedules import full_schedules
 
 CHAPTERS = ("architecture", "schedules", "precision", "transfer")
 pytestmark = pytest.mark.filterwarnings("ignore:law .* extrapolates")  # limits lie outside of what was fitted

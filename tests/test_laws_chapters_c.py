@@ -16,8 +16,8 @@ from scipy.stats import beta as beta_distribution
 
 import scalingdb as sdb
 from scalingdb.errors import DataError, FitWarning
+from scalingdb.evidence.refits import all_refits, refit
 from scalingdb.law_library import Law, all_laws, downstream, inference, reinforcement
-from scalingdb.refits import all_refits, refit
 from scalingdb.schema import COLUMNS
 
 MODULES = (downstream, inference, reinforcement)

@@ -16,11 +16,11 @@ import pytest
 from typer.testing import CliRunner
 
 import scalingdb as sdb
-from scalingdb import replication
 from scalingdb.cli import app
 from scalingdb.errors import DataError, UnknownNameError
-from scalingdb.replication import MISSING, VERDICTS, Figure, Replication, all_replications
-from scalingdb.replication import _core as core
+from scalingdb.evidence import replication
+from scalingdb.evidence.replication import MISSING, VERDICTS, Figure, Replication, all_replications
+from scalingdb.evidence.replication import _core as core
 
 FIGURES = [(one.id, figure.key) for one in all_replications().values() for figure in one.figures]
 
@@ -318,7 +318,7 @@ def test_command_shows_progress_on_stderr_only() -> None:
 
 def test_command_fails_where_a_verdict_is_another_one(monkeypatch: pytest.MonkeyPatch) -> None:
     one = replicated(figure(), ours={"a": 2.0})
-    monkeypatch.setattr(sys.modules["scalingdb.replication._core"], "all_replications", lambda: {one.id: one})
+    monkeypatch.setattr(sys.modules["scalingdb.evidence.replication._core"], "all_replications", lambda: {one.id: one})
     result = CliRunner().invoke(app, ["replicate", "toy", "--quiet"])
     assert result.exit_code == 1
     assert "toy.numbers.a: does not reproduce, where the ledger says 'reproduces'" in result.stderr
@@ -330,7 +330,7 @@ def test_command_explains_what_does_not_reproduce(monkeypatch: pytest.MonkeyPatc
         figure(key="b", unless="The table is misprinted."),
         ours={"a": 2.0, "b": 3.0},
     )
-    monkeypatch.setattr(sys.modules["scalingdb.replication._core"], "all_replications", lambda: {one.id: one})
+    monkeypatch.setattr(sys.modules["scalingdb.evidence.replication._core"], "all_replications", lambda: {one.id: one})
     result = CliRunner().invoke(app, ["replicate", "--quiet"])
     assert result.exit_code == 0
     assert result.stdout.count("The table is misprinted.") == 1

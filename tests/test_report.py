@@ -15,9 +15,9 @@ from nbformat.v4 import new_code_cell as code
 from nbformat.v4 import new_markdown_cell as prose
 from nbformat.v4 import new_notebook
 
-from scalingdb import report
 from scalingdb.errors import DataError, NotebookError, OutputError, UnknownNameError
-from scalingdb.report import Site, build_report, external_loads, find_notebooks
+from scalingdb.site import report
+from scalingdb.site.report import Site, build_report, external_loads, find_notebooks
 
 ANSWER = "Yes: $E + A N^{-\\alpha}$ does, within **0.5 %**. See [more](another.ipynb#x)."
 

@@ -13,9 +13,9 @@ import polars as pl
 import pytest
 
 import scalingdb as sdb
-from scalingdb import report, source_pages
-from scalingdb.report import external_loads
-from scalingdb.source_pages import count, render_source_pages
+from scalingdb.site import report, source_pages
+from scalingdb.site.report import external_loads
+from scalingdb.site.source_pages import count, render_source_pages
 
 MAX_SECONDS = 20.0
 """CPU time for all pages; about 6 s are usual, half of it drawing."""

@@ -7,11 +7,13 @@ import polars as pl
 
 from scalingdb.charts._theme import INK, MUTED, PALETTE, RULE, need
 from scalingdb.errors import DataError
-from scalingdb.replication import MISSING, VERDICTS
+from scalingdb.schema import LEDGER_VERDICTS, NEEDS_LOCAL_ROWS
 
 __all__ = ["VERDICT_COLORS", "published_distances", "verdict_shares"]
 
-VERDICT_COLORS = dict(zip((*VERDICTS, MISSING), (PALETTE[0], "#7fb3cc", PALETTE[1], "#b8b8b4", RULE), strict=True))
+VERDICT_COLORS = dict(
+    zip((*LEDGER_VERDICTS, NEEDS_LOCAL_ROWS), (PALETTE[0], "#7fb3cc", PALETTE[1], "#b8b8b4", RULE), strict=True)
+)
 """Colour of each verdict: blue for what reproduces, orange for what does not, grey for what nobody could test."""
 
 NEAREST, FARTHEST = 1e-3, 1e3
@@ -35,7 +37,7 @@ def verdict_shares(table: pl.DataFrame, by: str = "source_id", *, width: int = 4
     Parameters
     ----------
     table : DataFrame
-        ``verdict`` and the column named by `by`, a row a figure, as :func:`scalingdb.replication.ledger` has them.
+        ``verdict`` and the column named by `by`, one row per figure, as the ledger has them.
     """
     need(table, [by, "verdict"])
     if table.is_empty():
@@ -84,7 +86,7 @@ def published_distances(table: pl.DataFrame, by: str = "source_id", *, width: in
     ----------
     table : DataFrame
         ``figure, published, ours, tolerance, verdict`` and the column named by `by`, as
-        :func:`scalingdb.replication.ledger` has them. Figures without a published number or
+        :func:`scalingdb.evidence.replication.ledger` has them. Figures without a published number or
         without ours have no dot.
     """
     need(table, [by, "figure", "published", "ours", "tolerance", "verdict"])

@@ -129,8 +129,8 @@ def _compare_all(track: str | None, anew: bool, workers: int | None, as_json: bo
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    from scalingdb import arena
     from scalingdb.errors import unknown_name
+    from scalingdb.evidence import arena
     from scalingdb.warehouse import connect
 
     if track is not None and track not in arena.TRACKS:

@@ -52,7 +52,7 @@ def report(
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-    from scalingdb.report import build_report
+    from scalingdb.site.report import build_report
 
     columns = (
         TextColumn("{task.description}"),
@@ -106,7 +106,7 @@ def lab(
 
 def _lab_folder() -> Path:
     """The checkout's notebooks, or a copy of the packaged ones in the current directory."""
-    from scalingdb.report import notebook_folder
+    from scalingdb.site.report import notebook_folder
 
     source = notebook_folder()
     if PACKAGE not in source.parents:

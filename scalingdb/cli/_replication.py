@@ -49,7 +49,7 @@ def replicate(
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    from scalingdb import replication
+    from scalingdb.evidence import replication
     from scalingdb.warehouse import connect
 
     columns = (TextColumn("figures"), BarColumn(), MofNCompleteColumn(), TextColumn("computations"))
@@ -74,7 +74,7 @@ def replicate(
 
 def _print_ledger(table: pl.DataFrame) -> None:
     """The figures, then how many of each verdict, then why those that do not reproduce do not."""
-    from scalingdb.replication import VERDICTS, readable
+    from scalingdb.evidence.replication import VERDICTS, readable
 
     shown = readable(table)
     print_frame(shown.select("figure", "published", "tolerance", "ours", "verdict"), rows=0)

@@ -122,8 +122,8 @@ def check(raw: RawOption = None, as_json: JsonOption = False, quiet: QuietOption
       scalingdb check
       scalingdb check --raw ~/raw --json
     """
+    from scalingdb.published import default_path
     from scalingdb.verification import verify
-    from scalingdb.warehouse import default_path
 
     found = verify(default_path())
     rebuild: dict[str, Any] = {"status": "not checked", "reason": None, "differences": [], "errors": {}}
@@ -195,7 +195,7 @@ def add(
       scalingdb add lm_eval_output --source-id my_models
       scalingdb add --remove mine
     """
-    from scalingdb.local_sources import add_source, remove_source
+    from scalingdb.own_sources import add_source, remove_source
 
     if remove is not None:
         if path is not None or source_id is not None:

@@ -36,6 +36,7 @@ from scalingdb.law_library._core import (
     positive,
     real,
 )
+from scalingdb.published import refitted_sources
 
 if TYPE_CHECKING:
     import polars as pl
@@ -146,11 +147,7 @@ def laws() -> pl.DataFrame:
     """
     import polars as pl
 
-    from scalingdb.refits import all_refits
-
-    refitted: dict[str, list[str]] = {}
-    for one in all_refits():
-        refitted.setdefault(get_law(one.law).name, []).append(one.source_id)
+    refitted = refitted_sources()
     rows = [
         {
             "law": entry.name,

@@ -268,7 +268,7 @@ class Law:
     @functools.cached_property
     def published(self) -> Mapping[str, PublishedSet]:
         """Published coefficient sets by variant, from the shipped table ``published_fits``."""
-        from scalingdb.warehouse import published_sets
+        from scalingdb.published import published_sets
 
         if self.own_sets:
             return MappingProxyType({own.variant: own for own in self.own_sets})

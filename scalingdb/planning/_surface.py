@@ -362,7 +362,7 @@ def _other_inputs(law: Law, size: str, given: Mapping[str, float]) -> dict[str, 
 
 def _why_no_interval(law: Law, used: Any) -> str:
     """Why published coefficients give no interval, and how to get one."""
-    from scalingdb.refits import all_refits
+    from scalingdb.published import refitted_sources
     from scalingdb.warehouse import connect
 
     stated = connect().sql(
@@ -376,9 +376,8 @@ def _why_no_interval(law: Law, used: Any) -> str:
         if stated
         else "no interval: the source gives none"
     )
-    for one in all_refits():
-        if one.source_id == used.source_id and get_law(one.law).name == law.name:
-            return f"{why}; the rows are in the warehouse: fit {law.name} to {one.source_id!r} and plan with that"
+    if used.source_id in refitted_sources().get(law.name, ()):
+        return f"{why}; the rows are in the warehouse: fit {law.name} to {used.source_id!r} and plan with that"
     return why
 
 

@@ -1,0 +1,20 @@
+"""Run the whole arena again and store its cells: ``python -m scalingdb.evidence.arena``."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from scalingdb.evidence.arena._store import run
+from scalingdb.warehouse import connect
+
+if __name__ == "__main__":
+    began = time.perf_counter()
+    with connect() as db:
+        cells = run(db, lambda done, total: print(f"\r{done}/{total}", end="", file=sys.stderr), anew=True)
+    spent = time.perf_counter() - began
+    print(
+        f"\n{cells.height} cells of {cells['law'].n_unique()} laws on {cells['data_set'].n_unique()} data sets: "
+        f"{spent:.0f} s",
+        file=sys.stderr,
+    )

@@ -1,0 +1,263 @@
+"""Stored cells: what they were made from, where they lie, and which of them are stale."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import hashlib
+import inspect
+import multiprocessing
+import os
+import textwrap
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from scalingdb.errors import OutputError
+from scalingdb.evidence.arena._cells import SCHEMA, run_pair
+from scalingdb.evidence.arena._cuts import cuts_of
+from scalingdb.evidence.arena._dataset import DataSet
+from scalingdb.evidence.arena._field import entrants
+from scalingdb.evidence.arena._sets import DATA_SETS
+from scalingdb.law_library import all_laws
+
+if TYPE_CHECKING:
+    from scalingdb.warehouse import Warehouse
+
+__all__ = ["RESULTS", "Pair", "best_held", "current", "pairs", "run", "stored", "user_file"]
+
+RESULTS = Path(__file__).with_name("results.csv")
+"""Cells of the last run of ``python -m scalingdb.evidence.arena``: all together take minutes."""
+
+ORDER = ("data_set", "law", "axis", "reach", "draw", "n_held_out")
+
+PACKAGE = Path(__file__).parents[2]
+
+ENGINE = (
+    "estimation",
+    "fits",
+    *(f"evidence/arena/{name}.py" for name in ("_cells", "_cuts", "_field")),
+    "law_library/_starts.py",
+)
+"""Code that a cell depends on, beside the law itself: a change in any of it makes every cell stale."""
+
+Pair = tuple[DataSet, pl.DataFrame, str, dict[str, str], str]
+"""A data set, its rows, a law, the columns for its inputs, and the digest of all that."""
+
+
+def user_file() -> Path:
+    """Where cells go if the package's folder cannot be written: ``$SCALINGDB_CACHE``, else the user's cache."""
+    named = os.environ.get("SCALINGDB_CACHE")
+    if named:
+        return Path(named) / "arena.csv"
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("scalingdb", appauthor=False)) / "arena.csv"
+
+
+# ---- digests -------------------------------------------------------------------------------------
+
+
+def _outline(node: Any) -> Any:
+    """A syntax tree as nested tuples: no comments, docstrings, places, or fields that a Python version adds."""
+    if isinstance(node, ast.AST):
+        fields = []
+        for name, held in ast.iter_fields(node):
+            is_spoken = name == "body" and isinstance(held, list) and held and _is_docstring(held[0])
+            value = held[1:] if is_spoken else held
+            if value not in (None, [], "") and name not in {"kind", "type_comment", "type_params", "ctx"}:
+                fields.append((name, _outline(value)))
+        return (type(node).__name__, *fields)
+    if isinstance(node, list):
+        return tuple(map(_outline, node))
+    return repr(node)
+
+
+def _is_docstring(node: ast.AST) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+
+
+def _code_hash(text: str) -> str:
+    return hashlib.sha256(repr(_outline(ast.parse(text))).encode()).hexdigest()
+
+
+@functools.cache
+def engine_hash() -> str:
+    """Hash of the code that fits, cuts and scores, whatever its comments say."""
+    total = hashlib.sha256()
+    for name in ENGINE:
+        place = PACKAGE / name
+        for file in sorted(place.rglob("*.py")) if place.is_dir() else [place]:
+            total.update(_code_hash(file.read_text(encoding="utf-8")).encode())
+    return total.hexdigest()
+
+
+@functools.cache
+def _law_hash(name: str) -> str:
+    """Hash of a law's formula, parameters and own starting points; of the name for a baseline."""
+    law = all_laws().get(name)
+    if law is None:
+        return name
+    formula = str(law.expression) if law.is_traceable else _code_hash(_source(law.function))
+    starts = "" if law.starts is None else _code_hash(_source(law.starts))
+    limits = sorted((key, param.low, param.high, repr(param.start)) for key, param in law.params.items())
+    return hashlib.sha256(repr((formula, limits, starts)).encode()).hexdigest()
+
+
+def _source(function: Callable[..., Any]) -> str:
+    """Source of a function, or of the decorator's argument that holds it."""
+    text = textwrap.dedent(inspect.getsource(function)).strip().rstrip(",")
+    try:
+        ast.parse(text)
+    except SyntaxError:  # a lambda in the middle of a call
+        text = repr(text)
+    return text
+
+
+def _rows_hash(rows: pl.DataFrame) -> str:
+    """Hash of the rows, whatever their order."""
+    lines = sorted(rows.select(sorted(rows.columns)).write_csv(float_precision=12).splitlines())
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def pairs(db: Warehouse) -> list[Pair]:
+    """Every data set with every law that meets it."""
+    found: list[Pair] = []
+    for one in DATA_SETS:
+        rows = db.sql(one.rows).sort("run_id", "scale", one.output)
+        content = [_rows_hash(rows), one.output, one.axes, one.is_grid, sorted(one.options.items()), engine_hash()]
+        for law, inputs in entrants(one, rows.columns).items():
+            key = repr([*content, law, sorted(inputs.items()), _law_hash(law)])
+            found.append((one, rows, law, inputs, hashlib.sha256(key.encode()).hexdigest()[:12]))
+    return found
+
+
+# ---- what is stored ------------------------------------------------------------------------------
+
+
+def stored() -> pl.DataFrame:
+    """Cells of the package and of the user's cache, whether stale or not."""
+    files = [file for file in (user_file(), RESULTS) if file.exists()]
+    frames = [pl.read_csv(file, schema=SCHEMA) for file in files]
+    return pl.concat(frames) if frames else pl.DataFrame(schema=SCHEMA)
+
+
+def _by_digest(cells: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    """Cells of each pair; where package and cache both hold some, the cache's come first and win."""
+    found: dict[str, pl.DataFrame] = {}
+    for (digest,), part in cells.group_by("digest", maintain_order=True):
+        found[str(digest)] = part.unique(subset=[*ORDER[:-1], "band"], keep="first", maintain_order=True)
+    return found
+
+
+def current(db: Warehouse) -> tuple[pl.DataFrame, list[Pair]]:
+    """Stored cells that are still those of today's rows, laws and code, and the pairs that lack them."""
+    held = _by_digest(stored())
+    every = pairs(db)
+    kept = [held[pair[-1]] for pair in every if pair[-1] in held]
+    return (pl.concat(kept) if kept else pl.DataFrame(schema=SCHEMA)), [p for p in every if p[-1] not in held]
+
+
+def best_held(db: Warehouse) -> tuple[pl.DataFrame, list[Pair], list[Pair]]:
+    """Cells to read: current ones, and for pairs without them those of an earlier state.
+
+    Returns
+    -------
+    cells, and the pairs of which earlier cells are shown, and those of which there are none.
+    """
+    cells, missing = current(db)
+    if not missing:
+        return cells, [], []
+    wanted = pl.DataFrame({"data_set": [pair[0].id for pair in missing], "law": [pair[2] for pair in missing]})
+    earlier = stored().join(wanted, on=["data_set", "law"], how="semi", maintain_order="left")
+    earlier = earlier.unique(subset=[*ORDER[:-1], "band"], keep="first", maintain_order=True)
+    found = set(earlier.select("data_set", "law").unique().iter_rows())
+    shown = [pair for pair in missing if (pair[0].id, pair[2]) in found]
+    return pl.concat([cells, earlier]), shown, [pair for pair in missing if (pair[0].id, pair[2]) not in found]
+
+
+def run(
+    db: Warehouse,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
+    *,
+    anew: bool = False,
+    workers: int | None = None,
+    keep: bool = True,
+) -> pl.DataFrame:
+    """All cells: the stored ones, and those that are missing or stale computed now.
+
+    Parameters
+    ----------
+    progress : callable, optional
+        Called with the pairs of law and data set done, and those to do.
+    anew : bool
+        Compute everything, whatever is stored.
+    workers : int, optional
+        Processes; one a processor by default.
+    keep : bool
+        Store the cells beside the package, or in the user's cache where that cannot be written.
+    """
+    cells, missing = (pl.DataFrame(schema=SCHEMA), pairs(db)) if anew else current(db)
+    progress(0, len(missing))
+    parts = [cells]
+    try:
+        for done, part in enumerate(_computed(missing, workers or os.cpu_count() or 1), 1):
+            parts.append(part)
+            progress(done, len(missing))
+    finally:  # what is done is kept, also where somebody interrupts
+        cells = pl.concat(parts).sort(ORDER, nulls_last=True)
+        if len(parts) > 1 and keep:
+            write(cells)
+    return cells
+
+
+def _computed(missing: list[Pair], workers: int) -> Iterator[pl.DataFrame]:
+    """Cells of each pair, as they come."""
+    if not missing:
+        return
+    # the costliest laws first, so that no process is left with one of them at the end
+    order = sorted(missing, key=lambda pair: -_cost(pair))
+    # a fork of a process in which Polars has begun threads can wait for ever
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+        jobs = [pool.submit(run_pair, one, rows, law, to, cuts_of(one, rows), key) for one, rows, law, to, key in order]
+        try:
+            for job in as_completed(jobs):
+                yield job.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _cost(pair: Pair) -> int:
+    law = all_laws().get(pair[2])
+    return 0 if law is None else pair[1].height * len(law.params) ** 2 * (1 if law.is_traceable else 9)
+
+
+def write(cells: pl.DataFrame) -> Path:
+    """Store cells in the package, or in the user's cache where the package cannot be written.
+
+    Raises
+    ------
+    OutputError
+        If neither can.
+    """
+    # four digits: enough to compare errors, few enough that another processor changes few lines
+    figures = pl.selectors.float().exclude("seconds").round_sig_figs(4)
+    text = cells.select(list(SCHEMA)).with_columns(figures, pl.col("seconds").round(2)).write_csv()
+    problem: OSError | None = None
+    for place in (RESULTS, user_file()):
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            scratch = place.with_suffix(f".{os.getpid()}.tmp")
+            scratch.write_text(text, encoding="utf-8")
+            scratch.replace(place)
+        except OSError as error:
+            problem = error
+        else:
+            return place
+    raise OutputError(
+        f"cannot store the arena's cells: {problem}", "set SCALINGDB_CACHE to a folder that can be written."
+    )

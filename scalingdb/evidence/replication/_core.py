@@ -1,0 +1,462 @@
+"""What a replicated figure is, and how the ledger is made."""
+
+from __future__ import annotations
+
+import fnmatch
+import importlib
+import inspect
+import math
+import pkgutil
+import re
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import polars as pl
+
+from scalingdb.errors import DataError, DomainWarning, FitWarning, unknown_name
+from scalingdb.notices import silence
+from scalingdb.schema import LEDGER_VERDICTS, NEEDS_LOCAL_ROWS
+
+if TYPE_CHECKING:
+    from scalingdb.warehouse import Warehouse
+
+__all__ = [
+    "MISSING",
+    "VERDICTS",
+    "Figure",
+    "Replication",
+    "all_replications",
+    "get_replication",
+    "ledger",
+    "readable",
+    "replicate",
+    "replication",
+    "summary",
+    "untested_claims",
+]
+
+Origin = Literal["paper", "release", "catalogue"]
+
+VERDICTS, MISSING = LEDGER_VERDICTS, NEEDS_LOCAL_ROWS
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One published figure, and how close ours has to come to it.
+
+    Attributes
+    ----------
+    key : str
+        Name of our figure in what the function of the replication returns.
+    statement : str
+        What is claimed, in one sentence, with what varies and what is held fixed.
+    place : str
+        Where it stands: table, figure or section of the paper, file of the release.
+    published : float, optional
+        The figure as stated. Not given where the claim has no number: then `low` and `high`
+        bound what ours has to be for the claim to hold.
+    unit : str
+        For example ``"percent"``, ``"nats_per_token"``, ``"dimensionless"``.
+    tolerance : float, optional
+        Largest absolute distance between ours and the published figure that counts as
+        reproduced. Half a unit of the last printed digit, unless `why` gives a better reason.
+    low, high : float, optional
+        Bounds for a claim in words (inclusive).
+    why : str
+        Why this tolerance, or why these bounds express the claim.
+    origin : {"paper", "release", "catalogue"}
+        Whose figure it is: printed in the paper; stored in the authors' release; or recomputed
+        by others from the released files, where the paper prints none.
+    claim_id : str, optional
+        Row of the table `claims` that this figure tests, or a pattern with ``*`` for many rows
+        that one figure tests together (such as every stored coefficient of a release).
+    choice : str
+        A choice that the paper leaves open and that ours makes; the verdict names it.
+    unless : str
+        Why the figure does not reproduce, in plain words. Only for those that do not.
+    """
+
+    key: str
+    statement: str
+    place: str
+    published: float | None = None
+    unit: str = "dimensionless"
+    tolerance: float | None = None
+    low: float | None = None
+    high: float | None = None
+    why: str = ""
+    origin: Origin = "paper"
+    claim_id: str | None = None
+    choice: str = ""
+    unless: str = ""
+
+    def __post_init__(self) -> None:
+        if (self.published is None) == (self.low is None and self.high is None):
+            raise DataError(f"figure {self.key!r} states neither a number nor bounds, or both")
+        if (self.published is None) != (self.tolerance is None):
+            raise DataError(f"figure {self.key!r}: a published number goes with a tolerance, and only that")
+        if not self.why:
+            raise DataError(f"figure {self.key!r} does not say why its tolerance or bounds are what they are")
+
+    def holds(self, ours: float) -> bool:
+        """Whether our figure is within the tolerance, or the bounds."""
+        if not math.isfinite(ours):
+            return False
+        if self.published is not None and self.tolerance is not None:
+            return abs(ours - self.published) <= self.tolerance * (1 + 1e-12)
+        low = -math.inf if self.low is None else self.low
+        high = math.inf if self.high is None else self.high
+        return low <= ours <= high
+
+    @property
+    def expected(self) -> str:
+        """The verdict that the declaration promises."""
+        if self.unless:
+            return VERDICTS[2]
+        return VERDICTS[1] if self.choice else VERDICTS[0]
+
+
+@dataclass(frozen=True)
+class Replication:
+    """Figures that one computation gives. Made by :func:`replication`.
+
+    Attributes
+    ----------
+    id : str
+        ``<source_id>.<function>``.
+    source_id : str
+        Source that holds the rows; the module is named for it.
+    compute : callable
+        ``compute(db) -> {key: ours}``. None where nothing can be computed.
+    figures : tuple of Figure
+    untestable : str
+        Why no figure can be computed from what is held. Only where `compute` is None.
+    tables : tuple of str
+        Tables that must hold rows of the source: ``("items",)`` where those are built locally only.
+    """
+
+    id: str
+    source_id: str
+    compute: Callable[[Warehouse], Mapping[str, float]] | None = field(repr=False)
+    figures: tuple[Figure, ...]
+    untestable: str = ""
+    tables: tuple[str, ...] = ()
+
+    @property
+    def code(self) -> str:
+        """Source text of the computation."""
+        return "" if self.compute is None else inspect.getsource(self.compute)
+
+    def is_held(self, db: Warehouse) -> bool:
+        """Whether the warehouse has the rows that the computation needs."""
+        return all(
+            db.sql(f'select count(*) as n from "{table}" where source_id = $source', source=self.source_id)["n"][0]
+            for table in self.tables
+        )
+
+
+def replication(
+    *figures: Figure, tables: Sequence[str] = (), untestable: str = ""
+) -> Callable[[Callable[[Warehouse], Mapping[str, float]]], Replication]:
+    """Declare the figures that a function computes.
+
+    The function takes a :class:`Warehouse` and returns ``{key: ours}`` with exactly the keys of
+    the figures. With `untestable` the function is never called: its docstring says what would be
+    computed, and `untestable` says what is missing.
+    """
+
+    def declare(compute: Callable[[Warehouse], Mapping[str, float]]) -> Replication:
+        source_id = compute.__module__.rsplit(".", 1)[-1]
+        keys = [figure.key for figure in figures]
+        if not keys or len(set(keys)) < len(keys):
+            raise DataError(f"replication {source_id}.{compute.__name__} needs figures with different keys")
+        return Replication(
+            id=f"{source_id}.{compute.__name__}",
+            source_id=source_id,
+            compute=None if untestable else compute,
+            figures=tuple(figures),
+            untestable=untestable,
+            tables=tuple(tables),
+        )
+
+    return declare
+
+
+def all_replications() -> dict[str, Replication]:
+    """Every replication of the modules of this package, by id, in order of source and declaration."""
+    package = importlib.import_module("scalingdb.evidence.replication")
+    found: dict[str, Replication] = {}
+    for module in pkgutil.iter_modules(package.__path__):
+        if module.name.startswith("_"):
+            continue
+        members = vars(importlib.import_module(f"scalingdb.evidence.replication.{module.name}")).values()
+        found |= {one.id: one for one in members if isinstance(one, Replication)}
+    return found
+
+
+def get_replication(name: str) -> Replication:
+    """A replication by its id.
+
+    Raises
+    ------
+    UnknownNameError
+    """
+    known = all_replications()
+    if name not in known:
+        raise unknown_name("replication", name, known, "(sdb.replication.all_replications() lists them)")
+    return known[name]
+
+
+def untested_claims(db: Warehouse) -> pl.DataFrame:
+    """Rows of `claims` that a held source could test and no figure of the ledger names.
+
+    Returns
+    -------
+    DataFrame
+        Columns of the table `claims`.
+    """
+    claims = db.sql("select * from claims where test_source is not null")
+    patterns = [figure.claim_id for one in all_replications().values() for figure in one.figures if figure.claim_id]
+    named = re.compile("|".join(fnmatch.translate(pattern) for pattern in patterns) or "(?!)")
+    return claims.filter(~pl.col("claim_id").map_elements(lambda name: bool(named.match(name)), pl.Boolean))
+
+
+SCHEMA: dict[str, Any] = {
+    "figure": pl.String,
+    "source_id": pl.String,
+    "claim_id": pl.String,
+    "statement": pl.String,
+    "place": pl.String,
+    "origin": pl.String,
+    "published": pl.Float64,
+    "low": pl.Float64,
+    "high": pl.Float64,
+    "ours": pl.Float64,
+    "unit": pl.String,
+    "tolerance": pl.Float64,
+    "verdict": pl.String,
+    "expected": pl.String,
+    "why": pl.String,
+    "explanation": pl.String,
+    "command": pl.String,
+}
+
+
+def replicate(name: str | Replication, db: Warehouse | None = None) -> pl.DataFrame:
+    """Compute the figures of one replication.
+
+    Parameters
+    ----------
+    name : str
+        Id, for example ``"farseer.extrapolation"``.
+    db : Warehouse, optional
+        The shipped one if not given.
+
+    Returns
+    -------
+    DataFrame
+        One row a figure: ``figure`` (id and key), ``source_id, claim_id, statement, place,
+        origin, published, low, high, ours, unit, tolerance, verdict, expected`` (what the
+        declaration promises), ``why`` (the tolerance), ``explanation`` (the choice made, or why
+        it does not reproduce) and ``command``.
+
+    Raises
+    ------
+    UnknownNameError
+        No such replication.
+    DataError
+        The computation does not give exactly the declared figures.
+    """
+    one = name if isinstance(name, Replication) else get_replication(name)
+    if db is None:
+        from scalingdb.warehouse import connect
+
+        db = connect()
+    ours: Mapping[str, float] = {}
+    absent = ""
+    if one.compute is not None and not one.is_held(db):
+        absent = MISSING
+    elif one.compute is not None:
+        with silence(), warnings.catch_warnings():
+            # what a fit or a prediction remarks upon is part of the declaration, where it matters
+            warnings.simplefilter("ignore", FitWarning)
+            warnings.simplefilter("ignore", DomainWarning)
+            ours = one.compute(db)
+        declared = {figure.key for figure in one.figures}
+        if set(ours) != declared:
+            raise DataError(
+                f"replication {one.id!r} gives {sorted(set(ours) - declared)} that it does not declare, "
+                f"and lacks {sorted(declared - set(ours))}",
+                "let the function return exactly the keys of its figures.",
+            )
+    rows = []
+    for figure in one.figures:
+        value = ours.get(figure.key)
+        rows.append(
+            {
+                "figure": f"{one.id}.{figure.key}",
+                "source_id": one.source_id,
+                "claim_id": figure.claim_id,
+                "statement": figure.statement,
+                "place": figure.place,
+                "origin": figure.origin,
+                "published": figure.published,
+                "low": figure.low,
+                "high": figure.high,
+                "ours": None if value is None else float(value),
+                "unit": figure.unit,
+                "tolerance": figure.tolerance,
+                "verdict": absent or _verdict(one, figure, value),
+                "expected": VERDICTS[3] if one.untestable else figure.expected,
+                "why": figure.why,
+                "explanation": one.untestable or figure.unless or figure.choice,
+                "command": f"scalingdb replicate {one.id}",
+            }
+        )
+    return pl.DataFrame(rows, schema=SCHEMA)
+
+
+def _verdict(one: Replication, figure: Figure, value: float | None) -> str:
+    if one.untestable or value is None:
+        return VERDICTS[3]
+    if not figure.holds(float(value)):
+        return VERDICTS[2]
+    return VERDICTS[1] if figure.choice else VERDICTS[0]
+
+
+def ledger(
+    db: Warehouse | None = None,
+    source: str | None = None,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
+) -> pl.DataFrame:
+    """Every replicated figure, computed now.
+
+    Parameters
+    ----------
+    db : Warehouse, optional
+        The shipped one if not given.
+    source : str, optional
+        Only the figures of one source.
+    progress : callable, optional
+        Called with the replications done and the replications in all.
+
+    Returns
+    -------
+    DataFrame
+        As :func:`replicate`, a row a figure.
+
+    Raises
+    ------
+    UnknownNameError
+        No replication of that source.
+    """
+    known = all_replications()
+    if source is not None:
+        sources = sorted({one.source_id for one in known.values()})
+        if source not in sources:
+            raise unknown_name("source", source, sources, "(of the replication ledger)")
+        known = {name: one for name, one in known.items() if one.source_id == source}
+    if db is None:
+        from scalingdb.warehouse import connect
+
+        db = connect()
+    tables = []
+    for done, one in enumerate(known.values()):
+        progress(done, len(known))
+        tables.append(replicate(one, db))
+    progress(len(known), len(known))
+    return pl.concat(tables) if tables else pl.DataFrame(schema=SCHEMA)
+
+
+def summary(table: pl.DataFrame, by: str = "source_id") -> pl.DataFrame:
+    """How many figures reproduce, a row a source (or another column), the least reproduced first.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As :func:`ledger`.
+    by : str
+        Column, for example ``"origin"``.
+
+    Returns
+    -------
+    DataFrame
+        The column, a count for each verdict, ``n`` (figures that were computed) and ``share``
+        (those of them that reproduce).
+    """
+    if by not in table.columns:
+        raise unknown_name("column", by, table.columns, "(of the ledger)")
+    computed = pl.col("verdict").is_in(VERDICTS[:3])
+    return (
+        table.group_by(by)
+        .agg(
+            *(pl.col("verdict").eq(verdict).sum().alias(verdict) for verdict in (*VERDICTS, MISSING)),
+            n=computed.sum(),
+            share=pl.col("verdict").is_in(VERDICTS[:2]).sum() / pl.when(computed.any()).then(computed.sum()),
+        )
+        .sort("share", by, nulls_last=True)
+    )
+
+
+def readable(table: pl.DataFrame) -> pl.DataFrame:
+    """A ledger to be read: numbers as text, with the digits that the tolerance asks for.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As :func:`ledger`.
+
+    Returns
+    -------
+    DataFrame
+        In the order of `table`: ``figure, statement, place, published`` (the number with its unit, or
+        the bounds), ``tolerance, ours, verdict, explanation, command``.
+    """
+    rows = [
+        {
+            "figure": row["figure"],
+            "statement": row["statement"],
+            "place": row["place"],
+            "published": _stated(row),
+            "tolerance": _closeness(row["tolerance"]),
+            "ours": "" if row["ours"] is None else _number(row["ours"], row["tolerance"]),
+            "verdict": row["verdict"],
+            "explanation": row["explanation"],
+            "command": row["command"],
+        }
+        for row in table.iter_rows(named=True)
+    ]
+    names = ("figure", "statement", "place", "published", "tolerance", "ours", "verdict", "explanation", "command")
+    return pl.DataFrame(rows, schema=dict.fromkeys(names, pl.String))
+
+
+def _closeness(tolerance: float | None) -> str:
+    if tolerance is None:
+        return ""
+    return f"± {_number(tolerance, None)}" if tolerance else "exactly"
+
+
+def _stated(row: Mapping[str, Any]) -> str:
+    """The published number with its unit, or the bounds in words."""
+    unit = "" if row["unit"] in {"dimensionless", "fraction", "count"} else f" {row['unit']}"
+    if row["published"] is not None:
+        return _text(row["published"], 10) + unit
+    bounds = [(word, row[name]) for word, name in (("at least", "low"), ("at most", "high")) if row[name] is not None]
+    return ", ".join(f"{word} {_number(value, None)}" for word, value in bounds) + unit
+
+
+def _number(value: float, tolerance: float | None) -> str:
+    """A number with one digit more than the tolerance can tell, four where there is none."""
+    if tolerance and value:
+        return _text(value, min(max(math.ceil(math.log10(abs(value) / tolerance)) + 1, 3), 9))
+    return _text(value, 4)
+
+
+def _text(value: float, digits: int) -> str:
+    """A number with so many digits at most; counts and the like in full, large numbers by powers of ten."""
+    if value.is_integer() and abs(value) < 1e7:
+        return f"{value:.0f}"
+    text = f"{value:.{digits}g}" if abs(value) < 1e7 else re.sub(r"\.?0*e", "e", f"{value:.{digits - 1}e}")
+    return re.sub(r"e([+-])0*", lambda sign: "e" + sign[1].strip("+"), text)

@@ -1,0 +1,58 @@
+"""Published coefficients, read from the shipped files alone: what a law knows without a database."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+__all__ = ["default_path", "published_sets", "refitted_sources", "table_files"]
+
+REFITS = Path(__file__).parent / "evidence" / "refits" / "results.csv"
+"""Published sets fitted again, as ``python -m scalingdb.evidence.refits`` stores them."""
+
+
+def default_path() -> Path:
+    """Folder of the shipped warehouse: the checkout's, else the installed package's."""
+    here = Path(__file__).resolve().parent
+    checkout = here.parent / "warehouse"
+    return checkout if (checkout / "tables").is_dir() else here / "_shipped" / "warehouse"
+
+
+def table_files(path: Path, table: str) -> list[Path]:
+    """Parquet files of one table: shipped ones, and those built locally beside them."""
+    return sorted((path / "tables" / table).glob("*.parquet")) + sorted((path / "local" / table).glob("*.parquet"))
+
+
+@functools.lru_cache(maxsize=4)
+def _published_rows(files: tuple[tuple[Path, int], ...]) -> pl.DataFrame:
+    """All published coefficients, read once for all laws; a file that changed is another key."""
+    return pl.concat([pl.read_parquet(file, glob=False) for file, _ in files])
+
+
+def published_sets(law: str, path: Path | None = None) -> list[dict[str, Any]]:
+    """Published coefficient sets of one law, from the Parquet files directly.
+
+    Returns
+    -------
+    list of dict
+        ``variant, source_id, params, output_unit, n_definition, where_stated, is_default, is_verified``.
+    """
+    files = table_files(path or default_path(), "published_fits")
+    if not files:
+        return []
+    rows = _published_rows(tuple((file, file.stat().st_mtime_ns) for file in files)).filter(pl.col("law") == law)
+    keys = ["variant", "source_id", "output_unit", "n_definition", "where_stated", "is_default", "is_verified"]
+    return [
+        {**dict(zip(keys, key, strict=True)), "params": dict(group.select("param", "value").iter_rows())}
+        for key, group in rows.group_by(keys, maintain_order=True)
+    ]
+
+
+@functools.lru_cache(maxsize=1)
+def refitted_sources() -> dict[str, tuple[str, ...]]:
+    """Sources whose rows a law was fitted to again here, by the law's name."""
+    rows = pl.read_csv(REFITS, columns=["law", "source_id"]).unique(maintain_order=True)
+    return {str(key[0]): tuple(group["source_id"]) for key, group in rows.group_by("law", maintain_order=True)}

@@ -1,0 +1,1 @@
+"""The reports: notebooks, laws and sources as a site that needs no network."""

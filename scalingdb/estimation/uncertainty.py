@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +28,9 @@ BoolArray = np.ndarray[Any, np.dtype[np.bool_]]
 
 FEW = 30
 """Degrees of freedom from which on the asymptotic covariance of a near-absolute loss covers what it says."""
+
+BEYOND = 1e300
+"""Stands for infinity where percentiles are taken: infinity itself cannot be interpolated."""
 
 MOST_LEVERAGE = 0.95
 """Leverage beyond which a run's own residual says nothing: it is stretched no further."""
@@ -240,9 +244,10 @@ def with_priors(
 
 
 def interval(samples: FloatArray, level: float, axis: int = 0) -> tuple[FloatArray, FloatArray]:
-    """Percentile interval of bootstrap `samples`, ignoring samples that are not finite."""
+    """Percentile interval of `samples`. Infinite ones count, so that ends may be infinite; ``nan`` is left out."""
     tail = 50.0 * (1.0 - level)
-    with np.errstate(all="ignore"):
-        clean = np.where(np.isfinite(samples), samples, np.nan)
-        low, high = np.nanpercentile(clean, [tail, 100.0 - tail], axis=axis)
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # no sample at all: nan
+        ends = np.nanpercentile(np.clip(samples, -BEYOND, BEYOND), [tail, 100.0 - tail], axis=axis)
+    low, high = np.where(np.abs(ends) > 1e-9 * BEYOND, np.sign(ends) * np.inf, ends)
     return low, high

@@ -47,6 +47,7 @@ class Data:
     clusters: IntArray
     resampled: str
     notes: tuple[str, ...]
+    too_few_runs: int | None = None
     n_items: FloatArray | None = None
 
 
@@ -187,13 +188,12 @@ def collect(frame: object, form: Form, objective: Objective, options: Options) -
     arrays = tuple(_floats(table[columns[name]]) for name in law.inputs)
     if not form.held:  # when parameters are fixed, the rest may still be seen
         _refuse_one_value(law, columns, arrays)
-    clusters, resampled = _clusters(table, n_free, options.by_run and options.resample != "rows")
-    if clusters.size and "too few" in resampled:
+    clusters, resampled, too_few_runs = _clusters(table, n_free, options.by_run and options.resample != "rows")
+    if too_few_runs is not None:
         notes.append(f"intervals are {resampled}: checkpoints of one run are alike, so they are too narrow")
     items = _items(table, target, options.n_items) if objective.is_likelihood else None
-    return Data(
-        table, columns, target, arrays, _floats(table[target]), weights, clusters, resampled, tuple(notes), items
-    )
+    y = _floats(table[target])
+    return Data(table, columns, target, arrays, y, weights, clusters, resampled, tuple(notes), too_few_runs, items)
 
 
 def _floats(values: pl.Series) -> FloatArray:
@@ -252,16 +252,16 @@ def _items(table: pl.DataFrame, target: str, n_items: str | None) -> FloatArray:
     return np.asarray(table[column].cast(pl.Float64).to_numpy(), dtype=float)
 
 
-def _clusters(table: pl.DataFrame, free: int, by_run: bool) -> tuple[IntArray, str]:
-    """Number of the run that each row belongs to, and how resampling goes, in words.
+def _clusters(table: pl.DataFrame, free: int, by_run: bool) -> tuple[IntArray, str, int | None]:
+    """Number of the run that each row belongs to, how resampling goes, in words, and how many runs are too few.
 
     With no more runs than parameters, runs say nothing about the scatter; rows stand in for them.
     """
     rows = np.arange(table.height, dtype=np.int64)
     if not by_run or "run_id" not in table.columns:
-        return rows, "by row"
+        return rows, "by row", None
     runs = table["run_id"].rank("dense").to_numpy().astype(np.int64) - 1
     count = np.unique(runs).size
     if count <= free and count < table.height:
-        return rows, f"by row ({count} run{'s are' if count > 1 else ' is'} too few)"
-    return runs, "by run_id"
+        return rows, f"by row ({count} run{'s are' if count > 1 else ' is'} too few)", count
+    return runs, "by run_id", None

@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 
 from scalingdb.errors import DataError, FitError, FitWarning, check_seed, check_word
-from scalingdb.fits._bounded import within_bounds
+from scalingdb.fits._bounded import hints
 from scalingdb.fits._facts import Reason, Recipe, Verdict
 from scalingdb.fits._form import Form, make_form, make_penalty
 from scalingdb.fits._result import Fit
@@ -237,15 +237,13 @@ def _search(form: Form, kind: Objective, rows: Any, wanted: dict[str, Any]) -> t
 
 
 def own_starts(form: Form, kind: Objective, options: Options, factor: float | None = None) -> Any:
-    """Starts that do not come from the compiled formula: the law's own; with bounds, those of the search around them.
+    """Starts beside those of the compiled formula: the law's own, and where looser fits end.
 
     `factor` is what the priors weigh; None leaves them out.
     """
-    if not options.bounds:
-        return form.own_starts()
     priors = options.priors if factor is not None else None
     wanted = {"n_starts": options.n_starts, "seed": options.search_seed}
-    return within_bounds(form, kind, priors, factor or 1.0, wanted)
+    return hints(form, kind, wanted, is_bounded=bool(options.bounds), priors=priors, factor=factor or 1.0)
 
 
 def no_start(form: Form, data: Data) -> FitError:
@@ -321,7 +319,7 @@ def finish(
     free_names = form.free
     theta = model.to_natural(u[None], prepared)[0]
     digits = _agreeing_digits(model.to_natural(found.polished[found.agree], prepared))
-    at_bound = _at_bounds(model, u, data.y)
+    at_bound = _at_bounds(model, u, prepared, data.y)
     for name, bound in at_bound.items():
         theta[free_names.index(name)] = bound
     inside = np.array([name not in at_bound for name in free_names])
@@ -537,14 +535,16 @@ def _agreeing_digits(theta: FloatArray) -> float:
     return float(np.clip(-np.log10(max(spread, 1e-16)), 0.0, 16.0))
 
 
-def _at_bounds(model: Model, u: FloatArray, y: FloatArray) -> dict[str, float]:
+def _at_bounds(model: Model, u: FloatArray, prepared: PreparedInputs, y: FloatArray) -> dict[str, float]:
     """Parameters that ended on a bound, with the bound. A vanishing term means that its scale is 0."""
     found = {}
     typical = float(np.median(np.abs(y)))
+    largest = np.abs(model.basis(u[None], prepared)[1][0]).max(1) if model.basis is not None else np.empty(0)
     for i, spec in enumerate(model.params):
         if i in model.linear and spec.is_log:
-            # a scale is judged by its term: what it counts in is the unit of the inputs
-            if u[i] < ZERO_SHARE * typical:
+            # a scale is judged by its term where that is largest: what it counts in is the unit of the inputs,
+            # and a steep term that is nothing at the centre may be much at the edge
+            if u[i] * largest[model.linear.index(i)] < ZERO_SHARE * typical:
                 found[spec.name] = 0.0
             continue
         # where the solver stopped, in its coordinate: a share of a wide range may be most of the parameter

@@ -255,9 +255,12 @@ def _converted(
         factor = scale.get(metric, scale.get("loss", 1.0) if metric == options.metric else 1.0)
         percent_signs = any("percent" in note for note in cells.notes)
         if options.unit == "percent" and is_share and not percent_signs:
-            factor *= 0.01
+            factor /= 100
             report.converted.append(f"{column!r}: per cent became shares")
-        made[f"={column}"] = (cells.values * factor).alias(f"={column}")
+        scaled = (
+            cells.values / (1 / factor) if factor < 1 else cells.values * factor
+        )  # 41.5 / 100 is exact, times .01 not
+        made[f"={column}"] = scaled.alias(f"={column}")
         report.converted += [f"{column!r}: {note}" for note in cells.notes]
         if cells.not_finite:
             report.skipped.append(f"{cells.not_finite} cell(s) of {column!r} that are NaN or infinite")

@@ -176,6 +176,9 @@ def units(frame: pl.DataFrame) -> Iterator[Remark]:
             f"the losses have a median of {typical:.4g}, which no language model has in nats per token",
             'perplexities need metric="perplexity", unit="perplexity"; a loss in other units scale={"loss": ...}.',
         )
+    declared = (frame["unit"] == "nats_per_token").fill_null(False)
+    text = "{n} loss(es) below 0.02 nats per token, which no language model has: {rows}"
+    yield from _remark(frame, declared & (frame["value"] < 0.02), "unit", text, flags=True)
     mask = nats & ((frame["value"] > 20) | (frame["value"] < 0.2))
     yield from _remark(frame, mask, "unit", "{n} loss(es) above 20 or below 0.2, odd for nats per token: {rows}")
     shares = (frame["unit"] == "fraction").fill_null(False)

@@ -257,9 +257,8 @@ def _converted(
         if options.unit == "percent" and is_share and not percent_signs:
             factor /= 100
             report.converted.append(f"{column!r}: per cent became shares")
-        scaled = (
-            cells.values / (1 / factor) if factor < 1 else cells.values * factor
-        )  # 41.5 / 100 is exact, times .01 not
+        # 41.5 times .01 is .41500000000000004, which nobody wrote
+        scaled = cells.values if factor == 1.0 else (cells.values * factor).round_sig_figs(15)
         made[f"={column}"] = scaled.alias(f"={column}")
         report.converted += [f"{column!r}: {note}" for note in cells.notes]
         if cells.not_finite:

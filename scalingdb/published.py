@@ -38,13 +38,13 @@ def published_sets(law: str, path: Path | None = None) -> list[dict[str, Any]]:
     Returns
     -------
     list of dict
-        ``variant, source_id, params, output_unit, n_definition, where_stated, is_default, is_verified``.
+        ``variant, source_id, params, output_unit, n_definition, where_stated, is_default, evidence``.
     """
     files = table_files(path or default_path(), "published_fits")
     if not files:
         return []
     rows = _published_rows(tuple((file, file.stat().st_mtime_ns) for file in files)).filter(pl.col("law") == law)
-    keys = ["variant", "source_id", "output_unit", "n_definition", "where_stated", "is_default", "is_verified"]
+    keys = ["variant", "source_id", "output_unit", "n_definition", "where_stated", "is_default", "evidence"]
     return [
         {**dict(zip(keys, key, strict=True)), "params": dict(group.select("param", "value").iter_rows())}
         for key, group in rows.group_by(keys, maintain_order=True)

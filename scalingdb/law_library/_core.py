@@ -110,7 +110,7 @@ class PublishedSet:
     n_definition: str | None
     where_stated: str
     is_default: bool
-    is_verified: bool
+    evidence: str
 
     def __reduce__(self) -> tuple[Callable[..., PublishedSet], tuple[dict[str, Any]]]:
         fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}

@@ -18,7 +18,7 @@ from scalingdb._store import OBJECTS
 from scalingdb.errors import QueryError, WarehouseError
 from scalingdb.warehouse._guard import allowed_folders, lock, quote, refuse_writes, settings
 from scalingdb.warehouse._query import answer
-from scalingdb.warehouse._tables import KEPT, RESTORE, Files, define, define_tables, materialise, table_macros
+from scalingdb.warehouse._tables import KEPT, RESTORE, Files, define_tables, define_views, materialise
 
 __all__ = ["Session"]
 
@@ -60,6 +60,7 @@ class Session:
         self._changing = threading.RLock()
         self._asked = dict.fromkeys(KEPT, 0)
         self._laws: dict[str, int] = {}
+        self._macros: frozenset[str] = frozenset()
         folders = allowed_folders(allow)
         self._spill = Path(tempfile.gettempdir()) / f"scalingdb-{os.getpid()}-{id(self):x}"
         try:
@@ -68,7 +69,6 @@ class Session:
             raise QueryError(f"memory_limit {memory_limit!r}: {error}", "write it as '4GB'.") from error
         try:
             self._open(folders)
-            self._macros = table_macros(self._connection)
         except WarehouseError:
             self.close()
             raise
@@ -98,11 +98,13 @@ class Session:
             before = self.files.current()
             try:
                 self.files.check()
-                define(self._connection, self.files)
-            except WarehouseError:
-                if before == self.files.current():
-                    raise
-                continue
+                define_tables(self._connection, self.files, materialise=False)
+                self._macros = define_views(self._connection, self.files)
+            except (WarehouseError, duckdb.Error):
+                if before != self.files.current():
+                    continue
+                self.files.check(columns=True)
+                raise
             self.files.tokens = before
             return
         raise WarehouseError(f"the warehouse at {str(self.path)!r} is being rebuilt all the time", "try again later.")
@@ -191,7 +193,9 @@ class Session:
     def _read_error(self, text: str) -> Exception:
         if self.files is not None:
             try:
-                self.files.check()  # a column that a file lost since connect() looks like one that never was
+                self.files.check(
+                    columns=True
+                )  # a column that a file lost since connect() looks like one that never was
             except WarehouseError as damaged:
                 return damaged
         if str(self.path) not in text:  # may be one of the user's own files

@@ -15,7 +15,7 @@ from scalingdb.published import default_path
 from scalingdb.schema import METRICS, TABLES, UNITS, polars_schema
 from scalingdb.warehouse._guard import quote, refuse_writes
 
-__all__ = ["KEPT", "RESTORE", "Files", "define", "define_tables", "define_views", "materialise", "table_macros"]
+__all__ = ["KEPT", "RESTORE", "Files", "define_tables", "define_views", "materialise"]
 
 RESTORE = (
     "restore the file with 'git checkout -- warehouse', reinstall the package, or rebuild it with 'scalingdb build'."
@@ -99,8 +99,10 @@ class Files:
             found = read_state(default_path()).files("views/*.sql")
         return {Path(name).stem: file for name, file in found.items()}
 
-    def check(self) -> None:
+    def check(self, *, columns: bool = False) -> None:
         """Refuse a file that is missing, has another size than its manifest says, or lacks columns of its table.
+
+        Columns are looked at where no manifest vouches for the files, or where asked.
 
         Raises
         ------
@@ -110,8 +112,9 @@ class Files:
             for name, entry in (state.entries or {}).items():
                 _check_size(state.path(name), state.folder / name, entry.size)
         for table in TABLES:
-            for file in self.table(table):
-                _check_columns(file, polars_schema(table))
+            if columns or self.shipped.entries is None:
+                for file in self.table(table):
+                    _check_columns(file, polars_schema(table))
 
 
 def _check_size(file: Path, named: Path, size: int) -> None:
@@ -161,17 +164,13 @@ def _column(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def define(connection: duckdb.DuckDBPyConnection, files: Files) -> None:
-    """Create the views over all files, and the views built on these."""
-    define_tables(connection, files, materialise=False)
-    define_views(connection, files)
-
-
-def define_views(connection: duckdb.DuckDBPyConnection, files: Files) -> None:
-    """Create the views built on the tables."""
+def define_views(connection: duckdb.DuckDBPyConnection, files: Files) -> frozenset[str]:
+    """Create the views built on the tables; return the names of the table macros that they bring."""
     found = files.views()
+    macros: list[str] = []
     for name in [name for name in VIEW_ORDER if name in found] + sorted(set(found) - set(VIEW_ORDER)):
-        _define_view(connection, name, found[name])
+        _define_view(connection, name, found[name], macros)
+    return frozenset(macros)
 
 
 def define_tables(connection: duckdb.DuckDBPyConnection, files: Files, *, materialise: bool) -> None:
@@ -209,32 +208,26 @@ def _metrics() -> str:
 
 
 _DEFINITION = re.compile(
-    r"(?:\s|--[^\n]*\n|/\*.*?\*/)*create\s+or\s+replace\s+(?:view\s+(?P<view>\w+)|macro\s+\w+\([\w\s,]*\))\s+as\b"
+    r"(?:\s|--[^\n]*\n|/\*.*?\*/)*create\s+or\s+replace\s+(?:view\s+(?P<view>\w+)|macro\s+(?P<macro>\w+)\([\w\s,]*\))\s+as\b"
     r"(?(view)|\s+table\b)",
     re.IGNORECASE | re.DOTALL,
 )
 """How a statement of a view file begins; what follows is the query."""
 
 
-def _define_view(connection: duckdb.DuckDBPyConnection, name: str, file: Path) -> None:
+def _define_view(connection: duckdb.DuckDBPyConnection, name: str, file: Path, macros: list[str]) -> None:
     """Create the view and the macros of a file; whatever else the file may ask for does not happen."""
     text = file.read_text(encoding="utf-8")
-    views = []
+    views: list[str] = []
     for statement in duckdb.extract_statements(text):
         found = _DEFINITION.match(statement.query)
         if found is None:
             raise WarehouseError(f"view file {str(file)!r} does more than create views and table macros", RESTORE)
-        refuse_writes(connection, statement.query[found.end() :], table_macros(connection))
+        refuse_writes(connection, statement.query[found.end() :], frozenset(macros))
         connection.execute(statement).fetchall()
-        views.append(found["view"])
-    if [view for view in views if view is not None] != [name]:
+        (macros if found["view"] is None else views).append(found["macro"] or found["view"])
+    if views != [name]:
         raise WarehouseError(f"view file {str(file)!r} does not create the view {name!r}", RESTORE)
-
-
-def table_macros(connection: duckdb.DuckDBPyConnection) -> frozenset[str]:
-    """Names of the table macros that view files define: queries may call them."""
-    query = "select function_name from duckdb_functions() where not internal and function_type = 'table_macro'"
-    return frozenset(name for (name,) in connection.execute(query).fetchall())
 
 
 def materialise(connection: duckdb.DuckDBPyConnection, view: str) -> None:

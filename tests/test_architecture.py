@@ -26,7 +26,7 @@ FLOORS: tuple[tuple[str, frozenset[str]], ...] = (
     ("charts", frozenset({"charts", "published", "estimation", "reading", "verification"})),
     ("laws", frozenset({"law_library"})),
     ("fits and tables", frozenset({"fits", "warehouse", "schedules"})),
-    ("judging", frozenset({"holdouts", "own_sources"})),
+    ("judging", frozenset({"judging", "own_sources"})),
     ("analyses", frozenset({"comparison", "downstream", "planning", "practices", "trends"})),
     ("evidence", frozenset({"evidence"})),
     ("doors", frozenset({"cli", "magic", "site"})),

@@ -18,14 +18,15 @@ from scalingdb.downstream._checks import (
     FloatArray,
     as_frame,
     canonical,
+    check_level,
     check_scores,
     compute_column,
     finite,
     keys_of,
     label_rows,
     need_columns,
-    normal_draws,
 )
+from scalingdb.downstream._refits import Curve, Refits, prediction_interval
 from scalingdb.errors import DataError, FitError
 from scalingdb.notices import notice
 
@@ -38,9 +39,6 @@ __all__ = [
     "principal_capabilities",
     "sloth",
 ]
-
-N_DRAWS = 2000
-
 
 # ---- principal components --------------------------------------------------------------------------
 
@@ -277,25 +275,23 @@ class ObservationalLaw:
     params: Mapping[str, float]
     scatter: float
     n_models: int
-    _covariance: FloatArray = field(repr=False)
+    _refits: Refits = field(repr=False)
+    _standard: tuple[FloatArray, FloatArray] = field(repr=False)
 
-    def predict(self, frame: pl.DataFrame, interval: float = 0.95) -> pl.DataFrame:
-        """Add ``prediction, low, high``: uncertain coefficients plus the scatter of the fitted models."""
-        if not 0 < interval < 1:
-            raise DataError(f"interval={interval!r} is not between 0 and 1", "for example interval=0.95.")
+    def predict(self, frame: pl.DataFrame, level: float = 0.95) -> pl.DataFrame:
+        """Add ``prediction, low, high``: the law refitted to simulated models, plus the scatter of the fitted ones."""
+        check_level(level)
         table = as_frame(frame)
         need_columns(table, self.predictors, "the law", "compute the components for these models first.")
         finite(table, self.predictors, "the law")
-        design = np.column_stack([np.ones(table.height), table.select(self.predictors).to_numpy()])
-        centre = np.array(list(self.params.values()))
+        centre, scale = self._standard
+        x = (table.select(pl.col(self.predictors).cast(pl.Float64)).to_numpy() - centre) / scale
+        curve = _curve_at(np.column_stack([np.ones(table.height), x]))
         generator = np.random.default_rng(0)
-        draws = normal_draws(centre, self._covariance, N_DRAWS, generator)
-        floors = np.clip(draws[:, [-1]], 0, 1)
-        values = floors + (1 - floors) * _expit(draws[:, :-1] @ design.T)
-        values = np.clip(values + self.scatter * generator.standard_normal(values.shape), 0, 1)
-        low, high = np.quantile(values, [(1 - interval) / 2, (1 + interval) / 2], axis=0)
+        draws = self._refits.draws(generator)
+        low, high = prediction_interval(curve(draws.params), draws.scatter, level, generator)
         return table.with_columns(
-            prediction=pl.Series(_curve(centre, design), dtype=pl.Float64),
+            prediction=pl.Series(curve(self._refits.params[None, :])[0], dtype=pl.Float64),
             low=pl.Series(low, dtype=pl.Float64),
             high=pl.Series(high, dtype=pl.Float64),
         )
@@ -309,6 +305,11 @@ def _expit(x: FloatArray) -> FloatArray:
 
 def _curve(p: FloatArray, design: FloatArray) -> FloatArray:
     return np.asarray(p[-1] + (1 - p[-1]) * _expit(design @ p[:-1]))
+
+
+def _curve_at(design: FloatArray) -> Curve:
+    """Scores for fixed predictors as a function of many sets of coefficients and a floor (B, k)."""
+    return lambda p: np.asarray(p[:, [-1]] + (1 - p[:, [-1]]) * _expit(p[:, :-1] @ design.T))
 
 
 def observational_law(
@@ -380,22 +381,26 @@ def observational_law(
             best = found
     if best is None:
         raise FitError("no start leads to a finite law", "check the scores.")
-    rows_jac = best.jac[: y.size]
     rest = best.fun[: y.size]
-    inverse = np.linalg.pinv(best.jac.T @ best.jac, rcond=1e-10)
-    correction = y.size / max(y.size - k, 1)
-    covariance = correction * inverse @ (rows_jac.T @ (rows_jac * rest[:, None] ** 2)) @ inverse
+    df = y.size - k
+    scatter = float(np.sqrt(np.sum(rest**2) / max(df, 1)))
+    penalty = np.zeros((k - 2, k))
+    penalty[:, 1:-1] = np.sqrt(ridge) * np.eye(k - 2)
+
+    def curve(p: FloatArray) -> FloatArray:  # the penalty is refitted too, as rows without noise
+        return np.concatenate([_curve_at(design)(p), p @ penalty.T], axis=1)
+
     back = np.eye(k)  # from standardised predictors to their own units
     back[1:-1, 1:-1] = np.diag(1 / scale)
     back[0, 1:-1] = -centre / scale
-    params = back @ best.x
     return ObservationalLaw(
         target,
         tuple(names),
-        dict(zip(("intercept", *names, "floor"), map(float, params), strict=True)),
-        float(np.sqrt(np.sum(rest**2) / max(y.size - k, 1))),
+        dict(zip(("intercept", *names, "floor"), map(float, back @ best.x), strict=True)),
+        scatter,
         int(y.size),
-        back @ covariance @ back.T,
+        Refits(curve, best.x, low, high, -rest, scatter, df),
+        (centre, scale),
     )
 
 

@@ -1,4 +1,4 @@
-"""How often do nominal 95 % intervals of downstream forecasts hold the score of a new model?
+"""Coverage of nominal 95 % intervals of downstream forecasts for a new model, in simulated studies.
 
     OMP_NUM_THREADS=1 uv run python benchmarks/downstream_coverage.py [--studies 400] [--chains 60] [--seed 0]
 

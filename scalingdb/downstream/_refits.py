@@ -61,6 +61,8 @@ class Refits:
         Residual degrees of freedom; with none, nothing can be said about a new run.
     clusters : array (n,), optional
         The run of each row, where runs have several.
+    inefficiency : float
+        Standard error of the estimator used over that of least squares, with which refits are made.
     """
 
     curve: Curve = field(repr=False)
@@ -71,6 +73,7 @@ class Refits:
     scatter: float
     df: int
     clusters: NDArray[np.intp] | None = field(repr=False, default=None)
+    inefficiency: float = 1.0
 
     def draws(self, generator: np.random.Generator) -> Draws:
         """Refit the curve to 1,000 simulated data sets, to fewer (200 or more) where each is long."""
@@ -78,7 +81,7 @@ class Refits:
         if self.df < 1:
             return Draws(np.tile(self.params, (count, 1)), np.full(count, np.inf))
         stretch = np.sqrt(self.df / generator.chisquare(self.df, count))
-        errors = self._errors(generator, count) * stretch[:, None]
+        errors = self._errors(generator, count) * (self.inefficiency * stretch)[:, None]
         fitted = self.curve(self.params[None, :])
         simulated = np.broadcast_to(fitted, (count, fitted.shape[1])).copy()
         simulated[:, : self.residual.size] += errors

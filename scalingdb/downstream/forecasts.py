@@ -102,7 +102,7 @@ def forecast(
     Returns
     -------
     DataFrame
-        One row a held-out score and method: the keys, ``run_id`` where present, ``observed, prediction,
+        One row per held-out score and method: the keys, ``run_id`` where present, ``observed, prediction,
         low, high``, ``compute_ratio`` (of the target over the largest model fitted).
     """
     for name in methods:
@@ -230,7 +230,7 @@ def early_to_final(
     Returns
     -------
     DataFrame
-        One row a run, task and method: ``observed`` (mean of the last evaluations), ``prediction``, ``low,
+        One row per run, task and method: ``observed`` (mean of the last evaluations), ``prediction``, ``low,
         high``, ``compute_ratio`` (1 / fraction), ``early``, ``n_seen``. Methods: ``stays`` (the score at the cut),
         ``line`` (straight in log tokens over what was seen), ``peers`` (final score as a line in the early
         one, learnt from the other runs of the task). Intervals are the spread of the same method's errors

@@ -274,7 +274,7 @@ def fit_link(
             high,
             residual,
             scatter,
-            n_runs - free.size,
+            n_runs - k if n_runs > k else n_runs - free.size,  # a bound may be left by other data
             groups if n_runs < x.size else None,
         ),
     )

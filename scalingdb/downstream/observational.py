@@ -13,7 +13,9 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from scipy.special import expit, ndtri
 
+from scalingdb.display import percent
 from scalingdb.downstream._checks import (
     FloatArray,
     as_frame,
@@ -69,7 +71,7 @@ class Capabilities:
     n_fitted: int
 
     def loadings(self) -> pl.DataFrame:
-        """One row a component and benchmark: ``component, benchmark, loading, explained``."""
+        """One row per component and benchmark: ``component, benchmark, loading, explained``."""
         return pl.DataFrame(
             [
                 {"component": f"pc{i + 1}", "benchmark": name, "loading": float(value), "explained": float(share)}
@@ -78,8 +80,27 @@ class Capabilities:
             ]
         )
 
+    def tidy(self) -> pl.DataFrame:
+        """The same as :meth:`loadings`."""
+        return self.loadings()
+
+    def glance(self) -> pl.DataFrame:
+        """One row: ``n_benchmarks, n_components, n_fitted, explained`` (share of the variance)."""
+        return pl.DataFrame(
+            {
+                "n_benchmarks": [len(self.benchmarks)],
+                "n_components": [len(self.explained)],
+                "n_fitted": [self.n_fitted],
+                "explained": [float(self.explained.sum())],
+            }
+        )
+
+    def augment(self) -> pl.DataFrame:
+        """The models with their components: :attr:`scores`."""
+        return self.scores
+
     def __repr__(self) -> str:
-        shares = ", ".join(f"{100 * s:.1f} %" for s in self.explained)
+        shares = ", ".join(percent(s) for s in self.explained)
         return f"<Capabilities of {len(self.benchmarks)} benchmarks, {self.n_fitted} models: {shares}>"
 
 
@@ -99,7 +120,7 @@ def principal_capabilities(
     Parameters
     ----------
     frame : DataFrame
-        One row a model, one column a benchmark (fractions; null where it was not run).
+        One row per model, one column a benchmark (fractions; null where it was not run).
     benchmarks : sequence of str
         Columns.
     n_components : int
@@ -123,7 +144,7 @@ def principal_capabilities(
     if len(names) < 2:
         raise DataError("one benchmark has no components", "give two or more.")
     if not 1 <= n_components <= len(names):
-        raise DataError(f"n_components={n_components} of {len(names)} benchmarks", "at most one a benchmark.")
+        raise DataError(f"n_components={n_components} of {len(names)} benchmarks", "at most one per benchmark.")
     for name in names:
         check_scores(
             table.filter(pl.col(name).is_not_null()).select(
@@ -215,7 +236,7 @@ def family_trends(
     Returns
     -------
     DataFrame
-        One row a family of three models or more: ``n_models, decades, slope`` (per decade),
+        One row per family of three models or more: ``n_models, decades, slope`` (per decade),
         ``intercept, r2``; families with fewer are left out and counted in a notice.
 
     Raises
@@ -278,6 +299,21 @@ class ObservationalLaw:
     _refits: Refits = field(repr=False)
     _standard: tuple[FloatArray, FloatArray] = field(repr=False)
 
+    def tidy(self) -> pl.DataFrame:
+        """One row per parameter: ``param, estimate``."""
+        return pl.DataFrame({"param": list(self.params), "estimate": list(self.params.values())})
+
+    def glance(self) -> pl.DataFrame:
+        """One row: ``target, n_models, df, scatter``."""
+        return pl.DataFrame(
+            {
+                "target": [self.target],
+                "n_models": [self.n_models],
+                "df": [self._refits.df],
+                "scatter": [self.scatter],
+            }
+        )
+
     def predict(self, frame: pl.DataFrame, level: float = 0.95) -> pl.DataFrame:
         """Add ``prediction, low, high``: the law refitted to simulated models, plus the scatter of the fitted ones."""
         check_level(level)
@@ -297,19 +333,13 @@ class ObservationalLaw:
         )
 
 
-def _expit(x: FloatArray) -> FloatArray:
-    from scipy.special import expit
-
-    return np.asarray(expit(x))
-
-
 def _curve(p: FloatArray, design: FloatArray) -> FloatArray:
-    return np.asarray(p[-1] + (1 - p[-1]) * _expit(design @ p[:-1]))
+    return np.asarray(p[-1] + (1 - p[-1]) * expit(design @ p[:-1]))
 
 
 def _curve_at(design: FloatArray) -> Curve:
     """Scores for fixed predictors as a function of many sets of coefficients and a floor (B, k)."""
-    return lambda p: np.asarray(p[:, [-1]] + (1 - p[:, [-1]]) * _expit(p[:, :-1] @ design.T))
+    return lambda p: np.asarray(p[:, [-1]] + (1 - p[:, [-1]]) * expit(p[:, :-1] @ design.T))
 
 
 def observational_law(
@@ -328,7 +358,7 @@ def observational_law(
     Parameters
     ----------
     frame : DataFrame
-        One row a model: the target score and the predictors (components, or log10 compute).
+        One row per model: the target score and the predictors (components, or log10 compute).
     target : str
     predictors : sequence of str
     floor : (float, float)
@@ -430,6 +460,24 @@ class Sloth:
     _parts: Mapping[str, FloatArray] = field(repr=False)
     _columns: tuple[str, str, str] = field(repr=False)
 
+    def glance(self) -> pl.DataFrame:
+        """One row: ``n_models, n_families, n_benchmarks, n_skills, objective``."""
+        return pl.DataFrame(
+            {
+                "n_models": [self.n_models],
+                "n_families": [len(self.families)],
+                "n_benchmarks": [len(self.benchmarks)],
+                "n_skills": [self.n_skills],
+                "objective": [self.objective],
+            }
+        )
+
+    def tidy(self) -> pl.DataFrame:
+        """One row per benchmark: ``benchmark, chance_level, scatter``; skills themselves are not identified."""
+        return pl.DataFrame(
+            {"benchmark": self.benchmarks, "chance_level": self._parts["chance"], "scatter": self.scatter}
+        )
+
     def _skills(self, table: pl.DataFrame) -> FloatArray:
         family, size, tokens = self._columns
         unknown = ~table[family].is_in(list(self.families))
@@ -444,23 +492,22 @@ class Sloth:
         index = np.array([self.families.index(name) for name in table[family]], dtype=int)
         return np.asarray(x @ self._parts["slopes"] + self._parts["efficiency"][index])
 
-    def predict(self, frame: pl.DataFrame, interval: float = 0.95) -> pl.DataFrame:
+    def predict(self, frame: pl.DataFrame, level: float = 0.95) -> pl.DataFrame:
         """Predicted scores of models of the fitted families.
 
         Returns
         -------
         DataFrame
-            One row a model and benchmark: the keys of the frame, ``benchmark, prediction, low, high``
-            and ``observed`` where the frame has it. The interval is the scatter of the fitted models
-            alone, and so too narrow for families with a single one.
+            One row per model and benchmark: the keys of the frame, ``benchmark, prediction, low, high`` and
+            ``observed`` where the frame has it. The interval is the scatter of the fitted models alone, without the
+            uncertainty of the coefficients: too narrow, above all for families with a single model.
         """
-        from scipy.special import ndtri
-
+        check_level(level)
         table = as_frame(frame)
         z = self._skills(table)
         c = self._parts["chance"]
-        p = c + (1 - c) * _expit(z @ self._parts["loadings"] + self._parts["offsets"])
-        width = float(ndtri(0.5 + interval / 2)) * self.scatter
+        p = c + (1 - c) * expit(z @ self._parts["loadings"] + self._parts["offsets"])
+        width = float(ndtri(0.5 + level / 2)) * self.scatter
         keys = [name for name in ("run_id", "model_name", *self._columns) if name in table.columns]
         parts = []
         for j, name in enumerate(self.benchmarks):
@@ -507,7 +554,7 @@ def sloth(
     Parameters
     ----------
     frame : DataFrame
-        One row a model, one column a benchmark (fractions, null where not run).
+        One row per model, one column a benchmark (fractions, null where not run).
     benchmarks : sequence of str
     chance : mapping of benchmark to float
         Scores of guessing; required for each of them.
@@ -515,7 +562,7 @@ def sloth(
     family, size, tokens : str
         Columns.
     delta : float
-        Where the Huber loss turns straight (the authors take 0.01).
+        Huber threshold (quadratic to linear); the authors take 0.01.
     ridge : float
         Penalty on efficiencies and loadings, which the data fix only up to scale.
     starts, rng : int
@@ -574,13 +621,13 @@ def sloth(
 
     def residuals(p: FloatArray) -> FloatArray:
         slopes, efficiency, loadings, offsets = unpack(p)
-        s = _expit((x @ slopes + efficiency[index]) @ loadings + offsets)
+        s = expit((x @ slopes + efficiency[index]) @ loadings + offsets)
         return np.concatenate([(c + (1 - c) * s - y)[rows, columns], root * p[:penalised]])
 
     def jacobian(p: FloatArray) -> FloatArray:
         slopes, efficiency, loadings, offsets = unpack(p)
         z = x @ slopes + efficiency[index]
-        s = _expit(z @ loadings + offsets)
+        s = expit(z @ loadings + offsets)
         slope = ((1 - c) * s * (1 - s))[rows, columns]
         through = slope[:, None] * loadings[:, columns].T  # (seen, d): change of a score with each skill
         out = np.zeros((n_seen + penalised, cuts[-1]))
@@ -618,7 +665,7 @@ def sloth(
     if best is None:
         raise FitError("Sloth: no start leads to a finite objective", "check sizes and tokens.")
     slopes, efficiency, loadings, offsets = unpack(best.x)
-    fitted = c + (1 - c) * _expit((x @ slopes + efficiency[index]) @ loadings + offsets)
+    fitted = c + (1 - c) * expit((x @ slopes + efficiency[index]) @ loadings + offsets)
     rest = np.where(seen, fitted - y, np.nan)
     parts = {
         "slopes": slopes,

@@ -42,7 +42,7 @@ def final_values(
     by: str | Sequence[str] = ("run_id",),
     order: str = "n_tokens",
 ) -> pl.DataFrame:
-    """One row a run: the mean of its last few evaluations, and everything else as at the last.
+    """One row per run: the mean of its last few evaluations, and everything else as at the last.
 
     Parameters
     ----------
@@ -131,6 +131,20 @@ class TwoStep:
             ]
         )
 
+    def glance(self) -> pl.DataFrame:
+        """One row: ``law, n_runs, loss_verdict, link, n_pairs, n_link_runs, link_scatter``."""
+        return pl.DataFrame(
+            {
+                "law": [self.loss_fit.law.name],
+                "n_runs": [self.loss_fit.data.height],
+                "loss_verdict": [str(self.loss_fit.verdict)],
+                "link": [self.link.name],
+                "n_pairs": [self.link.n_rows],
+                "n_link_runs": [self.link.n_runs],
+                "link_scatter": [self.link.scatter],
+            }
+        )
+
     def predict(self, frame: pl.DataFrame, level: float = 0.95) -> pl.DataFrame:
         """Predicted loss and score of models, with an interval for the score.
 
@@ -185,7 +199,7 @@ class TwoStep:
         Returns
         -------
         DataFrame
-            One row a model: ``loss_error`` (predicted over observed loss, minus 1), ``observed``,
+            One row per model: ``loss_error`` (predicted over observed loss, minus 1), ``observed``,
             ``prediction``, ``low, high``, ``error`` (prediction - observed score), and its two parts:
             ``error_of_loss_step`` (score at the predicted loss minus score at the observed loss) and
             ``error_of_link`` (score at the observed loss minus observed score); ``relative_error``
@@ -223,6 +237,10 @@ class TwoStep:
         )
 
 
+ABSOLUTE = float(np.sqrt(np.pi / 2))
+"""Standard error of a near-absolute loss (Huber with a small threshold) over least squares, for normal errors."""
+
+
 def law_curve(fit: Fit, table: pl.DataFrame) -> Curve:
     """Predictions of a law for the rows of a table as a function of its parameters, in logs where it was fitted so."""
     inputs = [table[fit.recipe.columns[name]].cast(pl.Float64).to_numpy().astype(float) for name in fit.law.inputs]
@@ -253,6 +271,7 @@ def refits_of(fit: Fit) -> Refits:
         residual,
         float(np.sqrt(np.sum(residual**2) / max(df, 1))),
         df,
+        inefficiency=1.0 if fit.recipe.objective.startswith("mse") else ABSOLUTE,
     )
 
 
@@ -275,7 +294,7 @@ def two_step(
     Parameters
     ----------
     points : DataFrame
-        One row a run: size, tokens, its final loss; and its score, if no `pairs` are given.
+        One row per run: size, tokens, its final loss; and its score, if no `pairs` are given.
     pairs : DataFrame, optional
         Loss and score of checkpoints, for the link; more of the curve than the final values show.
         ``run_id`` groups them.
@@ -365,6 +384,21 @@ class OneStep:
     _chance: float = field(repr=False, default=0.0)
     _centring: tuple[float, float] = field(repr=False, default=(0.0, 1.0))
 
+    def tidy(self) -> pl.DataFrame:
+        """One row per parameter: ``param, estimate``."""
+        return pl.DataFrame({"param": list(self.params), "estimate": list(self.params.values())})
+
+    def glance(self) -> pl.DataFrame:
+        """One row: ``form, n_models, df, scatter``."""
+        return pl.DataFrame(
+            {
+                "form": [self.form],
+                "n_models": [self.n_models],
+                "df": [self._refits.df],
+                "scatter": [self.scatter],
+            }
+        )
+
     def predict(self, frame: pl.DataFrame, level: float = 0.95) -> pl.DataFrame:
         """Add ``prediction, low, high`` for new models; scores are kept within [0, 1].
 
@@ -427,7 +461,7 @@ def one_step(
     Parameters
     ----------
     points : DataFrame
-        One row a model.
+        One row per model.
     form : {"logistic", "power", "size_and_tokens"}
         ``logistic``: chance + (1 - chance) / (1 + exp(-(b0 + b1 log10 C))), by least squares.
         ``power``: 1 - score = E + A C^-alpha. ``size_and_tokens``: 1 - score = E + A N^-alpha + B D^-beta.

@@ -43,6 +43,16 @@ class LossToLoss:
     _refits: Refits = field(repr=False)
     _floors: tuple[float, float] | None = field(repr=False, default=None)
 
+    def tidy(self) -> pl.DataFrame:
+        """One row per parameter: ``param, estimate``."""
+        return pl.DataFrame({"param": list(self.params), "estimate": list(self.params.values())})
+
+    def glance(self) -> pl.DataFrame:
+        """One row: ``x, y, n_rows, df, scatter`` (of log residuals)."""
+        return pl.DataFrame(
+            {"x": [self.x], "y": [self.y], "n_rows": [self.n_rows], "df": [self._refits.df], "scatter": [self.scatter]}
+        )
+
     def predict(self, frame: pl.DataFrame, level: float = 0.95) -> pl.DataFrame:
         """Add ``prediction, low, high`` of loss y from loss x.
 
@@ -98,7 +108,7 @@ def loss_to_loss(frame: pl.DataFrame, x: str, y: str, *, floors: tuple[float, fl
     Parameters
     ----------
     frame : DataFrame
-        One row a pair, as :func:`paired_losses` makes them, or two losses of each model.
+        One row per pair, as :func:`paired_losses` makes them, or two losses of each model.
     x, y : str
         Columns.
     floors : (e_x, e_y), optional
@@ -171,7 +181,7 @@ def paired_losses(
     Parameters
     ----------
     frame : DataFrame
-        One row a run: ``n_params, train_flops, loss`` and `corpus`.
+        One row per run: ``n_params, train_flops, loss`` and `corpus`.
     first, second : str
         Values of `corpus`.
     tolerance : float
@@ -222,7 +232,7 @@ def recompute_released_fits(db: Warehouse) -> pl.DataFrame:
     Returns
     -------
     DataFrame
-        One row a corpus, loss and form: ``released`` and ``recomputed`` prediction at 1e21 FLOP,
+        One row per corpus, loss and form: ``released`` and ``recomputed`` prediction at 1e21 FLOP,
         ``difference`` (relative), ``objective_released`` and ``objective_recomputed`` (mean Huber loss of
         log residuals, delta 1e-3), ``objective_difference`` (relative), ``r_squared_difference``,
         ``observed`` and ``error`` (recomputed over observed, minus 1), ``n_runs``.

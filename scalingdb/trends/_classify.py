@@ -78,7 +78,7 @@ def classify(
     Parameters
     ----------
     frame : DataFrame
-        One row a measured value. Columns ``n_items`` (or ``std_error``), ``metric``, ``unit``,
+        One row per measured value. Columns ``n_items`` (or ``std_error``), ``metric``, ``unit``,
         ``chance_level`` are used where present; a series may hold one metric, task and number of shots.
     x : str
         Model size, tokens, compute: positive.
@@ -118,7 +118,7 @@ def classify(
     Returns
     -------
     DataFrame
-        One row a series, the keys first: ``label``, ``probability`` (share of replications that get the same
+        One row per series, the keys first: ``label``, ``probability`` (share of replications that get the same
         label), ``leaning`` (most frequent definite label among them), ``effect, effect_low, effect_high``
         (change of the score from the smallest to the largest x along the fitted curve, averaged over models by
         Akaike weight; interval from the replications, or from the line if there are none; positive is better),

@@ -40,7 +40,7 @@ def surface(
     Parameters
     ----------
     frame : DataFrame
-        One row a model and checkpoint.
+        One row per model and checkpoint.
     y, size, tokens : str
         Columns of the score, the size and the training tokens.
     by : str or sequence of str
@@ -328,7 +328,7 @@ def items(
     Parameters
     ----------
     frame : DataFrame
-        One row a model and item.
+        One row per model and item.
     x, y : str
         Size, and the number of the item (right or wrong, loss).
     item : str

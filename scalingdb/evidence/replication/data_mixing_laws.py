@@ -97,7 +97,7 @@ def _pairs(db: Warehouse) -> pl.DataFrame:
             "domains, weighted, of the 410M model at step 30,000 and the 1B model at step 100,000, to 1e-9"
         ),
         place=_RELEASE,
-        published=132,
+        stated=132,
         unit="count",
         tolerance=0,
         why="a number is within rounding of the measured mean or it is not",

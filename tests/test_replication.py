@@ -369,6 +369,7 @@ def test_command_prints_the_figures_of_a_source() -> None:
     assert result.exit_code == 0
     assert "pythia_evals.lambada.12b" in result.stdout
     assert "0.7046" in result.stdout
+    assert re.search(r"stated in a paper \(\d+\)\n(?: +\d+  .*\n)+stored in a release \(\d+\)", result.stdout)  # apart
     assert result.stderr == ""
 
 

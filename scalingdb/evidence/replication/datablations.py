@@ -342,7 +342,7 @@ def decay(db: Warehouse) -> dict[str, float]:
 
 
 def _refit(runs: pl.DataFrame, published: Mapping[str, float]) -> Fit:
-    """The authors' second step: the two constants of decay, the others held."""
+    """The authors' second step: the two constants of decay, the others fixed."""
     with warnings.catch_warnings():  # that they are weakly identified is the point
         warnings.simplefilter("ignore", FitWarning)
         return fit(runs, "muennighoff_repeat", fixed={name: published[name] for name in _HELD}, by_run=False)
@@ -394,7 +394,7 @@ def _scored(runs: pl.DataFrame, params: Mapping[str, Any]) -> tuple[float, float
     ),
 )
 def constants(db: Warehouse) -> dict[str, float]:
-    """What the five held constants say, and how the runs stand to them."""
+    """What the five fixed constants say, and how the runs stand to them."""
     law = get_law("chinchilla")
     p: dict[str, Any] = law.coefficients("datablations")
     single = _grid(db).filter(pl.col("n_epochs") == 1)
@@ -415,7 +415,7 @@ c4_fit = untestable(
     *(
         Figure(
             key=name,
-            statement=f"{name} of the law that is held while the decay is fitted (54 samples, tied exponents)",
+            statement=f"{name} of the law, fixed while the decay is fitted (54 samples, tied exponents)",
             place="release, plotstables/return_alloc.ipynb",
             origin="release",
             **printed(value),
@@ -463,7 +463,7 @@ small_models = untestable(
         claim_id="2403.06563/3",
     ),
     because=(
-        "The procedure needs loss curves of small models at several batch sizes; held are 35 final losses of models "
-        "below 60M parameters, nearly all of repeated data."
+        "The procedure needs loss curves of small models at several batch sizes; the warehouse has 35 final losses of "
+        "models below 60M parameters, nearly all of repeated data."
     ),
 )

@@ -29,8 +29,8 @@ supervised = untestable(
         for name, value in _SUPERVISED.items()
     ),
     because=(
-        "The law holds for models trained without a teacher, and every held run is distilled. The supervised losses "
-        "by size and tokens, which the paper plots but does not release, would be needed."
+        "The law holds for models trained without a teacher, and every run in the warehouse is distilled. The "
+        "supervised losses by size and tokens, which the paper plots but does not release, would be needed."
     ),
 )
 

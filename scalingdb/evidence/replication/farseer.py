@@ -516,8 +516,7 @@ other_law = untestable(
         )
     ),
     because=(
-        "The paper's hold-outs by N and by D, its objective and which of the two losses it fits are not "
-        "held. They would be "
-        "needed: its figures change with the cut."
+        "The paper's hold-outs by N and by D, its objective and which of the two losses it fits are not in the "
+        "warehouse. They would be needed: its figures change with the cut."
     ),
 )

@@ -505,6 +505,6 @@ superposition = untestable(
     because=(
         "The claim is about toy models whose superposition and feature frequencies are set. Of the Gemstones neither "
         "is known, and width varies with depth and parameters, so that their exponent of width answers another "
-        "question; needed are the toy models' losses, or models of several widths with everything else held."
+        "question; needed are the toy models' losses, or models of several widths with everything else fixed."
     ),
 )

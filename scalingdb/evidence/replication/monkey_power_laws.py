@@ -150,8 +150,8 @@ emergent_tasks = untestable(
         claim_id="2310.03262/3",
     ),
     because=(
-        "Attempts are held for GSM8K and MATH, neither of which the paper calls emergent, and on Pythia only. Many "
-        "samples of an emergent task over sizes that were trained alike would be needed."
+        "The warehouse has attempts for GSM8K and MATH, neither of which the paper calls emergent, and on Pythia only. "
+        "Many samples of an emergent task over sizes that were trained alike would be needed."
     ),
 )
 
@@ -167,7 +167,7 @@ diminishing_returns = untestable(
         claim_id="2505.20522/1",
     ),
     because=(
-        "The budget is a number of a fitted law, stated for models and benchmarks that are not held, and no held rows "
+        "The budget is a number of a fitted law, stated for models and benchmarks that we lack, and no rows here "
         "have sequential rounds. Scores by samples and by rounds on the paper's benchmarks would be needed."
     ),
 )

@@ -105,7 +105,7 @@ _NOT_OPTIMAL = (
 
 
 def _refitted(db: Warehouse, one: Refit) -> pl.DataFrame:
-    """The stored refit, if it is of these rows, this law and these coefficients: it takes ten seconds to make anew."""
+    """The stored refit, if it is of these rows, this law and these coefficients: making it takes ten seconds."""
     same = pl.read_csv(RESULTS, schema=SCHEMA).filter(
         law=one.law, variant=one.variant, source_id=one.source_id, digest=digest(db, one)
     )

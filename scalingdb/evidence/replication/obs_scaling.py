@@ -154,7 +154,7 @@ big_bench = untestable(
         claim_id="2204.02311/3",
     ),
     because=(
-        "The claim is about three sizes of PaLM on some 150 BIG-bench tasks. The held BIG-bench scores "
+        "The claim is about three sizes of PaLM on some 150 BIG-bench tasks. The BIG-bench scores here "
         "are seven tasks, chosen "
         "because they emerge, of other models: a share of them says nothing about BIG-bench. PaLM's "
         "scores would be needed."
@@ -163,7 +163,7 @@ big_bench = untestable(
 
 
 _DATES = (
-    "Density is the size of a reference model of equal score over the model's size. The held tables have "
+    "Density is the size of a reference model of equal score over the model's size. The tables here have "
     "no release dates, and "
     "no reference family of known loss and score on the same benchmarks; both would be needed."
 )

@@ -297,8 +297,8 @@ _TIGHT = (
     "their optimiser stops"
 )
 _STOPPED = (
-    "The stored fit is held at A >= 1 and B >= 1 (the code bounds the logarithms by zero) and stops there, in a local "
-    "optimum. The global one has E = 0 or an amplitude below 1 and fits the sixteen runs better."
+    "The stored fit is bounded to A >= 1 and B >= 1 (the code bounds the logarithms by zero) and stops there, in a "
+    "local optimum. The global one has E = 0 or an amplitude below 1 and fits the sixteen runs better."
 )
 _VALLEY = (
     "The curve's rate runs to infinity: the better the fit, the more the curve is a broken line. The stored fit stops "

@@ -90,7 +90,7 @@ learning_efficiency = untestable(
         claim_id="2509.25300/1",
     ),
     because=(
-        "The held curves give accuracy by step; samples and compute a step, and the reward of each curve, are not "
+        "The curves here give accuracy by step; samples and compute a step, and the reward of each curve, are not "
         "stored, and runs of different sizes stop after different numbers of steps. Test loss by compute for each size "
         "would be needed."
     ),

@@ -160,7 +160,7 @@ def release(db: Warehouse) -> dict[str, float]:
         select n_params_active as n, loss from points
         where source_id = 'routed_lm' and family = 'dense' and eval_set = 'validation' order by n
     """)
-    held = db.sql("select count(*) as n from evals where source_id = 'routed_lm' and eval_set = 'validation'")
+    kept = db.sql("select count(*) as n from evals where source_id = 'routed_lm' and eval_set = 'validation'")
     counts = dict(runs.group_by("family").len().iter_rows())
     records = db.sql("select n_rows_in as n from raw_files where source_id = 'routed_lm'")["n"][0]
     return {name: counts[name] for name in ("dense", "hash", "rl-r", "s-base")} | {
@@ -168,5 +168,5 @@ def release(db: Warehouse) -> dict[str, float]:
         "sizes": runs["n_params_dense"].n_unique(),
         "smallest": dense["loss"][0],
         "largest": dense["loss"][-1],
-        "not_a_number": records - held["n"][0],
+        "not_a_number": records - kept["n"][0],
     }

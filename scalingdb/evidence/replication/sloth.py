@@ -102,7 +102,6 @@ left_out_families = untestable(
     ),
     because=(
         "The paper's errors by family stand in its figures only, and its baselines and selections are not "
-        "part of the held "
-        "files; without them a comparison would be ours, not its."
+        "part of the files; without them a comparison would be ours, not its."
     ),
 )

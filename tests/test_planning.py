@@ -117,8 +117,8 @@ def test_every_way_to_state_a_budget_leads_to_the_same_plan(log_c: float) -> Non
     best = row(plan("chinchilla", train_flops=10**log_c, **TRUTH))
     for name in ("n_params", "n_tokens"):
         assert row(plan("chinchilla", **{name: best[name]}, **TRUTH))["train_flops"] == pytest.approx(10**log_c)
-        held = row(plan("chinchilla", train_flops=10**log_c, **{name: best[name]}, **TRUTH))
-        assert held["loss"] == pytest.approx(best["loss"])
+        fixed = row(plan("chinchilla", train_flops=10**log_c, **{name: best[name]}, **TRUTH))
+        assert fixed["loss"] == pytest.approx(best["loss"])
         reached = row(plan("chinchilla", target_loss=best["loss"], **{name: best[name]}, **TRUTH))
         assert reached["train_flops"] == pytest.approx(10**log_c, rel=1e-6)
     assert row(plan("chinchilla", target_loss=best["loss"], **TRUTH))["train_flops"] == pytest.approx(
@@ -335,6 +335,59 @@ def test_optimum_of_a_published_law_is_the_plan() -> None:
                 assert mine[column].to_list() == pytest.approx(theirs[column].to_list(), rel=1e-9), (name, column)
 
 
+def test_draws_that_never_reach_a_loss_count_as_infinite(epoch: pl.DataFrame, fit: sdb.Fit) -> None:
+    """With a bootstrap and without: the upper end is no budget at which most of the draws have levelled off."""
+    robust = sdb.fit(epoch, "chinchilla")
+    for found in (fit, robust):
+        with pytest.warns(DomainWarning):
+            planned = plan(found, target_loss=1.83)
+        best = row(planned)
+        floors = found.propagate(lambda theta: theta[:, 0], count=400)
+        assert best["share"] == pytest.approx((floors < 1.83).mean(), abs=0.05)  # a floor just below is as good as above
+        for name in ("train_flops", "n_params", "n_tokens"):
+            assert best[f"{name}_low"] < best[name]
+            assert best[f"{name}_high"] == float("inf")
+        assert best["tokens_per_param_high"] is None
+        assert any("never reach the loss and count as infinite" in note for note in planned.notes)
+        near = row(plan(found, target_loss=2.1))
+        assert near["share"] == 1
+        assert np.isfinite(near["train_flops_high"])
+
+
+def test_with_fixed_parameters_the_floor_is_their_own(fit: sdb.Fit) -> None:
+    p = fit.params
+    floor = p["E"] + p["A"] * 1e9 ** -p["alpha"]
+    with pytest.raises(DataError, match=rf"n_params = 1e\+09, whose own floor is {floor:.4g}"):
+        plan(fit, target_loss=floor - 0.01, n_params=1e9)
+    with pytest.warns(DomainWarning):
+        planned = plan(fit, target_loss=floor + 0.003, n_params=1e9)
+    assert row(planned)["n_tokens_high"] == float("inf")
+    assert row(planned)["n_params_high"] == 1e9
+    assert any("at this N" in note for note in planned.notes)
+
+
+def test_what_the_rows_leave_open_has_no_interval() -> None:
+    """Eight runs at D = 20 N cannot tell N from D; the loss far from that line was 2.18 to 2.22, and truly 2.02."""
+    n = np.geomspace(1e8, 1e10, 8)
+    frame = pl.DataFrame({"n_params": n, "n_tokens": 20 * n, "loss": chinchilla_loss(n, 20 * n)})
+    noisy = frame.with_columns(loss=pl.col("loss") * np.exp(2e-3 * np.random.default_rng(5).normal(size=8)))
+    with pytest.warns(FitWarning, match="move together"):
+        found = sdb.fit(noisy, "chinchilla", fixed={"alpha": 0.35, "beta": 0.37})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DomainWarning)
+        planned = plan(found, train_flops=6 * 7e9 * 2e12, n_params=7e9)
+    best = row(planned)
+    assert best["loss_low"] is best["loss_high"] is None
+    assert best["n_params_low"] == best["n_params_high"] == 7e9
+    assert "has no interval" in planned.sentence
+    assert "move together" in planned.sentence
+    other = planning.compute_multiplier(found, found, loss=2.5)
+    assert other.tidy()["multiplier_low"].item() is None
+    assert "move together" in other.interval
+    crossed = planning.crossover(found, sdb.fit(runs(4), "chinchilla", objective="mse_log"))
+    assert crossed.curves()["loss_low"].null_count() == crossed.curves().height
+
+
 # ---- refusals and warnings ------------------------------------------------------------------------
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
@@ -351,7 +404,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "hours and FLOP": ({"gpu_hours": 1e4, "train_flops": 1e21}, "both given"),
     "accelerator alone": ({"train_flops": 1e21, "accelerator": "a100"}, "without hours"),
     "serving alone": ({"inference_tokens": 1e12}, "no budget is given"),
-    "serving and a size": ({"inference_tokens": 1e12, "train_flops": 1e21, "n_params": 1e9}, "n_params is held"),
+    "serving and a size": ({"inference_tokens": 1e12, "train_flops": 1e21, "n_params": 1e9}, "n_params is fixed"),
     "total without serving": ({"total_flops": 1e22}, "add inference_tokens"),
     "level": ({"train_flops": 1e21, "level": 95}, "not between 0 and 1"),
 }
@@ -487,17 +540,63 @@ def test_none_one_and_two_crossovers(exact: dict[str, sdb.Fit]) -> None:
 def test_paired_draws_take_out_shared_noise(fit: sdb.Fit, tied: sdb.Fit, epoch: pl.DataFrame) -> None:
     paired = planning.compute_multiplier(fit, tied, train_flops=1e21)
     assert paired.interval.startswith("paired")
-    other = sdb.fit(epoch, "gadre_overtrain", bootstrap=200, rng=1)
+    # other runs of the same kind: nothing is shared
+    other = sdb.fit(epoch.with_columns(run_id=pl.col("run_id") + "_again"), "gadre_overtrain", bootstrap=200, rng=1)
     apart = planning.compute_multiplier(fit, other, train_flops=1e21)
     assert apart.interval.startswith("independent")
     width = [f.tidy().select(pl.col("multiplier_high") - pl.col("multiplier_low")).item() for f in (paired, apart)]
     assert width[0] < 0.6 * width[1]
-    itself = planning.compute_multiplier(fit, fit, train_flops=1e21).tidy().row(0, named=True)
-    assert itself["multiplier_low"] == pytest.approx(1, rel=1e-6)
-    assert itself["multiplier_high"] == pytest.approx(1, rel=1e-6)
     crossed = planning.crossover(fit, tied)
     assert (crossed.tidy()["share"] > 0.5).all()
     assert (crossed.tidy()["train_flops_low"] < crossed.tidy()["train_flops_high"]).all()
+
+
+@pytest.mark.parametrize("options", [{}, {"bootstrap": 50}])
+def test_a_law_needs_its_own_compute(epoch: pl.DataFrame, options: dict[str, Any]) -> None:
+    same = sdb.fit(epoch, "chinchilla", **options)
+    for asked in ({"train_flops": [1e21, 3e24]}, {"loss": [2.2, 1.95, 1.84]}):
+        table = planning.compute_multiplier(same, same, **asked).tidy()
+        for name in ("multiplier", "multiplier_low", "multiplier_high"):
+            assert table[name].to_list() == pytest.approx([1.0] * table.height, rel=1e-9), name
+    apart = planning.crossover(same, same).difference()
+    assert apart.select(pl.all().exclude("train_flops").abs().max()).row(0) == pytest.approx((0, 0, 0), abs=1e-9)
+
+
+def test_fits_of_the_same_rows_are_dependent_without_a_bootstrap() -> None:
+    """Against a bootstrap of both fits at once, also where they share only some of the runs."""
+    points = runs(8, noise=3e-3, seed=3).with_columns(run_id=pl.format("run {}", pl.int_range(pl.len())))
+    runs_a, runs_b = points[:48], points[16:]
+    generator = np.random.default_rng(0)
+
+    def fitted(weights: np.ndarray | None) -> tuple[sdb.Fit, ...]:
+        parts = ((runs_a, "chinchilla", slice(0, 48)), (runs_b, "gadre_overtrain", slice(16, None)))
+        own = [None if weights is None else weights[rows].tolist() for _, _, rows in parts]
+        return tuple(
+            sdb.fit(frame, law, objective="mse_log", weights=w) for (frame, law, _), w in zip(parts, own, strict=True)
+        )
+
+    at = pl.DataFrame({"n_params": [3e9], "n_tokens": [1e11]})
+    resampled = []
+    for _ in range(150):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FitWarning)
+            pair = fitted(np.bincount(generator.integers(0, points.height, points.height), minlength=points.height))
+        resampled.append([np.log(found.predict(at)["prediction"].item()) for found in pair])
+    joint = np.array(resampled)
+    first, second = fitted(None)
+    scores_a, scores_b, n_shared = planning._dependence.joint_scores(first, second, 20_000)
+    assert n_shared == 32
+
+    def drawn(found: sdb.Fit, scores: np.ndarray) -> np.ndarray:
+        return np.log(found.propagate(lambda theta: found._evaluate_many(theta, at)[:, 0], scores=scores))
+
+    mine = np.corrcoef(drawn(first, scores_a), drawn(second, scores_b))[0, 1]
+    theirs = np.corrcoef(joint.T)[0, 1]
+    assert 0.3 < theirs < 0.9
+    assert mine == pytest.approx(theirs, abs=3 * (1 - theirs**2) / np.sqrt(150))  # the error of 150 resamples
+    shuffled = sdb.fit(runs_b.sample(fraction=1.0, shuffle=True, seed=1), "gadre_overtrain", objective="mse_log")
+    again = planning._dependence.joint_scores(first, shuffled, 20_000)
+    assert np.corrcoef(drawn(first, again[0]), drawn(shuffled, again[1]))[0, 1] == pytest.approx(mine, abs=1e-3)
 
 
 def test_losses_that_are_not_comparable_are_refused() -> None:

@@ -242,7 +242,13 @@ class Fit:
             rows.append((name, float(function(**self.params)), float(low), float(high)))
         return pl.DataFrame(rows, schema=["quantity", "estimate", "low", "high"], orient="row")
 
-    def propagate(self, function: Callable[[FloatArray], FloatArray], count: int = 1000, rng: int = 0) -> FloatArray:
+    def propagate(
+        self,
+        function: Callable[[FloatArray], FloatArray],
+        count: int = 1000,
+        rng: int = 0,
+        scores: FloatArray | None = None,
+    ) -> FloatArray:
         """Draws of what follows from the parameters, as uncertain as the fit.
 
         With a bootstrap: the function at every finite sample. Without: the robust covariance carried
@@ -258,6 +264,9 @@ class Fit:
             Draws, where the fit has no bootstrap.
         rng : int
             Seed of these draws.
+        scores : array (count, K), optional
+            In place of draws along the axes of the covariance, in standard deviations: the fit to first
+            order at these, with or without a bootstrap.
 
         Returns
         -------
@@ -273,8 +282,9 @@ class Fit:
         >>> floors.shape, bool(np.quantile(floors, 0.1) < found.params["E"] < np.quantile(floors, 0.9))
         ((1000,), True)
         """
-        if self.samples.shape[0]:
+        if self.samples.shape[0] and scores is None:
             return np.asarray(function(self._draws(np.random.default_rng(rng))), dtype=float)
+        scores = self._scores(np.random.default_rng(rng), count) if scores is None else scores
         axes = self._axes
         steps = STEP * axes.T
         # along the axes of the covariance, in their own lengths: what cancels in a valley cancels in each difference
@@ -286,7 +296,7 @@ class Fit:
         with np.errstate(all="ignore"):
             in_logs = (values > 0).all(0)
             slopes = np.where(in_logs, np.log(up) - np.log(down), up - down) / (2 * STEP)
-            change = np.tensordot(self._scores(np.random.default_rng(rng), count), slopes, axes=1)
+            change = np.tensordot(scores, slopes, axes=1)
             return np.asarray(np.where(in_logs, here * np.exp(change), here + change))
 
     def draws(self, count: int = 1000, rng: int = 0) -> FloatArray:

@@ -194,7 +194,10 @@ def crossover(
         lost = pair.a if np.isnan(first).all() else pair.b
         raise DataError(f"{lost.label} has no best N at any budget from {low:.3g} to {high:.3g} FLOP")
     where = _crossings(np.log(budgets), (first - second)[0])
-    spread_a, spread_b = losses(pair.draws_a, pair.draws_b, budgets) if pair.has_interval else (None, None)
+    spread_a = spread_b = None
+    if pair.has_interval and not pair.open_reason:
+        spread_a = pair.spread(0, lambda theta: follow(pair.a, theta, budgets, pair.cost_a))
+        spread_b = pair.spread(1, lambda theta: follow(pair.b, theta, budgets, pair.cost_b))
     in_draws = (
         [_crossings(np.log(budgets), row) for row in spread_a - spread_b]  # type: ignore[operator]
         if spread_a is not None
@@ -245,7 +248,7 @@ def crossover(
     return Crossover(
         labels,
         along,
-        pair.interval,
+        pair.open_reason or pair.interval,
         level,
         pl.DataFrame(rows, schema=schema),
         pl.concat(curves).with_columns(pl.col(pl.Float64).fill_nan(None)),

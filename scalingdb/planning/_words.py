@@ -13,8 +13,10 @@ __all__ = ["between", "count", "flop", "four", "html_table", "three", "times"]
 
 def count(value: float | None) -> str:
     """Parameters or tokens to three digits: ``7.31e10`` is ``73.1B``."""
-    if value is None or not np.isfinite(value):
+    if value is None or np.isnan(value):
         return "unknown"
+    if np.isinf(value):
+        return "infinity"
     for limit, letter in ((1e15, ""), (1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "K")):
         if abs(value) >= limit:
             return f"{value:.3g}" if not letter else f"{_three(value / limit)}{letter}"
@@ -27,8 +29,10 @@ def _three(value: float) -> str:
 
 def flop(value: float | None) -> str:
     """FLOP to three digits: ``5.76e23``."""
-    if value is None or not np.isfinite(value):
+    if value is None or np.isnan(value):
         return "unknown"
+    if np.isinf(value):
+        return "infinity"
     mantissa, _, power = f"{value:.2e}".partition("e")
     return f"{mantissa.rstrip('0').rstrip('.')}e{int(power)}"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -48,7 +49,7 @@ class Allocation:
     _draws: dict[str, FloatArray] = field(repr=False)
     _optima: pl.DataFrame = field(repr=False)
     _points: pl.DataFrame = field(repr=False)
-    _bias: pl.DataFrame | None = field(repr=False, default=None)
+    _bias: Callable[[], pl.DataFrame] | None = field(repr=False, default=None)
 
     def tidy(self) -> pl.DataFrame:
         """One row a size: ``quantity, factor, exponent, exponent_low, exponent_high``.
@@ -89,7 +90,7 @@ class Allocation:
         """
         if self._bias is None:
             raise DataError(f"{WORDS[self.approach]} has no bias report", "approach_2(points).bias()")
-        return self._bias
+        return self._bias()
 
     def at(self, train_flops: Any) -> pl.DataFrame:
         """Optimal sizes for budgets, with intervals.

@@ -286,9 +286,7 @@ class Surface:
         grid = np.log(BUDGETS[::20])
         return np.exp(root(value, wanted, grid, theta.shape[0]))
 
-    def reaches(
-        self, theta: FloatArray, wanted: FloatArray, cost: Cost, served: FloatArray | float = 0.0
-    ) -> BoolArray:
+    def reaches(self, theta: FloatArray, wanted: FloatArray, cost: Cost, served: FloatArray | float = 0.0) -> BoolArray:
         """Whether the best split of the largest budget looked at is as good as a loss; true where it has none."""
         least = self.best(theta, BUDGETS[-1:], cost, served)[2]
         return np.asarray(~(least > wanted))

@@ -52,7 +52,7 @@ class Allocation:
     _bias: Callable[[], pl.DataFrame] | None = field(repr=False, default=None)
 
     def tidy(self) -> pl.DataFrame:
-        """One row a size: ``quantity, factor, exponent, exponent_low, exponent_high``.
+        """One row per size: ``quantity, factor, exponent, exponent_low, exponent_high``.
 
         The power law is ``quantity = factor * train_flops**exponent``.
         """
@@ -68,11 +68,33 @@ class Allocation:
         return self._optima
 
     def runs(self) -> pl.DataFrame:
-        """The rows that were used: ``train_flops, n_params, n_tokens, loss``."""
+        """The rows behind the result: ``train_flops, n_params, n_tokens, loss``.
+
+        Of approach 2 also the ``prediction`` of the parabola, whether the run was ``used``, and why not (``left_out``).
+        """
         return self._points
 
+    def augment(self) -> pl.DataFrame:
+        """The same as :meth:`runs`."""
+        return self._points
+
+    def glance(self) -> pl.DataFrame:
+        """One row: ``approach, n_runs, n_budgets`` (with an optimum), ``level, interval, notes``."""
+        used = self._points.filter("used").height if "used" in self._points.columns else self._points.height
+        budgets = self._optima.filter("used").height if "used" in self._optima.columns else self._optima.height
+        return pl.DataFrame(
+            {
+                "approach": [self.approach],
+                "n_runs": [used],
+                "n_budgets": [budgets],
+                "level": [self.level],
+                "interval": [self.interval],
+                "notes": ["; ".join(self.notes)],
+            }
+        )
+
     def bias(self) -> pl.DataFrame:
-        """What may bias a parabola, one row a budget (approach 2 only).
+        """What may bias a parabola, one row per budget (approach 2 only).
 
         Returns
         -------
@@ -112,6 +134,22 @@ class Allocation:
             out[f"{name}_low"], out[f"{name}_high"] = [e[0] for e in ends], [e[1] for e in ends]
         return pl.DataFrame(out)
 
+    def _span(self) -> tuple[float, float]:
+        flops = self._points["train_flops"]
+        return float(flops.min()), float(flops.max())  # type: ignore[arg-type]
+
+    def _parabolas(self) -> pl.DataFrame | None:
+        """Points on the parabola of each budget (approach 2)."""
+        if self.approach != 2:
+            return None
+        parts = []
+        for (c,), runs in self._points.filter("used").group_by("train_flops", maintain_order=True):
+            x = np.log(runs["n_params"].to_numpy())
+            fine = np.linspace(x.min(), x.max(), 30)
+            loss = np.polyval(np.polyfit(x - x.mean(), runs["loss"].to_numpy(), 2), fine - x.mean())
+            parts.append(pl.DataFrame({"train_flops": np.full(30, c), "n_params": np.exp(fine), "loss": loss}))
+        return pl.concat(parts)
+
     def _ends(self, samples: FloatArray) -> tuple[float | None, float | None]:
         good = samples[np.isfinite(samples)]
         if good.size < 20:
@@ -135,7 +173,9 @@ class Allocation:
         """The runs of each budget with the optimum found, and the line through the optima (Altair)."""
         from scalingdb import charts
 
-        return charts.allocation_chart(self)
+        return charts.allocation_chart(
+            self.runs(), self.optima(), self.at(np.geomspace(*self._span(), 30)), self._parabolas()
+        )
 
     def __repr__(self) -> str:
         return f"<Allocation: {self.sentence}>"

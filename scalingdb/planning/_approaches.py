@@ -367,7 +367,7 @@ def approaches(
         raise DataError(f"exponent={exponent!r}: approach 3 can hold it at 0.5 only", "call approach_2 by itself.")
     own: dict[str, Any] = {"size": size, "level": level, "bootstrap": bootstrap, "rng": rng}
     lines: dict[str, Any] = {**own, "exponent": exponent}
-    tied = {"tied": {"beta": "alpha"}} if exponent is not None else {}
+    tied: dict[str, Any] = {"tied": {"beta": "alpha"}} if exponent is not None else {}
     results = [approach_1(curves, **lines)] if curves is not None else []
     results += [approach_2(table, budget=budget, **lines), approach_3(table, **own, **tied)]
     rows = []

@@ -94,7 +94,7 @@ class Crossover:
         """Both laws along the path, and where they cross (Altair)."""
         from scalingdb import charts
 
-        return charts.crossover_chart(self)
+        return charts.crossover_chart(self.curves(), self.difference(), self.tidy())
 
     def __repr__(self) -> str:
         return f"<Crossover: {self.sentence}>"

@@ -12,6 +12,8 @@ from scalingdb.planning._surface import N_DRAWS, FloatArray
 
 __all__ = ["joint_scores", "same_resamples", "same_runs"]
 
+IntArray = np.ndarray[Any, np.dtype[np.int64]]
+
 STEP = 1e-4
 """Standard deviations between the points of a difference, as in :meth:`Fit.propagate`."""
 
@@ -21,7 +23,7 @@ INDEPENDENT_BELOW = 1e-9
 RUN = ("source_id", "run_id")
 
 
-def same_runs(a: Fit, b: Fit) -> tuple[FloatArray, FloatArray]:
+def same_runs(a: Fit, b: Fit) -> tuple[IntArray, IntArray]:
     """Numbers of the runs (rows) behind the rows of each fit; the same run has the same number in both.
 
     A run is known by its `run_id`, and its source where both frames have one; else a row is known by the
@@ -31,7 +33,8 @@ def same_runs(a: Fit, b: Fit) -> tuple[FloatArray, FloatArray]:
     is_named = "run_id" in shared and not any(fit.data["run_id"].null_count() for fit in (a, b))
     keys = [name for name in RUN if name in shared] if is_named else shared
     if not keys:
-        return np.arange(a.data.height), a.data.height + np.arange(b.data.height)
+        rows = np.arange(a.data.height + b.data.height, dtype=np.int64)
+        return rows[: a.data.height], rows[a.data.height :]
     tables = [fit.data.select(pl.col(keys).cast(pl.String)) for fit in (a, b)]
     if not is_named:
         tables = [table.with_columns(_occurrence=pl.int_range(pl.len()).over(keys).cast(pl.String)) for table in tables]

@@ -104,15 +104,15 @@ def slices_of(table: pl.DataFrame, budget: str, size: str) -> Kept:
         If fewer than two budgets can be used.
     """
     slices, dropped, odd = [], [], []
-    for runs in _budgets(table, budget, size):
-        name = flop(float(np.exp(runs.log_c)))
-        if np.unique(runs.log_d).size < 4:
-            dropped.append((runs, "fewer than four runs"))
+    for everything in _budgets(table, budget, size):
+        name = flop(float(np.exp(everything.log_c)))
+        if np.unique(everything.log_d).size < 4:
+            dropped.append((everything, "fewer than four runs"))
             continue
-        outlying = _outlying(runs.log_n, runs.loss)
+        outlying = _outlying(everything.log_n, everything.loss)
+        runs = everything.take(~outlying)
         if outlying.any():
-            dropped.append((runs.take(outlying), "outlying runs"))
-            runs = runs.take(~outlying)
+            dropped.append((everything.take(outlying), "outlying runs"))
         odd += [f"{name}: {_cell(runs, i)}" for i in _bumps(runs.log_n, runs.loss)]
         reason = _unusable(runs)
         if reason:
@@ -202,7 +202,7 @@ def _outlying(x: FloatArray, y: FloatArray) -> BoolArray:
     ----------
     Rousseeuw, J. Amer. Statist. Assoc. 79 (1984) 871-880.
     """
-    from scipy.stats import t as student
+    from scipy.special import stdtrit  # scipy.stats takes a second to import
 
     n = y.size
     none = np.zeros(n, dtype=bool)
@@ -232,10 +232,10 @@ def _outlying(x: FloatArray, y: FloatArray) -> BoolArray:
         scale = np.sqrt(((y[~out] - rest @ coefficients) ** 2).sum() / freedom)
         error = scale * np.sqrt(1 + np.einsum("ij,jk,ik->i", design, inverse, design))
         miss = np.abs(y - design @ coefficients)
-        far = miss > float(student.isf(OUTLYING_RISK / (2 * n), freedom)) * error
+        far = miss > float(-stdtrit(freedom, OUTLYING_RISK / (2 * n))) * error
         still = out & far & (miss > share * np.ptp(y[~out]))
         if (still == out).all():
-            return out
+            return np.asarray(out)
         out = still
     return none
 
@@ -359,7 +359,7 @@ def _excess(x: FloatArray, y: FloatArray, drawn: FloatArray) -> float:
     ----------
     DerSimonian and Laird, Controlled Clinical Trials 7 (1986) 177-188.
     """
-    from scipy.stats import chi2
+    from scipy.special import chdtri
 
     if x.size < 4 or not len(drawn):
         return 0.0
@@ -371,7 +371,7 @@ def _excess(x: FloatArray, y: FloatArray, drawn: FloatArray) -> float:
     normal = np.linalg.inv(design.T * weights @ design)
     off = y - design @ (normal @ (design.T * weights @ y))
     total = float((weights * off**2).sum())
-    if total < chi2.isf(0.05, x.size - 2):
+    if total < chdtri(x.size - 2, 0.05):
         return 0.0
     scale = weights.sum() - np.trace(normal @ (design.T * weights**2 @ design))
     return float(np.sqrt(max(total - (x.size - 2), 0.0) / scale))

@@ -72,7 +72,7 @@ class ComputeMultiplier:
         """The multiplier against the budget, with its interval (Altair)."""
         from scalingdb import charts
 
-        return charts.multiplier_chart(self)
+        return charts.multiplier_chart(self.tidy())
 
     def __repr__(self) -> str:
         return f"<ComputeMultiplier: {self.sentence}>"

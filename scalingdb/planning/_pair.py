@@ -116,12 +116,12 @@ def pair_of(
     if first.is_first_order and second.is_first_order:
         return pair(f"independent: {words}", scores=scores[:2])
     # nothing in common: an order of their own, so that no accident of seeds ties the two together
-    size = min(len(surface.draws) for surface in (first, second))
+    size = min(len(first.draws), len(second.draws))
     order = np.random.default_rng(0).permutation(len(second.draws))[:size]
     return pair(
         f"independent: {words}",
-        tuple(None if s.is_first_order else d for s, d in ((first, first.draws[:size]), (second, second.draws[order]))),
-        tuple(drawn[:size] if s.is_first_order else None for s, drawn in zip((first, second), scores[:2], strict=True)),
+        (None if first.is_first_order else first.draws[:size], None if second.is_first_order else second.draws[order]),
+        (scores[0][:size] if first.is_first_order else None, scores[1][:size] if second.is_first_order else None),
     )
 
 

@@ -194,19 +194,19 @@ class Plan:
         """Best N and D and the loss against the budget, with intervals (Altair)."""
         from scalingdb import charts
 
-        return charts.plan_chart(self)
+        return charts.plan_chart(self.tidy())
 
     def isoflop_chart(self) -> alt.Chart:
         """Loss against N for each budget, and where it is least (Altair)."""
         from scalingdb import charts
 
-        return charts.plan_isoflop(self)
+        return charts.plan_isoflop(self.isoflop(), self.tidy())
 
     def iso_loss_chart(self) -> alt.Chart:
         """Lines of equal loss and of equal compute in the plane of N and D (Altair)."""
         from scalingdb import charts
 
-        return charts.plan_iso_loss(self)
+        return charts.plan_iso_loss(self.iso_loss(), self.tidy())
 
     def __repr__(self) -> str:
         return f"<Plan: {self.sentence}>"
@@ -446,7 +446,7 @@ class Question:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return next(iter(self.amounts.values())).shape
+        return tuple(next(iter(self.amounts.values())).shape)
 
     @property
     def is_split(self) -> bool:

@@ -227,8 +227,8 @@ class Surface:
             j = list(self.law.params).index(name)
             moved[i + 1, j] = moved[0, j] * (1 + NUDGE) if moved[0, j] else NUDGE
         result = {}
-        for name, values in solve(moved).items():
-            values = np.broadcast_to(values, (len(moved), np.shape(values)[-1]))
+        for name, solved in solve(moved).items():
+            values = np.broadcast_to(solved, (len(moved), np.shape(solved)[-1]))
             with np.errstate(all="ignore"):
                 still = np.abs(values[1:] / values[0] - 1) < 1e-9
             result[name] = ~still.all(axis=0)

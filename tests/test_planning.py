@@ -343,9 +343,7 @@ def test_draws_that_never_reach_a_loss_count_as_infinite(epoch: pl.DataFrame, fi
             planned = plan(found, target_loss=1.83)
         best = row(planned)
         floors = found.propagate(lambda theta: theta[:, 0], count=400)
-        assert best["share"] == pytest.approx(
-            (floors < 1.83).mean(), abs=0.05
-        )  # near 1.83
+        assert best["share"] == pytest.approx((floors < 1.83).mean(), abs=0.05)  # near 1.83
         for name in ("train_flops", "n_params", "n_tokens"):
             assert best[f"{name}_low"] < best[name]
             assert best[f"{name}_high"] == float("inf")
@@ -590,7 +588,10 @@ def test_fits_of_the_same_rows_are_dependent_without_a_bootstrap() -> None:
     assert n_shared == 32
 
     def drawn(found: sdb.Fit, scores: np.ndarray) -> np.ndarray:
-        return np.log(found.propagate(lambda theta: found._evaluate_many(theta, at)[:, 0], scores=scores))
+        inputs = [at[name].to_numpy() for name in found.law.inputs]
+        return np.log(
+            found.propagate(lambda theta: sdb.fits.evaluate_law(found.law, theta, inputs)[:, 0], scores=scores)
+        )
 
     mine = np.corrcoef(drawn(first, scores_a), drawn(second, scores_b))[0, 1]
     theirs = np.corrcoef(joint.T)[0, 1]

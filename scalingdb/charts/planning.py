@@ -315,7 +315,8 @@ def allocation_chart(
 def _isoflop_panel(points: pl.DataFrame, optima: pl.DataFrame, parabolas: pl.DataFrame) -> alt.LayerChart:
     """Loss against N: runs, the parabola of each budget, and its vertex; runs left out are hollow."""
     shown = thinned(points).with_columns(
-        budget=_flop_label(pl.col("train_flops")), used=pl.col("used") if "used" in points.columns else pl.lit(value=True)
+        budget=_flop_label(pl.col("train_flops")),
+        used=pl.col("used") if "used" in points.columns else pl.lit(value=True),
     )
     # a diverged run would flatten all curves
     seen = shown.filter(pl.col("used"))["loss"]

@@ -24,6 +24,7 @@ from scalingdb.cli._program import (
     say,
 )
 
+
 @app.command()
 @guarded
 def plan(
@@ -47,15 +48,15 @@ def plan(
     target_loss: Annotated[
         list[float] | None, typer.Option("--target-loss", metavar="LOSS", help="Least compute for a loss. Repeatable.")
     ] = None,
-    n_tokens: Annotated[float | None, typer.Option("--tokens", metavar="D", help="Fix the number of tokens.")] = None,
-    n_params: Annotated[float | None, typer.Option("--params", metavar="N", help="Fix the number of parameters.")] = None,
+    n_tokens: Annotated[float | None, typer.Option("--tokens", metavar="D", help="Fix the tokens.")] = None,
+    n_params: Annotated[float | None, typer.Option("--params", metavar="N", help="Fix the parameters.")] = None,
     inference_tokens: Annotated[
         float | None,
         typer.Option("--inference-tokens", metavar="T", help="Tokens served after training: least cost of both."),
     ] = None,
     variant: Annotated[str | None, typer.Option("--variant", metavar="NAME", help="Published coefficients.")] = None,
     source: Annotated[
-        str | None, typer.Option("--fit", metavar="SOURCE", help="Fit the law to a source or file first, for intervals.")
+        str | None, typer.Option("--fit", metavar="SOURCE", help="Fit the law to a source or file first.")
     ] = None,
     bootstrap: Annotated[int, typer.Option("--bootstrap", metavar="N", help="Resamples of that fit.")] = 1000,
     given: Annotated[

@@ -8,7 +8,8 @@ import numpy as np
 import polars as pl
 
 from scalingdb.fits import Fit
-from scalingdb.planning._surface import N_DRAWS, FloatArray
+from scalingdb.fits._estimate import Estimate, natural
+from scalingdb.planning._surface import N_DRAWS, BoolArray, FloatArray
 
 __all__ = ["joint_scores", "same_resamples", "same_runs"]
 
@@ -75,7 +76,7 @@ def joint_scores(a: Fit, b: Fit, count: int = N_DRAWS, rng: int = 0) -> tuple[Fl
     shared = np.intersect1d(runs_a[a._weights > 0], runs_b[b._weights > 0])
     generator = np.random.default_rng(rng)
     # one factor for both: few runs leave the scatter itself uncertain, and they have it in common
-    degrees = max(min(fit._n_clusters - fit._n_free for fit in (a, b)), 1)
+    degrees = min(fit._estimate.degrees for fit in (a, b))
     widen = np.sqrt(degrees / generator.chisquare(degrees, (count, 1)))
     scores_a = generator.standard_normal((count, len(a.params)))
     own = generator.standard_normal((count, len(b.params)))
@@ -93,17 +94,18 @@ def joint_scores(a: Fit, b: Fit, count: int = N_DRAWS, rng: int = 0) -> tuple[Fl
 
 def _influence(fit: Fit, runs: np.ndarray[Any, Any], total: int) -> FloatArray:
     """What each run (K, total) adds to the estimate, along the axes of the covariance in standard deviations."""
-    axes = fit._axes
+    estimate = fit._estimate
+    axes = estimate.axes
     length = (axes**2).sum(axis=0)
     known = length > 1e-14 * length.max()
     inverse = np.where(known[:, None], axes.T / np.where(known, length, 1.0)[:, None], 0.0)
-    slopes = _slopes(fit, axes, known)
+    slopes = _slopes(estimate, known)
     # weights and clipped residuals as in the robust covariance itself
-    weights, score = fit._weights, _scores(fit)
+    weights, score = estimate.problem.weights, _scores(estimate)
     root = slopes * np.sqrt(weights)
     leverage = np.einsum("in,ij,jn->n", root, np.linalg.pinv(root @ root.T, hermitian=True), root)
     stretched = slopes * weights * score / np.sqrt(1 - np.clip(leverage, 0.0, 0.95))
-    rows = inverse @ fit._curvature @ inverse.T @ stretched
+    rows = inverse @ estimate.curvature @ inverse.T @ stretched
     summed = np.zeros((total, len(fit.params)))
     np.add.at(summed, runs, rows.T)
     if fit.recipe.priors:  # a prior's share of the covariance is no run's
@@ -116,24 +118,24 @@ def _influence(fit: Fit, runs: np.ndarray[Any, Any], total: int) -> FloatArray:
     return np.asarray(white @ summed.T)
 
 
-def _slopes(fit: Fit, axes: FloatArray, known: np.ndarray[Any, Any]) -> FloatArray:
+def _slopes(estimate: Estimate, known: BoolArray) -> FloatArray:
     """Change (K, n) of every fitted row per standard deviation along each axis, on the objective's scale."""
-    steps = STEP * axes.T[known]
-    at = fit._centre + np.concatenate([steps, -steps])
-    natural = np.where(fit._is_log, np.exp(np.where(fit._is_log, at, 0.0)), at)
-    natural[:, fit._held] = fit._theta[fit._held]
-    values = fit._evaluate_many(natural, fit.data)
-    if fit._kind.is_log:
+    steps = STEP * estimate.axes.T[known]
+    points = natural(estimate.centre + np.concatenate([steps, -steps]), estimate.is_log)
+    points[:, estimate.held] = estimate.theta[estimate.held]
+    values = estimate.problem.predict(points)
+    if estimate.problem.kind.is_log:
         values = np.log(values)
     slopes = np.zeros((known.size, values.shape[1]))
     slopes[known] = (values[: len(steps)] - values[len(steps) :]) / (2 * STEP)
     return slopes
 
 
-def _scores(fit: Fit) -> FloatArray:
+def _scores(estimate: Estimate) -> FloatArray:
     """Clipped residual of every row, as the objective weighs it."""
-    residual = fit.augment()["residual"].to_numpy()
-    kind = fit._kind
+    problem = estimate.problem
+    kind = problem.kind
+    residual = kind.residual(problem.y, problem.predict(estimate.theta[None])[0])
     delta = 1e-6 * float(np.median(np.abs(residual))) + 1e-300 if kind.is_absolute else kind.delta
     side = 1.0 if kind.asymmetry == 0.5 else np.where(residual > 0, 2 * kind.asymmetry, 2 * (1 - kind.asymmetry))
     return np.asarray(np.clip(residual, -delta, delta) * side)

@@ -14,8 +14,9 @@ import polars as pl
 from scalingdb import units
 from scalingdb.errors import DataError, unknown_name
 from scalingdb.fits import Fit, evaluate_law
-from scalingdb.law_library import Law, get_law
+from scalingdb.law_library import Law, PublishedSet, get_law
 from scalingdb.law_library._optimum import TokenFunction, least_loss, tokens_6nd
+from scalingdb.published import has_intervals, refitted_sources
 from scalingdb.schema import N_DEFINITIONS
 
 __all__ = [
@@ -482,20 +483,11 @@ def _other_inputs(law: Law, size: str, given: Mapping[str, float]) -> dict[str, 
     return {name: float(given[name]) for name in others}
 
 
-def _why_no_interval(law: Law, used: Any) -> str:
+def _why_no_interval(law: Law, used: PublishedSet) -> str:
     """Why published coefficients give no interval, and how to get one."""
-    from scalingdb.published import refitted_sources
-    from scalingdb.warehouse import connect
-
-    stated = connect().sql(
-        "select count(low) as n from published_fits where law = $law and source_id = $source and variant = $variant",
-        law=law.name,
-        source=used.source_id,
-        variant=used.variant,
-    )["n"][0]
     why = (
         "no interval: the source gives one for each coefficient alone, and a plan depends on how they vary together"
-        if stated
+        if has_intervals(law.name, used.source_id, used.variant)
         else "no interval: the source gives none"
     )
     if used.source_id in refitted_sources().get(law.name, ()):

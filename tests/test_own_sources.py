@@ -197,6 +197,13 @@ def test_items_come_in(tmp_path: Path) -> None:
     assert sdb.connect().sql("select sum(value) from items where source_id = 'evaluated'").item() == 4
 
 
+def test_what_was_mapped_comes_back_in_points() -> None:
+    table = _table("1,2,2.5,512,3", "1,3,2.4,1024,4", header="Params,Tokens,val_loss,ctx,heads")
+    sdb.add_source(table, "mine", {**MAP, "context_length": "ctx", "my_heads": "heads"}, **GIVEN)
+    points = sdb.connect().points("mine").sort("loss")
+    assert points.select("context_length", "my_heads").rows() == [(1024.0, 4.0), (512.0, 3.0)]
+
+
 def test_a_long_list_of_faults_is_cut_and_counted() -> None:
     _table(*["1,2,2.5,x"] * 60, *["1,2,35,x"] * 50)
     with pytest.raises(DataError, match=r"(?s)50 fault\(s\).*and 30 more"):

@@ -399,8 +399,11 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "endless": ({"train_flops": float("inf")}, "not a positive number"),
     "below the floor": ({"target_loss": 1.5}, "has no plan for target_loss = 1.5"),
     "hours alone": ({"gpu_hours": 1e4}, "either an accelerator or flops_per_second"),
-    "no utilisation": ({"gpu_hours": 1e4, "accelerator": "a100"}, "no share between 0 and 1"),
-    "utilisation above one": ({"gpu_hours": 1e4, "accelerator": "a100", "utilisation": 40}, "no share between 0 and 1"),
+    "no utilisation": ({"gpu_hours": 1e4, "accelerator": "a100"}, "not a share between 0 and 1"),
+    "utilisation above one": (
+        {"gpu_hours": 1e4, "accelerator": "a100", "utilisation": 40},
+        "not a share between 0 and 1",
+    ),
     "hours and FLOP": ({"gpu_hours": 1e4, "train_flops": 1e21}, "both given"),
     "accelerator alone": ({"train_flops": 1e21, "accelerator": "a100"}, "without hours"),
     "serving alone": ({"inference_tokens": 1e12}, "no budget is given"),
@@ -609,7 +612,7 @@ def test_losses_that_are_not_comparable_are_refused() -> None:
     for options in ({}, {"train_flops": 1e21, "loss": 2.0}):
         with pytest.raises(DataError, match="at a budget or at a loss"):
             planning.compute_multiplier("chinchilla", "chinchilla", **options)
-    with pytest.raises(DataError, match="no range of FLOP"):
+    with pytest.raises(DataError, match="not a range of FLOP"):
         planning.crossover("chinchilla", "chinchilla", between=(1e20, 1e19))
     with pytest.raises(DataError, match="no path left"):
         planning.crossover("chinchilla", "chinchilla", n_params=1e9, n_tokens=1e9)
@@ -972,11 +975,11 @@ def test_budget_grid_stays_affordable_and_optimal_size_is_a_target(fit: sdb.Fit)
         ({"target": "gamma", "budget": 1e22}, "unknown parameter 'gamma'"),
         ({"target": {"n_params": 1e9}, "budget": 1e22}, "lacks n_tokens"),
         ({"target": {"n_layers": 3.0}, "budget": 1e22}, "unknown input"),
-        ({"target": {}, "budget": 1e22}, "is no parameter"),
+        ({"target": {}, "budget": 1e22}, "is not a parameter"),
         ({"target": "alpha", "budget": 1e10}, "pays for no run"),
         ({"target": "alpha", "budget": -1.0}, "not a positive number"),
         ({"target": "alpha", "candidates": pl.DataFrame({"n_params": [1e9]})}, "unknown column 'n_tokens'"),
-        ({"target": "alpha", "candidates": CANDIDATES.clear()}, "no candidate"),
+        ({"target": "alpha", "candidates": CANDIDATES.clear()}, "no candidates"),
         ({"target": "alpha", "candidates": CANDIDATES, "cost": "euro"}, "unknown column 'euro'"),
     ],
 )
@@ -1001,6 +1004,8 @@ def test_sentences_and_tables(fit: sdb.Fit, tied: sdb.Fit) -> None:
     multiplier = planning.compute_multiplier(fit, tied, train_flops=1e21)
     for thing in (planning.crossover(fit, tied), multiplier, planning.approach_3(fit.data, bootstrap=0)):
         assert thing.sentence in repr(thing)
+        assert thing.glance().height == 1
+        assert "<table>" in thing._repr_html_() or thing.tidy().is_empty()
         assert "<p>" in thing._repr_html_()
 
 

@@ -1,4 +1,4 @@
-"""What an approach finds: two power laws, how sure they are, and the optima behind them."""
+"""The result of an approach: two power laws, how certain they are, and the optima behind them."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from scalingdb.display import html_table, interval
 from scalingdb.errors import DataError
 from scalingdb.planning._surface import FloatArray
-from scalingdb.planning._words import between, html_table, three
+from scalingdb.planning._words import between, three
 
 if TYPE_CHECKING:
     import altair as alt
@@ -181,16 +182,16 @@ class Allocation:
         return f"<Allocation: {self.sentence}>"
 
     def _repr_html_(self) -> str:
-        shown = [
-            {
-                "quantity": row["quantity"],
-                "law": f"{row['factor']:.4g} * C^{row['exponent']:.4f}",
-                "interval": f"{three(row['exponent_low'])} to {three(row['exponent_high'])}",
-            }
+        head = ["optimal", "power law", f"{100 * self.level:g} % interval of the exponent"]
+        rows = [
+            [
+                row["quantity"],
+                f"{row['factor']:.4g} * C^{row['exponent']:.4f}",
+                interval(row["exponent_low"], row["exponent_high"], 3),
+            ]
             for row in self.tidy().iter_rows(named=True)
         ]
-        titles = {"quantity": "optimal", "law": "power law", "interval": f"{100 * self.level:g} % of the exponent"}
         return (
-            f"<p>{html.escape(self.sentence)}</p>{html_table(pl.DataFrame(shown), titles)}"
+            f"<p>{html.escape(self.sentence)}</p>{html_table(head, rows)}"
             f"<p>Intervals: {html.escape(self.interval)}.</p>"
         )

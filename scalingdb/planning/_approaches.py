@@ -57,7 +57,7 @@ def approach_1(
     Parameters
     ----------
     curves : DataFrame
-        One row a checkpoint: ``run_id, n_tokens, loss`` and the column `size`, as ``db.curves()`` gives them.
+        One row per checkpoint: ``run_id, n_tokens, loss`` and the column `size`, as ``db.curves()`` gives them.
     size : str
         Column that is N; ``n_params`` where the frame has no such column.
     exponent : float, optional
@@ -186,7 +186,7 @@ def approach_2(
     Parameters
     ----------
     points : DataFrame
-        One row a run: the column `budget`, ``n_tokens``, ``loss``, and N.
+        One row per run: the column `budget`, ``n_tokens``, ``loss``, and N.
     budget : str
         Column with the nominal budget in FLOP, equal for the runs of an IsoFLOP curve.
     size : str
@@ -334,7 +334,7 @@ def approaches(
     bootstrap: int = 1000,
     rng: int = 0,
 ) -> pl.DataFrame:
-    """The approaches beside each other: exponents and optimal tokens per parameter.
+    """The approaches side by side: exponents and optimal tokens per parameter.
 
     Parameters
     ----------
@@ -352,7 +352,7 @@ def approaches(
     Returns
     -------
     DataFrame
-        One row an approach: ``approach``, ``a`` (exponent of N) and ``b`` (of D), ``train_flops`` and
+        One row per approach: ``approach``, ``a`` (exponent of N) and ``b`` (of D), ``train_flops`` and
         ``tokens_per_param`` there, each with ``_low`` and ``_high``, and ``notes``.
 
     Raises

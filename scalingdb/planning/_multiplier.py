@@ -11,13 +11,14 @@ import numpy as np
 import polars as pl
 
 from scalingdb import units
+from scalingdb.display import html_table
 from scalingdb.errors import DataError
 from scalingdb.fits import Fit
 from scalingdb.law_library import Law
 from scalingdb.planning._pair import Pair, pair_of, refuse_unused
 from scalingdb.planning._surface import BoolArray, FloatArray, ends
 from scalingdb.planning._words import between as interval_words
-from scalingdb.planning._words import flop, four, html_table, times
+from scalingdb.planning._words import flop, four, times
 
 if TYPE_CHECKING:
     import altair as alt
@@ -42,7 +43,7 @@ class ComputeMultiplier:
     _table: pl.DataFrame = field(repr=False)
 
     def tidy(self) -> pl.DataFrame:
-        """One row a budget.
+        """One row per budget.
 
         Returns
         -------
@@ -52,6 +53,18 @@ class ComputeMultiplier:
             where the second law never reaches the loss. ``share`` of the draws in which both laws do.
         """
         return self._table
+
+    def glance(self) -> pl.DataFrame:
+        """One row: ``law_a, law_b, n_budgets, level, interval``."""
+        return pl.DataFrame(
+            {
+                "law_a": [self.labels[0]],
+                "law_b": [self.labels[1]],
+                "n_budgets": [self._table.height],
+                "level": [self.level],
+                "interval": [self.interval],
+            }
+        )
 
     @property
     def sentence(self) -> str:
@@ -78,24 +91,19 @@ class ComputeMultiplier:
         return f"<ComputeMultiplier: {self.sentence}>"
 
     def _repr_html_(self) -> str:
-        shown = [
-            {
-                "train_flops": flop(row["train_flops"]),
-                "loss": four(row["loss"]),
-                "train_flops_b": flop(row["train_flops_b"]),
-                "multiplier": times(row["multiplier"])
+        head = [f"FLOP by {self.labels[0]}", "loss", f"FLOP by {self.labels[1]}", "ratio"]
+        rows = [
+            [
+                flop(row["train_flops"]),
+                four(row["loss"]),
+                flop(row["train_flops_b"]),
+                times(row["multiplier"])
                 + interval_words(times(row["multiplier_low"]), times(row["multiplier_high"]), self.level),
-            }
+            ]
             for row in self._table.iter_rows(named=True)
         ]
-        titles = {
-            "train_flops": f"FLOP by {self.labels[0]}",
-            "loss": "loss",
-            "train_flops_b": f"FLOP by {self.labels[1]}",
-            "multiplier": "ratio",
-        }
         return (
-            f"<p>{html.escape(self.sentence)}</p>{html_table(pl.DataFrame(shown), titles)}"
+            f"<p>{html.escape(self.sentence)}</p>{html_table(head, rows)}"
             f"<p>Intervals: {html.escape(self.interval)}.</p>"
         )
 

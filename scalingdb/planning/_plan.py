@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import html
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 
 from scalingdb import units
-from scalingdb.display import percent
+from scalingdb.display import html_table, percent
 from scalingdb.errors import DataError, DomainWarning
 from scalingdb.fits import Fit
 from scalingdb.law_library import Law
@@ -28,7 +29,7 @@ from scalingdb.planning._surface import (
     root,
     surface_of,
 )
-from scalingdb.planning._words import between, count, flop, four, html_table, three
+from scalingdb.planning._words import between, count, flop, four, three
 
 if TYPE_CHECKING:
     import altair as alt
@@ -44,6 +45,11 @@ SIZES = np.geomspace(1e2, 1e18, 321)
 QUANTITIES = ("train_flops", "n_params", "n_tokens", "tokens_per_param", "loss")
 
 Budget = float | Sequence[float]
+
+SAID: Mapping[str, Callable[[float | None], str]] = MappingProxyType(
+    {"train_flops": flop, "n_params": count, "n_tokens": count, "tokens_per_param": three, "loss": four}
+)
+"""How each quantity is written."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +77,7 @@ class Plan:
     _cost: Cost = field(repr=False)
 
     def tidy(self) -> pl.DataFrame:
-        """One row a budget.
+        """One row per budget.
 
         Returns
         -------
@@ -104,16 +110,29 @@ class Plan:
             ratio = ""
         text = (
             f"with {flop(row['train_flops'])} FLOP train {count(row['n_params'])} parameters on "
-            f"{count(row['n_tokens'])} tokens, {three(row['tokens_per_param'])} a parameter{ratio}, for a loss of "
+            f"{count(row['n_tokens'])} tokens, {three(row['tokens_per_param'])} per parameter{ratio}, for a loss of "
             f"{four(row['loss'])}"
         )
-        if row["loss_low"] is not None:
+        if row["loss_low"] is not None and row["loss_low"] != row["loss_high"]:
             text += f" ({four(row['loss_low'])} to {four(row['loss_high'])})"
         if row.get("total_flops") is not None:
             text += f", and {flop(row['total_flops'])} FLOP with {count(row['inference_tokens'])} tokens served"
         if row["extrapolation"] > self._surface.far:
             text += f", {row['extrapolation']:.2g} times outside what was fitted"
         return text
+
+    def glance(self) -> pl.DataFrame:
+        """One row: ``label, n_budgets, level, interval, extrapolation`` (the farthest) and ``notes``."""
+        return pl.DataFrame(
+            {
+                "label": [self.label],
+                "n_budgets": [self._table.height],
+                "level": [self.level],
+                "interval": [self.interval],
+                "extrapolation": [self._table["extrapolation"].max()],
+                "notes": ["; ".join(self.notes)],
+            }
+        )
 
     # ---- curves -------------------------------------------------------------------------------
 
@@ -123,7 +142,7 @@ class Plan:
         Parameters
         ----------
         points : int
-            Sizes a budget.
+            Sizes per budget.
         span : float
             From the planned size divided by this to the planned size times this.
 
@@ -212,35 +231,23 @@ class Plan:
         return f"<Plan: {self.sentence}>"
 
     def _repr_html_(self) -> str:
-        shown = [
-            {
-                "train_flops": flop(row["train_flops"]),
-                "n_params": count(row["n_params"]) + _range(row, "n_params", count),
-                "n_tokens": count(row["n_tokens"]) + _range(row, "n_tokens", count),
-                "tokens_per_param": three(row["tokens_per_param"]) + _range(row, "tokens_per_param", three),
-                "loss": four(row["loss"]) + _range(row, "loss", four),
-                "total_flops": flop(row.get("total_flops")),
-                "extrapolation": "inside" if row["extrapolation"] <= 1 else f"{row['extrapolation']:.2g} times outside",
-            }
-            for row in self._table.iter_rows(named=True)
-        ]
-        titles = {
-            "train_flops": "training FLOP",
-            "n_params": "parameters N",
-            "n_tokens": "tokens D",
-            "tokens_per_param": "D/N",
-            "loss": "loss",
-            "total_flops": "FLOP with inference",
-            "extrapolation": "fitted range",
-        }
-        if "total_flops" not in self._table.columns:
-            del titles["total_flops"]
+        head = ["training FLOP", "parameters N", "tokens D", "D/N", "loss", "fitted range"]
+        rows = []
+        for row in self._table.iter_rows(named=True):
+            outside = row["extrapolation"]
+            cells = [
+                *(say(row[name]) + _range(row, name, say) for name, say in SAID.items()),
+                "inside" if outside <= 1 else f"{outside:.2g} times outside",
+            ]
+            if "total_flops" in row:
+                cells.append(flop(row["total_flops"]))
+            rows.append(cells)
+        if "total_flops" in self._table.columns:
+            head.append("FLOP with inference")
         remarks = [f"{100 * self.level:g} % intervals: {self.interval}"] if self._surface.has_interval else []
-        notes = "".join(f"<br>{html.escape(note)}." for note in [*remarks, *self.notes])
-        return (
-            f'<div class="scalingdb-plan"><p>{html.escape(self.sentence)}</p>'
-            f"{html_table(pl.DataFrame(shown), titles)}<p>{notes.removeprefix('<br>')}</p></div>"
-        )
+        notes = "<br>".join(f"{html.escape(note)}." for note in [*remarks, *self.notes])
+        text = f"<p>{html.escape(self.sentence)}</p>{html_table(head, rows)}<p>{notes}</p>"
+        return f'<div class="scalingdb-plan">{text}</div>'
 
 
 def _range(row: Mapping[str, Any], name: str, say: Any) -> str:
@@ -284,7 +291,7 @@ def plan(
     ``gpu_hours``                  the same, from hours of an accelerator
     ``target_loss``                the least compute that reaches the loss
     ``n_tokens`` or ``n_params``   alone: the other one and the budget for which it is optimal
-    either, with one of the above  held at this value; the budget or the loss decides the rest
+    either, with one of the above  fixed at this value; the budget or the loss decides the rest
     ``inference_tokens``           with ``target_loss``: the least compute of training and serving
                                    that reaches the loss; with ``train_flops``: that reaches the
                                    loss of the best run of this budget; with ``total_flops``: the
@@ -306,7 +313,7 @@ def plan(
     utilisation : float, optional
         Share of the peak that the run reaches; stated, never assumed.
     n_tokens, n_params : float or sequence of float
-        Held at this value. N is counted as the law counts it.
+        Fixed at this value. N is counted as the law counts it.
     inference_tokens : float, optional
         Tokens that the model will read and write in its life, at ``2 * N`` FLOP each.
     flops_convention : {"6nd", "total", "non_embedding"}

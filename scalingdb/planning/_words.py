@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import html
-from collections.abc import Mapping
-
 import numpy as np
-import polars as pl
 
-__all__ = ["between", "count", "flop", "four", "html_table", "three", "times"]
+__all__ = ["between", "count", "flop", "four", "three", "times"]
 
 
 def count(value: float | None) -> str:
@@ -41,11 +37,15 @@ def three(value: float | None) -> str:
     """A ratio to three digits."""
     if value is None or np.isnan(value):
         return "unknown"
+    if np.isinf(value):
+        return "infinity"
     return f"{value:.0f}" if 999.5 <= abs(value) < 1e6 else f"{value:.3g}"
 
 
 def times(value: float | None) -> str:
     """A ratio near one: ``1.00``, ``0.73``; else three digits."""
+    if value is not None and np.isinf(value):
+        return "infinity"
     if value is not None and 0.1 <= value < 10:
         return f"{value:.2f}"
     return three(value)
@@ -59,13 +59,3 @@ def four(value: float | None) -> str:
 def between(low: str, high: str, level: float) -> str:
     """An interval in words; nothing where it is not known."""
     return "" if "unknown" in (low, high) else f" ({100 * level:g} % interval {low} to {high})"
-
-
-def html_table(frame: pl.DataFrame, titles: Mapping[str, str]) -> str:
-    """A small table of text cells."""
-    head = "".join(f"<th>{html.escape(title)}</th>" for title in titles.values())
-    rows = "".join(
-        "<tr>" + "".join(f"<td>{html.escape(str(row[name]))}</td>" for name in titles) + "</tr>"
-        for row in frame.iter_rows(named=True)
-    )
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"

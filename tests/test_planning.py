@@ -752,6 +752,17 @@ def test_third_approach_is_the_fit(fit: sdb.Fit, epoch: pl.DataFrame) -> None:
         assert mine[name].to_list() == pytest.approx(theirs[name].to_list(), rel=1e-8), name
 
 
+def test_third_approach_without_a_bootstrap_follows_the_tangent(epoch: pl.DataFrame) -> None:
+    found = planning.approach_3(epoch, bootstrap=0)
+    mine, theirs = found.at(1e24), plan(sdb.fit(epoch, "chinchilla"), train_flops=1e24).tidy()
+    for name in ("n_params_low", "n_params_high", "tokens_per_param_low", "tokens_per_param_high"):
+        assert mine[name].item() == pytest.approx(theirs[name].item(), rel=0.15), name  # 1,000 draws and 400
+    line = isoflop(BUDGETS, 1.001, points=2)  # nearly D = G * N: N and D cannot be told apart
+    with pytest.warns(FitWarning):
+        ends = planning.approach_3(line, bootstrap=0).tidy().select("exponent_low", "exponent_high")
+    assert ends.null_count().row(0) == (2, 2)
+
+
 def test_approaches_beside_each_other() -> None:
     points = isoflop(BUDGETS, 4)
     noisy = points.with_columns(loss=pl.col("loss") * (1 + 1e-3 * pl.Series(np.random.default_rng(0).normal(size=90))))

@@ -306,17 +306,29 @@ def approach_3(
         }
 
     own = lines(np.array([list(found.params.values())]))
-    draws = lines(found.draws())
+
+    def ends_of_lines(theta: FloatArray) -> FloatArray:
+        """Sizes (P, 4) at 1 and at e FLOP: their logarithms are a line's intercept, and that plus its slope."""
+        parts = [np.stack([line[:, 0], line.sum(axis=1)], axis=1) for line in lines(theta).values()]
+        return np.exp(np.concatenate(parts, axis=1))
+
+    # without a bootstrap to first order: draws from a covariance leave the valley of the parameters
+    drawn = np.log(found.propagate(ends_of_lines))
+    drawn[:, [1, 3]] -= drawn[:, [0, 2]]
+    if found.recipe.undetermined:  # the verdict in the notes says which
+        drawn = drawn * np.nan
     shown = found.data.select(
         train_flops=6 * pl.col("n_params") * pl.col("n_tokens"), n_params="n_params", n_tokens="n_tokens", loss="loss"
     )
     return Allocation(
         approach=3,
         level=level,
-        interval=f"bootstrap {bootstrap}, {found.recipe.resampled}" if bootstrap else "robust covariance",
+        interval=f"bootstrap {bootstrap}, {found.recipe.resampled}"
+        if bootstrap
+        else "robust covariance, to first order",
         notes=() if found.verdict.kind == "identified" else (f"verdict of the fit: {found.verdict}",),
         _lines={name: (float(line[0, 0]), float(line[0, 1])) for name, line in own.items()},
-        _draws=draws,
+        _draws={"n_params": drawn[:, :2], "n_tokens": drawn[:, 2:]},
         _optima=pl.DataFrame(schema=dict.fromkeys(("train_flops", "n_params", "n_tokens", "loss"), pl.Float64)),
         _points=shown,
     )

@@ -44,10 +44,14 @@ def derived(estimate: Estimate, quantities: Mapping[str, Callable[..., Any]], le
 
 
 def propagate(
-    estimate: Estimate, function: Callable[[FloatArray], FloatArray], count: int = 1000, rng: int = 0
+    estimate: Estimate,
+    function: Callable[[FloatArray], FloatArray],
+    count: int = 1000,
+    rng: int = 0,
+    scores: FloatArray | None = None,
 ) -> FloatArray:
     """See :meth:`Fit.propagate`."""
-    if estimate.samples.shape[0]:
+    if scores is None and estimate.samples.shape[0]:
         return np.asarray(function(estimate.finite_samples()), dtype=float)
     steps = STEP * estimate.axes.T
     # along the axes of the covariance, in their own lengths: what cancels in a valley cancels in each difference
@@ -59,7 +63,8 @@ def propagate(
     with np.errstate(all="ignore"):
         in_logs = (values > 0).all(0)
         slopes = np.where(in_logs, np.log(up) - np.log(down), up - down) / (2 * STEP)
-        change = np.tensordot(estimate.scores(np.random.default_rng(rng), count), slopes, axes=1)
+        drawn = estimate.scores(np.random.default_rng(rng), count) if scores is None else scores
+        change = np.tensordot(drawn, slopes, axes=1)
         return np.asarray(np.where(in_logs, here * np.exp(change), here + change))
 
 

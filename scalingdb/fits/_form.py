@@ -60,7 +60,7 @@ class Form:
     def expand(self, theta: FloatArray) -> FloatArray:
         """All natural parameters (P, K) from the free ones (P, k)."""
         index = self.spread.argmax(1)
-        full = theta[:, index]
+        full = theta.take(index, axis=1)  # rows in one piece: sums over them do not depend on how it was made
         for i, name in enumerate(self.law.params):
             source = self.tied.get(name, name)
             if source in self.held:
@@ -152,26 +152,42 @@ def compiled(
         is_scale = name in limits and p.low == 0.0 and p.high == float("inf")
         specs.append(ParamSpec(name, low, high, start, is_scale))
     names = [spec.name for spec in specs]
-    if not law.is_traceable:
-        notice(f"law {law.name!r} is fitted with numerical derivatives ({law._traced})", once=True)
-        function = law.function
-        if ties:
+    if law.is_traceable:
+        expression = law.expression.subs({law.symbols[name]: law.symbols[source] for name, source in ties.items()})
+        linear = law.linear_params if not ties else linear_params(expression, law.symbols, names)
+        try:
+            model = symbolic_model(
+                expression,
+                [law.symbols[name] for name in law.inputs],
+                [law.symbols[name] for name in names],
+                specs,
+                linear,
+                fixed,
+                law.signed_inputs,
+            )
+            _try_out(model, len(law.inputs), len(fixed))
+            return model
+        except Exception as error:  # whatever SymPy or its printed code raises: there is another way
+            reason = f"its symbolic form cannot be differentiated: {type(error).__name__}: {error}"
+    else:
+        reason = str(law._traced)
+    notice(f"law {law.name!r} is fitted with numerical derivatives ({reason})", once=True)
+    function = law.function
+    if ties:
 
-            def function(*inputs: Any, **params: Any) -> Any:
-                return law.function(*inputs, **params, **{name: params[source] for name, source in ties.items()})
+        def function(*inputs: Any, **params: Any) -> Any:
+            return law.function(*inputs, **params, **{name: params[source] for name, source in ties.items()})
 
-        return numeric_model(function, specs, sorted(fixed), [name in law.signed_inputs for name in law.inputs])
-    expression = law.expression.subs({law.symbols[name]: law.symbols[source] for name, source in ties.items()})
-    linear = law.linear_params if not ties else linear_params(expression, law.symbols, names)
-    return symbolic_model(
-        expression,
-        [law.symbols[name] for name in law.inputs],
-        [law.symbols[name] for name in names],
-        specs,
-        linear,
-        fixed,
-        law.signed_inputs,
-    )
+    return numeric_model(function, specs, sorted(fixed), [name in law.signed_inputs for name in law.inputs])
+
+
+def _try_out(model: Model, n_inputs: int, n_fixed: int) -> None:
+    """Evaluate all that was compiled once: printed code may name what NumPy does not have."""
+    inputs = model.prepare([np.array([1.0, 2.0])] * n_inputs, [1.0] * n_fixed)
+    point = np.full((1, model.n_params), 0.5)
+    with np.errstate(all="ignore"):
+        model.evaluate(point, inputs, 2)
+        model.to_internal(model.to_natural(point, inputs), inputs)
 
 
 def make_penalty(form: Form, priors: Mapping[str, tuple[float, float]] | None, factor: float = 1.0) -> Penalty | None:

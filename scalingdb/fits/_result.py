@@ -82,6 +82,7 @@ class Fit:
     _clusters: np.ndarray[Any, np.dtype[np.int64]] = field(repr=False)
     _weights: FloatArray = field(repr=False)
     _curvature: FloatArray = field(repr=False)
+    _unseen: FloatArray = field(repr=False)
 
     # ---- tables --------------------------------------------------------------------------
 
@@ -191,6 +192,9 @@ class Fit:
     ) -> pl.DataFrame:
         """Add ``prediction`` to a frame, and ``low``, ``high`` where an interval is asked for.
 
+        Ends are infinite (0 below, for what is positive) where a prediction depends on what the data
+        leave open: a direction that they do not see, or everything, if there are no degrees of freedom.
+
         Parameters
         ----------
         frame : DataFrame
@@ -257,7 +261,8 @@ class Fit:
         Returns
         -------
         DataFrame
-            ``quantity, estimate, low, high``: percentiles of :meth:`propagate`.
+            ``quantity, estimate, low, high`` (percentiles of :meth:`propagate`) and ``interval`` (how they were
+            made). Ends are infinite where a quantity depends on what the data leave open.
 
         Examples
         --------
@@ -298,7 +303,8 @@ class Fit:
         Returns
         -------
         array (draws, ...)
-            ``nan`` where the quantity does not exist at, or right beside, the estimate.
+            ``nan`` where the quantity does not exist at, or right beside, the estimate. Where it depends
+            on what the data leave open, half the draws lie at each end of all that is possible.
 
         Examples
         --------
@@ -324,7 +330,8 @@ class Fit:
         Returns
         -------
         array (P, K)
-            In natural units and the order of :attr:`params`. With a bootstrap: its samples that are finite.
+            In natural units and the order of :attr:`params`. With a bootstrap: its samples that are finite;
+            else ``nan`` for parameters that the data leave open.
         """
         return _propagate.draws(self._estimate, count, rng)
 
@@ -484,7 +491,7 @@ class Fit:
     def _estimate(self) -> Estimate:
         theta, at_bound = np.array(list(self.params.values()), dtype=float), self.recipe.at_bound
         spread = (self.covariance, self._curvature)
-        return Estimate(self._problem, theta, self.objective, *spread, at_bound, self.samples)
+        return Estimate(self._problem, theta, self.objective, *spread, at_bound, self.samples, self._unseen)
 
     def _arrays(self, frame: pl.DataFrame) -> list[FloatArray]:
         columns = self.recipe.columns

@@ -29,7 +29,18 @@ LAWS = list(all_laws())
 def test_laws_lists_every_law() -> None:
     table = sdb.laws()
     assert table["law"].to_list() == LAWS
-    described = ["law", "chapter", "formula", "inputs", "output", "params", "cite", "verified", "evidence"]
+    described = [
+        "law",
+        "chapter",
+        "formula",
+        "inputs",
+        "output",
+        "params",
+        "cite",
+        "verified",
+        "evidence_kind",
+        "evidence",
+    ]
     assert table.columns == [*described, "sources", "variants", "aliases"]
     shown = dict(table.select("law", "formula").iter_rows())
     assert all((shown[name] is None) == (not law.is_traceable) for name, law in all_laws().items())

@@ -13,16 +13,18 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from scalingdb import charts, downstream, holdouts, law_library, planning, practices, trends, units
+    from scalingdb import charts, downstream, law_library, planning, practices, trends, units
     from scalingdb.comparison import Comparison, compare
     from scalingdb.errors import DomainWarning, FitWarning, ScalingDBError
     from scalingdb.evidence import arena, replication
     from scalingdb.fits import Fit, Fits, fit, fit_by
-    from scalingdb.holdouts import Holdout, largest
+    from scalingdb.judging import holdouts
+    from scalingdb.judging.holdouts import Holdout, largest
     from scalingdb.law_library import Law, exponent, get_law, law, laws, pareto_envelope, positive, real
     from scalingdb.magic import load_ipython_extension
     from scalingdb.own_sources import LocalSource, add_source, remove_source
     from scalingdb.planning import Plan, compute_multiplier, crossover, plan
+    from scalingdb.reading import read_runs
     from scalingdb.warehouse import Warehouse, connect
 
 __all__ = [
@@ -60,6 +62,7 @@ __all__ = [
     "planning",
     "positive",
     "practices",
+    "read_runs",
     "real",
     "remove_source",
     "replication",
@@ -73,7 +76,7 @@ _HOME = {
     "Fit": "fits",
     "FitWarning": "errors",
     "Fits": "fits",
-    "Holdout": "holdouts",
+    "Holdout": "judging.holdouts",
     "Law": "law_library",
     "LocalSource": "own_sources",
     "Plan": "planning",
@@ -88,13 +91,14 @@ _HOME = {
     "fit": "fits",
     "fit_by": "fits",
     "get_law": "law_library",
-    "largest": "holdouts",
+    "largest": "judging.holdouts",
     "law": "law_library",
     "laws": "law_library",
     "load_ipython_extension": "magic",
     "pareto_envelope": "law_library",
     "plan": "planning",
     "positive": "law_library",
+    "read_runs": "reading",
     "real": "law_library",
     "remove_source": "own_sources",
 }
@@ -103,7 +107,7 @@ _MODULES = {
     "arena": "evidence.arena",
     "charts": "charts",
     "downstream": "downstream",
-    "holdouts": "holdouts",
+    "holdouts": "judging.holdouts",
     "law_library": "law_library",
     "planning": "planning",
     "practices": "practices",

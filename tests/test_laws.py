@@ -618,7 +618,7 @@ def test_parameters_can_be_refined() -> None:
     x = np.geomspace(1e6, 1e10, 20)
     with pytest.warns(FitWarning, match=r"alpha=0\.5"):
         found = sdb.fit(pl.DataFrame({"n_tokens": x, "loss": x**-0.7}), law)
-    assert found.verdict == "at bound: alpha=0.5"
+    assert str(found.verdict) == "at bound: alpha=0.5"
 
 
 def test_reading_the_page_of_a_law_needs_no_network() -> None:

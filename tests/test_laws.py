@@ -8,6 +8,7 @@ import warnings
 import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 
+import duckdb
 import numpy as np
 import polars as pl
 import pytest
@@ -28,7 +29,18 @@ LAWS = list(all_laws())
 def test_laws_lists_every_law() -> None:
     table = sdb.laws()
     assert table["law"].to_list() == LAWS
-    described = ["law", "chapter", "formula", "inputs", "output", "params", "cite", "verified", "evidence"]
+    described = [
+        "law",
+        "chapter",
+        "formula",
+        "inputs",
+        "output",
+        "params",
+        "cite",
+        "verified",
+        "evidence_kind",
+        "evidence",
+    ]
     assert table.columns == [*described, "sources", "variants", "aliases"]
     shown = dict(table.select("law", "formula").iter_rows())
     assert all((shown[name] is None) == (not law.is_traceable) for name, law in all_laws().items())
@@ -54,6 +66,36 @@ def test_chapters_are_in_order_and_own_laws_come_last() -> None:
     numbers = [int(chapter.partition(".")[0]) for chapter in chapters[:-1]]
     assert numbers == sorted(numbers)
     assert chapters[-1] == "own laws"
+
+
+@pytest.mark.usefixtures("own_laws")
+def test_a_law_knows_whether_it_is_the_users_own() -> None:
+    own = sdb.law("mine", cite="own work", inputs=("n_tokens",), params={"A": sdb.positive})(lambda n_tokens, A: A)
+    composed = sdb.law_library.fixed(sdb.get_law("chinchilla"), E=0).named("reducible")
+    assert own.is_own
+    assert composed.is_own
+    assert [name for name, law in all_laws().items() if law.is_own] == ["mine", "reducible"]
+
+
+def test_macros_carry_the_coefficients_that_are_given(db: sdb.Warehouse) -> None:
+    """Another warehouse may hold other coefficients: its macros take them, and no others."""
+    law = sdb.get_law("chinchilla")
+    rows = db.table("published_fits").filter(pl.col("law") == "chinchilla", pl.col("variant") == "hoffmann")
+    rows = rows.with_columns(
+        value=pl.when(pl.col("param") == "E").then(9.0).otherwise("value"), variant=pl.lit("local"), is_default=False
+    )
+    sets = sdb.law_library.published_sets_from(rows, law)
+    assert [(one.variant, one.params["E"]) for one in sets] == [("local", 9.0)]
+    statements = sdb.law_library.macro_statements(law, sets)
+    names = [statement.split("(")[0].rpartition(" ")[2] for statement in statements]
+    assert names == ["law_chinchilla", "law_chinchilla_local"]
+    with duckdb.connect() as connection:
+        for statement in statements:
+            connection.execute(statement)
+        expected = law(7e9, 1.4e11, variant="hoffmann") - law.coefficients("hoffmann")["E"] + 9.0
+        for name in names:
+            assert connection.sql(f"select {name}(7e9, 1.4e11)").fetchall()[0][0] == pytest.approx(expected)
+    assert sdb.law_library.published_sets_from(rows, sdb.get_law("farseer")) == []
 
 
 def test_an_alias_is_a_law_with_another_default() -> None:
@@ -583,3 +625,30 @@ def test_reading_the_page_of_a_law_needs_no_network() -> None:
     for law in all_laws().values():
         page = law._repr_html_().replace('xmlns="http://www.w3.org/1998/Math/MathML"', "")
         assert not re.search(r"https?://|src=|<script", page), law.name
+
+
+# ---- optima that a search missed ----------------------------------------------------------------
+
+
+@pytest.mark.filterwarnings("ignore::scalingdb.errors.FitWarning")
+@pytest.mark.parametrize(("objective", "known"), [("mse_log", 0.0111), ("mse", 0.0832)])
+def test_farseer_is_fitted_at_least_as_well_as_the_law_that_it_contains(
+    db: sdb.Warehouse, objective: str, known: float
+) -> None:
+    """Its starts need sizes with several token counts each; these rows have few, and end at .195 without others."""
+    points = db.points("epoch_chinchilla")
+    columns = {"n_params_non_embedding": "n_params"}
+    assert sdb.fit(points, "farseer", objective=objective, inputs=columns).objective < known
+
+
+def test_agreement_of_neighbours_is_no_evidence() -> None:
+    """Starts around an end come back to it, in whatever basin it lies."""
+    from scalingdb.estimation.search import Found
+
+    def found(n_spread: int | None, totals: list[float]) -> Found:
+        u = np.zeros((len(totals), 1))
+        return Found(u[0], min(totals), "converged", u, np.array(totals), u, None, n_spread)  # type: ignore[arg-type]
+
+    assert found(None, [1.0, 1.0, 2.0]).is_certain
+    assert not found(None, [1.0, 1.5, 2.0]).is_certain
+    assert not found(2, [1.5, 2.0, 1.0, 1.0]).is_certain

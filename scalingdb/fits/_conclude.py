@@ -55,7 +55,7 @@ FLAT = 0.25
 
 def conclude(problem: Problem, data: Data, found: Found, options: Options, stacklevel: int = 3) -> Fit:
     """Covariance, verdict, bootstrap and recipe of an optimum."""
-    optimum = settle(problem, found.u, at_bounds(problem.form.model, found.u, problem.y))
+    optimum = settle(problem, found.u, at_bounds(problem.form.model, found.u, found.inputs, problem.y))
     local, covariance, curvature = spread(problem, optimum)
     judged = _judge(problem, data, optimum, local, covariance)
     transform = carried(problem, optimum)

@@ -12,7 +12,7 @@ from scalingdb.fits._estimate import BoolArray, Estimate
 from scalingdb.fits._problem import Problem
 
 if TYPE_CHECKING:
-    from scalingdb.estimation.model import FloatArray, Model
+    from scalingdb.estimation.model import FloatArray, Model, PreparedInputs
     from scalingdb.estimation.uncertainty import Linearised
 
 __all__ = ["Optimum", "at_bounds", "carried", "optimum_of", "settle", "spread"]
@@ -100,14 +100,16 @@ def small(residual: FloatArray) -> float:
     return 1e-6 * float(np.median(np.abs(residual))) + 1e-300
 
 
-def at_bounds(model: Model, u: FloatArray, y: FloatArray) -> dict[str, float]:
+def at_bounds(model: Model, u: FloatArray, prepared: PreparedInputs, y: FloatArray) -> dict[str, float]:
     """Parameters that ended on a bound, with the bound. A vanishing term means that its scale is 0."""
     at_bound = {}
     typical = float(np.median(np.abs(y)))
+    largest = np.abs(model.basis(u[None], prepared)[1][0]).max(1) if model.basis is not None else np.empty(0)
     for i, spec in enumerate(model.params):
         if i in model.linear and spec.is_log:
-            # a scale is judged by its term: what it counts in is the unit of the inputs
-            if u[i] < ZERO_SHARE * typical:
+            # a scale is judged by its term where that is largest: what it counts in is the unit of the inputs,
+            # and a steep term that is nothing at the centre may be much at the edge
+            if u[i] * largest[model.linear.index(i)] < ZERO_SHARE * typical:
                 at_bound[spec.name] = 0.0
             continue
         # where the solver stopped, in its coordinate: a share of a wide range may be most of the parameter

@@ -48,10 +48,14 @@ def derived(estimate: Estimate, quantities: Mapping[str, Callable[..., Any]], le
 
 
 def propagate(
-    estimate: Estimate, function: Callable[[FloatArray], FloatArray], count: int = 1000, rng: int = 0
+    estimate: Estimate,
+    function: Callable[[FloatArray], FloatArray],
+    count: int = 1000,
+    rng: int = 0,
+    scores: FloatArray | None = None,
 ) -> FloatArray:
     """See :meth:`Fit.propagate`."""
-    if estimate.samples.shape[0]:
+    if scores is None and estimate.samples.shape[0]:
         values = np.asarray(function(estimate.finite_samples()), dtype=float)
         return opened(values, estimate.is_open(function), is_positive=(values > 0).all(0))
     steps = STEP * estimate.axes.T
@@ -64,7 +68,8 @@ def propagate(
     with np.errstate(all="ignore"):
         in_logs = (values > 0).all(0)
         slopes = np.where(in_logs, np.log(up) - np.log(down), up - down) / (2 * STEP)
-        change = np.tensordot(estimate.scores(np.random.default_rng(rng), count), slopes, axes=1)
+        along = estimate.scores(np.random.default_rng(rng), count) if scores is None else scores
+        change = np.tensordot(along, slopes, axes=1)
         drawn = np.where(in_logs, here * np.exp(change), here + change)
         return opened(drawn, estimate.is_open(function), is_positive=in_logs)
 

@@ -330,7 +330,13 @@ class Fit:
         """
         return _propagate.derived(self._estimate, quantities, level, rng)
 
-    def propagate(self, function: Callable[[FloatArray], FloatArray], count: int = 1000, rng: int = 0) -> FloatArray:
+    def propagate(
+        self,
+        function: Callable[[FloatArray], FloatArray],
+        count: int = 1000,
+        rng: int = 0,
+        scores: FloatArray | None = None,
+    ) -> FloatArray:
         """Draws of what follows from the parameters, as uncertain as the fit.
 
         With a bootstrap: the function at every finite sample. Without: the robust covariance carried
@@ -346,6 +352,9 @@ class Fit:
             Draws, where the fit has no bootstrap.
         rng : int
             Seed of these draws.
+        scores : array (count, K), optional
+            In place of draws along the axes of the covariance, in standard deviations: the fit to first
+            order at these, with or without a bootstrap.
 
         Returns
         -------
@@ -362,7 +371,7 @@ class Fit:
         >>> floors.shape, bool(np.quantile(floors, 0.1) < found.params["E"] < np.quantile(floors, 0.9))
         ((1000,), True)
         """
-        return _propagate.propagate(self._estimate, function, count, rng)
+        return _propagate.propagate(self._estimate, function, count, rng, scores)
 
     def draws(self, count: int = 1000, rng: int = 0) -> FloatArray:
         """Parameter vectors (P, K) that are as uncertain as the fit: for anything :meth:`derived` cannot say.

@@ -16,6 +16,7 @@ import polars as pl
 from scalingdb.errors import DataError, FitError, unknown_name
 from scalingdb.fits._form import Form
 from scalingdb.law_library import Law
+from scalingdb.reading import as_frame
 from scalingdb.schema import N_DEFINITIONS
 
 if TYPE_CHECKING:
@@ -49,17 +50,6 @@ class Data:
     notes: tuple[str, ...]
     too_few_runs: int | None = None
     n_items: FloatArray | None = None
-
-
-def as_frame(frame: object) -> pl.DataFrame:
-    if isinstance(frame, pl.LazyFrame):
-        return frame.collect()
-    if isinstance(frame, pl.DataFrame):
-        return frame
-    raise DataError(
-        f"a Polars frame is needed, not {type(frame).__module__}.{type(frame).__qualname__}",
-        "convert it, for example with polars.from_pandas(frame) or polars.DataFrame(mapping).",
-    )
 
 
 def _resolve_inputs(frame: pl.DataFrame, law: Law, given: Mapping[str, str] | None) -> tuple[dict[str, str], list[str]]:

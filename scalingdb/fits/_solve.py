@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from scalingdb.errors import FitError
-from scalingdb.fits._bounded import within_bounds
+from scalingdb.fits._bounded import hints
 from scalingdb.fits._conclude import conclude
 from scalingdb.fits._problem import N_STARTS, Options, Problem, Resampling, check_options, state_problem
 from scalingdb.fits._result import Fit
@@ -191,11 +191,16 @@ def _search(problem: Problem, options: Options) -> tuple[Problem, Found]:
 
 
 def own_starts(problem: Problem, options: Options) -> Any:
-    """Starts that do not come from the compiled formula: the law's own, or those of a search around its bounds."""
-    if not options.bounds:
-        return problem.form.own_starts()
+    """Starts beside those of the compiled formula: the law's own, and where looser fits end."""
     wanted = {"n_starts": options.n_starts, "seed": options.search_seed}
-    return within_bounds(problem.form, problem.kind, problem.priors or None, problem.prior_factor, wanted)
+    return hints(
+        problem.form,
+        problem.kind,
+        wanted,
+        is_bounded=bool(options.bounds),
+        priors=problem.priors or None,
+        factor=problem.prior_factor,
+    )
 
 
 def no_start(problem: Problem) -> FitError:

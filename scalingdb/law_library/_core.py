@@ -17,11 +17,13 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from scalingdb.display import Markup, html_table, number
 from scalingdb.errors import DataError, DomainWarning, unknown_name
+from scalingdb.law_library._published import PublishedSet, default_of, published_sets_of
 from scalingdb.schema import COLUMNS
 
 if TYPE_CHECKING:
@@ -37,8 +39,23 @@ CHAPTER = re.compile(r"Chapter (?P<number>\d+)\. (?P<title>[^.]+)\.")
 COMMON = {"loss": "evaluation loss, in the unit of the data; published coefficients state theirs"}
 """Meanings of quantities that have a column in the views only."""
 
+LIBRARY = __name__.rpartition(".")[0] + "."
+"""Where the modules of the chapters are."""
+
 OWN = "own laws"
 """Chapter of the laws that a user defines."""
+
+EvidenceKind = Literal["read", "derived", "second_hand", "unchecked"]
+
+EVIDENCE: Mapping[EvidenceKind, str] = MappingProxyType(
+    {
+        "read": "the form was read in the paper or its release",
+        "derived": "the form is a definition, or was worked out from what was read",
+        "second_hand": "the form is as others quote it; it was not read in its source",
+        "unchecked": "the form could not be checked against its source",
+    }
+)
+"""How the form of a law is known, the firmest kind first."""
 
 StartFunction = Callable[[Sequence[FloatArray], FloatArray, FloatArray], FloatArray]
 SplitFunction = Callable[..., tuple[Any, Any]]
@@ -99,28 +116,6 @@ real = Param("real", -float("inf"), float("inf"), (-2.0, 2.0))
 """Any number."""
 
 
-@dataclass(frozen=True)
-class PublishedSet:
-    """One published coefficient set of a law, as the table ``published_fits`` holds it."""
-
-    variant: str
-    source_id: str
-    params: Mapping[str, float]
-    output_unit: str
-    n_definition: str | None
-    where_stated: str
-    is_default: bool
-    is_verified: bool
-
-    def __reduce__(self) -> tuple[Callable[..., PublishedSet], tuple[dict[str, Any]]]:
-        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        return _set_of_parts, ({**fields, "params": dict(self.params)},)
-
-
-def _set_of_parts(fields: dict[str, Any]) -> PublishedSet:
-    return PublishedSet(**{**fields, "params": MappingProxyType(fields["params"])})
-
-
 def _nothing() -> Mapping[str, Any]:
     return MappingProxyType({})
 
@@ -152,8 +147,10 @@ class Law:
         Objective, optimiser and start grid that the authors used.
     evidence : str
         Where the form was read, beyond `cite`: the authors' code, the text, a second source.
-    verified : bool
-        False where the form could not be checked against its source.
+    evidence_kind : {"read", "derived", "second_hand", "unchecked"}
+        How the form is known: ``read`` in the paper or its release, ``derived`` (a definition, or worked out
+        from what was read), ``second_hand`` (others quote it; `evidence` says who), or ``unchecked``
+        (no one could be found who prints it).
     aliases : mapping of str to (str or None)
         Other ids under which the law is known, each with the published variant it stands for.
     default_variant : str or None
@@ -174,10 +171,15 @@ class Law:
     domain: Mapping[str, tuple[float, float]] = field(default_factory=_nothing, repr=False)
     authors_fit: str = field(default="", repr=False)
     evidence: str = field(default="", repr=False)
-    verified: bool = True
+    evidence_kind: EvidenceKind = "read"
     aliases: Mapping[str, str | None] = field(default_factory=_nothing, repr=False)
     default_variant: str | None = None
     own_sets: tuple[PublishedSet, ...] = field(default=(), repr=False)
+
+    @property
+    def verified(self) -> bool:
+        """Whether the form was read in its source: :attr:`evidence_kind` is ``read``."""
+        return self.evidence_kind == "read"
 
     @property
     def doc(self) -> str:
@@ -188,9 +190,15 @@ class Law:
     @property
     def chapter(self) -> str:
         """Number and title of the library's chapter: the first sentence of the module that holds the formula."""
-        home = sys.modules.get(getattr(self.function, "__module__", ""))
-        found = CHAPTER.match(getattr(home, "__doc__", None) or "")
-        return f"{found['number']}. {' '.join(found['title'].split())}" if found else OWN
+        module = getattr(self.function, "__module__", None) or ""
+        home = sys.modules.get(module) if module.startswith(LIBRARY) else None
+        heading = CHAPTER.match(getattr(home, "__doc__", None) or "")
+        return f"{heading['number']}. {' '.join(heading['title'].split())}" if heading else OWN
+
+    @property
+    def is_own(self) -> bool:
+        """Whether a user defined or composed the law: it stands in no chapter of the library."""
+        return self.chapter == OWN
 
     def meaning(self, name: str) -> str:
         """What an input or the output is: the law's own words, else the warehouse's column of this name."""
@@ -268,15 +276,10 @@ class Law:
     @functools.cached_property
     def published(self) -> Mapping[str, PublishedSet]:
         """Published coefficient sets by variant, from the shipped table ``published_fits``."""
-        from scalingdb.published import published_sets
+        from scalingdb.published import published_rows
 
-        if self.own_sets:
-            return MappingProxyType({own.variant: own for own in self.own_sets})
-        sets: dict[str, PublishedSet] = {}
-        for row in published_sets(self.name):
-            params = {name: row["params"][name] for name in self.params if name in row["params"]}
-            sets[row["variant"]] = PublishedSet(**{**row, "params": MappingProxyType(params)})
-        return MappingProxyType(sets)
+        sets = self.own_sets or published_sets_of(published_rows(), self.name, self.params)
+        return MappingProxyType({one.variant: one for one in sets})
 
     def coefficients(self, variant: str | None = None) -> dict[str, float]:
         """Published coefficients of one variant (the default one if `variant` is None).
@@ -298,10 +301,7 @@ class Law:
     @property
     def default_set(self) -> PublishedSet | None:
         """The coefficients that are used where no variant is named; None where there are none."""
-        if self.default_variant is not None:
-            return self.published.get(self.default_variant)
-        marked = [found for found in self.published.values() if found.is_default]
-        return next(iter([*marked, *self.published.values()]), None)
+        return default_of(list(self.published.values()), self.default_variant)
 
     def with_variant(self, variant: str) -> Law:
         """The same law with another published set as its default.
@@ -525,40 +525,10 @@ class Law:
         return made
 
     def sql_macros(self) -> list[str]:
-        """``create macro`` statements: one with the default coefficients, one per variant.
+        """``create macro`` statements with the shipped coefficients: see :func:`macro_statements`."""
+        from scalingdb.law_library import _macros
 
-        Every parameter is also a named argument (``law_chinchilla(7e9, 1e12, E := 1.7)``), unless
-        two parameters differ only in case, which SQL cannot tell apart. Laws that cannot be traced
-        have no macro. An alias has one too, unless it spells the same as a variant's.
-        """
-        from scalingdb.law_library import _trace
-
-        if not self.is_traceable:
-            return []
-        body = _trace.sql(self.expression)
-        names = [*self.inputs, *self.params]
-        distinct = len({name.lower() for name in names}) == len(names)
-        quoted_inputs = ", ".join(f'"{name}"' for name in self.inputs)
-        statements = []
-        if not self.published:
-            if distinct:
-                arguments = ", ".join(f'"{name}"' for name in names)
-                statements.append(f"create or replace macro law_{self.name}({arguments}) as {body}")
-            return statements
-        macros = {self.name: self.coefficients()}
-        macros |= {f"{self.name}_{variant}": self.coefficients(variant) for variant in self.published}
-        for alias, variant in self.aliases.items():
-            if variant is None or variant in self.published:
-                macros.setdefault(alias, self.coefficients(variant))
-        for name, values in macros.items():
-            if distinct:
-                defaults = "".join(f', "{param}" := {value!r}' for param, value in values.items())
-                statements.append(f"create or replace macro law_{name}({quoted_inputs}{defaults}) as {body}")
-            else:
-                numbers = {self.symbols[param]: value for param, value in values.items()}
-                fixed = _trace.sql(self.expression.subs(numbers))
-                statements.append(f"create or replace macro law_{name}({quoted_inputs}) as {fixed}")
-        return statements
+        return _macros.macro_statements(self, list(self.published.values()))
 
     def __reduce__(self) -> tuple[Callable[..., Law], tuple[Any, ...]]:
         """Pickle by name where another process can look the law up, else by its parts.
@@ -584,22 +554,21 @@ class Law:
     def _repr_html_(self) -> str:
         formula = self.mathml if self.is_traceable else f"<code>{html.escape(self.name)}</code> (not symbolic)"
         published = list(self.published.values())
-        head = "".join(f"<th>{html.escape(s.variant)}</th>" for s in published)
-        rows = "".join(
-            f"<tr><td><i>{html.escape(name)}</i></td><td>{html.escape(p.meaning)}</td>"
-            + "".join(f"<td>{s.params[name]:.6g}</td>" if name in s.params else "<td></td>" for s in published)
-            + "</tr>"
+        rows = [
+            [Markup(f"<i>{html.escape(name)}</i>"), p.meaning, *(number(one.params.get(name), 6) for one in published)]
             for name, p in self.params.items()
-        )
+        ]
+        table = html_table(["parameter", "meaning", *(one.variant for one in published)], rows)
         names = dict.fromkeys((*self.inputs, self.output))
         remarks = [f"{name}: {text}" for name in names if (text := self.meaning(name))]
-        remarks += [f"fitted for {name} from {low:.3g} to {high:.3g}" for name, (low, high) in self.domain.items()]
-        if not self.verified:
-            remarks.append("the form could not be checked against its source")
+        remarks += [
+            f"fitted for {name} from {number(low, 3)} to {number(high, 3)}" for name, (low, high) in self.domain.items()
+        ]
+        if self.evidence_kind != "read":
+            remarks.append(EVIDENCE[self.evidence_kind])
         return (
             f'<div class="scalingdb-law"><b>{html.escape(self.name)}</b> <small>{html.escape(self.cite)}</small>'
-            f"{formula}<table><thead><tr><th>parameter</th><th>meaning</th>{head}</tr></thead>"
-            f"<tbody>{rows}</tbody></table><small>{html.escape('; '.join(remarks))}</small></div>"
+            f"{formula}{table}<small>{html.escape('; '.join(remarks))}</small></div>"
         )
 
 
@@ -644,7 +613,7 @@ def law(
     domain: Mapping[str, tuple[float, float]] = MappingProxyType({}),
     authors_fit: str = "",
     evidence: str = "",
-    verified: bool = True,
+    evidence_kind: EvidenceKind = "read",
     aliases: Mapping[str, str | None] = MappingProxyType({}),
 ) -> Callable[[Callable[..., Any]], Law]:
     """Turn a NumPy function into a :class:`Law` and register it.
@@ -676,8 +645,8 @@ def law(
         How the authors fitted: objective, optimiser, start grid.
     evidence : str
         Where the form was read, beyond `cite`.
-    verified : bool
-        False if the form could not be checked against its source.
+    evidence_kind : {"read", "derived", "second_hand", "unchecked"}
+        How the form is known: see :class:`Law`.
     aliases : mapping, optional
         Other ids of this law, each with the variant it names: ``{"chinchilla_epoch": "epoch"}``.
 
@@ -697,6 +666,8 @@ def law(
     ('A',)
     """
     refuse_bad_name(name)
+    if evidence_kind not in EVIDENCE:
+        raise unknown_name("option", evidence_kind, EVIDENCE, "(for evidence_kind)")
 
     def decorate(function: Callable[..., Any]) -> Law:
         import inspect
@@ -721,7 +692,7 @@ def law(
             domain=MappingProxyType({key: (float(low), float(high)) for key, (low, high) in domain.items()}),
             authors_fit=authors_fit,
             evidence=evidence,
-            verified=verified,
+            evidence_kind=evidence_kind,
             aliases=MappingProxyType(dict(aliases)),
         )
         REGISTRY[name] = made

@@ -328,7 +328,7 @@ def ends(samples: FloatArray, level: float) -> tuple[FloatArray, FloatArray]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # all draws are nan
         low, high = np.nanpercentile(finite, [50 * (1 - level), 50 * (1 + level)], axis=0)
-    low, high = (np.where(np.abs(end) > 1e-50 * ENDLESS, np.sign(end) * np.inf, end) for end in (low, high))
+    low, high = (np.where(np.abs(end) > 1e-50 * ENDLESS, np.copysign(np.inf, end), end) for end in (low, high))
     return low, high
 
 

@@ -193,18 +193,25 @@ def commit(folder: Path, changes: Mapping[str, Path | None], *, of: tuple[str, .
     ]
     if not changed and state.entries is not None:
         return []
-    for pile in (REPLACED, INCOMING):
-        (folder / pile).mkdir(parents=True, exist_ok=True)
-    for name in changed:
-        if name in old and not _differs(folder / name, old[name]):
-            _link(folder / name, folder / _object(REPLACED, name, old[name]))
-        source = changes[name]
-        if source is not None:
-            sync_file(source)
-            source.replace(folder / _object(INCOMING, name, new[name]))
-    for pile in (REPLACED, INCOMING):
-        sync_folder(folder / pile)
-    _write(folder, new)
+    try:
+        for pile in (REPLACED, INCOMING):
+            (folder / pile).mkdir(parents=True, exist_ok=True)
+        for name in changed:
+            if name in old and not _differs(folder / name, old[name]):
+                _link(folder / name, folder / _object(REPLACED, name, old[name]))
+            source = changes[name]
+            if source is not None:
+                sync_file(source)
+                source.replace(folder / _object(INCOMING, name, new[name]))
+        for pile in (REPLACED, INCOMING):
+            sync_folder(folder / pile)
+        _write(folder, new)
+    except OSError:
+        for file in (folder / INCOMING).glob("*"):
+            file.unlink(missing_ok=True)
+        with contextlib.suppress(WarehouseError):
+            recover(folder)
+        raise
     recover(folder, removed=[name for name in changed if name not in new])
     return changed
 

@@ -7,24 +7,35 @@ user's data folder. :func:`scalingdb.connect` without a path shows it beside the
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import hashlib
 import json
+import math
 import re
-import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from scalingdb._store import commit, exclusive, read_state, recover, scratch_folder
 from scalingdb.errors import DataError, ScalingDBError, WarehouseError, unknown_name
 from scalingdb.notices import notice
 from scalingdb.schema import COLUMNS, METRICS, N_DEFINITIONS, TABLES, UNITS, polars_schema
 from scalingdb.warehouse import connect, local_folder
 
 __all__ = ["LocalSource", "add_source", "remove_source"]
+
+MAX_ROWS = 5_000_000
+"""Rows of a table that is added: a Parquet file of some kilobytes can hold billions of equal ones."""
+
+MAX_FAULTS = 1000
+"""Faults of one rule that are kept: a column of another unit breaks it in every row."""
+
+SMALLEST_LOSS = 1e-12
+"""Below this a loss is a missing value or a number that was never measured."""
 
 MAX_SHOWN = 20
 """Faults printed in full; the rest is counted."""
@@ -133,6 +144,8 @@ def add_source(
     remove_source : Take it out again.
     """
     file = Path(path)
+    if year is not None and not (type(year) is int and 1900 <= year <= 2200):
+        raise DataError(f"year is {year!r}", "give a year such as 2025.")
     _check_id(source_id)
     if not file.exists():
         raise WarehouseError(f"{str(path)!r} does not exist", "give a table, or a folder of harness results.")
@@ -198,15 +211,13 @@ def remove_source(source_id: str) -> None:
         If the user's data folder holds no source of this name (a curated one cannot be removed).
     """
     folder = local_folder()
-    known = [file.stem for file in (folder / "tables" / "sources").glob("*.parquet")]
-    if source_id not in known:
-        raise unknown_name("own source", source_id, known, "Curated sources cannot be removed.")
-    try:
-        # the row of 'sources' goes first: without it the other files count as absent
-        for table in TABLES:
-            (folder / "tables" / table / f"{source_id}.parquet").unlink(missing_ok=True)
-    except OSError as error:
-        raise WarehouseError(f"cannot remove {source_id!r} from {folder}: {error}") from error
+    if not folder.is_dir():
+        raise unknown_name("own source", source_id, [], "Curated sources cannot be removed.")
+    with _changing(folder):
+        known = [file.stem for file in map(Path, own_files(folder))]
+        if source_id not in known:
+            raise unknown_name("own source", source_id, known, "Curated sources cannot be removed.")
+        commit(folder, {_key(table, source_id): None for table in TABLES})
 
 
 def _check_id(source_id: str) -> None:
@@ -217,7 +228,7 @@ def _check_id(source_id: str) -> None:
     with connect() as db:
         known = db.table("sources").filter(source_id=source_id)
     if known.height:
-        own = (local_folder() / "tables" / "sources" / f"{source_id}.parquet").exists()
+        own = _key("sources", source_id) in own_files(local_folder())
         raise DataError(
             f"source {source_id!r} exists already: {known['title'][0]}",
             f"take it out first: scalingdb add --remove {source_id}" if own else "choose another name.",
@@ -399,6 +410,13 @@ def _read_table(file: Path) -> pl.DataFrame:
     try:
         if file.suffix == ".parquet":
             with file.open("rb") as content:
+                n_rows = pl.scan_parquet(content).select(pl.len()).collect().item()
+                if n_rows > MAX_ROWS:
+                    raise DataError(
+                        f"file {file.name!r} has {n_rows:,} rows; {MAX_ROWS:,} can be added",
+                        "add what is measured (one row per run or checkpoint), in several sources if need be.",
+                    )
+                content.seek(0)
                 table = pl.read_parquet(content)
         else:
             file.read_text(encoding="utf-8-sig")
@@ -406,7 +424,13 @@ def _read_table(file: Path) -> pl.DataFrame:
     except UnicodeDecodeError as error:
         raise DataError(f"file {file.name!r} is not UTF-8 at byte {error.start}", "save it as UTF-8.") from error
     except (pl.exceptions.PolarsError, OSError) as error:
+        if isinstance(error, ScalingDBError):
+            raise
         raise WarehouseError(f"file {file.name!r} cannot be read: {error}", hint) from error
+    except BaseException as error:  # a Rust panic on damaged bytes derives from BaseException
+        if type(error).__name__ != "PanicException":
+            raise
+        raise WarehouseError(f"file {file.name!r} cannot be read: it is damaged", hint) from error
     if table.is_empty():
         raise DataError(f"file {file.name!r} has no rows", hint)
     return table
@@ -429,13 +453,16 @@ def _convert(series: pl.Series, dtype: Any) -> tuple[pl.Series, list[tuple[int, 
             made = series.str.to_date(strict=False)
         else:
             made = series if dtype == pl.String else series.cast(pl.Float64, strict=False)
+    elif dtype in {pl.Float64, pl.Int64} and not (series.dtype.is_numeric() or series.dtype == pl.Null):
+        made = pl.Series(series.name, [None] * series.len(), dtype=pl.Float64)  # a date or a truth value is no number
     else:
         made = series.cast(pl.Float64 if dtype == pl.Int64 else dtype, strict=False)
     if dtype == pl.Int64:
         whole = made.cast(pl.Int64, strict=False)
         made = pl.select(pl.when(whole.cast(pl.Float64) == made).then(whole)).to_series()
-    failed = (series.is_not_null() & made.is_null()).arg_true().to_list()
-    return made, [(row + 1, series[row]) for row in failed]
+    failed = (series.is_not_null() & made.is_null()).arg_true()
+    shown = [(row + 1, series[row]) for row in failed.head(MAX_SHOWN + 1)]
+    return made, shown
 
 
 def _unit(metric: str, unit: str | None) -> str:
@@ -468,17 +495,25 @@ def _from_harness(path: Path, source_id: str) -> _Made:
         content = file.read_bytes()
         hashes.append((name, hashlib.sha256(content).hexdigest()))
         try:
-            report = json.loads(content)
-        except ValueError as error:
+            report = json.loads(content, object_pairs_hook=_without_duplicates)
+        except (ValueError, RecursionError) as error:
             raise DataError(f"file {name!r} is no JSON: {error}", "write it anew with lm_eval.") from error
         results = report.get("results") if isinstance(report, dict) else None
         if not isinstance(results, dict) or not all(isinstance(values, dict) for values in results.values()):
             raise DataError(f"file {name!r} has no 'results' of tasks", "give files that lm_eval wrote.")
-        run, step = _harness_run(report, file, source_id)
+        try:
+            run, step = _harness_run(report, file, source_id)
+        except (TypeError, ValueError, OverflowError, AttributeError) as error:
+            raise DataError(f"file {name!r}: 'config' is not as lm_eval writes it: {error}") from error
         known = runs.setdefault(run["run_id"], run)
         known.update({key: value for key, value in run.items() if known.get(key) is None})
         for task, values in results.items():
-            found, unknown = _harness_task(report, task, values)
+            try:
+                found, unknown = _harness_task(report, task, values)
+            except (TypeError, ValueError, OverflowError, AttributeError) as error:
+                raise DataError(
+                    f"file {name!r}: results of {task!r} are not as lm_eval writes them: {error}"
+                ) from error
             unused |= unknown
             evals += [{"run_id": run["run_id"], "step": step, "raw_file": name, **row} for row in found]
     if not evals:
@@ -493,6 +528,22 @@ def _from_harness(path: Path, source_id: str) -> _Made:
         tuple(sorted(unused)),
         "Added by the user from results of lm-evaluation-harness.",
     )
+
+
+def _shots(given: Any) -> int | None:
+    if not isinstance(given, int | float) or isinstance(given, bool):
+        return None
+    if not 0 <= given <= 1e6:
+        raise ValueError(f"{given!r:.20} shots")
+    return int(given)
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"the key {next(name for name in names if names.count(name) > 1)!r} occurs twice")
+    return found
 
 
 def _harness_run(report: Mapping[str, Any], file: Path, source_id: str) -> tuple[dict[str, Any], float | None]:
@@ -540,7 +591,7 @@ def _harness_task(
                 "metric": name,
                 "eval_set": task if chosen in {"", "none"} else f"{task} ({chosen})",
                 "split": "all",
-                "n_shots": int(shots) if isinstance(shots, int | float) else None,
+                "n_shots": _shots(shots),
                 "value": float(value),
                 "unit": unit,
                 "std_error": float(error) if isinstance(error, int | float) else None,
@@ -582,7 +633,7 @@ def _column_faults(frame: pl.DataFrame, name: str) -> list[tuple[int, str]]:
     if column.choices is not None:
         known = pl.Series(column.choices, dtype=pl.String)
         rules.append((~series.is_in(known.implode()), f"is none of {', '.join(column.choices[:20])}"))
-    return [(i, f"{name} = {series[i]!r} {rule}") for broken, rule in rules for i in broken.fill_null(False).arg_true()]
+    return [(i, f"{name} = {series[i]!r} {rule}") for broken, rule in rules for i in _rows(broken)]
 
 
 def _row_faults(table: str, frame: pl.DataFrame) -> list[str]:
@@ -590,18 +641,46 @@ def _row_faults(table: str, frame: pl.DataFrame) -> list[str]:
     spec = TABLES[table]
     faults = []
     for name in dict.fromkeys((*spec.key[:1], *spec.required)):
-        faults += [f"{_place(frame, i)}: {name} is required" for i in frame[name].is_null().arg_true()]
+        faults += [f"{_place(frame, i)}: {name} is required" for i in _rows(frame[name].is_null())]
     for name in spec.columns:
         faults += [f"{_place(frame, i)}: {fault}" for i, fault in _column_faults(frame, name)]
-    for i in pl.select(pl.struct(frame.select(spec.key).get_columns()).is_duplicated()).to_series().arg_true():
+    for i in _rows(pl.select(pl.struct(frame.select(spec.key).get_columns()).is_duplicated()).to_series()):
         key = ", ".join(str(value) for value in frame.select(spec.key).row(i))
         faults.append(f"{_place(frame, i)}: key ({key}) is not unique")
+    if table == "runs":
+        for name in (*N_DEFINITIONS, "n_tokens", "train_flops"):
+            faults += [
+                f"{_place(frame, i)}: {name} = {frame[name][i]!r} is not positive" for i in _rows(frame[name] <= 0)
+            ]
     if table == "evals":
-        for i, (value, unit) in enumerate(frame.select("value", "unit").iter_rows()):
-            low, high = UNITS[unit].minimum, UNITS[unit].maximum
-            if value is not None and ((low is not None and value < low) or (high is not None and value > high)):
-                faults.append(f"{_place(frame, i)}: value {value!r} is outside {low} to {high} of unit {unit!r}")
+        faults += _value_faults(frame)
     return faults
+
+
+def _value_faults(frame: pl.DataFrame) -> list[str]:
+    """Values outside the bounds of their unit, and losses that no training reaches."""
+    faults = []
+    value = frame["value"]
+    for unit in frame["unit"].unique(maintain_order=True).drop_nulls():
+        low, high = UNITS[unit].minimum, UNITS[unit].maximum
+        outside = (value < (-math.inf if low is None else low)) | (value > (math.inf if high is None else high))
+        faults += [
+            f"{_place(frame, i)}: value {value[i]!r} is outside {low} to {high} of unit {unit!r}"
+            for i in _rows(outside & (frame["unit"] == unit))
+        ]
+    losses = [name for name, metric in METRICS.items() if metric.kind == "loss"]
+    is_loss = frame["metric"].is_in(pl.Series(losses, dtype=pl.String).implode())
+    faults += [
+        f"{_place(frame, i)}: value {value[i]!r} is no loss that was measured"
+        for i in _rows(is_loss & (value >= 0) & (value < SMALLEST_LOSS))
+    ]
+    return faults
+
+
+def _rows(broken: pl.Series) -> list[int]:
+    """Positions of the first rows that break a rule."""
+    positions: list[int] = broken.fill_null(False).arg_true().head(MAX_FAULTS).to_list()
+    return positions
 
 
 def _place(frame: pl.DataFrame, i: int) -> str:
@@ -618,7 +697,7 @@ def _refuse_faults(file: Path, source_id: str, faults: list[str]) -> None:
         shown = faults[:MAX_SHOWN] + ([f"  ... and {len(faults) - MAX_SHOWN} more"] if len(faults) > MAX_SHOWN else [])
         raise DataError(
             "\n".join([f"{file.name!r} cannot become source {source_id!r}: {len(faults)} fault(s)", *shown]),
-            "mend these rows, or declare another unit, mapping or scale; nothing was added.",
+            "fix these rows, or declare another unit, mapping or scale; nothing was added.",
         )
 
 
@@ -626,26 +705,42 @@ def _refuse_faults(file: Path, source_id: str, faults: list[str]) -> None:
 
 
 def _install(folder: Path, source_id: str, tables: Mapping[str, pl.DataFrame]) -> None:
-    """Write all tables, then move them into place; the row of ``sources``, which makes them count, comes last."""
-    moved: list[Path] = []
+    """Make the tables part of the user's sources, all in one step.
+
+    Raises
+    ------
+    DataError
+        If another process has added a source of this name meanwhile.
+    WarehouseError
+        If the folder cannot be written.
+    """
+    with _changing(folder), scratch_folder(folder, ".adding-") as scratch:
+        if _key("sources", source_id) in own_files(folder):
+            raise DataError(f"source {source_id!r} exists already: it was added meanwhile", "choose another name.")
+        for table, frame in tables.items():
+            frame.write_parquet(scratch / f"{table}.parquet", compression="zstd")
+        commit(folder, {_key(table, source_id): scratch / f"{table}.parquet" for table in tables})
+
+
+@contextlib.contextmanager
+def _changing(folder: Path) -> Iterator[None]:
+    """The user's folder, changed by nobody else; what goes wrong with it is told as such."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".adding-", dir=folder) as scratch:
-            try:
-                for table, frame in tables.items():
-                    frame.write_parquet(Path(scratch) / f"{table}.parquet", compression="zstd")
-                for table in sorted(tables, key=lambda name: name == "sources"):
-                    target = folder / "tables" / table / f"{source_id}.parquet"
-                    target.parent.mkdir(parents=True, exist_ok=True)
-                    moved.append(target)
-                    (Path(scratch) / f"{table}.parquet").replace(target)
-            except BaseException:
-                for target in moved:
-                    target.unlink(missing_ok=True)
-                raise
-    except OSError as error:
+        with exclusive(folder, wait=60.0):
+            recover(folder)
+            yield
+    except (OSError, pl.exceptions.PolarsError) as error:
         if isinstance(error, ScalingDBError):
             raise
         raise WarehouseError(
-            f"cannot write to {folder}: {error}", "choose another folder with $SCALINGDB_LOCAL; nothing was added."
+            f"cannot write to {folder}: {error}", "choose another folder with $SCALINGDB_LOCAL; nothing was changed."
         ) from error
+
+
+def _key(table: str, source_id: str) -> str:
+    return f"tables/{table}/{source_id}.parquet"
+
+
+def own_files(folder: Path) -> dict[str, Path]:
+    """Files of the ``sources`` table of the user's own sources, by their names in the folder."""
+    return read_state(folder).files("tables/sources/*.parquet")

@@ -1,0 +1,292 @@
+"""Measure how often forecasts hold: the arena's hold-outs replayed with the intervals of ``Fit.predict``.
+
+    uv run python benchmarks/forecast_coverage.py [--laws chinchilla power] [--sets farseer] [--store DIR]
+    uv run python benchmarks/forecast_coverage.py --calibrate     writes the constants of the intervals
+    uv run python benchmarks/forecast_coverage.py --record        writes what sdb.track_record() replays
+
+Every law is fitted below each threshold of each data set, once; what its intervals are made of is kept in a folder
+for temporary files, so that another formula for the interval is measured within seconds. The constants of an interval
+are learned on the other sources alone, each source left out in turn. A figure is the mean over data sets; its error
+(+-) is that of drawing sources anew. Winkler scores are relative to the observation and end at 10, like widths: a
+95 % interval costs its width, and forty times what it misses by. ``today`` is the interval from the scatter of the
+fitted rows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+import tempfile
+import warnings
+from dataclasses import astuple, fields
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from scipy.optimize import minimize
+from scipy.special import gammaln, stdtrit
+
+import scalingdb as sdb
+from scalingdb.evidence.arena._cuts import BANDS, cuts_of, split
+from scalingdb.evidence.arena._field import entrants
+from scalingdb.evidence.arena._sets import DATA_SETS
+from scalingdb.fits._law_error import (
+    CONSTANTS,
+    InnerHoldouts,
+    Pooled,
+    farthest_axis,
+    growth,
+    inner_holdouts,
+    lean_of,
+    miss_scale,
+    noise,
+    rows_for_each,
+)
+
+logging.getLogger("scalingdb").setLevel("WARNING")
+warnings.simplefilter("ignore")
+
+TRACKS = ("surface", "curve")
+LEFT_OUT = {"bnsl_two_breaks", "m1", "m2", "kaplan_lc", "kaplan_ld", "henighan_ln_lc", "bahri_regime"}
+"""One law that takes minutes, and laws that are another one in other letters."""
+
+SHARED = ("noise_power", "rows_power", "lean", "log_weight", "log_degrees")
+START = {
+    "one": Pooled(-3.8, -3.2, 0.3, 0.0, 0.5, -0.7, 0.7),
+    "several": Pooled(-4.3, -3.5, 0.3, 0.0, 0.5, -0.7, 0.7),
+}
+CAP = 10.0
+
+
+# ---- cells ---------------------------------------------------------------------------------------
+
+
+def cells(store: Path, laws: list[str], sets: list[str]) -> pl.DataFrame:
+    """A row for each held-out row of each fit: what was observed, predicted, and all that an interval is made of."""
+    store.mkdir(parents=True, exist_ok=True)
+    frames = []
+    with sdb.connect() as db:
+        for chosen in DATA_SETS:
+            if chosen.track not in TRACKS or (sets and chosen.id not in sets):
+                continue
+            rows = db.sql(chosen.rows).sort("run_id", "scale", chosen.output)
+            for law, inputs in entrants(chosen, rows.columns).items():
+                if not inputs or law in LEFT_OUT or law == "log_log_line" or (laws and law not in laws):
+                    continue
+                file = store / f"{chosen.id}-{law}.parquet"
+                if not file.exists():
+                    print(f"fitting {law} to {chosen.id}", file=sys.stderr)
+                    _cells_of(chosen, rows, law, inputs).write_parquet(file)
+                frames.append(pl.read_parquet(file))
+    return pl.concat([frame for frame in frames if frame.height], how="vertical_relaxed")
+
+
+def _cells_of(chosen, rows: pl.DataFrame, law: str, inputs: dict[str, str]) -> pl.DataFrame:
+    parts = {cut.id: (cut, *split(rows, cut)) for cut in cuts_of(chosen, rows)}
+    pooled = pl.concat([train.with_columns(cut=pl.lit(name)) for name, (_, train, _) in parts.items()])
+    options = {"inputs": inputs, "output": chosen.output, "pool": True, **chosen.options}
+    found = sdb.fit_by(pooled, law, by="cut", on_error="record", **options)
+    frames = [_cell(found[name], cut, test) for name, (cut, _, test) in parts.items() if (name,) in found.fits]
+    labels = {"data_set": chosen.id, "source_id": chosen.source_id, "track": chosen.track, "law": law}
+    labels["inputs"] = "one" if len(inputs) == 1 else "several"
+    if not frames:
+        return pl.DataFrame()
+    return pl.concat(frames).with_columns(pl.lit(value).alias(name) for name, value in labels.items())
+
+
+def _cell(fit: sdb.Fit, cut, test: pl.DataFrame) -> pl.DataFrame:
+    predicted = fit.predict(test, level=0.95, error="noise")
+    directions, which, log_distance = farthest_axis(fit, fit._arrays(test))
+    own = [inner_holdouts(fit, *direction) if i in which else None for i, direction in enumerate(directions)]
+    none = InnerHoldouts(0, 0.0, 0.0)
+    past = [own[i] or none if i >= 0 else none for i in which]
+    return predicted.select(
+        "distance",
+        "band",
+        "prediction",
+        noise_low="low",
+        noise_high="high",
+        y=pl.col(fit.recipe.output).cast(pl.Float64),
+    ).with_columns(
+        axis=pl.lit(cut.axis),
+        reach=pl.lit(cut.reach),
+        draw=pl.lit(cut.draw, dtype=pl.Int64),
+        verdict=pl.lit(str(fit.verdict.kind)),
+        scatter=pl.lit(noise(fit)),
+        rows_per_param=pl.lit(rows_for_each(fit)),
+        log_distance=pl.Series(log_distance),
+        is_far=pl.Series(which >= 0),
+        count=pl.Series([float(entry.count) for entry in past]),
+        spread=pl.Series([entry.spread for entry in past]),
+        lean=pl.Series([entry.lean for entry in past]),
+    )
+
+
+# ---- constants -----------------------------------------------------------------------------------
+
+
+class Rows:
+    """Held-out rows as arrays; every data set, law and band weighs the same."""
+
+    def __init__(self, table: pl.DataFrame) -> None:
+        names = ("log_distance", "count", "spread", "lean", "scatter", "rows_per_param", "y", "prediction")
+        self.values = {name: table[name].cast(pl.Float64).to_numpy() for name in names}
+        with np.errstate(all="ignore"):
+            miss = np.log(self.values["prediction"] / self.values["y"])
+        self.miss = np.clip(np.nan_to_num(miss, nan=5.0), -5.0, 5.0)
+        self.is_one = (table["inputs"] == "one").to_numpy()
+        self.source = table["source_id"].to_numpy()
+        self.is_far = table["is_far"].to_numpy()
+        weight = table.select(1 / pl.len().over("data_set", "law", "axis", "band"))[:, 0]
+        self.weight = weight.to_numpy() * self.is_far
+
+    def spreads(self, constants: dict[str, Pooled]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Scale, degrees of freedom and shift of the interval, over the growth with distance."""
+        v = self.values
+        found = []
+        for pooled in (constants["one"], constants["several"]):
+            scale, degrees = miss_scale(pooled, v["count"], v["spread"], v["scatter"], v["rows_per_param"])
+            found.append((scale, degrees, lean_of(pooled, v["count"], v["lean"])))
+        return tuple(np.where(self.is_one, a, b) for a, b in zip(*found, strict=True))
+
+    def ends(self, constants: dict[str, Pooled], level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
+        scale, degrees, moved = self.spreads(constants)
+        far, half = growth(np.maximum(self.values["log_distance"], 0.0)), stdtrit(degrees, 0.5 + level / 2) * scale
+        with np.errstate(over="ignore"):
+            return tuple(self.values["prediction"] * np.exp((moved + sign * half) * far) for sign in (-1, 1))
+
+
+def constants_of(values: np.ndarray) -> dict[str, Pooled]:
+    shared = dict(zip(SHARED, values[4:], strict=True))
+    pairs = {"one": values[:2], "several": values[2:4]}
+    return {
+        kind: Pooled(log_scale=scale, log_scale_alone=alone, **shared) for kind, (scale, alone) in pairs.items()
+    }
+
+
+def calibrate(rows: Rows, keep: np.ndarray, start: dict[str, Pooled] = START, evaluations: int = 600) -> dict[str, Pooled]:
+    """Constants of the highest likelihood of the misses, as Student's t, over the rows to keep."""
+    first, second = (astuple(start[kind]) for kind in ("one", "several"))
+    x0 = np.array([*first[:2], *second[:2], *first[2:]])
+    weight = np.where(keep, rows.weight, 0.0)
+    far = growth(np.maximum(rows.values["log_distance"], 0.0))
+
+    def cost(x: np.ndarray) -> float:
+        scale, degrees, moved = rows.spreads(constants_of(x))
+        scale = scale * far
+        t = (-rows.miss - moved * far) / scale
+        density = gammaln((degrees + 1) / 2) - gammaln(degrees / 2) - 0.5 * np.log(degrees * np.pi) - np.log(scale)
+        density -= (degrees + 1) / 2 * np.log1p(t * t / degrees)
+        # a hundredth of a unit of likelihood holds constants that the rows say nothing about near their start
+        return float(-(weight * density).sum() / weight.sum() + 0.01 * ((x - START_VECTOR) ** 2).sum())
+
+    options = {"maxiter": evaluations, "maxfev": evaluations, "xatol": 1e-3, "fatol": 1e-6, "adaptive": True}
+    return constants_of(minimize(cost, x0, method="Nelder-Mead", options=options).x)
+
+
+START_VECTOR = np.array([*astuple(START["one"])[:2], *astuple(START["several"])[:2], *astuple(START["one"])[2:]])
+
+
+def write_constants(constants: dict[str, Pooled]) -> None:
+    names = [field.name for field in fields(Pooled)]
+    lines = [
+        "# Written by: uv run python benchmarks/forecast_coverage.py --calibrate",
+        ",".join(["inputs", *names]),
+        *(",".join([kind, *(f"{value:.4g}" for value in astuple(entry))]) for kind, entry in constants.items()),
+    ]
+    CONSTANTS.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+# ---- scores --------------------------------------------------------------------------------------
+
+
+def scored(table: pl.DataFrame, low: np.ndarray, high: np.ndarray, name: str) -> pl.DataFrame:
+    """Coverage, width and Winkler score of each row, the latter two relative to the observation and at most 10."""
+    y = table["y"].to_numpy()
+    below, above = np.nan_to_num(low / y, nan=-CAP), np.nan_to_num(high / y, nan=CAP, posinf=1e6)
+    width = np.clip(above - below, 0.0, CAP)
+    winkler = np.clip(width + 40 * np.maximum(below - 1, 0) + 40 * np.maximum(1 - above, 0), 0.0, CAP)
+    inside = ((below <= 1) & (above >= 1)).astype(float)
+    columns = {f"{name}_coverage": inside, f"{name}_width": width, f"{name}_winkler": winkler}
+    return pl.DataFrame(columns)
+
+
+def summary(table: pl.DataFrame, by: list[str], rng: np.random.Generator) -> pl.DataFrame:
+    """Means over data sets with the error of drawing sources anew."""
+    figures = [name for name in table.columns if name.split("_")[-1] in {"coverage", "width", "winkler"}]
+    inner = list(dict.fromkeys([*by, "source_id", "data_set", "law", "axis"]))
+    each = table.group_by(inner).agg(pl.col(figures).mean())
+    each = each.group_by(list(dict.fromkeys([*by, "source_id", "data_set"]))).agg(pl.col(figures).mean())
+    out = []
+    for key, group in each.group_by(by, maintain_order=False):
+        codes, values = group["source_id"].rank("dense").to_numpy().astype(int) - 1, group.select(figures).to_numpy()
+        count = codes.max() + 1
+        drawn = rng.multinomial(count, np.full(count, 1 / count), 500)[:, codes].astype(float)
+        drawn = drawn[drawn.sum(1) > 0]
+        means = drawn @ values / drawn.sum(1, keepdims=True)
+        row = dict(zip(by, key, strict=True)) | {"sets": group.height, "sources": int(count)}
+        for i, name in enumerate(figures):
+            row[name], row[f"{name}_error"] = values[:, i].mean(), means[:, i].std()
+        ratio = means[:, figures.index("law_winkler")] / means[:, figures.index("today_winkler")]
+        row["ratio"] = row["law_winkler"] / row["today_winkler"]
+        row["ratio_error"] = ratio.std()
+        out.append(row)
+    return pl.DataFrame(out).sort(by)
+
+
+def show(title: str, frame: pl.DataFrame, by: list[str]) -> None:
+    print(f"\n{title}")
+    head = f"{'':34s} {'sets':>4s}  {'coverage today':>15s} {'coverage':>15s} {'width':>8s} {'Winkler':>8s} {'/ today':>14s}"
+    print(head)
+    order = {band: i for i, band in enumerate(BANDS)}
+    rows = sorted(frame.iter_rows(named=True), key=lambda row: [order.get(row[name], row[name]) for name in by if name != "band"] + [order.get(row.get("band"), 0)])
+    for row in rows:
+        label = ", ".join(str(row[name]) for name in by)
+        print(
+            f"{label:34s} {row['sets']:4d}  {100 * row['today_coverage']:6.1f} +- {100 * row['today_coverage_error']:4.1f} "
+            f"{100 * row['law_coverage']:7.1f} +- {100 * row['law_coverage_error']:4.1f} {row['law_width']:8.3f} "
+            f"{row['law_winkler']:8.3f} {row['ratio']:6.2f} +- {row['ratio_error']:4.2f}"
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--laws", nargs="*", default=[])
+    parser.add_argument("--sets", nargs="*", default=[])
+    parser.add_argument("--store", type=Path, default=Path(tempfile.gettempdir()) / "scalingdb_forecast_cells")
+    parser.add_argument("--calibrate", action="store_true", help="write the constants that the package reads")
+    parser.add_argument("--record", action="store_true", help="write the record that sdb.track_record() replays")
+    parser.add_argument("--seed", type=int, default=0)
+    chosen = parser.parse_args()
+    table = cells(chosen.store, chosen.laws, chosen.sets).filter(pl.col("y") > 0)
+    rows = Rows(table)
+    everything = calibrate(rows, np.ones(table.height, dtype=bool), evaluations=2500)
+    print(f"{table.height} held-out rows; constants of all sources: {everything}")
+    if chosen.calibrate:
+        write_constants(everything)
+    low, high = (table[name].to_numpy().copy() for name in ("noise_low", "noise_high"))
+    for source in np.unique(rows.source):
+        own = rows.source == source
+        below, above = rows.ends(calibrate(rows, ~own, everything))
+        low[own & rows.is_far], high[own & rows.is_far] = below[own & rows.is_far], above[own & rows.is_far]
+    today = scored(table, table["noise_low"].to_numpy(), table["noise_high"].to_numpy(), "today")
+    scores = pl.concat([table, today, scored(table, low, high, "law")], how="horizontal")
+    rng = np.random.default_rng(chosen.seed)
+    for title, by in (
+        ("all", ["track"]),
+        ("by distance", ["track", "band"]),
+        ("by law", ["track", "law"]),
+        ("by axis", ["track", "axis"]),
+        ("by inner hold-outs", ["track", "inner"]),
+    ):
+        labelled = scores.with_columns(inner=pl.col("count").cast(pl.Int64).clip(0, 12).cast(pl.String).str.zfill(2))
+        show(title, summary(labelled, by, rng), by)
+    everywhere = scores.with_columns(all=pl.lit("all"))
+    show("surfaces and curves together", summary(everywhere, ["all"], rng), ["all"])
+    far = everywhere.filter(pl.col("band") == BANDS[-1])
+    show("beyond 30 times", summary(far, ["all"], rng), ["all"])
+
+
+if __name__ == "__main__":
+    main()

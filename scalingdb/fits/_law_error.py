@@ -1,0 +1,348 @@
+"""Intervals beyond the fitted rows: how wrong a law becomes with distance, learned from the rows themselves.
+
+The scatter of the fitted rows says little about a forecast, because the misses of a law far away are errors that
+its rows share. What does tell is the law's own past: fitted to the small rows alone, how far did it miss the
+larger ones? The error grows about as ``0.5 + ln(distance)``, so each miss is divided by that. Their root mean
+square, drawn towards what laws have missed by on published studies, gives the width; Student's t allows for few
+hold-outs; and the interval leans to the side on which the law has missed before.
+
+``benchmarks/forecast_coverage.py`` measures how often such intervals hold, on sources that had no part in the
+constants, and ``--calibrate`` writes the constants (``law_error.csv``).
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import polars as pl
+
+if TYPE_CHECKING:
+    from scalingdb.estimation.model import FloatArray
+    from scalingdb.fits._result import Fit
+    from scalingdb.law_library import Law
+
+__all__ = [
+    "InnerHoldouts",
+    "Pooled",
+    "farthest_axis",
+    "growth",
+    "inner_holdouts",
+    "law_interval",
+    "lean_of",
+    "log_axes",
+    "miss_scale",
+    "misses",
+    "noise",
+    "offsets",
+    "pooled",
+    "rows_for_each",
+]
+
+PARAMS = ("n_params", "n_params_non_embedding", "n_params_active")
+TOKENS = ("n_tokens", "n_examples")
+SIZES = (*PARAMS, *TOKENS, "train_flops", "x")
+"""Inputs along which studies are scaled up."""
+
+STEP = 2.0**0.5
+"""Ratio of two neighbouring thresholds of the inner hold-outs."""
+
+MAX_INNER = 20
+"""Thresholds that are tried: a factor of a thousand below the largest row."""
+
+MAX_MISS = 5.0
+"""Logarithm of the largest miss that counts: a law that is wrong by a factor of 150 has said all it can."""
+
+CONSTANTS = Path(__file__).with_name("law_error.csv")
+
+IntArray = np.ndarray[tuple[int, ...], np.dtype[np.int64]]
+
+
+@dataclass(frozen=True)
+class Pooled:
+    """What laws have missed by on the published studies; for laws in one input, and in several.
+
+    Attributes
+    ----------
+    log_scale, log_scale_alone : float
+        Logarithm of a typical miss over ``0.5 + ln(distance)``: beside inner hold-outs, and where there are none
+        (the fits to the fewest rows). For fits whose rows scatter by ``exp(-4.5)``.
+    noise_power : float
+        How that grows with the scatter of the fitted rows.
+    rows_power : float
+        How it changes with rows per parameter.
+    lean : float
+        Share of the mean past miss by which the interval is moved.
+    log_weight : float
+        Logarithm of what one inner hold-out counts: neighbouring ones share most of their rows.
+    log_degrees : float
+        Logarithm of what the pooled miss counts, and of the degrees of freedom without a hold-out.
+    """
+
+    log_scale: float
+    log_scale_alone: float
+    noise_power: float
+    rows_power: float
+    lean: float
+    log_weight: float
+    log_degrees: float
+
+
+@dataclass(frozen=True)
+class InnerHoldouts:
+    """Misses of a fit's own past, each over ``0.5 + ln(distance)``.
+
+    Attributes
+    ----------
+    count : int
+        Inner hold-outs.
+    spread, lean : float
+        Root mean square and mean of the misses, every hold-out counting once.
+    """
+
+    count: int
+    spread: float
+    lean: float
+
+
+def pooled(n_inputs: int) -> Pooled:
+    """Constants for a law with so many inputs."""
+    return _constants()["one" if n_inputs == 1 else "several"]
+
+
+@functools.lru_cache(maxsize=1)
+def _constants() -> Mapping[str, Pooled]:
+    names = [field.name for field in fields(Pooled)]
+    return {
+        row["inputs"]: Pooled(**{name: row[name] for name in names})
+        for row in pl.read_csv(CONSTANTS, comment_prefix="#").iter_rows(named=True)
+    }
+
+
+def growth(log_distance: FloatArray) -> FloatArray:
+    """How the error of a law grows with the logarithm of the distance."""
+    return np.asarray(0.5 + log_distance)
+
+
+def log_axes(law: Law, inputs: Sequence[FloatArray]) -> dict[str, FloatArray]:
+    """Logarithms of what an extrapolation can be measured along, from the inputs of a law.
+
+    ``scale`` is the product of parameters and tokens (compute, but for a constant), or the one size that the law
+    takes; ``tokens_per_param`` their ratio; any other positive input stands for itself.
+    """
+    logs = {}
+    with np.errstate(all="ignore"):
+        for name, values in zip(law.inputs, inputs, strict=True):
+            if name not in law.signed_inputs:
+                logs[name] = np.log(values)
+    sizes = [name for name in logs if name in SIZES] or (list(logs) if len(law.inputs) == 1 else [])
+    axes: dict[str, FloatArray] = {}
+    if sizes:
+        axes["scale"] = np.sum([logs[name] for name in sizes], axis=0)
+    n, d = (next((name for name in sizes if name in group), None) for group in (PARAMS, TOKENS))
+    if n is not None and d is not None:
+        axes["tokens_per_param"] = logs[d] - logs[n]
+    return {**axes, **{name: values for name, values in logs.items() if name not in sizes}}
+
+
+def misses(fit: Fit, axis: str, sign: int = 1) -> tuple[FloatArray, FloatArray, IntArray]:
+    """Errors of inner fits at fitted rows beyond their thresholds.
+
+    The rows below 1/1.4, 1/2, 1/2.8, ... of the largest value are fitted, from the optimum of all rows and as one
+    batch; the rows above are predicted.
+
+    Parameters
+    ----------
+    axis : str
+        A name of :func:`log_axes`.
+    sign : {1, -1}
+        -1 fits the large rows and predicts the small ones.
+
+    Returns
+    -------
+    error : array (m,)
+        Prediction against observation: of logarithms where the objective takes them, else over the median
+        observation.
+    log_distance : array (m,)
+        Logarithm of how far the row lies beyond the inner fit's range.
+    holdout : array (m,)
+        Number of the inner hold-out.
+    """
+    from scalingdb.estimation import solver
+    from scalingdb.fits._form import make_penalty
+
+    form, kind, weights = fit._form, fit._kind, fit._weights
+    inputs = fit._arrays(fit.data)
+    along = sign * log_axes(fit.law, inputs)[axis]
+    used = weights > 0
+    thresholds = along[used].max() - np.log(STEP) * np.arange(1, MAX_INNER + 1)
+    below = used & (along <= thresholds[:, None] + 1e-9)
+    counts = below.sum(1)
+    counts, first = np.unique(counts, return_index=True)
+    below = below[first[counts > form.model.n_params]]
+    if not below.size:
+        return np.empty(0), np.empty(0), np.empty(0, dtype=np.int64)
+    prepared = form.model.prepare(inputs, list(form.held.values()))
+    start = form.model.to_internal(np.array([[fit.params[name] for name in form.free]]), prepared)
+    y = fit.data[fit.recipe.output].cast(pl.Float64).to_numpy()
+    penalty = make_penalty(form, fit.recipe.priors, fit.recipe.prior_factor)
+    solved = solver.minimise(
+        form.model,
+        kind,
+        np.repeat(start, len(below), axis=0),
+        prepared,
+        y,
+        weights * below,
+        penalty=penalty,
+        damping=0.1,
+        max_iterations=60,
+    )
+    with np.errstate(all="ignore"):
+        error = kind.residual(y, form.model.evaluate(solved.u, prepared, 0).value) / -_unit(fit)
+    top = np.where(below, along, -np.inf).max(1)
+    holdout, row = np.nonzero(used & ~below)
+    return error[holdout, row], (along - top[:, None])[holdout, row], holdout
+
+
+def _unit(fit: Fit) -> float:
+    """What an error is measured in: logarithms as they are, plain residuals against a typical observation."""
+    if fit._kind.is_log:
+        return 1.0
+    y = fit.data[fit.recipe.output].cast(pl.Float64).to_numpy()[fit._weights > 0]
+    return float(np.median(np.abs(y))) or 1.0
+
+
+_RECORDS: WeakKeyDictionary[Fit, dict[tuple[str, int], InnerHoldouts]] = WeakKeyDictionary()
+
+
+def inner_holdouts(fit: Fit, axis: str = "scale", sign: int = 1) -> InnerHoldouts:
+    """What a fit's inner hold-outs along an axis missed by; computed once for each fit."""
+    records = _RECORDS.setdefault(fit, {})
+    if (axis, sign) not in records:
+        records[axis, sign] = _summary(*misses(fit, axis, sign))
+    return records[axis, sign]
+
+
+def _summary(error: FloatArray, log_distance: FloatArray, holdout: IntArray) -> InnerHoldouts:
+    scaled = np.clip(np.nan_to_num(error, nan=MAX_MISS), -MAX_MISS, MAX_MISS) / growth(log_distance)
+    if not scaled.size:
+        return InnerHoldouts(0, 0.0, 0.0)
+    rows = np.bincount(holdout)
+    means = np.bincount(holdout, scaled) / rows
+    squares = np.bincount(holdout, scaled**2) / rows
+    return InnerHoldouts(rows.size, float(np.sqrt(squares.mean())), float(means.mean()))
+
+
+def noise(fit: Fit) -> float:
+    """Scatter of the fitted rows around the law, for the parameters that it took."""
+    residual = fit.augment()["residual"].to_numpy()[fit._weights > 0] / _unit(fit)
+    return float(np.sqrt((residual**2).sum() / max(residual.size - fit._n_free, 1)))
+
+
+def miss_scale(
+    constants: Pooled, count: FloatArray, spread: FloatArray, scatter: FloatArray, rows_per_param: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Scale of a miss over ``0.5 + ln(distance)``, and its degrees of freedom.
+
+    The squared scale is the mean of the pooled one and of the fit's own hold-outs, weighted by what each counts, as
+    with a conjugate prior for a variance. Arguments are numbers or arrays that go together.
+    """
+    degrees, weight = np.exp(constants.log_degrees), np.exp(constants.log_weight) * count
+    log_scale = constants.noise_power * (np.log(np.maximum(scatter, 1e-5)) + 4.5) + np.where(
+        count > 0,
+        constants.log_scale + constants.rows_power * (np.log(rows_per_param) - 2.0),
+        constants.log_scale_alone,
+    )
+    total = degrees + weight
+    return np.sqrt((degrees * np.exp(2 * log_scale) + weight * spread**2) / total), total
+
+
+def lean_of(constants: Pooled, count: FloatArray, lean: FloatArray) -> FloatArray:
+    """By how much an interval is moved, over ``0.5 + ln(distance)``: against the mean of the past misses."""
+    weight = np.exp(constants.log_weight) * count
+    return np.asarray(-constants.lean * lean * weight / (weight + 1.0))
+
+
+def offsets(
+    constants: Pooled, own: InnerHoldouts, scatter: float, rows_per_param: float, log_distance: FloatArray, level: float
+) -> tuple[FloatArray, FloatArray]:
+    """Ends of an interval around a prediction, in the unit of :func:`misses`."""
+    from scipy.special import stdtrit  # scipy.stats takes a second to import
+
+    count, spread, lean = (np.asarray(value, dtype=float) for value in (own.count, own.spread, own.lean))
+    scale, degrees = miss_scale(constants, count, spread, np.asarray(scatter), np.asarray(rows_per_param))
+    half, moved = stdtrit(degrees, 0.5 + level / 2) * scale, lean_of(constants, count, lean)
+    far = growth(log_distance)
+    return (moved - half) * far, (moved + half) * far
+
+
+def farthest_axis(fit: Fit, inputs: Sequence[FloatArray]) -> tuple[list[tuple[str, int]], IntArray, FloatArray]:
+    """Directions of :func:`log_axes`, which of them each row lies farthest out along, and how far.
+
+    Returns
+    -------
+    directions : list of (axis, sign)
+    which : array (n,)
+        Position in `directions`; -1 for a row within the fitted range.
+    log_distance : array (n,)
+        Logarithm of the distance along that direction; not positive within the range.
+    """
+    used = fit._weights > 0
+    fitted, asked = log_axes(fit.law, fit._arrays(fit.data)), log_axes(fit.law, inputs)
+    directions = [(axis, sign) for axis in fitted for sign in (1, -1)]
+    if not directions:
+        rows = inputs[0].shape
+        return [], np.full(rows, -1), np.zeros(rows)
+    beyond = np.array([sign * asked[axis] - (sign * fitted[axis][used]).max() for axis, sign in directions])
+    log_distance = beyond.max(0)
+    return directions, np.where(log_distance > 1e-9, beyond.argmax(0), -1), log_distance
+
+
+def law_interval(
+    fit: Fit, inputs: Sequence[FloatArray], prediction: FloatArray, level: float
+) -> tuple[FloatArray, FloatArray, IntArray]:
+    """Interval of a new observation at inputs beyond the fitted range.
+
+    Parameters
+    ----------
+    inputs : arrays (n,)
+        In the order of the law's inputs.
+    prediction : array (n,)
+    level : float
+
+    Returns
+    -------
+    low, high : array (n,)
+        ``nan`` where an input lies within the fitted range.
+    n_inner : array (n,)
+        Inner hold-outs behind each interval: 0 where it rests on the pooled misses alone, -1 within the range.
+    """
+    low, high = np.full(prediction.shape, np.nan), np.full(prediction.shape, np.nan)
+    n_inner = np.full(prediction.shape, -1, dtype=np.int64)
+    directions, which, log_distance = farthest_axis(fit, inputs)
+    if (which < 0).all():
+        return low, high, n_inner
+    constants, scatter, rows_per_param = pooled(len(fit.law.inputs)), noise(fit), rows_for_each(fit)
+    for i in np.unique(which[which >= 0]):
+        rows = which == i
+        own = inner_holdouts(fit, *directions[i])
+        below, above = offsets(constants, own, scatter, rows_per_param, log_distance[rows], level)
+        if fit._kind.is_log:
+            with np.errstate(over="ignore"):
+                low[rows], high[rows] = prediction[rows] * np.exp(below), prediction[rows] * np.exp(above)
+        else:
+            low[rows], high[rows] = prediction[rows] + _unit(fit) * below, prediction[rows] + _unit(fit) * above
+        n_inner[rows] = own.count
+    if fit._kind.is_likelihood:
+        low, high = np.clip(low, 0.0, 1.0), np.clip(high, 0.0, 1.0)
+    return low, high, n_inner
+
+
+def rows_for_each(fit: Fit) -> float:
+    """Rows for each free parameter."""
+    return float((fit._weights > 0).sum()) / max(fit._n_free, 1)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from scalingdb.magic import load_ipython_extension
     from scalingdb.own_sources import LocalSource, add_source, remove_source
     from scalingdb.planning import Plan, compute_multiplier, crossover, plan
+    from scalingdb.reading import read_runs
     from scalingdb.warehouse import Warehouse, connect
 
 __all__ = [
@@ -60,6 +61,7 @@ __all__ = [
     "planning",
     "positive",
     "practices",
+    "read_runs",
     "real",
     "remove_source",
     "replication",
@@ -95,6 +97,7 @@ _HOME = {
     "pareto_envelope": "law_library",
     "plan": "planning",
     "positive": "law_library",
+    "read_runs": "reading",
     "real": "law_library",
     "remove_source": "own_sources",
 }

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import functools
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
-__all__ = ["default_path", "published_sets", "refitted_sources", "table_files"]
+__all__ = ["default_path", "published_rows", "refitted_sources", "table_files"]
 
 REFITS = Path(__file__).parent / "evidence" / "refits" / "results.csv"
 """Published sets fitted again, as ``python -m scalingdb.evidence.refits`` stores them."""
@@ -27,28 +26,17 @@ def table_files(path: Path, table: str) -> list[Path]:
 
 
 @functools.lru_cache(maxsize=4)
-def _published_rows(files: tuple[tuple[Path, int], ...]) -> pl.DataFrame:
+def _read(files: tuple[tuple[Path, int], ...]) -> pl.DataFrame:
     """All published coefficients, read once for all laws; a file that changed is another key."""
     return pl.concat([pl.read_parquet(file, glob=False) for file, _ in files])
 
 
-def published_sets(law: str, path: Path | None = None) -> list[dict[str, Any]]:
-    """Published coefficient sets of one law, from the Parquet files directly.
-
-    Returns
-    -------
-    list of dict
-        ``variant, source_id, params, output_unit, n_definition, where_stated, is_default, is_verified``.
-    """
+def published_rows(path: Path | None = None) -> pl.DataFrame:
+    """Table ``published_fits`` of the warehouse at `path` (the shipped one by default), from its Parquet files."""
     files = table_files(path or default_path(), "published_fits")
     if not files:
-        return []
-    rows = _published_rows(tuple((file, file.stat().st_mtime_ns) for file in files)).filter(pl.col("law") == law)
-    keys = ["variant", "source_id", "output_unit", "n_definition", "where_stated", "is_default", "is_verified"]
-    return [
-        {**dict(zip(keys, key, strict=True)), "params": dict(group.select("param", "value").iter_rows())}
-        for key, group in rows.group_by(keys, maintain_order=True)
-    ]
+        return pl.DataFrame(schema={"law": pl.String})
+    return _read(tuple((file, file.stat().st_mtime_ns) for file in files))
 
 
 @functools.lru_cache(maxsize=1)

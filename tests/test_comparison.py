@@ -169,7 +169,7 @@ def test_lazy_frame(rows: pl.DataFrame) -> None:
 def test_options_reach_the_fit(rows: pl.DataFrame) -> None:
     renamed = rows.rename({"loss": "final_loss"})
     result = sdb.compare(renamed, "chinchilla", output="final_loss", objective="mse", fixed={"E": 1.8})
-    assert result.fits["chinchilla"].recipe["objective"] == "mse"
+    assert result.fits["chinchilla"].recipe.objective == "mse"
     assert result.fits["chinchilla"].params["E"] == 1.8
     assert result.tidy()["coverage"].item() >= 0
 

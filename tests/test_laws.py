@@ -8,6 +8,7 @@ import warnings
 import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 
+import duckdb
 import numpy as np
 import polars as pl
 import pytest
@@ -54,6 +55,36 @@ def test_chapters_are_in_order_and_own_laws_come_last() -> None:
     numbers = [int(chapter.partition(".")[0]) for chapter in chapters[:-1]]
     assert numbers == sorted(numbers)
     assert chapters[-1] == "own laws"
+
+
+@pytest.mark.usefixtures("own_laws")
+def test_a_law_knows_whether_it_is_the_users_own() -> None:
+    own = sdb.law("mine", cite="own work", inputs=("n_tokens",), params={"A": sdb.positive})(lambda n_tokens, A: A)
+    composed = sdb.law_library.fixed(sdb.get_law("chinchilla"), E=0).named("reducible")
+    assert own.is_own
+    assert composed.is_own
+    assert [name for name, law in all_laws().items() if law.is_own] == ["mine", "reducible"]
+
+
+def test_macros_carry_the_coefficients_that_are_given(db: sdb.Warehouse) -> None:
+    """Another warehouse may hold other coefficients: its macros take them, and no others."""
+    law = sdb.get_law("chinchilla")
+    rows = db.table("published_fits").filter(pl.col("law") == "chinchilla", pl.col("variant") == "hoffmann")
+    rows = rows.with_columns(
+        value=pl.when(pl.col("param") == "E").then(9.0).otherwise("value"), variant=pl.lit("local"), is_default=False
+    )
+    sets = sdb.law_library.published_sets_from(rows, law)
+    assert [(one.variant, one.params["E"]) for one in sets] == [("local", 9.0)]
+    statements = sdb.law_library.macro_statements(law, sets)
+    names = [statement.split("(")[0].rpartition(" ")[2] for statement in statements]
+    assert names == ["law_chinchilla", "law_chinchilla_local"]
+    with duckdb.connect() as connection:
+        for statement in statements:
+            connection.execute(statement)
+        expected = law(7e9, 1.4e11, variant="hoffmann") - law.coefficients("hoffmann")["E"] + 9.0
+        for name in names:
+            assert connection.sql(f"select {name}(7e9, 1.4e11)").fetchall()[0][0] == pytest.approx(expected)
+    assert sdb.law_library.published_sets_from(rows, sdb.get_law("farseer")) == []
 
 
 def test_an_alias_is_a_law_with_another_default() -> None:
@@ -576,7 +607,7 @@ def test_parameters_can_be_refined() -> None:
     x = np.geomspace(1e6, 1e10, 20)
     with pytest.warns(FitWarning, match=r"alpha=0\.5"):
         found = sdb.fit(pl.DataFrame({"n_tokens": x, "loss": x**-0.7}), law)
-    assert found.verdict == "at bound: alpha=0.5"
+    assert str(found.verdict) == "at bound: alpha=0.5"
 
 
 def test_reading_the_page_of_a_law_needs_no_network() -> None:

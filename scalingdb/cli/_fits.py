@@ -54,7 +54,7 @@ def fit(
     objective: Annotated[
         str, typer.Option("--objective", help="huber_log, mse_log, mae_log, huber, mse or mae; always a sum.")
     ] = "huber_log",
-    delta: Annotated[float, typer.Option("--delta", help="Where the Huber loss turns straight.")] = 1e-3,
+    delta: Annotated[float, typer.Option("--delta", help="Huber threshold (quadratic to linear).")] = 1e-3,
     bootstrap: Annotated[int, typer.Option("--bootstrap", metavar="N", help="Resamples for the intervals.")] = 0,
     fix: Annotated[
         list[str] | None, typer.Option("--fix", metavar="NAME=VALUE", help="Hold a parameter. Repeatable.")
@@ -120,7 +120,7 @@ def fit(
             "tidy": rows_of(found.tidy()),
             "glance": rows_of(found.glance())[0],
             "weakest": found.weakest,
-            "recipe": found.recipe,
+            "recipe": found.recipe.as_dict(),
         }
         print(as_json_text(answer if best is None else {**answer, "optimum": rows_of(best)}))
     else:
@@ -128,6 +128,8 @@ def fit(
 
 
 def _print_fit(found: Fit, best: pl.DataFrame | None) -> None:
+    from scalingdb.fits import how_intervals_were_made
+
     glance = found.glance().row(0, named=True)
     if found.law.is_traceable:
         import sympy as sp
@@ -142,16 +144,14 @@ def _print_fit(found: Fit, best: pl.DataFrame | None) -> None:
     print(f"\n{found.law.cite}\n")
     tidy = found.tidy()
     print_frame(tidy.drop("interval").with_columns(meaning=_meanings(found)), rows=0)
-    intervals = (
-        tidy.filter(interval="held").height < tidy.height and tidy.filter(tidy["interval"] != "held")["interval"][0]
-    )
+    intervals = how_intervals_were_made(tidy)
     lines = [
         ("intervals", f"95 %, {intervals}" if intervals else ""),
-        ("verdict", found.verdict),
+        ("verdict", str(found.verdict)),
         ("weakest", found.weakest),
-        ("objective", f"{found.objective!r} ({found.recipe['objective']}, sum)"),
+        ("objective", f"{found.objective!r} ({found.recipe.objective}, sum)"),
         ("rows", str(glance["n_rows"])),
-        ("inputs", ", ".join(f"{name} = {column}" for name, column in found.recipe["columns"].items())),
+        ("inputs", ", ".join(f"{name} = {column}" for name, column in found.recipe.columns.items())),
         ("mean error", f"{100 * glance['mean_abs_rel_error']:.3f} %"),
         ("starts", f"{found.n_agree} of {found.n_starts} agree to {found.agree_digits:.0f} digits; {found.status}"),
     ]
@@ -180,9 +180,9 @@ def _meanings(found: Fit) -> pl.Series:
 
 
 def _print_fits(many: Fits, as_json: bool) -> None:
-    errors = {", ".join(map(str, key)): text for key, text in many.errors.items()}
+    errors = {", ".join(map(str, key)): str(error) for key, error in many.errors.items()}
     if as_json:
-        recipes = [{**dict(zip(many.by, key, strict=True)), **many.fits[key].recipe} for key in many]
+        recipes = [{**dict(zip(many.by, key, strict=True)), **many.fits[key].recipe.as_dict()} for key in many]
         answer = {"tidy": rows_of(many.tidy()), "glance": rows_of(many.glance()), "recipes": recipes, "errors": errors}
         print(as_json_text(answer))
     else:

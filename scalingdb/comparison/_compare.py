@@ -135,14 +135,14 @@ def compare(
             train, test = table.filter(~mask), numbered.filter(mask)
             try:
                 found = _fit(law, train, test.height, rule, options)
-                refuse_bad_values(test, [found.recipe["output"]], [])
+                refuse_bad_values(test, [found.recipe.output], [])
                 part, refitted, how = _judged(law.name, fold, found, train, test, rng)
             except ScalingDBError as error:
                 if on_error == "raise":
                     raise
                 errors[law.name, fold] = error.fact
                 continue
-            output = found.recipe["output"]
+            output = found.recipe.output
             fits[law.name, fold] = found
             intervals.setdefault(law.name, []).append(how)
             parts.append(part)
@@ -230,7 +230,7 @@ def _judged(
 ) -> tuple[pl.DataFrame, FloatArray, str]:
     """Held-out rows with predictions and scores, errors (B, n) of refits, and how intervals are made."""
     scores = score(found, test, rng)
-    observed = test[found.recipe["output"]].cast(pl.Float64).to_numpy()
+    observed = test[found.recipe.output].cast(pl.Float64).to_numpy()
     with np.errstate(all="ignore"):
         relative = scores.prediction / observed - 1
         log_error = np.log(scores.prediction / observed)
@@ -266,7 +266,7 @@ def _paired(refits: Mapping[str, FloatArray], fits: Mapping[tuple[str, str], Fit
 
     A law with about as many parameters as there are runs resamples rows in place of runs.
     """
-    how = {law: tuple(fit.recipe["resampled"] for (name, _), fit in fits.items() if name == law) for law in refits}
+    how = {law: tuple(fit.recipe.resampled for (name, _), fit in fits.items() if name == law) for law in refits}
     common = max(how.values(), key=list(how.values()).count, default=())
     return {law: values for law, values in refits.items() if set(how[law]) == set(common)}
 

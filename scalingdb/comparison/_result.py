@@ -265,7 +265,7 @@ class Comparison:
         known = [
             name for name in _tables.SCALES if name in self.held_out.columns and not self.held_out[name].is_null().all()
         ]
-        inputs = [column for fit in self.fits.values() for column in fit.recipe["columns"].values()]
+        inputs = [column for fit in self.fits.values() for column in fit.recipe.columns.values()]
         return charts.held_out_errors(self.held_out, [*known, *inputs][0])
 
     def __repr__(self) -> str:

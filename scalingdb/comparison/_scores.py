@@ -64,7 +64,7 @@ def how_intervals_are_made(fit: Fit) -> str:
 
         with np.errstate(all="ignore"):
             law_only = fit.simulate(fit.data, noise=False)
-            if fit.recipe["objective"].endswith("_log"):
+            if fit.recipe.objective.endswith("_log"):
                 law_only = np.log(law_only)
             low, high = np.quantile(law_only, [0.16, 0.84], axis=0)  # nan where a draw leaves all numbers
             residual = fit.augment()["residual"].to_numpy()
@@ -75,8 +75,8 @@ def how_intervals_are_made(fit: Fit) -> str:
         if not is_usable:
             return f"none: the covariance of {n_free} parameters from {rows} rows is of no use (try bootstrap=200)"
     kind = f"bootstrap {fit.samples.shape[0]}" if fit.samples.shape[0] else "robust covariance"
-    lost = fit.recipe["undetermined"]
-    return f"{kind}, {fit.recipe['resampled']}" + (f", without {', '.join(lost)} (not identified)" if lost else "")
+    lost = fit.recipe.undetermined
+    return f"{kind}, {fit.recipe.resampled}" + (f", without {', '.join(lost)} (not identified)" if lost else "")
 
 
 def score(fit: Fit, rows: pl.DataFrame, rng: int = 0) -> Scores:
@@ -104,9 +104,9 @@ def score(fit: Fit, rows: pl.DataFrame, rng: int = 0) -> Scores:
     ----------
     Gneiting and Raftery, JASA 102 (2007) 359-378.
     """
-    output = fit.recipe["output"]
+    output = fit.recipe.output
     observed = rows[output].cast(pl.Float64).to_numpy()
-    columns = fit.recipe["columns"]
+    columns = fit.recipe.columns
     signed = {columns[name] for name in fit.law.signed_inputs}
     refuse_bad_values(rows, list(columns.values()), [name for name in columns.values() if name not in signed])
     # not Fit.predict: it remarks on rows far beyond the fitted ones, which are the point here
@@ -126,7 +126,7 @@ def score(fit: Fit, rows: pl.DataFrame, rng: int = 0) -> Scores:
         count = np.maximum(present.sum(0), 1)
         pit = (((noisy < observed) & present).sum(0) + 0.5 * ((noisy == observed) & present).sum(0)) / count
     in_logs = bool((observed > 0).all())
-    is_log = fit.recipe["objective"].endswith("_log")
+    is_log = fit.recipe.objective.endswith("_log")
     residual = fit.augment()["residual"].to_numpy()
     return Scores(
         how,

@@ -108,7 +108,7 @@ def fitted_errors(law: str, fits: Sequence[Fit], intervals: Sequence[str], error
     with np.errstate(all="ignore"):
         off = [np.log1p(part) for part in relative]
     criteria = pl.concat(fit.information() for fit in fits)
-    verdicts = [fit.verdict for fit in fits]
+    verdicts = [str(fit.verdict) for fit in fits]
     if errors:
         verdicts += [f"not fitted: {text}" for text in errors]
     kinds = list(dict.fromkeys(verdicts))

@@ -174,7 +174,7 @@ class TwoStep:
         samples = self.loss_fit.samples
         chosen = samples[generator.integers(0, len(samples), N_DRAWS)]
         inputs = [
-            table[self.loss_fit.recipe["columns"][name]].cast(pl.Float64).to_numpy().astype(float)
+            table[self.loss_fit.recipe.columns[name]].cast(pl.Float64).to_numpy().astype(float)
             for name in self.loss_fit.law.inputs
         ]
         params = {name: chosen[:, [i]] for i, name in enumerate(self.loss_fit.params)}
@@ -182,10 +182,10 @@ class TwoStep:
             values = np.asarray(self.loss_fit.law.function(*inputs, **params), dtype=float)
         values = np.where(np.isfinite(values), values, predicted)
         residual = self.loss_fit.augment()["residual"].to_numpy()
-        free = len(self.loss_fit.params) - len(self.loss_fit.recipe.get("fixed", {}))
+        free = len(self.loss_fit.params) - len(self.loss_fit.recipe.fixed)
         spread = np.sqrt(np.sum(residual**2) / max(residual.size - free, 1))
         noise = spread * generator.standard_normal(values.shape)
-        moved = values * np.exp(noise) if self.loss_fit.recipe["objective"].endswith("_log") else values + noise
+        moved = values * np.exp(noise) if self.loss_fit.recipe.objective.endswith("_log") else values + noise
         return np.asarray(moved)
 
     def errors(self, frame: pl.DataFrame) -> pl.DataFrame:

@@ -1,4 +1,4 @@
-"""What the data can and cannot fix, in words: from the design, and from the curvature at the optimum."""
+"""What the data can and cannot fix: from the design, and from the curvature at the optimum."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from scalingdb.estimation.model import FloatArray
+from scalingdb.estimation.verdicts import Kind, Reason, Verdict
 
 __all__ = ["Design", "Identifiability", "assess", "examine"]
 
@@ -46,8 +47,8 @@ NARROW_DECADES = 0.5
 class Design:
     """What is wrong with the data before any fit: reasons not to trust one, strongest first."""
 
-    fatal: str = ""
-    weak: str = ""
+    fatal: Reason | None = None
+    weak: Reason | None = None
 
 
 @dataclass(frozen=True)
@@ -56,8 +57,7 @@ class Identifiability:
 
     Attributes
     ----------
-    verdict : str
-        ``identified``, ``weak: E-alpha trade-off``, ``at bound: E=0``, ``not identified: ...``.
+    verdict : Verdict
     eigenvalues : array
         Of the information matrix scaled to unit diagonal, ascending. 1 means orthogonal
         parameters, 0 a direction that the data do not see.
@@ -67,7 +67,7 @@ class Identifiability:
         Parameters that the data leave open: they have no interval.
     """
 
-    verdict: str
+    verdict: Verdict
     eigenvalues: FloatArray
     weakest: str
     undetermined: tuple[str, ...] = ()
@@ -89,19 +89,19 @@ def examine(
     """
     used = weights > 0
     if np.ptp(y[used]) <= 1e-12 * np.abs(y[used]).max():
-        return Design(fatal="all values are equal")
+        return Design(fatal=Reason("equal_values"))
     if used.sum() <= n_free:
-        return Design(fatal="as many rows as parameters")
+        return Design(fatal=Reason("no_freedom", value=float(used.sum() - n_free)))
     names = list(logs)
     for i, first in enumerate(names):
         for second in names[:i]:
             left, right = logs[first][used], logs[second][used]
             if np.ptp(left) > 0 and np.ptp(right) > 0 and abs(np.corrcoef(left, right)[0, 1]) > MOVE_TOGETHER:
-                return Design(fatal=f"{second} and {first} move together")
+                return Design(fatal=Reason("move_together", (second, first)))
     for name in (name for i, name in enumerate(names) if not (signed and signed[i])):
         decades = float(np.ptp(logs[name][used])) / np.log(10.0)
         if decades < NARROW_DECADES:
-            return Design(weak=f"{name} covers {decades:.1f} decades")
+            return Design(weak=Reason("narrow_range", (name,), decades))
     return Design()
 
 
@@ -113,7 +113,7 @@ def assess(
     weights: FloatArray,
     covariance: FloatArray,
     inside: BoolArray,
-    at_bound: Sequence[str],
+    at_bound: Mapping[str, float],
     design: Design,
 ) -> Identifiability:
     """Judge a fit from its Jacobian and covariance at the optimum.
@@ -126,7 +126,7 @@ def assess(
     covariance : array (k, k) in the same coordinates as the Jacobian
     inside : array (k,) of bool
         Parameters that are not at a bound.
-    at_bound : texts such as ``"E=0"``
+    at_bound : mapping of parameter to the bound it sits at
     design : Design
     """
     sensitivity = np.sqrt((jacobian**2 * weights).sum(1))
@@ -134,11 +134,11 @@ def assess(
     alive = inside & (sensitivity > INERT * sensitivity.max()) if finite else np.zeros_like(inside)
     inert = tuple(name for name, ok, live in zip(names, inside, alive, strict=True) if ok and not live)
     index = np.flatnonzero(alive)
-    bound = "at bound: " + ", ".join(at_bound) if at_bound else ""
+    bounds = tuple(Reason("at_bound", (name,), value) for name, value in at_bound.items())
     if index.size == 0:
-        return Identifiability(
-            bound or f"not identified: {design.fatal or 'the optimum is at infinity'}", np.empty(0), "", inert
-        )
+        reason = design.fatal or Reason("at_infinity")
+        verdict = Verdict("at_bound", bounds) if bounds else Verdict("not_identified", (reason,))
+        return Identifiability(verdict, np.empty(0), "", inert)
 
     information = (jacobian[index] * weights) @ jacobian[index].T
     scale = np.sqrt(np.diag(information))
@@ -151,19 +151,20 @@ def assess(
     unseen = vectors[:, values <= RANK_TOLERANCE * values[-1]]
     lost = [names[index[i]] for i in range(index.size) if (np.abs(unseen[i]) > NULL_SHARE).any()]
 
+    def judged(kind: Kind, undetermined: tuple[str, ...], *reasons: Reason | None) -> Identifiability:
+        stated = (*bounds, *(reason for reason in reasons if reason is not None))
+        return Identifiability(Verdict(kind, stated), values, weakest, undetermined)
+
     if design.fatal:
-        reason = f"not identified: {design.fatal}"
-        return Identifiability("; ".join(filter(None, (bound, reason))), values, weakest, tuple(names))
+        return judged("not_identified", tuple(names), design.fatal)
     if lost:
-        reason = f"not identified: {' and '.join(lost[:3])} trade off"
-        return Identifiability("; ".join(filter(None, (bound, reason))), values, weakest, (*lost, *inert))
-    if bound:
-        return Identifiability("; ".join(filter(None, (bound, design.weak))), values, weakest, inert)
+        return judged("not_identified", (*lost, *inert), Reason("undetermined", tuple(lost)))
+    if bounds:
+        return judged("at_bound", inert, design.weak)
     if inert:  # where no scale has vanished, something else does the same
-        reason = f"not identified: {' and '.join(inert)} {'have' if len(inert) > 1 else 'has'} no effect of its own"
-        return Identifiability(reason, values, weakest, inert)
-    weak = "; ".join(filter(None, (_weak(names, theta, is_log, covariance, index), design.weak)))
-    return Identifiability(f"weak: {weak}" if weak else "identified", values, weakest, inert)
+        return judged("not_identified", inert, Reason("no_effect", inert))
+    weak = _weak(names, theta, is_log, covariance, index)
+    return judged("weak" if weak or design.weak else "identified", inert, weak, design.weak)
 
 
 def _weak(
@@ -172,18 +173,18 @@ def _weak(
     is_log: BoolArray,
     covariance: FloatArray,
     index: np.ndarray[Any, np.dtype[np.int64]],
-) -> str:
+) -> Reason | None:
     """Name the worst-known parameter with the one it trades off with, or nothing if all are well known."""
     error = np.sqrt(np.maximum(np.diag(covariance), 0.0))
     relative = error / np.where(is_log, 1.0, np.maximum(np.abs(theta), 1e-12))
     limit = np.where(is_log, WEAK_LOG_ERROR, WEAK_RELATIVE_ERROR)
     weak = [i for i in index if relative[i] > limit[i]]
     if not weak:
-        return ""
+        return None
     first = max(weak, key=lambda i: relative[i])
     correlation = np.abs(covariance[first]) / np.maximum(error[first] * error, 1e-300)
     partner = max((j for j in index if j != first), key=lambda j: correlation[j], default=first)
     if partner != first and correlation[partner] > TRADE_OFF:
         pair = sorted((first, partner))
-        return f"{names[pair[0]]}-{names[pair[1]]} trade-off"
-    return ", ".join(names[i] for i in weak)
+        return Reason("trade_off", (names[pair[0]], names[pair[1]]))
+    return Reason("poorly_known", tuple(names[i] for i in weak))

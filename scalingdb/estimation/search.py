@@ -13,7 +13,7 @@ from scalingdb.estimation.model import FloatArray, Model, PreparedInputs
 from scalingdb.estimation.objectives import Objective
 from scalingdb.estimation.solver import Penalty, Solution
 
-__all__ = ["AGREE", "Found", "Rows", "search", "search_many", "with_dispersion"]
+__all__ = ["AGREE", "Found", "Hints", "Rows", "search", "search_many", "with_dispersion"]
 
 AGREE = 1e-9
 """Relative difference in the objective within which two starts count as the same optimum."""
@@ -29,6 +29,22 @@ FURTHER = 4
 
 OwnStarts = Callable[[Sequence[FloatArray], FloatArray, FloatArray], FloatArray]
 """``own(inputs, y, weights) -> (S, k)`` natural free parameters: what a law knows of its own shape."""
+
+
+@dataclass(frozen=True)
+class Hints:
+    """What a search is told beforehand of where to begin.
+
+    Attributes
+    ----------
+    own : callable, optional
+        A law's own starts: they take the place of the general search.
+    more : callable, optional
+        Starts that join those of the law, or of the general search.
+    """
+
+    own: OwnStarts | None = None
+    more: OwnStarts | None = None
 
 
 @dataclass(frozen=True)
@@ -83,17 +99,15 @@ def _candidates(
     objective: Objective,
     rows: Rows,
     prepared: PreparedInputs,
-    own: OwnStarts | None,
+    own: OwnStarts | Hints | None,
     penalty: Penalty | None,
     seed: int | None,
 ) -> FloatArray:
     """Starts in internal coordinates, best first: the law's own where it brings some."""
+    hints = own if isinstance(own, Hints) else Hints(own)
     u = np.empty((0, model.n_params))
-    if own is not None:
-        with np.errstate(all="ignore"):
-            given = np.asarray(own(rows.inputs, rows.y, rows.weights), dtype=float).reshape(-1, model.n_params)
-            u = model.to_internal(given[np.isfinite(given).all(1)], prepared)
-            u = u[np.isfinite(u).all(1)]
+    if hints.own is not None:
+        u = _internal(model, hints.own, rows, prepared)
         if 0 < u.shape[0] < FEW and model.is_exact:
             # hints rather than a search: look around them too, at every order of magnitude
             u = np.concatenate([u, starts.around(model, u, seed)])
@@ -103,7 +117,17 @@ def _candidates(
             u = np.concatenate([u, solved])
     if u.shape[0] == 0:
         u = starts.structured_starts(model, objective, prepared, rows.y, rows.weights, seed)
+    if hints.more is not None:
+        u = np.concatenate([u, _internal(model, hints.more, rows, prepared)])
     return starts.ranked(model, objective, u, prepared, rows.y, rows.weights, penalty)
+
+
+def _internal(model: Model, given: OwnStarts, rows: Rows, prepared: PreparedInputs) -> FloatArray:
+    """Starts in natural parameters as internal coordinates (S, k); those that have none are left out."""
+    with np.errstate(all="ignore"):
+        theta = np.asarray(given(rows.inputs, rows.y, rows.weights), dtype=float).reshape(-1, model.n_params)
+        u = model.to_internal(theta[np.isfinite(theta).all(1)], prepared)
+    return np.asarray(u[np.isfinite(u).all(1)])
 
 
 def _polish(
@@ -123,7 +147,7 @@ def search(
     rows: Rows,
     held: Sequence[float],
     *,
-    own: OwnStarts | None = None,
+    own: OwnStarts | Hints | None = None,
     penalty: Penalty | None = None,
     n_starts: int = 16,
     seed: int | None = None,
@@ -135,7 +159,7 @@ def search(
     Parameters
     ----------
     held : values of the fixed parameters
-    own : the law's own starts
+    own : the law's own starts, or :class:`Hints` with further ones
     seed : int, optional
         Moves the search, to see whether its end depends on where it looks.
 
@@ -179,7 +203,7 @@ def search_many(
     problems: Sequence[Rows],
     held: Sequence[float],
     *,
-    own: OwnStarts | None = None,
+    own: OwnStarts | Hints | None = None,
     penalty: Penalty | None = None,
     n_starts: int = 16,
     seed: int | None = None,
@@ -204,7 +228,7 @@ def search_many(
     real = (np.arange(n) < np.array([[rows.y.size] for rows in problems])).astype(float)
     padded = model.prepare(inputs, held, real)
     chosen = None
-    if own is None and seed is None and not fine:
+    if (own is None or own == Hints()) and seed is None and not fine:
         chosen = starts.grouped_starts(model, objective, padded, y, weights, n_starts)
     single = [
         PreparedInputs(
@@ -271,7 +295,7 @@ def with_dispersion(
     rows: Rows,
     held: Sequence[float],
     *,
-    own: OwnStarts | None = None,
+    own: OwnStarts | Hints | None = None,
     penalty: Penalty | None = None,
     n_starts: int = 16,
     seed: int | None = None,

@@ -37,11 +37,11 @@ def solve(fit: Fit, param: str, values: FloatArray) -> tuple[FloatArray, FloatAr
     from scalingdb.estimation import search, solver
 
     recipe = fit.recipe
-    held = {**recipe["fixed"], param: fit.params[param]}
-    bounds = {name: pair for name, pair in recipe["bounds"].items() if name != param}
-    tied = recipe["tied"]
+    held = {**recipe.fixed, param: fit.params[param]}
+    bounds = {name: pair for name, pair in recipe.bounds.items() if name != param}
+    tied = recipe.tied
     free_besides = [name for name in fit._form.free if name != param]
-    kind, y = fit._kind, fit.data[recipe["output"]].cast(pl.Float64).to_numpy()
+    kind, y = fit._kind, fit.data[recipe.output].cast(pl.Float64).to_numpy()
     arrays = fit._arrays(fit.data)
     if not free_besides:
         theta = np.tile(fit._theta, (values.size, 1))
@@ -54,8 +54,8 @@ def solve(fit: Fit, param: str, values: FloatArray) -> tuple[FloatArray, FloatAr
         values[:, None] if name == param else np.full((values.size, 1), value) for name, value in form.held.items()
     ]
     prepared = form.model.prepare(arrays, constants)
-    others = {name: pair for name, pair in recipe["priors"].items() if name != param}
-    penalty = make_penalty(form, others, recipe["prior_factor"])
+    others = {name: pair for name, pair in recipe.priors.items() if name != param}
+    penalty = make_penalty(form, others, recipe.prior_factor)
     start = np.tile([fit.params[name] for name in form.free], (values.size, 1))
     u = form.model.to_internal(start, prepared)
     solved = solver.minimise(form.model, kind, u, prepared, y, fit._weights, penalty=penalty, damping=0.1)
@@ -92,12 +92,12 @@ def solve(fit: Fit, param: str, values: FloatArray) -> tuple[FloatArray, FloatAr
             full[:, i] = form.held[source]
         else:
             full[:, i] = theta[:, form.free.index(source)]
-    own_prior = {name: pair for name, pair in recipe["priors"].items() if name == param}
+    own_prior = {name: pair for name, pair in recipe.priors.items() if name == param}
     if own_prior:
-        mine = make_penalty(fit._form, own_prior, recipe["prior_factor"])
+        mine = make_penalty(fit._form, own_prior, recipe.prior_factor)
         assert mine is not None
         (_, mean, sd), is_log = mine.priors[0], bool(fit._form.model.is_log[fit._form.free.index(param)])
-        total = total + kind.scale * 0.5 * recipe["prior_factor"] * ((_scaled(values, is_log) - mean) / sd) ** 2
+        total = total + kind.scale * 0.5 * recipe.prior_factor * ((_scaled(values, is_log) - mean) / sd) ** 2
     return total, full
 
 

@@ -6,13 +6,14 @@ import functools
 import html
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import polars as pl
 
-from scalingdb.errors import DataError, unknown_name
+from scalingdb.display import Markup, html_table, number, percent
+from scalingdb.errors import DataError, check_word, unknown_name
+from scalingdb.fits._facts import Recipe, Verdict, frozen, thawed
 from scalingdb.fits._form import Form, evaluate_law, make_form, make_penalty
 from scalingdb.fits._rows import as_frame, refuse_bad_values
 from scalingdb.law_library import Law
@@ -26,7 +27,10 @@ if TYPE_CHECKING:
     from scalingdb.estimation.model import FloatArray
     from scalingdb.estimation.objectives import Objective
 
-__all__ = ["Fit", "frozen", "thawed"]
+__all__ = ["Fit"]
+
+Method = Literal["auto", "bootstrap", "robust", "profile"]
+"""How the intervals of parameters are made."""
 
 STEP = 1e-4
 """Standard deviations between the points of a difference: far over the rounding of a quantity that is itself searched
@@ -34,16 +38,6 @@ for, far under the bend of a law."""
 
 N_DRAWS = 400
 """Draws behind the interval of an optimum."""
-
-
-def thawed(mapping: Mapping[Any, Any]) -> dict[Any, Any]:
-    """Nested read-only mappings as dicts: the former cannot be pickled."""
-    return {key: thawed(value) if isinstance(value, MappingProxyType) else value for key, value in mapping.items()}
-
-
-def frozen(value: Any) -> Any:
-    """The reverse of :func:`thawed`: nested dicts as read-only mappings."""
-    return MappingProxyType({k: frozen(v) for k, v in value.items()}) if isinstance(value, dict) else value
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,9 +51,10 @@ class Fit:
         Estimates in full precision and in the law's own units.
     objective : float
         The minimised **sum** over the rows.
-    verdict : str
-        What the data fix: ``identified``, ``weak: E-alpha trade-off``, ``at bound: E=0``,
-        ``not identified: ...``.
+    verdict : Verdict
+        What the data fix: its text reads ``identified``, ``weak: E-alpha trade-off``,
+        ``at bound: E=0`` or ``not identified: ...``; code looks at ``verdict.kind`` and
+        ``verdict.reasons``.
     covariance : array (k, k)
         Of the parameters on the scale they are fitted on (logarithm for positive ones), in the
         order of :attr:`params`; cluster-robust. Zero for parameters held fixed.
@@ -73,7 +68,7 @@ class Fit:
         Of the information matrix scaled to unit diagonal, ascending; small means hard to identify.
     weakest : str
         The least identified direction in words.
-    recipe : mapping
+    recipe : Recipe
         All that is needed to repeat the fit: law, columns, rows, objective, fixed parameters, seed,
         hash of the data, versions.
     data : DataFrame
@@ -83,7 +78,7 @@ class Fit:
     law: Law
     params: Mapping[str, float]
     objective: float
-    verdict: str
+    verdict: Verdict
     status: str
     covariance: FloatArray = field(repr=False)
     samples: FloatArray = field(repr=False)
@@ -92,7 +87,7 @@ class Fit:
     agree_digits: float
     eigenvalues: FloatArray = field(repr=False)
     weakest: str
-    recipe: Mapping[str, Any] = field(repr=False)
+    recipe: Recipe = field(repr=False)
     data: pl.DataFrame = field(repr=False)
     _clusters: np.ndarray[Any, np.dtype[np.int64]] = field(repr=False)
     _weights: FloatArray = field(repr=False)
@@ -100,8 +95,8 @@ class Fit:
 
     # ---- frames --------------------------------------------------------------------------
 
-    def tidy(self, level: float = 0.95, method: str = "auto") -> pl.DataFrame:
-        """One row a parameter.
+    def tidy(self, level: float = 0.95, method: Method = "auto") -> pl.DataFrame:
+        """One row per parameter.
 
         Parameters
         ----------
@@ -123,15 +118,14 @@ class Fit:
         DataError
             For ``method="bootstrap"`` of a fit without one.
         """
-        if method not in {"auto", "bootstrap", "robust", "profile"}:
-            raise unknown_name("method", method, ("auto", "bootstrap", "robust", "profile"), "(of intervals)")
+        check_word(method, get_args(Method), "method")
         if method == "bootstrap" and not self.samples.shape[0]:
             raise DataError("this fit has no bootstrap", "fit with bootstrap=1000.")
         resampled = method == "bootstrap" or (method == "auto" and self.samples.shape[0] > 0)
         names = list(self.params)
         estimate = self._theta
         is_log = self._is_log
-        open_ended = np.array([name in self.recipe["undetermined"] for name in names])
+        open_ended = np.array([name in self.recipe.undetermined for name in names])
         # a bootstrap has something to say about a parameter at its bound, the covariance has not
         known = ~open_ended & (~self._fixed if resampled else ~self._held)
         if resampled:
@@ -139,7 +133,7 @@ class Fit:
 
             low, high = interval(self.samples, level)
             error = np.nanstd(self.samples, axis=0, ddof=1)
-            how = f"bootstrap {self.samples.shape[0]}, {self.recipe['resampled']}"
+            how = f"bootstrap {self.samples.shape[0]}, {self.recipe.resampled}"
         else:
             sd = np.sqrt(np.maximum(np.diag(self.covariance), 0.0))
             quantile = self._t_quantile(level)
@@ -147,11 +141,11 @@ class Fit:
                 low = np.where(is_log, estimate * np.exp(-quantile * sd), estimate - quantile * sd)
                 high = np.where(is_log, estimate * np.exp(quantile * sd), estimate + quantile * sd)
             error = np.where(is_log, estimate * sd, sd)
-            how = f"robust covariance, {self.recipe['resampled']}"
+            how = f"robust covariance, {self.recipe.resampled}"
         if method == "profile":
             from scalingdb.fits._profile import profile_interval
 
-            how = f"profile, {self.recipe['resampled']}"
+            how = f"profile, {self.recipe.resampled}"
             ends = [
                 profile_interval(self, name, level) if ok else (np.nan, np.nan)
                 for name, ok in zip(names, known, strict=True)
@@ -171,7 +165,7 @@ class Fit:
                     else "not identified"
                     if unknown
                     else "fixed"
-                    if name in self.recipe["fixed"] or self.recipe["tied"].get(name) in self.recipe["fixed"]
+                    if name in self.recipe.fixed or self.recipe.tied.get(name) in self.recipe.fixed
                     else "at bound"
                     for name, ok, unknown in zip(names, known, open_ended, strict=True)
                 ],
@@ -316,15 +310,15 @@ class Fit:
         """One row about the fit as a whole: rows, objective, errors, starts, verdict."""
         rows = self.augment()
         relative = rows["relative_error"].abs()
-        y = rows[self.recipe["output"]]
-        residual_sum = ((y - rows["prediction"]) ** 2).sum()
+        y = rows[self.recipe.output].cast(pl.Float64).to_numpy()
+        residual_sum = ((y - rows["prediction"].to_numpy()) ** 2).sum()
         total_sum = ((y - y.mean()) ** 2).sum()
         return pl.DataFrame(
             {
                 "law": [self.law.name],
                 "n_rows": [rows.height],
                 "n_free": [self._n_free],
-                "objective_name": [self.recipe["objective"]],
+                "objective_name": [self.recipe.objective],
                 "objective": [self.objective],
                 "mean_abs_rel_error": [relative.mean()],
                 "median_abs_rel_error": [relative.median()],
@@ -333,7 +327,8 @@ class Fit:
                 "n_starts": [self.n_starts],
                 "n_agree": [self.n_agree],
                 "status": [self.status],
-                "verdict": [self.verdict],
+                "verdict": [str(self.verdict)],
+                "verdict_kind": [self.verdict.kind],
             },
             schema_overrides={"r_squared": pl.Float64},
         )
@@ -342,7 +337,7 @@ class Fit:
         """The fitted rows with ``prediction``, ``residual`` (on the objective's scale: log or
         plain, observed minus predicted) and ``relative_error`` (predicted over observed, minus 1).
         """
-        target = self.recipe["output"]
+        target = self.recipe.output
         prediction = self._evaluate(self.data)
         y = pl.col(target).cast(pl.Float64)
         residual = y.log() - pl.col("prediction").log() if self._kind.is_log else y - pl.col("prediction")
@@ -476,8 +471,8 @@ class Fit:
         Returns
         -------
         DataFrame
-            One row a budget: ``train_flops, n_params, n_tokens, tokens_per_param, loss`` and, for
-            each, ``*_low`` and ``*_high``. N is counted as in the fit (see ``recipe["columns"]``).
+            One row per budget: ``train_flops, n_params, n_tokens, tokens_per_param, loss`` and, for
+            each, ``*_low`` and ``*_high``. N is counted as in the fit (see ``recipe.columns``).
 
         Raises
         ------
@@ -551,14 +546,41 @@ class Fit:
                 raise unknown_name("parameter", name, self.params, f"(of law {self.law.name!r})")
         values = {**self.params, **given}
         prediction = np.asarray(self.law.function(*self._arrays(self.data), **values), dtype=float)
-        y = self.data[self.recipe["output"]].cast(pl.Float64).to_numpy()
+        y = self.data[self.recipe.output].cast(pl.Float64).to_numpy()
         return float(self._kind.total(y, prediction, self._weights)) + self._prior(values)
 
     def chart(self) -> alt.HConcatChart:
         """Observed against predicted, and residuals along each input (Altair)."""
         from scalingdb import charts
 
-        return charts.fit_chart(self)
+        return charts.fit_chart(
+            self.augment(), self.recipe.columns, self.recipe.output, title=f"{self.law.name}: {self.verdict}"
+        )
+
+    def profile_chart(self, param: str, level: float = 0.95, *, title: str = "") -> alt.LayerChart:
+        """The curve of :meth:`profile`, beside the parabola of the standard error (Altair).
+
+        Raises
+        ------
+        UnknownNameError, DataError
+            As :meth:`profile`.
+        """
+        from scalingdb import charts
+
+        curve = self.profile(param, level)
+        methods: tuple[Method, ...] = ("robust", "profile")
+        intervals = pl.concat(
+            self.tidy(level, method).filter(param=param).with_columns(method=pl.lit(method)) for method in methods
+        ).with_columns(is_log=pl.lit(param in self.recipe.on_log_scale), level=pl.lit(level))
+        return charts.profile(curve, intervals, title=title or f"{self.law.name}: profile of {param}")
+
+    def design(self) -> tuple[pl.DataFrame, str]:
+        """Where the rows lie, and the verdict: a panel of :func:`charts.verdicts <scalingdb.charts.verdicts>`.
+
+        The frame holds the first two inputs, or the only input and the observed values.
+        """
+        axes = [*self.recipe.columns.values(), self.recipe.output][:2]
+        return self.data.select(axes), str(self.verdict)
 
     def save(self, path: str | Path) -> Path:
         """Write the fit to one Parquet file: its rows, and everything else in the file's metadata.
@@ -598,7 +620,7 @@ class Fit:
     @functools.cached_property
     def _form(self) -> Form:
         recipe = self.recipe
-        return make_form(self.law, recipe["fixed"], recipe["tied"], recipe["bounds"])
+        return make_form(self.law, recipe.fixed, recipe.tied, recipe.bounds)
 
     @functools.cached_property
     def _kind(self) -> Objective:
@@ -606,19 +628,20 @@ class Fit:
 
         recipe = self.recipe
         items = None
-        if recipe["objective"] == "beta_binomial":
-            items = self.data[recipe["n_items"]].cast(pl.Float64).to_numpy()
-        kind = make_objective(recipe["objective"], recipe["delta"] or 1e-3, recipe["asymmetry"], items)
-        return kind.with_dispersion(recipe["dispersion"]) if items is not None else kind
+        if recipe.objective == "beta_binomial":
+            assert recipe.n_items is not None
+            items = self.data[recipe.n_items].cast(pl.Float64).to_numpy()
+        kind = make_objective(recipe.objective, recipe.delta or 1e-3, recipe.asymmetry, items)
+        return kind.with_dispersion(recipe.dispersion) if items is not None else kind
 
     def _prior(self, values: Mapping[str, float]) -> float:
         """Penalty of the priors at natural parameters."""
         total = 0.0
-        penalty = make_penalty(self._form, self.recipe["priors"], self.recipe["prior_factor"])
+        penalty = make_penalty(self._form, self.recipe.priors, self.recipe.prior_factor)
         for i, mean, sd in penalty.priors if penalty is not None else ():
             value = values[self._form.free[i]]
             off = (np.log(value) if self._form.model.is_log[i] else value) - mean
-            total += 0.5 * self.recipe["prior_factor"] * (off / sd) ** 2
+            total += 0.5 * self.recipe.prior_factor * (off / sd) ** 2
         return self._kind.scale * total
 
     def _t_quantile(self, level: float) -> float:
@@ -632,30 +655,30 @@ class Fit:
 
     @property
     def _n_free(self) -> int:
-        tied = self.recipe["tied"]
+        tied = self.recipe.tied
         return len({tied.get(name, name) for name, held in zip(self.params, self._held, strict=True) if not held})
 
     def _checked(self, frame: pl.DataFrame) -> pl.DataFrame:
         """A frame that holds what the law takes; refuses others."""
         table = as_frame(frame)
-        for name, column in self.recipe["columns"].items():
+        for name, column in self.recipe.columns.items():
             if column not in table.columns:
                 raise DataError(
                     f"the frame has no column {column!r}, which the fit used as {name}",
-                    f"columns needed: {', '.join(self.recipe['columns'].values())}.",
+                    f"columns needed: {', '.join(self.recipe.columns.values())}.",
                 )
-        columns = list(self.recipe["columns"].values())
-        signed = {self.recipe["columns"][name] for name in self.law.signed_inputs}
+        columns = list(self.recipe.columns.values())
+        signed = {self.recipe.columns[name] for name in self.law.signed_inputs}
         refuse_bad_values(table, columns, [column for column in columns if column not in signed])
         return table
 
     def _say_if_far(self, table: pl.DataFrame) -> None:
         """Say how far a prediction lies beyond the rows that were fitted."""
-        for column in self.recipe["columns"].values():
+        for column in self.recipe.columns.values():
             seen, asked = self.data[column].cast(pl.Float64), table[column].cast(pl.Float64)
             if table.is_empty() or asked.is_null().all():
                 continue
-            low, high, least, most = (float(v) for v in (seen.min(), seen.max(), asked.min(), asked.max()))
+            low, high, least, most = (float(v) for v in (seen.min(), seen.max(), asked.min(), asked.max()))  # type: ignore[arg-type]
             if least > 0 and low > 0 and (most > 10 * high or least < low / 10):
                 factor = max(most / high, low / least)
                 notice(
@@ -668,8 +691,9 @@ class Fit:
     def _own_weights(self) -> list[float] | None:
         """Weights as they were given, without the items of a binomial."""
         weights = self._weights
-        if self.recipe["objective"] == "binomial":
-            weights = weights / self.data[self.recipe["n_items"]].cast(pl.Float64).to_numpy()
+        if self.recipe.objective == "binomial":
+            assert self.recipe.n_items is not None
+            weights = weights / self.data[self.recipe.n_items].cast(pl.Float64).to_numpy()
         return None if (weights == 1).all() else [float(weight) for weight in weights]
 
     @property
@@ -678,22 +702,20 @@ class Fit:
 
     @property
     def _is_log(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
-        return np.array([name in self.recipe["on_log_scale"] for name in self.params])
+        return np.array([name in self.recipe.on_log_scale for name in self.params])
 
     @property
     def _fixed(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
-        fixed = self.recipe["fixed"]
-        return np.array([self.recipe["tied"].get(name, name) in fixed for name in self.params])
+        fixed = self.recipe.fixed
+        return np.array([self.recipe.tied.get(name, name) in fixed for name in self.params])
 
     @property
     def _held(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
-        held = {*self.recipe["fixed"], *self.recipe["at_bound"]}
-        return np.array([self.recipe["tied"].get(name, name) in held for name in self.params])
+        held = {*self.recipe.fixed, *self.recipe.at_bound}
+        return np.array([self.recipe.tied.get(name, name) in held for name in self.params])
 
     def _arrays(self, frame: pl.DataFrame) -> list[FloatArray]:
-        return [
-            frame[self.recipe["columns"][name]].cast(pl.Float64).to_numpy().astype(float) for name in self.law.inputs
-        ]
+        return [frame[self.recipe.columns[name]].cast(pl.Float64).to_numpy().astype(float) for name in self.law.inputs]
 
     def _evaluate(self, frame: pl.DataFrame) -> FloatArray:
         values = self.law.function(*self._arrays(frame), **self.params)
@@ -758,23 +780,30 @@ class Fit:
             return np.asarray(np.exp(found) if self._kind.is_log else found)
 
     def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><td><i>{html.escape(row['param'])}</i></td><td>{_number(row['estimate'])}</td>"
-            f"<td>{_number(row['std_error'])}</td><td>{_number(row['low'])}</td><td>{_number(row['high'])}</td>"
-            f"<td>{html.escape(self.law.params[row['param']].meaning)}</td></tr>"
-            for row in self.tidy().iter_rows(named=True)
+        tidy = self.tidy()
+        head = ("parameter", "estimate", "std. error", "2.5 %", "97.5 %", "meaning")
+        rows = (
+            (
+                Markup(f"<i>{html.escape(row['param'])}</i>"),
+                *(row[name] for name in ("estimate", "std_error", "low", "high")),
+                self.law.params[row["param"]].meaning,
+            )
+            for row in tidy.iter_rows(named=True)
         )
         glance = self.glance().row(0, named=True)
-        remarks = "".join(f"<br>{html.escape(note)}." for note in self.recipe["notes"])
         formula = self.law.mathml if self.law.is_traceable else f"<code>{html.escape(self.law.name)}</code>"
+        made = how_intervals_were_made(tidy)
+        facts = (
+            f"{glance['n_rows']} rows",
+            f"{self.recipe.objective} (sum) {number(self.objective, 7)}",
+            f"mean error {percent(glance['mean_abs_rel_error'])}",
+            f"{self.n_agree} of {self.n_starts} starts agree",
+            *([f"intervals: {made}"] if made else []),
+        )
+        remarks = "".join(f"<br>{html.escape(note)}." for note in self.recipe.notes)
         return (
-            f'<div class="scalingdb-fit">{formula}'
-            "<table><thead><tr><th>parameter</th><th>estimate</th><th>std. error</th><th>2.5 %</th><th>97.5 %</th>"
-            f"<th>meaning</th></tr></thead><tbody>{rows}</tbody></table>"
-            f"<p><b>{html.escape(self.verdict)}</b>; {glance['n_rows']} rows; {html.escape(self.recipe['objective'])} "
-            f"(sum) {self.objective:.7g}; mean error {100 * glance['mean_abs_rel_error']:.2f} %; "
-            f"{self.n_agree} of {self.n_starts} starts agree; intervals: {html.escape(self.tidy()['interval'][0])}."
-            f"{remarks}</p></div>"
+            f'<div class="scalingdb-fit">{formula}{html_table(head, rows)}'
+            f"<p><b>{html.escape(str(self.verdict))}</b>; {html.escape('; '.join(facts))}.{remarks}</p></div>"
         )
 
     def __getstate__(self) -> dict[str, Any]:
@@ -791,5 +820,7 @@ class Fit:
         )
 
 
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.5g}"
+def how_intervals_were_made(tidy: pl.DataFrame) -> str:
+    """How the intervals of :meth:`Fit.tidy` were made; nothing where no parameter has one."""
+    made = tidy.filter(pl.col("low").is_not_null())["interval"]
+    return str(made[0]) if made.len() else ""

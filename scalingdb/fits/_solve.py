@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from scalingdb.errors import DataError, FitError, FitWarning, unknown_name
-from scalingdb.fits._bounded import within_bounds
+from scalingdb.errors import DataError, FitError, FitWarning, check_seed, check_word
+from scalingdb.fits._bounded import hints
+from scalingdb.fits._facts import Reason, Recipe, Verdict
 from scalingdb.fits._form import Form, make_form, make_penalty
-from scalingdb.fits._result import Fit, frozen, thawed
+from scalingdb.fits._result import Fit
 from scalingdb.fits._rows import Data, collect
 from scalingdb.law_library import Law, get_law
 from scalingdb.notices import notice
@@ -213,7 +214,7 @@ def fit_with(frame: pl.DataFrame | pl.LazyFrame, law: Law, options: Options) -> 
     if options.priors:
         free_of_priors, kind = _search(form, kind, rows, wanted)
         if free_of_priors is None:
-            raise _no_start(form, data)
+            raise no_start(form, data)
         factor = 1.0
         if not kind.is_likelihood:
             _, residual = uncertainty.jacobian_at(form.model, kind, free_of_priors.u, free_of_priors.inputs, data.y)
@@ -222,7 +223,7 @@ def fit_with(frame: pl.DataFrame | pl.LazyFrame, law: Law, options: Options) -> 
         wanted["own"] = own_starts(form, kind, options, factor)
     found, kind = _search(form, kind, rows, {**wanted, "penalty": penalty})
     if found is None:
-        raise _no_start(form, data)
+        raise no_start(form, data)
     return finish(form, kind, data, found, penalty, options, stacklevel=4)
 
 
@@ -236,18 +237,16 @@ def _search(form: Form, kind: Objective, rows: Any, wanted: dict[str, Any]) -> t
 
 
 def own_starts(form: Form, kind: Objective, options: Options, factor: float | None = None) -> Any:
-    """Starts that do not come from the compiled formula: the law's own; with bounds, those of the search around them.
+    """Starts beside those of the compiled formula: the law's own, and where looser fits end.
 
     `factor` is what the priors weigh; None leaves them out.
     """
-    if not options.bounds:
-        return form.own_starts()
     priors = options.priors if factor is not None else None
     wanted = {"n_starts": options.n_starts, "seed": options.search_seed}
-    return within_bounds(form, kind, priors, factor or 1.0, wanted)
+    return hints(form, kind, wanted, is_bounded=bool(options.bounds), priors=priors, factor=factor or 1.0)
 
 
-def _no_start(form: Form, data: Data) -> FitError:
+def no_start(form: Form, data: Data) -> FitError:
     return FitError(
         f"law {form.law.name!r}: no start gives a finite objective on these {data.y.size} rows",
         "check the units of the inputs, widen the 'start' ranges of the parameters, or try objective='mse'.",
@@ -264,8 +263,10 @@ def check_options(law: Law, options: Options) -> tuple[Form, Objective]:
             f"bootstrap={options.bootstrap!r} is not a count of resamples",
             "give a whole number, for example 1000; 0 for none.",
         )
-    if options.resample not in RESAMPLING:
-        raise unknown_name("option", options.resample, RESAMPLING, "(for resample)")
+    check_word(options.resample, RESAMPLING, "resample")
+    check_seed(options.rng)
+    if options.search_seed is not None:
+        check_seed(options.search_seed, "search_seed")
     if options.resample in {"residuals", "wild"} and kind.is_likelihood:
         raise DataError("the residuals of a likelihood cannot be put on other rows", 'use resample="runs" or "rows".')
     if not isinstance(options.n_starts, (int, np.integer)) or options.n_starts < 1:
@@ -318,7 +319,7 @@ def finish(
     free_names = form.free
     theta = model.to_natural(u[None], prepared)[0]
     digits = _agreeing_digits(model.to_natural(found.polished[found.agree], prepared))
-    at_bound = _at_bounds(model, u, data.y)
+    at_bound = _at_bounds(model, u, prepared, data.y)
     for name, bound in at_bound.items():
         theta[free_names.index(name)] = bound
     inside = np.array([name not in at_bound for name in free_names])
@@ -349,10 +350,10 @@ def finish(
         data.weights,
         covariance,
         inside,
-        [f"{name}={value:g}" for name, value in at_bound.items()],
+        at_bound,
         identifiability.examine(logs, data.y, data.weights, model.n_params, model.signed),
     )
-    verdict = judged.verdict if found.status != "iteration limit" else f"not converged; {judged.verdict}"
+    verdict = judged.verdict if found.status != "iteration limit" else unconverged(judged.verdict)
     estimates = dict(zip(law.params, map(float, form.expand(theta[None])[0]), strict=True))
     spread = form.spread
     transform = _to_natural(model, u, stretch, prepared, inside)
@@ -390,7 +391,7 @@ def finish(
         "resample": options.resample,
         "by_run": options.by_run,
         "bootstrap": int(options.bootstrap),
-        "rng": options.rng,
+        "rng": int(options.rng),
         "n_starts": int(options.n_starts),
         "search_seed": options.search_seed,
         "pool": options.pool,
@@ -412,25 +413,30 @@ def finish(
         agree_digits=digits,
         eigenvalues=judged.eigenvalues,
         weakest=judged.weakest,
-        recipe=frozen(recipe),
+        recipe=Recipe.of(recipe),
         data=data.frame,
         _clusters=data.clusters,
         _weights=data.weights,
         _curvature=spread @ natural[1] @ spread.T,
     )
-    verdict = result.verdict
-    if verdict.startswith(("identified", "weak")):
-        unproven = _not_told_from_zero(result, form)
+    if verdict.converged and verdict.kind in {"identified", "weak"}:
+        unproven = _indistinguishable_from_zero(result, form)
         if unproven:
-            reason = f"{' and '.join(unproven)} not told from 0"
-            verdict = f"weak: {reason}" if verdict == "identified" else f"{verdict}; {reason}"
+            reason = Reason("indistinguishable_from_zero", tuple(unproven))
+            verdict = Verdict("weak", (*verdict.reasons, reason))
             result = replace(result, verdict=verdict)
-    if verdict.startswith(("not converged", "not identified", "at bound")):
+    if not verdict.converged or verdict.kind in {"not_identified", "at_bound"}:
         warnings.warn(f"law {law.name!r}: {verdict}", FitWarning, stacklevel=stacklevel)
     return result
 
 
-def _not_told_from_zero(fit: Fit, form: Form) -> list[str]:
+def unconverged(verdict: Verdict) -> Verdict:
+    """The verdict on a point at which the search ran out of iterations."""
+    kind = "weak" if verdict.kind == "identified" else verdict.kind
+    return Verdict(kind, (Reason("not_converged"), *verdict.reasons))
+
+
+def _indistinguishable_from_zero(fit: Fit, form: Form) -> list[str]:
     """Loosely known scales without which the law fits about as well: a logarithm alone never reaches zero."""
     from scalingdb.fits._profile import cutoff, solve
 
@@ -438,7 +444,7 @@ def _not_told_from_zero(fit: Fit, form: Form) -> list[str]:
     for i in form.model.linear:
         name = form.free[i]
         position = list(fit.params).index(name)
-        if not form.model.is_log[i] or name in fit.recipe["at_bound"] or name in fit.recipe["priors"]:
+        if not form.model.is_log[i] or name in fit.recipe.at_bound or name in fit.recipe.priors:
             continue
         if np.sqrt(fit.covariance[position, position]) > LOOSE:
             rise = solve(fit, name, np.zeros(1))[0][0] - fit.objective
@@ -455,14 +461,14 @@ def _is_log(form: Form, name: str) -> bool:
 
 def refit(fit: Fit) -> Fit:
     """Fit the rows of a fit again, with its options."""
-    recipe = thawed(fit.recipe)
+    recipe = fit.recipe
     names = ("objective", "bootstrap", "by_run", "fixed", "rng", "pool", "output", "n_items", "asymmetry", "tied")
     more = ("priors", "resample", "n_starts", "search_seed")
     options = Options(
-        **{name: recipe[name] for name in (*names, *more)},
-        delta=recipe["delta"] or 1e-3,
-        inputs=recipe["columns"],
-        bounds={name: (pair[0], pair[1]) for name, pair in recipe["bounds"].items()},
+        **{name: getattr(recipe, name) for name in (*names, *more)},
+        delta=recipe.delta or 1e-3,
+        inputs=recipe.columns,
+        bounds=recipe.bounds,
         weights=fit._own_weights,
     )
     return fit_with(fit.data, fit.law, options)
@@ -529,14 +535,16 @@ def _agreeing_digits(theta: FloatArray) -> float:
     return float(np.clip(-np.log10(max(spread, 1e-16)), 0.0, 16.0))
 
 
-def _at_bounds(model: Model, u: FloatArray, y: FloatArray) -> dict[str, float]:
+def _at_bounds(model: Model, u: FloatArray, prepared: PreparedInputs, y: FloatArray) -> dict[str, float]:
     """Parameters that ended on a bound, with the bound. A vanishing term means that its scale is 0."""
     found = {}
     typical = float(np.median(np.abs(y)))
+    largest = np.abs(model.basis(u[None], prepared)[1][0]).max(1) if model.basis is not None else np.empty(0)
     for i, spec in enumerate(model.params):
         if i in model.linear and spec.is_log:
-            # a scale is judged by its term: what it counts in is the unit of the inputs
-            if u[i] < ZERO_SHARE * typical:
+            # a scale is judged by its term where that is largest: what it counts in is the unit of the inputs,
+            # and a steep term that is nothing at the centre may be much at the edge
+            if u[i] * largest[model.linear.index(i)] < ZERO_SHARE * typical:
                 found[spec.name] = 0.0
             continue
         # where the solver stopped, in its coordinate: a share of a wide range may be most of the parameter

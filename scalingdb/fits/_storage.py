@@ -6,6 +6,7 @@ import json
 import math
 import os
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -14,16 +15,19 @@ import numpy as np
 import polars as pl
 
 from scalingdb.errors import DataError
-from scalingdb.fits._result import Fit, frozen, thawed
+from scalingdb.estimation.verdicts import Kind
+from scalingdb.fits._facts import Reason, Recipe, Verdict
+from scalingdb.fits._result import Fit
 from scalingdb.law_library import get_law
 
 __all__ = ["load", "save"]
 
 KEY = b"scalingdb.fit"
-FORMAT = 1
+FORMAT = 2
+"""Format 1 held the verdict as text."""
 
 ARRAYS = ("covariance", "samples", "eigenvalues", "_clusters", "_weights", "_curvature")
-SCALARS = ("objective", "verdict", "status", "n_starts", "n_agree", "agree_digits", "weakest")
+SCALARS = ("objective", "status", "n_starts", "n_agree", "agree_digits", "weakest")
 
 SAME = 1e-9
 """Relative difference to which the stored objective must follow from the stored rows."""
@@ -51,6 +55,21 @@ def _rich(value: Any) -> Any:
     return value
 
 
+def _verdict(stored: dict[str, Any] | str) -> Verdict:
+    """The verdict of a file. Format 1 has its text only, which begins with the kind."""
+    if isinstance(stored, dict):
+        return Verdict(
+            stored["kind"], tuple(Reason(r["code"], tuple(r["names"]), r["value"]) for r in stored["reasons"])
+        )
+    labels: dict[str, Kind] = {"not identified": "not_identified", "at bound": "at_bound", "weak": "weak"}
+    kinds: list[Kind] = [kind for label, kind in labels.items() if label in stored]
+    kind = kinds[0] if kinds else "identified"
+    unfinished, _, rest = stored.rpartition("not converged; ")
+    reasons = [Reason("not_converged")] if unfinished or rest != stored else []
+    words = rest.removeprefix(f"{kind.replace('_', ' ')}: ")
+    return Verdict(kind, (*reasons, *([] if words == "identified" else [Reason("stated", (words,))])))
+
+
 def save(fit: Fit, path: str | Path) -> Path:
     """See :meth:`Fit.save`."""
     import pyarrow.parquet as pq
@@ -59,7 +78,8 @@ def save(fit: Fit, path: str | Path) -> Path:
     content = {
         "format": FORMAT,
         "params": dict(fit.params),
-        "recipe": thawed(fit.recipe),
+        "recipe": fit.recipe.as_dict(),
+        "verdict": asdict(fit.verdict),
         **{name: getattr(fit, name) for name in (*SCALARS, *ARRAYS)},
     }
     table = fit.data.to_arrow()
@@ -91,14 +111,12 @@ def load(path: str | Path) -> Fit:
     if stored is None:
         raise DataError(f"{source} is a Parquet file but holds no fit", "give a file that Fit.save wrote.")
     content = _rich(json.loads(stored))
-    if content["format"] != FORMAT:
-        raise DataError(f"{source} is of format {content['format']}, this version reads {FORMAT}")
+    if content["format"] not in {1, FORMAT}:
+        raise DataError(f"{source} is of format {content['format']}, this version reads {FORMAT} and 1")
     frame = pl.from_arrow(table.replace_schema_metadata(None))
     assert isinstance(frame, pl.DataFrame)
-    recipe = content["recipe"]
-    for name in ("undetermined", "on_log_scale", "sources", "notes"):
-        recipe[name] = tuple(recipe[name])
-    law = get_law(recipe["law"])
+    recipe = Recipe.of(content["recipe"])
+    law = get_law(recipe.law)
     if set(content["params"]) != set(law.params):
         raise DataError(
             f"{source} holds a fit of law {law.name!r} with parameters {', '.join(content['params'])}; "
@@ -111,7 +129,8 @@ def load(path: str | Path) -> Fit:
     fit = Fit(
         law=law,
         params=MappingProxyType({name: float(content["params"][name]) for name in law.params}),
-        recipe=frozen(recipe),
+        verdict=_verdict(content["verdict"]),
+        recipe=recipe,
         data=frame,
         **{name: content[name] for name in SCALARS},
         **arrays,

@@ -29,13 +29,14 @@ from scalingdb.law_library._core import (
     REGISTRY,
     Law,
     Param,
-    PublishedSet,
     default_to,
     exponent,
     law,
     positive,
     real,
 )
+from scalingdb.law_library._macros import macro_statements
+from scalingdb.law_library._published import PublishedSet, published_sets_from
 from scalingdb.published import refitted_sources
 
 if TYPE_CHECKING:
@@ -56,9 +57,11 @@ __all__ = [
     "law",
     "laws",
     "logit_link",
+    "macro_statements",
     "nested",
     "pareto_envelope",
     "positive",
+    "published_sets_from",
     "real",
     "sigmoid",
     "substitute",

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scalingdb.errors import DataError, DomainWarning, unknown_name
+from scalingdb.law_library._published import PublishedSet, default_of, published_sets_of
 from scalingdb.schema import COLUMNS
 
 if TYPE_CHECKING:
@@ -36,6 +37,9 @@ CHAPTER = re.compile(r"Chapter (?P<number>\d+)\. (?P<title>[^.]+)\.")
 
 COMMON = {"loss": "evaluation loss, in the unit of the data; published coefficients state theirs"}
 """Meanings of quantities that have a column in the views only."""
+
+LIBRARY = __name__.rpartition(".")[0] + "."
+"""Where the modules of the chapters are."""
 
 OWN = "own laws"
 """Chapter of the laws that a user defines."""
@@ -97,28 +101,6 @@ exponent = Param("exponent", 0.0, 10.0, (0.02, 1.5))
 
 real = Param("real", -float("inf"), float("inf"), (-2.0, 2.0))
 """Any number."""
-
-
-@dataclass(frozen=True)
-class PublishedSet:
-    """One published coefficient set of a law, as the table ``published_fits`` holds it."""
-
-    variant: str
-    source_id: str
-    params: Mapping[str, float]
-    output_unit: str
-    n_definition: str | None
-    where_stated: str
-    is_default: bool
-    is_verified: bool
-
-    def __reduce__(self) -> tuple[Callable[..., PublishedSet], tuple[dict[str, Any]]]:
-        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        return _set_of_parts, ({**fields, "params": dict(self.params)},)
-
-
-def _set_of_parts(fields: dict[str, Any]) -> PublishedSet:
-    return PublishedSet(**{**fields, "params": MappingProxyType(fields["params"])})
 
 
 def _nothing() -> Mapping[str, Any]:
@@ -188,9 +170,15 @@ class Law:
     @property
     def chapter(self) -> str:
         """Number and title of the library's chapter: the first sentence of the module that holds the formula."""
-        home = sys.modules.get(getattr(self.function, "__module__", ""))
-        found = CHAPTER.match(getattr(home, "__doc__", None) or "")
-        return f"{found['number']}. {' '.join(found['title'].split())}" if found else OWN
+        module = getattr(self.function, "__module__", None) or ""
+        home = sys.modules.get(module) if module.startswith(LIBRARY) else None
+        heading = CHAPTER.match(getattr(home, "__doc__", None) or "")
+        return f"{heading['number']}. {' '.join(heading['title'].split())}" if heading else OWN
+
+    @property
+    def is_own(self) -> bool:
+        """Whether a user defined or composed the law: it stands in no chapter of the library."""
+        return self.chapter == OWN
 
     def meaning(self, name: str) -> str:
         """What an input or the output is: the law's own words, else the warehouse's column of this name."""
@@ -268,15 +256,10 @@ class Law:
     @functools.cached_property
     def published(self) -> Mapping[str, PublishedSet]:
         """Published coefficient sets by variant, from the shipped table ``published_fits``."""
-        from scalingdb.published import published_sets
+        from scalingdb.published import published_rows
 
-        if self.own_sets:
-            return MappingProxyType({own.variant: own for own in self.own_sets})
-        sets: dict[str, PublishedSet] = {}
-        for row in published_sets(self.name):
-            params = {name: row["params"][name] for name in self.params if name in row["params"]}
-            sets[row["variant"]] = PublishedSet(**{**row, "params": MappingProxyType(params)})
-        return MappingProxyType(sets)
+        sets = self.own_sets or published_sets_of(published_rows(), self.name, self.params)
+        return MappingProxyType({one.variant: one for one in sets})
 
     def coefficients(self, variant: str | None = None) -> dict[str, float]:
         """Published coefficients of one variant (the default one if `variant` is None).
@@ -298,10 +281,7 @@ class Law:
     @property
     def default_set(self) -> PublishedSet | None:
         """The coefficients that are used where no variant is named; None where there are none."""
-        if self.default_variant is not None:
-            return self.published.get(self.default_variant)
-        marked = [found for found in self.published.values() if found.is_default]
-        return next(iter([*marked, *self.published.values()]), None)
+        return default_of(list(self.published.values()), self.default_variant)
 
     def with_variant(self, variant: str) -> Law:
         """The same law with another published set as its default.
@@ -525,40 +505,10 @@ class Law:
         return made
 
     def sql_macros(self) -> list[str]:
-        """``create macro`` statements: one with the default coefficients, one per variant.
+        """``create macro`` statements with the shipped coefficients: see :func:`macro_statements`."""
+        from scalingdb.law_library import _macros
 
-        Every parameter is also a named argument (``law_chinchilla(7e9, 1e12, E := 1.7)``), unless
-        two parameters differ only in case, which SQL cannot tell apart. Laws that cannot be traced
-        have no macro. An alias has one too, unless it spells the same as a variant's.
-        """
-        from scalingdb.law_library import _trace
-
-        if not self.is_traceable:
-            return []
-        body = _trace.sql(self.expression)
-        names = [*self.inputs, *self.params]
-        distinct = len({name.lower() for name in names}) == len(names)
-        quoted_inputs = ", ".join(f'"{name}"' for name in self.inputs)
-        statements = []
-        if not self.published:
-            if distinct:
-                arguments = ", ".join(f'"{name}"' for name in names)
-                statements.append(f"create or replace macro law_{self.name}({arguments}) as {body}")
-            return statements
-        macros = {self.name: self.coefficients()}
-        macros |= {f"{self.name}_{variant}": self.coefficients(variant) for variant in self.published}
-        for alias, variant in self.aliases.items():
-            if variant is None or variant in self.published:
-                macros.setdefault(alias, self.coefficients(variant))
-        for name, values in macros.items():
-            if distinct:
-                defaults = "".join(f', "{param}" := {value!r}' for param, value in values.items())
-                statements.append(f"create or replace macro law_{name}({quoted_inputs}{defaults}) as {body}")
-            else:
-                numbers = {self.symbols[param]: value for param, value in values.items()}
-                fixed = _trace.sql(self.expression.subs(numbers))
-                statements.append(f"create or replace macro law_{name}({quoted_inputs}) as {fixed}")
-        return statements
+        return _macros.macro_statements(self, list(self.published.values()))
 
     def __reduce__(self) -> tuple[Callable[..., Law], tuple[Any, ...]]:
         """Pickle by name where another process can look the law up, else by its parts.

@@ -313,8 +313,8 @@ def approach_3(
     return Allocation(
         approach=3,
         level=level,
-        interval=f"bootstrap {bootstrap}, {found.recipe['resampled']}" if bootstrap else "robust covariance",
-        notes=() if found.verdict == "identified" else (f"verdict of the fit: {found.verdict}",),
+        interval=f"bootstrap {bootstrap}, {found.recipe.resampled}" if bootstrap else "robust covariance",
+        notes=() if found.verdict.kind == "identified" else (f"verdict of the fit: {found.verdict}",),
         _lines={name: (float(line[0, 0]), float(line[0, 1])) for name, line in own.items()},
         _draws=draws,
         _optima=pl.DataFrame(schema=dict.fromkeys(("train_flops", "n_params", "n_tokens", "loss"), pl.Float64)),

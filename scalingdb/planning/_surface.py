@@ -387,22 +387,22 @@ def _of_fit(fit: Fit, variant: str | None, given: Mapping[str, float]) -> Surfac
     law, size = fit.law, _size_of(fit.law)
     if own := [name for name in given if name in law.params]:
         raise DataError(f"{own[0]!r} is a parameter that the fit has estimated", "fit again with fixed={...}.")
-    columns = fit.recipe["columns"]
+    columns = fit.recipe.columns
     ranges = {}
     for name in law.inputs:
         seen = fit.data[columns[name]].cast(pl.Float64)
-        ranges[name] = (float(seen.min()), float(seen.max()))
+        ranges[name] = (float(seen.min()), float(seen.max()))  # type: ignore[arg-type]
     found = fit.data["unit"].unique().to_list() if "unit" in fit.data.columns else []
-    sources = ", ".join(fit.recipe["sources"])
+    sources = ", ".join(fit.recipe.sources)
     resampled = fit.samples.shape[0]
-    bootstrap = (fit.recipe["data_sha256"], fit.recipe["resample"], fit.recipe["by_run"], fit.recipe["rng"], resampled)
+    bootstrap = (fit.recipe.data_sha256, fit.recipe.resample, fit.recipe.by_run, fit.recipe.rng, resampled)
     return Surface(
         law=law,
         label=f"{law.name} fitted to {fit.data.height} rows{f' of {sources}' if sources else ''}",
         estimate=np.array([list(fit.params.values())], dtype=float),
         draws=fit.samples if resampled else fit.draws(N_DRAWS),
         interval=(f"bootstrap {resampled}" if resampled else "robust covariance, to first order")
-        + f", {fit.recipe['resampled']}",
+        + f", {fit.recipe.resampled}",
         size=size,
         given=MappingProxyType(_other_inputs(law, size, given)),
         ranges=MappingProxyType(ranges),

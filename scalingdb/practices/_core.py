@@ -185,14 +185,18 @@ def judged(
                 "error": float(np.abs(relative).mean()),
                 "bias": float(relative.mean()),
                 "error_fit": own["mean_abs_rel_error"],
-                "verdict": item.verdict,
+                "verdict": str(item.verdict),
+                "outcome": item.verdict.label,
                 "problem": None,
             }
         )
-    for key, message in fits.errors.items():
-        records.append({**dict(zip(keys, key, strict=True)), "problem": message.split("\n")[0]})
-    schema = {"error": pl.Float64, "bias": pl.Float64, "error_fit": pl.Float64, "verdict": pl.String}
-    found = pl.DataFrame(records, schema_overrides={**schema, "problem": pl.String}, infer_schema_length=None)
+    for key, error in fits.errors.items():
+        records.append({**dict(zip(keys, key, strict=True)), "problem": str(error).split("\n")[0]})
+    schema = {
+        **dict.fromkeys(("error", "bias", "error_fit"), pl.Float64),
+        **dict.fromkeys(("verdict", "outcome", "problem"), pl.String),
+    }
+    found = pl.DataFrame(records, schema_overrides=schema, infer_schema_length=None)
     about = rows.group_by(list(keys), maintain_order=True).agg(
         pl.col("unit").first(),
         n_models=pl.col("n").n_unique(),

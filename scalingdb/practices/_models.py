@@ -292,7 +292,7 @@ def _donors(families: Families, drop: float, options: dict[str, Any]) -> pl.Data
             **{"on_error": "record", "by_run": False, **options},
         )
     about = rows.group_by("family").agg(pl.col("unit").first(), n_sizes=pl.col("n").n_unique())
-    records = [{"family": key[0], **item.params} for key, item in fits.fits.items() if item.verdict.startswith(USABLE)]
+    records = [{"family": key[0], **item.params} for key, item in fits.fits.items() if item.verdict.label in USABLE]
     if not records:
         return pl.DataFrame()
     return pl.DataFrame(records).join(about, on="family", maintain_order="left").sort("unit", "family")

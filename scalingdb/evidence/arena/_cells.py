@@ -42,8 +42,6 @@ WORST = 10.0
 FAULTS = (ArithmeticError, ValueError, TypeError, IndexError)
 """What a law may raise in arrays that it was not made for."""
 
-SHORT = ("not identified", "not converged", "at bound", "weak", "identified")
-
 
 def run_pair(
     one: DataSet, rows: pl.DataFrame, law: str, inputs: Mapping[str, str], cuts: Sequence[Cut], digest: str
@@ -94,7 +92,7 @@ def run_pair(
                     item = fits[cut.id]
                     predicted = item.predict(test, interval=0.95)
                     error_fitted = float(item.glance()["mean_abs_rel_error"].item())
-                    verdict = next((short for short in SHORT if short in item.verdict), item.verdict)
+                    verdict = item.verdict.label
             except ScalingDBError as error:
                 cells.append({**base, "n_held_out": test.height, "failure": _one_line(str(error)), "seconds": fitting})
                 continue
@@ -114,7 +112,7 @@ def _fit_cuts(
         found = fit_by(pl.concat(frames.values()), law, by="cut", on_error="record", **options)
         return (
             {str(key[0]): item for key, item in found.fits.items()},
-            {str(key[0]): _one_line(text) for key, text in found.errors.items()},
+            {str(key[0]): _one_line(str(error)) for key, error in found.errors.items()},
         )
     except FAULTS:
         # a fault in one group must not take the others along, nor be lost
@@ -123,7 +121,7 @@ def _fit_cuts(
             try:
                 found = fit_by(frame, law, by="cut", on_error="record", **options)
                 if found.errors:
-                    errors[name] = _one_line(found.errors[(name,)])
+                    errors[name] = _one_line(str(found.errors[(name,)]))
                 else:
                     fits[name] = found[name]
             except FAULTS as error:

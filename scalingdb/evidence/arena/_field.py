@@ -77,7 +77,7 @@ def inputs_of(law: Law, one: DataSet, columns: Sequence[str]) -> dict[str, str] 
 
 def entrants(one: DataSet, columns: Sequence[str]) -> dict[str, dict[str, str]]:
     """Laws and baselines that meet in a data set, with the columns for their inputs."""
-    own = {name for name, law in all_laws().items() if not law.chapter}
+    own = {name for name, law in all_laws().items() if law.is_own}
     found = {}
     for name, law in all_laws().items():
         columns_of = None if name in own or name in TOO_SLOW else inputs_of(law, one, columns)

@@ -422,6 +422,6 @@ def absent(*, table: pl.DataFrame | None = None) -> pl.DataFrame:
             TOO_SLOW.get(name, "no data set has these inputs together with this output"),
         )
         for name, law in all_laws().items()
-        if law.chapter and name not in met
+        if not law.is_own and name not in met
     ]
     return pl.DataFrame(rows, schema=dict.fromkeys(("law", "inputs", "output", "reason"), pl.String), orient="row")

@@ -103,7 +103,7 @@ def refit(db: Warehouse, one: Refit) -> tuple[Fit, pl.DataFrame]:
         pl.lit(theirs).alias("published_objective"),
         pl.lit(found.objective).alias("objective"),
         pl.lit(theirs / found.objective - 1 if found.objective else None, dtype=pl.Float64).alias("excess"),
-        pl.lit(found.verdict).alias("verdict"),
+        pl.lit(str(found.verdict)).alias("verdict"),
         pl.lit(one.note).alias("note"),
     )
     return found, table

@@ -1,0 +1,231 @@
+"""Which column of a table is what: as told, else by names that leave no doubt."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from scalingdb.errors import DataError, unknown_name
+from scalingdb.reading._report import Unusable
+from scalingdb.schema import COLUMNS, METRICS, TABLES
+
+__all__ = ["COUNT_UNITS", "TEXT", "Columns", "choose", "full_name"]
+
+SHORT = {"N": "n_params", "D": "n_tokens", "C": "train_flops", "L": "loss", "run": "run_id", "model": "model_name"}
+"""Symbols that stand for columns, as in a paper."""
+
+COUNT_UNITS = {"parameters", "tokens", "FLOP", "examples", "samples", "pairs", "characters", "data points", "steps"}
+
+SYNONYMS: Mapping[str, frozenset[str]] = {
+    "run_id": frozenset({"run", "run_name", "run_id", "experiment", "exp_name", "name"}),
+    "model_name": frozenset({"model", "model_name", "model_id"}),
+    "step": frozenset({"step", "global_step", "trainer_global_step", "iteration", "iter", "steps", "train_step"}),
+    "n_params": frozenset(
+        [
+            "params",
+            "parameters",
+            "num_params",
+            "num_parameters",
+            "n_parameters",
+            "nparams",
+            "model_params",
+            "param_count",
+            "parameter_count",
+            "total_params",
+            "n_params",
+            "model_num_parameters",
+        ]
+    ),
+    "n_params_non_embedding": frozenset(
+        [
+            "non_embedding_params",
+            "non_embedding_parameters",
+            "params_non_embedding",
+            "n_non_embedding",
+            "num_params_non_embedding",
+        ]
+    ),
+    "n_params_active": frozenset({"active_params", "active_parameters", "num_active_params", "activated_params"}),
+    "n_tokens": frozenset(
+        [
+            "tokens",
+            "num_tokens",
+            "train_tokens",
+            "training_tokens",
+            "total_tokens",
+            "tokens_seen",
+            "n_tokens_seen",
+            "num_input_tokens_seen",
+            "consumed_tokens",
+            "tokens_trained",
+            "train_tokens_seen",
+            "n_train_tokens",
+        ]
+    ),
+    "train_flops": frozenset({"flops", "train_flop", "training_flops", "total_flops", "compute_flops", "total_flos"}),
+    "learning_rate": frozenset({"lr", "learning_rate", "peak_lr", "max_lr"}),
+    "context_length": frozenset({"seq_len", "sequence_length", "context_length", "block_size", "max_seq_len"}),
+    "batch_size_tokens": frozenset({"batch_size_tokens", "tokens_per_batch", "batch_tokens"}),
+    "tokenizer_id": frozenset({"tokenizer", "tokenizer_name"}),
+    "vocab_size": frozenset({"vocab_size", "n_vocab", "vocabulary_size"}),
+    "eval_set": frozenset({"eval_set", "dataset", "benchmark", "task", "task_name"}),
+    "metric": frozenset({"metric", "metric_name"}),
+    "std_error": frozenset({"std_error", "stderr", "standard_error", "std_err"}),
+    "n_items": frozenset({"n_items", "num_samples", "n_examples_eval"}),
+    "n_shots": frozenset({"n_shots", "num_fewshot", "n_shot", "shots", "fewshot"}),
+    "state": frozenset({"state", "status"}),
+}
+"""Names that other tools give to columns, as :func:`_plain` writes them; none that may mean two things."""
+
+TEXT = {"run_id", "model_name", "eval_set", "metric", "state", "split", "tokenizer_id", "family", "corpus", "study"}
+"""Columns that stay text, beside those that the schema types so."""
+
+_HELD_OUT = re.compile(
+    r"(?:^|_)(?:val|valid|validation|eval|test|dev|held_?out)(?:_.*)?_(?:loss|nll|ce|cross_entropy)$"
+)
+_TRAINING = re.compile(r"(?:^|_)train(?:ing)?(?:_.*)?_(?:loss|nll|ce|cross_entropy)$")
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Columns of one table by what they are.
+
+    Attributes
+    ----------
+    by_name : mapping
+        Name here to column of the table: identity, inputs and knobs.
+    measured : mapping
+        Column of the table to metric.
+    notes : tuple of str
+        What was chosen without being told, and what could not be.
+    unused : tuple of str
+        Columns that were not taken.
+    """
+
+    by_name: Mapping[str, str]
+    measured: Mapping[str, str]
+    notes: tuple[str, ...]
+    unused: tuple[str, ...]
+
+
+def full_name(name: str) -> str:
+    """What a symbol such as ``N`` stands for; other names as they are."""
+    return SHORT.get(name, name)
+
+
+def _plain(column: str) -> str:
+    """A column's name without prefixes of tools, case and punctuation."""
+    name = re.sub(r"^(?:config|summary|hparams|hyperparameters|args|cfg)[./]", "", column.strip(), flags=re.IGNORECASE)
+    name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+    return re.sub(r"[^a-z0-9]+", "_", name).strip("_")
+
+
+def _check(mapping: Mapping[str, str], columns: Sequence[str], file: str) -> dict[str, str]:
+    told: dict[str, str] = {}
+    for name, column in mapping.items():
+        if not isinstance(name, str) or not isinstance(column, str):
+            raise DataError(f"mapping {name!r}: {column!r} is no pair of names", 'for example {"n_params": "Params"}.')
+        target = full_name(name)
+        if target in told:
+            raise DataError(f"{target!r} is mapped twice: {told[target]!r} and {column!r}", "map one of them.")
+        if column not in columns:
+            raise unknown_name("column", column, columns, f"(mapped to {target!r}, {file})")
+        told[target] = column
+    if {"loss", "value"} <= told.keys():
+        raise DataError("'loss' and 'value' are both mapped, and mean the same number", "map one of them.")
+    return told
+
+
+def choose(
+    columns: Sequence[str],
+    mapping: Mapping[str, str] | None,
+    *,
+    metric: str,
+    tasks: Sequence[str] | None,
+    file: str,
+) -> Columns:
+    """Decide what the columns of a table are.
+
+    A measured column is taken if it is mapped; if none is mapped, the one held-out loss, else the one loss, else
+    columns that carry a metric's own name. Two candidates are refused: which of them is the headline is not ours
+    to guess. What is not mapped while something is never becomes a measurement.
+
+    Raises
+    ------
+    DataError, UnknownNameError
+        If the mapping does not fit the table, or no measured column can be told.
+    """
+    told = _check(mapping or {}, columns, file)
+    measured = {
+        column: metric if name in {"loss", "value"} else name for name, column in told.items() if _is_metric(name)
+    }
+    taken = set(told.values())
+    by_name = {name: column for name, column in told.items() if not _is_metric(name)}
+    notes: list[str] = []
+    plain = {column: _plain(column) for column in columns if column not in taken}
+    exact = [name for table in ("runs", "evals") for name in TABLES[table].columns if name not in METRICS]
+    for target in dict.fromkeys([*exact, *SYNONYMS]):
+        if target in by_name or target in {"source_id", "value", "unit", "raw_file", "raw_row", "raw_field"}:
+            continue
+        same = [column for column in plain if column == target]
+        alike = same or [column for column, name in plain.items() if name in SYNONYMS.get(target, ())]
+        if target == "run_id" and len(alike) > 1:  # W&B has a name and an id: the name is what people know
+            alike = [column for column in alike if plain[column] == "name"] or alike[:1]
+        if len(alike) == 1:
+            by_name[target] = alike[0]
+            plain.pop(alike[0])
+        elif len(alike) > 1:
+            notes.append(f"{target} could be {' or '.join(map(repr, alike))}: neither was taken; map one")
+    if tasks is not None:
+        missing = [task for task in tasks if task not in columns]
+        if missing:
+            raise unknown_name("column", missing[0], columns, f"(in tasks, {file})")
+        measured |= dict.fromkeys(tasks, metric if metric != "loss" else "task_score")
+    elif not measured:
+        measured, note = _guess_measured(plain, by_name, metric, file, columns)
+        notes += [note] if note else []
+    used = {*by_name.values(), *measured}
+    return Columns(by_name, measured, tuple(notes), tuple(column for column in columns if column not in used))
+
+
+def _is_metric(name: str) -> bool:
+    return name in METRICS or name == "value"
+
+
+def _guess_measured(
+    plain: Mapping[str, str], by_name: Mapping[str, str], metric: str, file: str, columns: Sequence[str]
+) -> tuple[dict[str, str], str | None]:
+    held_out = [c for c, name in plain.items() if _HELD_OUT.search(name) or name in {"val_nll", "validation_loss"}]
+    losses = [c for c, name in plain.items() if name in {"loss", "nll", "cross_entropy"}]
+    training = [c for c, name in plain.items() if _TRAINING.search(name)]
+    if "metric" in by_name or ("eval_set" in by_name and not (held_out or losses)):
+        values = [c for c, name in plain.items() if name in {"value", "score", "result", "accuracy", "acc"}]
+        if len(values) == 1:
+            name = plain[values[0]]
+            return {values[0]: "acc" if name in {"accuracy", "acc"} else "task_score"}, f"the score is {values[0]!r}"
+    for candidates, how in ((held_out, "held-out loss"), (losses, "loss")):
+        if len(candidates) == 1:
+            return {candidates[0]: metric}, f"loss is {candidates[0]!r}: the only {how}"
+        if len(candidates) > 1:
+            raise DataError(
+                f"{file}: {len(candidates)} columns could be the loss: {', '.join(map(repr, candidates))}",
+                f"say which: mapping={{'loss': {candidates[0]!r}}} (in the shell: --map loss={candidates[0]}).",
+            )
+    named = {c: name for c, name in plain.items() if name in METRICS and name not in {"loss", "train_loss"}}
+    if named:
+        return named, None
+    if len(training) == 1:
+        return {training[0]: "train_loss"}, f"the only loss is {training[0]!r}: a training loss, kept as train_loss"
+    raise Unusable(
+        f"no column is a loss or a score by its name; it has {', '.join(map(repr, list(columns)[:30]))}. Map it: "
+        "mapping={'loss': '<column>'} (in the shell: --map loss=COLUMN); a wide table of scores: "
+        "tasks=['<column>', ...] with unit='fraction' or 'percent'"
+    )
+
+
+def is_text(name: str) -> bool:
+    """Whether a column stays text."""
+    import polars as pl
+
+    return name in TEXT or (name in COLUMNS and COLUMNS[name].dtype in (pl.String, pl.Date, pl.Boolean))

@@ -1,0 +1,391 @@
+"""Files to pieces: what wrote a file is told from its content, never from its name."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import re
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from scalingdb.errors import DataError, WarehouseError
+from scalingdb.reading import _evaluations
+from scalingdb.reading._evaluations import Results
+from scalingdb.reading._report import Unusable
+
+__all__ = ["Files", "Piece", "read_files"]
+
+RUN, STEP = "run_id", "step"
+"""Columns that a log's own structure names."""
+
+MOST_BYTES = 2_000_000_000
+"""A larger file is refused: reduce it with DuckDB first."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One table of a file, or the measurements of an evaluation.
+
+    Attributes
+    ----------
+    kind : str
+        What wrote it, in words.
+    file : str
+        Name to show.
+    table : DataFrame, optional
+        Columns still to be mapped; cells of text files are text.
+    results : Results, optional
+        Measurements of an evaluation harness, ready as they are.
+    is_log : bool
+        Whether the rows are checkpoints of runs.
+    state : mapping
+        What the file says about how the run ended.
+    """
+
+    kind: str
+    file: str
+    table: pl.DataFrame | None = None
+    results: Results | None = None
+    is_log: bool = False
+    semicolons: bool = False
+    ends: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Files:
+    """Everything that a path, a list of paths or a folder holds."""
+
+    pieces: tuple[Piece, ...]
+    skipped: tuple[tuple[str, str], ...]
+    hashes: tuple[tuple[str, str], ...]
+
+
+def read_files(paths: Sequence[Path]) -> Files:
+    """Pieces of files and folders; what cannot be used is listed with the reason.
+
+    Raises
+    ------
+    WarehouseError
+        If a path does not exist or cannot be read.
+    DataError
+        If nothing usable was found.
+    """
+    pieces: list[Piece] = []
+    skipped: list[tuple[str, str]] = []
+    hashes: list[tuple[str, str]] = []
+    for path in paths:
+        if not path.exists():
+            raise WarehouseError(f"{str(path)!r} does not exist", "give a file, a folder, or a dataframe.")
+        home = path if path.is_dir() else path.parent
+        for file in _walk(path):
+            name = file.relative_to(home).as_posix()
+            try:
+                content = _content(file)
+            except OSError as error:
+                raise WarehouseError(f"{str(file)!r} cannot be read: {error}") from error
+            except Unusable as reason:
+                skipped.append((name, str(reason)))
+                continue
+            try:
+                pieces += _pieces(file, name, content)
+                hashes.append((name, hashlib.sha256(content).hexdigest()))
+            except Unusable as reason:
+                skipped.append((name, str(reason)))
+    if not pieces:
+        what = ", ".join(repr(str(path)) for path in paths)
+        lines = "\n".join(f"  {name}: {reason}" for name, reason in skipped[:20]) or "  the folder is empty"
+        raise DataError(
+            f"{what} holds nothing that can be read:\n{lines}",
+            "known are tables (CSV, Parquet, JSON), W&B, TensorBoard CSV and Trainer logs, and results of "
+            "lm-evaluation-harness, Inspect, HELM, OpenCompass and Every Eval Ever.",
+        )
+    return Files(tuple(pieces), tuple(skipped), tuple(hashes))
+
+
+def _walk(path: Path) -> Iterator[Path]:
+    if path.is_file():
+        yield path
+        return
+    for file in sorted(path.rglob("*")):
+        if file.is_file() and not any(part.startswith(".") for part in file.relative_to(path).parts):
+            yield file
+
+
+def _content(file: Path) -> bytes:
+    size = file.stat().st_size
+    if size == 0:
+        raise Unusable("the file is empty")
+    if size > MOST_BYTES:
+        raise Unusable(f"{size / 1e9:.1f} GB is more than is read at once; reduce it to last values first")
+    if "tfevents" in file.name:
+        raise Unusable("a TensorBoard event file: export its scalars as CSV (one run per file)")
+    return file.read_bytes()
+
+
+def _pieces(file: Path, name: str, content: bytes) -> list[Piece]:
+    """What one file holds."""
+    if content[:4] == b"PAR1":
+        return [Piece("Parquet table", name, _parse(lambda: pl.read_parquet(io.BytesIO(content)), "Parquet"))]
+    if content[:6] == b"ARROW1":
+        return [Piece("Arrow table", name, _parse(lambda: pl.read_ipc(io.BytesIO(content)), "Arrow"))]
+    if content[:2] == b"PK":
+        return _inspect_archive(name, content)
+    if b"\0" in content[:4096] and content[:2] not in {b"\xff\xfe", b"\xfe\xff"}:
+        raise Unusable("binary data of no known kind")
+    text = _decoded(content).lstrip("\r\n")
+    start = text.lstrip()[:1]
+    if start and start in "{[":
+        return _json_pieces(file, name, text)
+    return [_table_piece(file, name, text)]
+
+
+def _parse(read: Any, what: str) -> pl.DataFrame:
+    try:
+        return read()  # type: ignore[no-any-return]
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise Unusable(f"damaged {what} file: {str(error).splitlines()[0]}") from error
+
+
+def _decoded(content: bytes) -> str:
+    for encoding in ("utf-8-sig", "utf-16") if content[:2] in {b"\xff\xfe", b"\xfe\xff"} else ("utf-8-sig",):
+        try:
+            return content.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+    return content.decode("latin-1")
+
+
+# ---- JSON ----------------------------------------------------------------------------------------
+
+
+def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    keys = [key for key, _ in pairs]
+    if len(set(keys)) < len(keys):
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise Unusable(f"the key {twice!r} stands twice in one JSON object: which value counts is not said")
+    return dict(pairs)
+
+
+def _json_pieces(file: Path, name: str, text: str) -> list[Piece]:
+    try:
+        value = json.loads(text, object_pairs_hook=_no_duplicates)
+    except json.JSONDecodeError as error:
+        return [_json_lines(file, name, text, error)]
+    except RecursionError as error:
+        raise Unusable("the JSON is nested too deeply") from error
+    if isinstance(value, dict):
+        if (results := _evaluations.samples([value], file, name)) is not None:
+            return [Piece(results.harness, name, results=results)]
+        if "log_history" in value:
+            return [_trainer_state(file, name, value)]
+        if (results := _evaluations.recognise(value, file, name)) is not None:
+            return [Piece(results.harness, name, results=results)]
+        if value and all(isinstance(column, list) for column in value.values()):
+            return [Piece("JSON table", name, _frame_of(value))]
+        if name.endswith("run_spec.json") or {"scenario_spec", "adapter_spec"} & set(value):
+            raise Unusable("part of a HELM run folder: its numbers are read from stats.json")
+        raise Unusable(f"JSON of no known kind (top-level keys: {', '.join(list(value)[:8]) or 'none'})")
+    if isinstance(value, list):
+        if (results := _evaluations.helm(value, file, name)) is not None:
+            return [Piece(results.harness, name, results=results)]
+        if value and all(isinstance(row, dict) for row in value):
+            if isinstance(value[0].get("stats"), list):
+                raise Unusable("per-instance statistics of a HELM run: its numbers are read from stats.json")
+            return [_records(file, name, value, "JSON records")]
+    raise Unusable("JSON that is neither an object nor a list of records")
+
+
+def _json_lines(file: Path, name: str, text: str, error: json.JSONDecodeError) -> Piece:
+    rows = []
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line, object_pairs_hook=_no_duplicates)
+        except json.JSONDecodeError as bad:
+            if number == 1:
+                raise Unusable(f"damaged JSON: {error.msg} at line {error.lineno}") from bad
+            raise Unusable(f"damaged JSON at line {number}: {bad.msg}") from bad
+        if not isinstance(row, dict):
+            raise Unusable(f"line {number} is no JSON object")
+        rows.append(row)
+    samples = _evaluations.samples(rows, file, name)
+    if samples is not None:
+        return Piece(samples.harness, name, results=samples)
+    return _records(file, name, rows, "JSON lines")
+
+
+def _records(file: Path, name: str, rows: Sequence[Mapping[str, Any]], kind: str) -> Piece:
+    flat = [dict(_flat(row)) for row in rows]
+    names = list(dict.fromkeys(key for row in flat for key in row))
+    table = _frame_of({key: [row.get(key) for row in flat] for key in names})
+    return _log(file, name, table, kind)
+
+
+def _flat(row: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in row.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        elif not isinstance(value, list):
+            yield f"{prefix}{key}", value
+
+
+def _frame_of(columns: Mapping[str, Sequence[Any]]) -> pl.DataFrame:
+    if len({len(values) for values in columns.values()}) > 1:
+        raise Unusable("its columns have different lengths")
+    return pl.DataFrame({name: _column_of(name, values) for name, values in columns.items()})
+
+
+def _column_of(name: str, values: Sequence[Any]) -> pl.Series:
+    """Numbers where all are, else text: truth values and nested lists keep their type's name as text."""
+    given = [value for value in values if value is not None]
+    if given and all(isinstance(value, int | float) and not isinstance(value, bool) for value in given):
+        try:
+            return pl.Series(name, [None if v is None else float(v) for v in values], dtype=pl.Float64)
+        except OverflowError:
+            pass
+    return pl.Series(name, [None if v is None else str(v) for v in values], dtype=pl.String)
+
+
+def _trainer_state(file: Path, name: str, state: Mapping[str, Any]) -> Piece:
+    """Log of Hugging Face's Trainer: training and evaluation losses in one list."""
+    history = state["log_history"]
+    if not isinstance(history, list) or not all(isinstance(row, dict) for row in history):
+        raise Unusable("a Trainer state whose 'log_history' is no list of records")
+    rows = [row for row in history if "step" in row]
+    if not any(key.endswith("loss") for row in rows for key in row):
+        raise Unusable("a Trainer state whose 'log_history' has no loss: was it saved before the first evaluation?")
+    folder = file.parent
+    run = folder.parent.name if re.fullmatch(r"checkpoint-\d+", folder.name) else folder.name
+    run = run or file.stem
+    names = list(dict.fromkeys(key for row in rows for key in row))
+    table = _frame_of({key: [row.get(key) for row in rows] for key in names})
+    ends = {"reached": state.get("global_step"), "planned": state.get("max_steps")}
+    return Piece(
+        "Hugging Face Trainer state", name, table.with_columns(pl.lit(run).alias(RUN)), is_log=True, ends={run: ends}
+    )
+
+
+def _inspect_archive(name: str, content: bytes) -> list[Piece]:
+    """An Inspect log in its archive form (``.eval``), whose header holds the results."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            inside = set(archive.namelist())
+            if "header.json" not in inside:
+                what = "an Inspect log that did not finish: it has no header.json"
+                raise Unusable(what if "_journal/start.json" in inside else "an archive of no known kind")
+            header = json.loads(archive.read("header.json"))
+            samples = [json.loads(archive.read(n)) for n in sorted(inside) if n.startswith("samples/")]
+    except (zipfile.BadZipFile, ValueError, RuntimeError, NotImplementedError, zipfile.zlib.error) as error:  # type: ignore[attr-defined]
+        raise Unusable(f"damaged archive: {error}") from error
+    results = _evaluations.recognise({**header, "samples": samples}, Path(name), name)
+    if results is None:
+        raise Unusable("an archive whose header.json is no Inspect log")
+    return [Piece(results.harness, name, results=results)]
+
+
+# ---- text tables ---------------------------------------------------------------------------------
+
+
+def _table_piece(file: Path, name: str, text: str) -> Piece:
+    header = next((line for line in text.splitlines() if line.strip()), "")
+    separator = max(("\t", ";", ","), key=lambda mark: _count_outside_quotes(header, mark))
+    if (
+        _count_outside_quotes(header, separator) == 0
+        and len(text.splitlines()) > 1
+        and not re.match(r"[\w \"]", header)
+    ):
+        raise Unusable("text that is no table")
+    width = len(next(csv.reader([header], delimiter=separator)))
+    rows = csv.reader(io.StringIO(text), delimiter=separator)
+    for row in rows:
+        if len(row) > width and any(cell.strip() for cell in row[width:]):
+            raise Unusable(f"line {rows.line_num} has {len(row)} cells, the header {width}")
+    try:
+        table = pl.read_csv(
+            io.StringIO(text), separator=separator, infer_schema=False, truncate_ragged_lines=True, quote_char='"'
+        )
+    except pl.exceptions.PolarsError as error:
+        raise Unusable(f"a table that cannot be read: {str(error).splitlines()[0]}") from error
+    table = table.rename({column: column.strip().strip("\ufeff") for column in table.columns})
+    if len({column.strip() for column in table.columns}) < len(table.columns) or any(
+        column.endswith(tuple(f"_duplicated_{i}" for i in range(9))) for column in table.columns
+    ):
+        raise Unusable("two columns have one name")
+    table = table.filter(~pl.all_horizontal(pl.all().is_null()))
+    if table.is_empty():
+        raise Unusable("a table without rows")
+    if table.width == 1 and ("=" in text or "{" in text or len(header) > 80):
+        raise Unusable("text that is no table")
+    piece = _log(file, name, table, "table")
+    return replace(piece, semicolons=separator == ";")
+
+
+def _count_outside_quotes(line: str, mark: str) -> int:
+    return re.sub(r'"[^"]*"', "", line).count(mark)
+
+
+def _log(file: Path, name: str, table: pl.DataFrame, kind: str) -> Piece:
+    """A table with what its header says about the tool that wrote it."""
+    names = set(table.columns)
+    if {"Wall time", "Step", "Value"} <= names:
+        return _tensorboard(file, name, table)
+    if "Step" in names and (found := _chart_columns(table.columns)):
+        return Piece("W&B chart export", name, _unpivoted(table, found), is_log=True)
+    if {"dataset", "version", "metric", "mode"} <= names:
+        results = _evaluations.opencompass(table, name)
+        if not results.rows:
+            raise Unusable("an OpenCompass summary without a value")
+        return Piece(results.harness, name, results=results)
+    if {"Name", "State"} <= names or {"name", "state"} <= names:
+        return Piece("W&B run table", name, table)
+    if {"_step", "_runtime"} & names or "_timestamp" in names:
+        return Piece("W&B history", name, _with_run(file, table), is_log=True)
+    if "step" in {c.lower().rpartition("/")[2].strip("_ ") for c in table.columns} and kind.startswith("JSON"):
+        return Piece(f"{kind} of a training log", name, _with_run(file, table), is_log=True)
+    return Piece(kind, name, table)
+
+
+def _with_run(file: Path, table: pl.DataFrame) -> pl.DataFrame:
+    """A log that names no run is one run, called like its file."""
+    if {"run", "run_id", "Run", "run_name", "Name", "name"} & set(table.columns):
+        return table
+    generic = file.stem.lower() in {"log", "logs", "history", "metrics", "train_log", "wandb-history", "output"}
+    return table.with_columns(pl.lit(file.parent.name if generic and file.parent.name else file.stem).alias(RUN))
+
+
+def _tensorboard(file: Path, name: str, table: pl.DataFrame) -> Piece:
+    """Scalars of one run and tag, as TensorBoard downloads them: the tag stands in the file's name alone."""
+    found = re.fullmatch(r"(?:run-)?(.*?)-?tag-(.*)", file.stem)
+    run, tag = (found[1].strip("-_. ") or file.stem, found[2]) if found else (file.stem, "Value")
+    table = table.select(pl.lit(run).alias(RUN), pl.col("Step").alias(STEP), pl.col("Value").alias(tag))
+    return Piece("TensorBoard CSV", name, table, is_log=True)
+
+
+_CHART = re.compile(r"(?P<run>.+) - (?P<metric>\S.*)")
+
+
+def _chart_columns(columns: Sequence[str]) -> list[tuple[str, str, str]]:
+    """Column, run and metric of every curve of a W&B chart; its bands (``__MIN``, ``__MAX``) are no curves."""
+    found = []
+    for column in columns:
+        matched = _CHART.fullmatch(column)
+        if matched and not column.endswith(("__MIN", "__MAX")):
+            found.append((column, matched["run"], matched["metric"]))
+    return found
+
+
+def _unpivoted(table: pl.DataFrame, curves: Sequence[tuple[str, str, str]]) -> pl.DataFrame:
+    parts = [
+        table.select(pl.lit(run).alias(RUN), pl.col("Step").alias(STEP), pl.col(column).alias(metric))
+        for column, run, metric in curves
+        if metric != "_step"
+    ]
+    return pl.concat(parts, how="diagonal").filter(~pl.all_horizontal(pl.exclude(RUN, STEP).is_null()))

@@ -1,0 +1,74 @@
+"""Any dataframe as a Polars frame."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import polars as pl
+
+from scalingdb._stream import ArrowStream
+from scalingdb.errors import DataError
+
+__all__ = ["as_frame", "is_frame"]
+
+KINDS = "a pandas, Polars or Arrow table, a DuckDB relation, a dict of columns, or a list of dicts"
+
+
+def is_frame(what: object) -> bool:
+    """Whether `what` is some kind of table in memory, as opposed to a path."""
+    return (
+        isinstance(what, pl.DataFrame | pl.LazyFrame | Mapping)
+        or hasattr(what, "__arrow_c_stream__")
+        or (isinstance(what, list | tuple) and len(what) > 0 and all(isinstance(row, Mapping) for row in what))
+        or type(what).__module__.partition(".")[0] == "pandas"
+    )
+
+
+def as_frame(what: Any) -> pl.DataFrame:
+    """Any dataframe as a Polars frame; a Polars frame is returned as it is.
+
+    Parameters
+    ----------
+    what : Polars DataFrame or LazyFrame, pandas DataFrame, Arrow table, DuckDB relation, dict, list of dicts
+        Anything that offers the Arrow C stream interface is taken, too.
+
+    Raises
+    ------
+    DataError
+        If `what` is no table, or its columns cannot be converted.
+    """
+    if isinstance(what, pl.DataFrame):
+        return what
+    try:
+        if isinstance(what, pl.LazyFrame):
+            return what.collect()
+        if isinstance(what, Mapping):
+            return pl.DataFrame(dict(what), strict=False)
+        if isinstance(what, list | tuple) and what and all(isinstance(row, Mapping) for row in what):
+            names = list(dict.fromkeys(str(name) for row in what for name in row))
+            return pl.DataFrame({name: [row.get(name) for row in what] for name in names}, strict=False)
+        if type(what).__module__.partition(".")[0] == "pandas" and hasattr(what, "columns"):
+            # by column: an object column of mixed types would be refused as a whole
+            return pl.DataFrame({str(name): _pandas_column(what[name]) for name in what.columns})
+        if hasattr(what, "__arrow_c_stream__"):
+            return pl.DataFrame(ArrowStream(what))
+    except (pl.exceptions.PolarsError, TypeError, ValueError) as error:
+        raise DataError(
+            f"this {type(what).__qualname__} cannot become a frame: {error}",
+            "give columns of one length and one type each.",
+        ) from error
+    raise DataError(
+        f"a table is needed, not {type(what).__module__}.{type(what).__qualname__}",
+        f"give {KINDS}.",
+    )
+
+
+def _pandas_column(column: Any) -> pl.Series:
+    """A pandas column as a series; what Arrow cannot type becomes text."""
+    try:
+        return pl.Series(pl.from_pandas(column))
+    except (pl.exceptions.PolarsError, TypeError, ValueError, ImportError):
+        return pl.Series(
+            [None if value is None or str(value) in {"nan", "NaT", "<NA>"} else str(value) for value in column]
+        )

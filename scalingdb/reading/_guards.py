@@ -1,0 +1,254 @@
+"""What is wrong with a set of runs more often than people think: each guard looks for one thing.
+
+A guard that proves rows unusable flags them, and flagged rows are left out unless the caller asks for them; one that
+only raises a suspicion says so. What would make every later answer nonsense is an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import polars as pl
+
+from scalingdb.errors import DataError
+from scalingdb.reading._report import Remark, listed
+from scalingdb.schema import METRICS
+
+__all__ = ["GUARDS", "guard"]
+
+UNFINISHED = ("crashed", "failed", "killed", "running", "preempting", "preempted", "pending", "error", "cancelled")
+LOG_CAPS = (500, 1000, 1500, 5000, 10000)
+"""Rows at which tools cap or sample a log."""
+
+
+def _names(frame: pl.DataFrame, mask: pl.Series) -> str:
+    rows = mask.arg_true()
+    names = frame["run_id"].gather(rows) if "run_id" in frame.columns else rows
+    return listed(dict.fromkeys(names))
+
+
+def _remark(frame: pl.DataFrame, mask: pl.Series, check: str, text: str, *, flags: bool = False) -> Iterator[Remark]:
+    mask = mask.fill_null(False)
+    if mask.any():
+        yield Remark(check, text.format(n=int(mask.sum()), rows=_names(frame, mask)), tuple(mask.arg_true()), flags)
+
+
+def _digits(values: pl.Series) -> pl.Series:
+    """Significant digits that each value was written with."""
+    text = values.round_sig_figs(12).cast(pl.String).str.replace_all(r"e.*$|[.-]", "").str.strip_chars_end("0")
+    return text.str.strip_chars_start("0").str.len_chars()
+
+
+def unfinished(frame: pl.DataFrame) -> Iterator[Remark]:
+    """Runs that crashed or still run, by their own state."""
+    if "state" in frame.columns:
+        mask = frame["state"].cast(pl.String).str.to_lowercase().is_in(list(UNFINISHED))
+        yield from _remark(frame, mask, "unfinished", "{n} row(s) of runs that did not finish: {rows}", flags=True)
+
+
+def stopped_short(frame: pl.DataFrame) -> Iterator[Remark]:
+    """Runs far short of the length that they planned, or that nearly all others have."""
+    if {"reached", "planned"} <= set(frame.columns):
+        mask = (frame["planned"] > 0) & (frame["reached"] < 0.9 * frame["planned"])
+        yield from _remark(
+            frame, mask, "short", "{n} row(s) of runs that stopped before their plan: {rows}", flags=True
+        )
+    if "step" not in frame.columns or "run_id" not in frame.columns:
+        return
+    last = frame.group_by("run_id").agg(pl.col("step").max()).drop_nulls()
+    if last.height < 4:
+        return
+    typical = float(last["step"].median())  # type: ignore[arg-type]
+    if typical > 0 and ((last["step"] / typical - 1).abs() < 0.02).mean() >= 0.6:  # type: ignore[operator]
+        short = last.filter(pl.col("step") < 0.5 * typical)["run_id"]
+        mask = frame["run_id"].is_in(short.implode())
+        text = f"{{n}} row(s) of runs that stopped far short of step {typical:g}, where most end: {{rows}}"
+        yield from _remark(frame, mask, "short", text, flags=True)
+
+
+def duplicated(frame: pl.DataFrame) -> Iterator[Remark]:
+    """Runs with the same inputs and the same value to the last digit."""
+    inputs = [name for name in ("n_params", "n_tokens", "train_flops", "step") if name in frame.columns]
+    if len(inputs) < 2 or "run_id" not in frame.columns:
+        return
+    known = frame.select(pl.all_horizontal(pl.col(*inputs, "value").is_not_null())).to_series()
+    keys = [*inputs, "value", "metric", "eval_set", "split"]
+    if "n_shots" in frame.columns:
+        keys.append("n_shots")
+    long = _digits(frame["value"]) >= 4  # a value with fewer may be equal by chance
+    first = frame.select(pl.struct(keys).is_first_distinct()).to_series()
+    other_run = frame.select(pl.col("run_id") != pl.col("run_id").first().over(keys)).to_series()
+    mask = known & long & ~first & other_run
+    yield from _remark(frame, mask, "duplicate", "{n} row(s) repeat another run to the last digit: {rows}", flags=True)
+
+
+def repeated_value(frame: pl.DataFrame) -> Iterator[Remark]:
+    """Checkpoints at distant steps with one value: two evaluations of the same weights."""
+    if not {"run_id", "step"} <= set(frame.columns):
+        return
+    keys = ["run_id", "metric", "eval_set", "split", "value"]
+    spread = frame.select(
+        twice=pl.len().over(keys) > 1, apart=pl.col("step").max().over(keys) > 1.5 * pl.col("step").min().over(keys)
+    )
+    long = _digits(frame["value"]) >= 5
+    mask = spread["twice"] & spread["apart"] & long
+    yield from _remark(frame, mask, "repeated", "{n} row(s) repeat the value of a distant step of their run: {rows}")
+
+
+def alternating(frame: pl.DataFrame) -> Iterator[Remark]:
+    """A curve that jumps up and down at every row: training and validation values in one column."""
+    if not {"run_id", "step"} <= set(frame.columns):
+        return
+    for (run, *_), curve in frame.sort("step").group_by("run_id", "metric", "eval_set", "split", maintain_order=True):
+        values = curve["value"].drop_nulls()
+        if len(values) < 12:
+            continue
+        steps, pairs = values.diff().drop_nulls(), values.diff(2).drop_nulls()
+        turns = float(((steps > 0).cast(pl.Int8).diff().drop_nulls() != 0).mean())  # type: ignore[arg-type]
+        # far from row to row, hardly over two rows: what two interleaved curves look like
+        if turns > 0.9 and float(steps.abs().median()) > 3 * float(pairs.abs().median()):  # type: ignore[arg-type]
+            yield Remark(
+                "alternating", f"run {run}: values alternate at every row, as if two curves were in one column"
+            )
+
+
+def capped(frame: pl.DataFrame) -> Iterator[Remark]:
+    """Logs that a tool sampled: a round number of rows for many more steps."""
+    if not {"run_id", "step"} <= set(frame.columns):
+        return
+    counts = frame.group_by("run_id", "metric", "eval_set", "split").agg(
+        n=pl.len(), last=pl.col("step").max(), gaps=pl.col("step").sort().diff().n_unique()
+    )
+    runs = counts.filter(pl.col("n").is_in(LOG_CAPS) & (pl.col("last") > 1.5 * pl.col("n")) & (pl.col("gaps") > 2))
+    for row in runs.unique("run_id").iter_rows(named=True):
+        yield Remark(
+            "sampled", f"run {row['run_id']}: {row['n']} rows for {row['last']:,.0f} steps, as if the log was sampled"
+        )
+
+
+def starts_late(frame: pl.DataFrame) -> Iterator[Remark]:
+    """A resumed run, whose log begins where others are half-way."""
+    if not {"run_id", "step"} <= set(frame.columns):
+        return
+    ends = frame.group_by("run_id").agg(first=pl.col("step").min(), last=pl.col("step").max(), n=pl.len())
+    ends = ends.filter(pl.col("n") > 2)
+    late = ends.filter(pl.col("first") > 0.2 * pl.col("last"))
+    if 0 < late.height < 0.5 * ends.height:
+        yield Remark("resumed", f"run(s) whose log begins late, as after a restart: {listed(late['run_id'])}")
+
+
+def counts(frame: pl.DataFrame) -> Iterator[Remark]:
+    """Parameters and tokens in thousands or millions, declared as counts."""
+    for name, least, what in (("n_params", 1e4, "parameters"), ("n_tokens", 1e6, "tokens")):
+        if name in frame.columns and frame[name].count():
+            typical = float(frame[name].median())  # type: ignore[arg-type]
+            step_zero = "step" in frame.columns and name == "n_tokens"
+            if 0 < typical < least and not (step_zero and float(frame[name].max()) >= least):  # type: ignore[arg-type]
+                raise DataError(
+                    f"{name}: the median is {typical:g} {what}, which no language model has: "
+                    "the column seems to count in thousands, millions or billions",
+                    f'give the factor: scale={{"{name}": 1e6}} (in the shell: --scale {name}=1e6).',
+                )
+    if {"n_params", "n_tokens"} <= set(frame.columns):
+        ratio = frame["n_tokens"] / frame["n_params"]
+        ratio = ratio.set(frame["n_params"] <= 0, None)
+        known = ratio.drop_nulls()
+        if len(known) and float((known < 1).mean()) > 0.5:  # type: ignore[arg-type]
+            yield Remark(
+                "ratio",
+                f"{int((known < 1).sum())} of {len(known)} rows have fewer tokens than parameters: check the units",
+            )
+        text = "{n} row(s) have more than 100,000 tokens per parameter: {rows}"
+        yield from _remark(frame, ratio > 1e5, "ratio", text)
+    if {"n_tokens", "n_tokens_unique"} <= set(frame.columns):
+        mask = frame["n_tokens_unique"] > frame["n_tokens"]
+        yield from _remark(frame, mask, "unique", "{n} row(s) have more unique tokens than tokens: {rows}")
+
+
+def units(frame: pl.DataFrame) -> Iterator[Remark]:
+    """Perplexity or bits where nats are declared, per cent where shares are."""
+    kinds = frame["metric"].replace_strict({m.name: m.kind for m in METRICS.values()}, default=None)
+    nats = (frame["unit"] == "nats_per_token").fill_null(False) | (frame["unit"].is_null() & (kinds == "loss"))
+    losses = frame["value"].filter(nats.fill_null(False) & (frame["metric"] != "perplexity"))
+    typical = float(losses.median()) if len(losses) else 2.0  # type: ignore[arg-type]
+    if typical > 20 or (typical < 0.02 and frame["unit"].count()):
+        raise DataError(
+            f"the losses have a median of {typical:.4g}, which no language model has in nats per token",
+            'perplexities need metric="perplexity", unit="perplexity"; a loss in other units scale={"loss": ...}.',
+        )
+    declared = (frame["unit"] == "nats_per_token").fill_null(False)
+    text = "{n} loss(es) below 0.02 nats per token, which no language model has: {rows}"
+    yield from _remark(frame, declared & (frame["value"] < 0.02), "unit", text, flags=True)
+    mask = nats & ((frame["value"] > 20) | (frame["value"] < 0.2))
+    yield from _remark(frame, mask, "unit", "{n} loss(es) above 20 or below 0.2, odd for nats per token: {rows}")
+    shares = (frame["unit"] == "fraction").fill_null(False)
+    above = shares & (frame["value"] > 1)
+    if above.any():
+        example = float(frame["value"].filter(above)[0])
+        raise DataError(
+            f"{int(above.sum())} value(s) above 1 where shares are declared, such as {example:g} "
+            f"({_names(frame, above)})",
+            'if these are per cent, say unit="percent".',
+        )
+    scores = frame["value"].filter(shares)
+    if len(scores) >= 4 and float(scores.max()) <= 0.01 and float(scores.max()) > 0:  # type: ignore[arg-type]
+        yield Remark("unit", "all shares are at most 0.01: were per cents divided by 100 twice?")
+    low = (frame["metric"] == "perplexity") & (frame["value"] < 1)
+    if low.any():
+        raise DataError(f"{int(low.sum())} perplexity value(s) below 1 ({_names(frame, low)})", "is this a loss?")
+
+
+def standard_errors(frame: pl.DataFrame) -> Iterator[Remark]:
+    """Standard errors that a share of so many items cannot have."""
+    if not {"std_error", "n_items"} <= set(frame.columns):
+        return
+    p, n = frame["value"], frame["n_items"]
+    expected = (p * (1 - p) / (n - 1)).sqrt()
+    mask = (frame["unit"] == "fraction") & (p > 0) & (p < 1) & (n > 1) & (frame["metric"].is_in(["acc", "exact_match"]))
+    wrong = mask & ((frame["std_error"] < expected / 3) | (frame["std_error"] > 3 * expected))
+    yield from _remark(frame, wrong, "std_error", "{n} standard error(s) that a binomial excludes: {rows}")
+
+
+def tokenizers(frame: pl.DataFrame) -> Iterator[Remark]:
+    """Losses per token under different tokenizers."""
+    per_token = frame["unit"].str.ends_with("per_token").fill_null(True)
+    for name in ("tokenizer_id", "vocab_size"):
+        if name in frame.columns:
+            different = frame[name].filter(per_token).drop_nulls().unique(maintain_order=True)
+            if len(different) > 1:
+                yield Remark(
+                    "tokenizer", f"losses per token under different {name} do not compare: {listed(different)}"
+                )
+
+
+GUARDS: tuple[Callable[[pl.DataFrame], Iterator[Remark]], ...] = (
+    counts,
+    units,
+    unfinished,
+    stopped_short,
+    duplicated,
+    repeated_value,
+    alternating,
+    capped,
+    starts_late,
+    standard_errors,
+    tokenizers,
+)
+
+
+def guard(frame: pl.DataFrame) -> list[Remark]:
+    """Remarks of all guards on a frame of measurements, those about rows that are flagged already left out.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        One row per measurement: ``run_id, metric, eval_set, split, value, unit`` and whatever else is known.
+
+    Raises
+    ------
+    DataError
+        If every answer drawn from the frame would be nonsense.
+    """
+    if frame.is_empty():
+        return []
+    return [remark for check in GUARDS for remark in check(frame)]

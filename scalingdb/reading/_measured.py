@@ -1,0 +1,535 @@
+"""From pieces of files, or a frame, to one row per measurement."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from scalingdb.errors import DataError, unknown_name
+from scalingdb.reading import _columns
+from scalingdb.reading._columns import COUNT_UNITS, Columns, full_name
+from scalingdb.reading._files import RUN, Files, Piece, read_files
+from scalingdb.reading._frames import as_frame, is_frame
+from scalingdb.reading._guards import guard
+from scalingdb.reading._report import Remark, Report, Unusable, listed
+from scalingdb.reading._values import numbers
+from scalingdb.schema import COLUMNS, METRICS, TABLES, UNITS
+
+__all__ = ["Measured", "Options", "read"]
+
+PLACE = ("raw_file", "raw_row", "raw_field")
+LEADING = ("run_id", "model_name", "n_params", "n_tokens", "train_flops", "step")
+TRAILING = ("loss", "score", "value", "metric", "unit", "eval_set", "split", "n_shots", "std_error", "n_items")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the caller declares about the data; see :func:`scalingdb.read_runs`."""
+
+    mapping: Mapping[str, str]
+    unit: str | None
+    metric: str
+    eval_set: str | None
+    scale: Mapping[str, float]
+    models: Any
+    where: str | None
+    tasks: Sequence[str] | None
+    tokens_per_step: float | None
+    decimal: str | None
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was read.
+
+    Attributes
+    ----------
+    frame : DataFrame
+        One row per measurement, flagged ones included.
+    items : DataFrame
+        Per-item results, where files hold them.
+    report : Report
+    files : tuple of (str, str)
+        Name and SHA-256 of every file that was used.
+    """
+
+    frame: pl.DataFrame
+    items: pl.DataFrame
+    report: Report
+    files: tuple[tuple[str, str], ...]
+
+
+def read(what: Any, options: Options) -> Measured:
+    """Read paths or a dataframe into measurements, with every guard applied."""
+    _check_options(options)
+    report = Report()
+    files = _files(what)
+    frames = []
+    tables = [piece for piece in files.pieces if piece.table is not None]
+    unusable: list[tuple[str, str]] = list(files.skipped)
+    for group in _alike(tables):
+        try:
+            frames.append(_measure(group, options, report))
+        except Unusable as fault:
+            unusable += [(piece.file, str(fault)) for piece in group]
+    evaluated = [piece.results for piece in files.pieces if piece.results is not None]
+    rows = [row for results in evaluated for row in results.rows]
+    report.unused += [name for results in evaluated for name in results.unused]
+    if rows:
+        _refuse_options_of_tables(options)
+        frames.append(_frame_of_rows(rows))
+    passed_over = {name for name, _ in unusable}
+    for kind, pieces in _grouped(files.pieces).items():
+        if names := [piece.file for piece in pieces if piece.file not in passed_over]:
+            report.recognised.append(f"{listed(names, 3)}: {kind}")
+    for reason in dict.fromkeys(reason for _, reason in unusable):
+        report.skipped.append(f"{listed([name for name, why in unusable if why == reason], 3)}: {reason}")
+    items = _items([item for results in evaluated for item in results.items])
+    if not frames:
+        if items.height:
+            raise DataError("there are per-item results, but no summary", "give the folder that holds both.")
+        raise DataError("nothing can be read:\n" + "\n".join(f"  {name}: {reason}" for name, reason in unusable))
+    frame = pl.concat(frames, how="diagonal_relaxed") if len(frames) > 1 else frames[0]
+    frame = _with_models(frame, options, report)
+    frame = _finished(frame, report)
+    return Measured(frame, items, report, files.hashes)
+
+
+def _check_options(options: Options) -> None:
+    if options.metric not in METRICS:
+        raise unknown_name("metric", options.metric, METRICS)
+    if options.unit is not None and options.unit != "percent" and options.unit not in UNITS:
+        raise unknown_name("unit", options.unit, [*UNITS, "percent"])
+    for name, factor in options.scale.items():
+        if isinstance(factor, bool) or not isinstance(factor, int | float) or not 0 < factor < float("inf"):
+            raise DataError(f"scale of {name!r} is {factor!r}, not a positive factor", 'for example {"n_params": 1e9}.')
+    tokens = options.tokens_per_step
+    if tokens is not None and not (isinstance(tokens, int | float) and 0 < tokens < float("inf")):
+        raise DataError(f"tokens_per_step={tokens!r} is not a positive number of tokens")
+
+
+def _refuse_options_of_tables(options: Options) -> None:
+    given = {"mapping": options.mapping, "unit": options.unit, "tasks": options.tasks, "scale": options.scale}
+    if useless := [name for name, value in given.items() if value]:
+        raise DataError(
+            f"{', '.join(useless)}: results of a harness state this themselves", "leave it out, or give a table."
+        )
+
+
+def _files(what: Any) -> Files:
+    if isinstance(what, str | Path):
+        return read_files([Path(what)])
+    if isinstance(what, list | tuple) and what and all(isinstance(path, str | Path) for path in what):
+        return read_files([Path(path) for path in what])
+    if not is_frame(what):
+        raise DataError(
+            f"{type(what).__module__}.{type(what).__qualname__} is neither a path nor a table",
+            "give a file, a folder, a list of files, or any dataframe.",
+        )
+    table = as_frame(what)
+    if table.is_empty():
+        raise DataError("the frame is empty: there is nothing to read", "check the filters that led to it.")
+    kind = type(what).__module__.partition(".")[0] + " " + type(what).__qualname__
+    return Files((Piece(kind.replace("builtins ", ""), "frame", table),), (), ())
+
+
+def _grouped(pieces: Sequence[Piece]) -> dict[str, list[Piece]]:
+    groups: dict[str, list[Piece]] = {}
+    for piece in pieces:
+        groups.setdefault(piece.kind, []).append(piece)
+    return groups
+
+
+def _alike(pieces: Sequence[Piece]) -> list[list[Piece]]:
+    """Logs of one tool belong together: their columns are mapped once. Other tables stand alone if they differ."""
+    groups: dict[Any, list[Piece]] = {}
+    for piece in pieces:
+        assert piece.table is not None
+        key = (piece.kind,) if piece.is_log else (piece.kind, tuple(piece.table.columns))
+        groups.setdefault(key, []).append(piece)
+    return list(groups.values())
+
+
+# ---- tables --------------------------------------------------------------------------------------
+
+
+def _measure(pieces: Sequence[Piece], options: Options, report: Report) -> pl.DataFrame:
+    """Measurements of tables that share their columns."""
+    parts = []
+    for piece in pieces:
+        assert piece.table is not None
+        own = [name for name in piece.table.columns if name in PLACE]
+        table = piece.table.drop(own).with_row_index("raw_row", 1).with_columns(pl.lit(piece.file).alias("raw_file"))
+        for name in ("reached", "planned"):
+            ends = {run: end.get(name) for run, end in piece.ends.items()}
+            if any(isinstance(value, int | float) for value in ends.values()):
+                value = pl.col(RUN).replace_strict(ends, default=None, return_dtype=pl.Float64)
+                table = table.with_columns(value.alias(name))
+        parts.append(table)
+    table = pl.concat(parts, how="diagonal_relaxed") if len(parts) > 1 else parts[0]
+    file = pieces[0].file if len(pieces) == 1 else f"{len(pieces)} files"
+    table = _where(table, options.where, file)
+    names = [name for name in table.columns if name not in {"raw_row", "raw_file", "reached", "planned"}]
+    columns = _columns.choose(names, options.mapping, metric=options.metric, tasks=options.tasks, file=file)
+    for name in options.scale:
+        if full_name(name) not in {*columns.by_name, *columns.measured.values(), "loss", "value"}:
+            raise unknown_name("column", name, columns.by_name, "(in scale)")
+    report.unused += columns.unused
+    decimal = options.decimal or (
+        "," if any(piece.semicolons and _has_decimal_commas(piece) for piece in pieces) else None
+    )
+    wide = _converted(table, columns, options, decimal, report, file)
+    wide = _one_row_per_checkpoint(wide, columns)
+    return _long(wide, columns, options, report)
+
+
+def _has_decimal_commas(piece: Piece) -> bool:
+    """In a file with semicolons a comma stands before decimals: that is why the semicolons are there."""
+    assert piece.table is not None
+    return any(
+        bool(column.cast(pl.String).str.contains(r"^\s*[+-]?\d*,\d+\s*$").fill_null(False).any())
+        for column in piece.table
+        if column.dtype == pl.String
+    )
+
+
+def _where(table: pl.DataFrame, where: str | None, file: str) -> pl.DataFrame:
+    if not where:
+        return table
+    typed = table.with_columns(
+        pl.col(name).cast(pl.Float64)
+        if table[name].cast(pl.Float64, strict=False).null_count() == table[name].null_count()
+        else pl.col(name)
+        for name in table.columns
+        if table[name].dtype == pl.String
+    )
+    try:
+        mask = typed.select(keep=pl.sql_expr(where)).to_series()
+    except (pl.exceptions.PolarsError, ValueError, TypeError) as error:
+        raise DataError(
+            f"where={where!r} cannot be applied to {file}: {str(error).splitlines()[0]}",
+            f"write a condition on its columns: {listed(map(repr, table.columns), 20)}.",
+        ) from error
+    if mask.dtype != pl.Boolean or len(mask) not in {1, table.height}:
+        raise DataError(f"where={where!r} is no condition on rows", "for example \"State = 'finished'\".")
+    kept = table.filter(mask)
+    if kept.is_empty():
+        raise DataError(f"no row of {file} meets where={where!r}", "see which values the column has.")
+    return kept
+
+
+def _converted(
+    table: pl.DataFrame, columns: Columns, options: Options, decimal: str | None, report: Report, file: str
+) -> pl.DataFrame:
+    """Mapped columns under their names here, measured ones as ``=column``; cells that are no numbers are refused."""
+    made: dict[str, pl.Series] = {
+        name: table[name] for name in ("raw_row", "raw_file", "reached", "planned") if name in table.columns
+    }
+    scale = {full_name(name): factor for name, factor in options.scale.items()}
+    faults: list[str] = []
+    for name, column in columns.by_name.items():
+        if _columns.is_text(name):
+            made[name] = _as_text(table[column]).alias(name)
+            continue
+        is_count = name in COLUMNS and COLUMNS[name].unit in COUNT_UNITS
+        is_knob = name not in COLUMNS
+        cells = numbers(table[column], is_count=is_count, is_share=False, decimal=decimal)
+        if cells.faults and is_knob:  # a knob may be a word
+            made[name] = _as_text(table[column]).alias(name)
+            continue
+        faults += [_fault(table, column, name, i, text) for i, text in cells.faults]
+        factor = scale.get(name, 1.0)
+        made[name] = (cells.values * factor).alias(name)
+        report.converted += [f"{column!r}: {note}" for note in cells.notes]
+        if factor != 1.0:
+            report.converted.append(f"{column!r} times {factor:g} is {name}")
+        report.taken.append(f"{name} = {column!r}" if name != column else f"{name}")
+    for column, metric in columns.measured.items():
+        is_share = "fraction" in METRICS[metric].units
+        cells = numbers(table[column], is_count=False, is_share=is_share, decimal=decimal)
+        faults += [_fault(table, column, metric, i, text) for i, text in cells.faults]
+        factor = scale.get(metric, scale.get("loss", 1.0) if metric == options.metric else 1.0)
+        percent_signs = any("percent" in note for note in cells.notes)
+        if options.unit == "percent" and is_share and not percent_signs:
+            factor /= 100
+            report.converted.append(f"{column!r}: per cent became shares")
+        # 41.5 times .01 is .41500000000000004, which nobody wrote
+        scaled = cells.values if factor == 1.0 else (cells.values * factor).round_sig_figs(15)
+        made[f"={column}"] = scaled.alias(f"={column}")
+        report.converted += [f"{column!r}: {note}" for note in cells.notes]
+        if cells.not_finite:
+            report.skipped.append(f"{cells.not_finite} cell(s) of {column!r} that are NaN or infinite")
+        report.taken.append(f"{metric} = {column!r}")
+    report.converted += [note for note in columns.notes if "was taken" not in note]
+    report.remarks += [Remark("ambiguous", note) for note in columns.notes if "was taken" in note]
+    _refuse(faults, file)
+    return pl.DataFrame(made)
+
+
+def _as_text(column: pl.Series) -> pl.Series:
+    text = column.cast(pl.String).str.strip_chars()
+    return text.set((text == "").fill_null(False), None)
+
+
+def _fault(table: pl.DataFrame, column: str, name: str, i: int, text: str) -> str:
+    return f"{name} = {column!r}: row {table['raw_row'][i]} says {text!r}"
+
+
+def _refuse(faults: Sequence[str], file: str) -> None:
+    """All cells that are no numbers at once, by column, with the first places."""
+    if not faults:
+        return
+    by_column: dict[str, list[str]] = {}
+    for fault in faults:
+        column, _, place = fault.partition(": ")
+        by_column.setdefault(column, []).append(place)
+    lines = [
+        f"  {column}: {len(places)} cell(s) that are no number ({listed(places)})"
+        for column, places in by_column.items()
+    ]
+    raise DataError(
+        "\n".join([f"{file} cannot be read:", *lines]),
+        "fix these cells, or leave the rows out with where=...; empty cells, '-', 'n/a' and 'NaN' count as missing.",
+    )
+
+
+def _one_row_per_checkpoint(wide: pl.DataFrame, columns: Columns) -> pl.DataFrame:
+    """Rows of one run and step joined: tools write training and evaluation values on rows of their own."""
+    measured = [f"={column}" for column in columns.measured]
+    if len(measured) < 2 or not {"run_id", "step"} <= set(wide.columns):
+        return wide
+    keys = [name for name in ("run_id", "step", "eval_set", "metric", "split") if name in wide.columns]
+    if not wide.select(pl.struct(keys).is_duplicated()).to_series().any():
+        return wide
+    others = [name for name in wide.columns if name not in keys]
+    return wide.group_by(keys, maintain_order=True).agg(pl.col(others).drop_nulls().last())
+
+
+def _long(wide: pl.DataFrame, columns: Columns, options: Options, report: Report) -> pl.DataFrame:
+    """One row per measured value."""
+    if "run_id" not in wide.columns:
+        label = pl.col("model_name") if "model_name" in wide.columns else pl.lit(None, dtype=pl.String)
+        wide = wide.with_columns(label.fill_null(pl.format("row {}", "raw_row")).alias("run_id"))
+        if "step" not in wide.columns and "eval_set" not in wide.columns:
+            twice = wide["run_id"].is_duplicated()
+            if twice.any():
+                numbered = pl.format("{} (row {})", "run_id", "raw_row")
+                wide = wide.with_columns(pl.when(twice).then(numbered).otherwise("run_id").alias("run_id"))
+    wide = wide.with_columns(pl.col("run_id").fill_null(pl.format("row {}", "raw_row")))
+    if options.tokens_per_step is not None:
+        if "step" not in wide.columns:
+            raise DataError("tokens_per_step is given, but no column is the step", "map it: mapping={'step': ...}.")
+        wide = wide.with_columns(n_tokens=pl.col("step") * options.tokens_per_step)
+        report.converted.append(f"n_tokens = step times {options.tokens_per_step:,.0f}")
+    others = [name for name in wide.columns if not name.startswith("=")]
+    parts = []
+    for column, metric in columns.measured.items():
+        part = wide.filter(pl.col(f"={column}").is_not_null()).select(*others, value=f"={column}")
+        empty = wide.height - part.height
+        if empty and "step" not in wide.columns:
+            report.skipped.append(f"{empty} row(s) without a value in {column!r}")
+        named = _metric_names(part, metric)
+        parts.append(
+            part.with_columns(
+                metric=named,
+                unit=pl.lit(_unit(metric, options, report), dtype=pl.String),
+                split=pl.col("split").fill_null("validation") if "split" in others else pl.lit(_split(metric)),
+                eval_set=_eval_set(others, column, options),
+                raw_field=pl.lit(column),
+                flag=pl.lit(None, dtype=pl.String),
+                flag_reason=pl.lit(None, dtype=pl.String),
+            )
+        )
+    if options.eval_set is None and "eval_set" not in columns.by_name and options.tasks is None:
+        report.converted.append("evaluation set not declared: each measured column counts as its own")
+    return pl.concat(parts)
+
+
+def _metric_names(part: pl.DataFrame, metric: str) -> pl.Expr:
+    """Metric of each row: the column that says so, in the names of the schema, else the one of the column."""
+    if "metric" not in part.columns:
+        return pl.lit(metric)
+    from scalingdb.reading._evaluations import METRICS as HARNESS
+
+    known = {name: name for name in METRICS} | {name: target for name, (target, _) in HARNESS.items()}
+    given = part["metric"].str.to_lowercase().str.strip_chars()
+    if unknown := sorted(set(given.drop_nulls().unique()) - known.keys()):
+        raise unknown_name("metric", unknown[0], known, "(in the column of metrics)")
+    return pl.Series(given.replace_strict(known, default=None)).fill_null(metric).to_frame().to_series()  # type: ignore[return-value]
+
+
+def _split(metric: str) -> str:
+    return "train" if metric.startswith("train_loss") else "all" if METRICS[metric].kind == "score" else "validation"
+
+
+def _eval_set(others: Sequence[str], column: str, options: Options) -> pl.Expr:
+    name = column if options.eval_set is None or options.tasks is not None else options.eval_set
+    return pl.col("eval_set").fill_null(name) if "eval_set" in others else pl.lit(name)
+
+
+def _unit(metric: str, options: Options, report: Report) -> str | None:
+    """Unit of a metric: its only one, the declared one, else none, which is said."""
+    allowed = METRICS[metric].units
+    unit = "fraction" if options.unit == "percent" else options.unit
+    if unit in allowed:
+        return unit
+    if unit is not None and METRICS[metric].kind == METRICS[options.metric].kind:
+        raise DataError(f"unit {unit!r} does not fit metric {metric!r}", f"it has {', '.join(allowed)}.")
+    if len(allowed) == 1:
+        return allowed[0]
+    remark = f"unit of {metric} not declared; unit=... takes {', '.join(allowed)}"
+    if all(known.text != remark for known in report.remarks):
+        report.remarks.append(Remark("unit", remark))
+    return None
+
+
+# ---- evaluations, models, the end ----------------------------------------------------------------
+
+
+def _frame_of_rows(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
+    names = list(dict.fromkeys(["flag", "flag_reason", *(name for row in rows for name in row)]))
+    types = {name: pl.Float64 if COLUMNS[name].dtype in (pl.Float64, pl.Int64) else pl.String for name in names}
+    frame = pl.DataFrame([{n: row.get(n) for n in names} for row in rows], schema=types, strict=False)
+    if "n_shots" in names:
+        frame = frame.with_columns(pl.col("n_shots").cast(pl.Int64))
+    return frame.with_columns(run_id="model_name")
+
+
+def _items(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
+    names = ("model_name", *TABLES["items"].columns)
+    types = {name: pl.Float64 if name == "value" else pl.Int64 if name == "raw_row" else pl.String for name in names}
+    return pl.DataFrame([{name: row.get(name) for name in names} for row in rows], schema=types, strict=False)
+
+
+def _with_models(frame: pl.DataFrame, options: Options, report: Report) -> pl.DataFrame:
+    """Sizes, tokens and compute of models from a side table, joined on the model's or the run's name."""
+    if options.models is None:
+        return frame
+    table = _files(options.models).pieces
+    if len(table) != 1 or table[0].table is None:
+        raise DataError("models= is no single table", "give a frame or a CSV with one row per model.")
+    side = table[0].table
+    chosen = _columns.choose(
+        side.columns,
+        {k: v for k, v in options.mapping.items() if v in side.columns and not _columns._is_metric(full_name(k))},
+        metric="loss",
+        tasks=[],
+        file="models",
+    )
+    key = chosen.by_name.get("model_name") or chosen.by_name.get("run_id")
+    if key is None:
+        raise DataError(
+            f"models= has no column of names; it has {listed(map(repr, side.columns), 20)}", "call it 'model_name'."
+        )
+    made = {"model_name": _as_text(side[key])}
+    faults = []
+    scale = {full_name(name): factor for name, factor in options.scale.items()}
+    for name, column in chosen.by_name.items():
+        if name in {"model_name", "run_id"}:
+            continue
+        if _columns.is_text(name):
+            made[name] = _as_text(side[column])
+            continue
+        cells = numbers(
+            side[column],
+            is_count=COLUMNS[name].unit in COUNT_UNITS if name in COLUMNS else False,
+            decimal=options.decimal,
+        )
+        faults += [f"{name} = {column!r}: row {i + 1} says {text!r}" for i, text in cells.faults]
+        made[name] = cells.values * (1.0 if column in frame.columns else scale.get(name, 1.0))
+        report.converted += [f"models, {column!r}: {note}" for note in cells.notes]
+    _refuse(faults, "models")
+    known = pl.DataFrame([series.alias(name) for name, series in made.items()])
+    if (twice := known["model_name"].is_duplicated()).any():
+        raise DataError(f"models= names {known['model_name'].filter(twice)[0]!r} twice", "keep one row per model.")
+    label = "model_name" if "model_name" in frame.columns else "run_id"
+    there = set(frame[label].drop_nulls())
+    if not there & set(known["model_name"]):
+        raise DataError(
+            f"models= names none of the models ({listed(sorted(there), 3)}); it has {listed(known['model_name'], 3)}",
+            "the names must be equal.",
+        )
+    joined = frame.join(
+        known, left_on=label, right_on="model_name", how="left", suffix=" of models", maintain_order="left"
+    )
+    both = [name for name in known.columns if f"{name} of models" in joined.columns]
+    joined = joined.with_columns(pl.coalesce(f"{name} of models", name).alias(name) for name in both).drop(
+        f"{name} of models" for name in both
+    )
+    lacking = sorted(there - set(known["model_name"]))
+    added = listed((name for name in known.columns if name != "model_name"), 12)
+    report.taken.append(f"{added} of {len(there) - len(lacking)} model(s) from models=")
+    if lacking:
+        report.remarks.append(Remark("models", f"models= lacks {listed(lacking)}"))
+    return joined
+
+
+def _finished(frame: pl.DataFrame, report: Report) -> pl.DataFrame:
+    """Guards applied, columns in a reader's order."""
+    if "model_name" not in frame.columns:
+        frame = frame.with_columns(model_name="run_id")
+    remarks = [*guard(frame), *_contradictions(frame)]
+    report.remarks += remarks
+    for remark in remarks:
+        if remark.flags:
+            rows = pl.Series(range(frame.height)).is_in(remark.rows)
+            frame = frame.with_columns(
+                flag=pl.when(rows & pl.col("flag").is_null()).then(pl.lit(remark.check)).otherwise("flag"),
+                flag_reason=pl.when(rows & pl.col("flag_reason").is_null())
+                .then(pl.lit(remark.text))
+                .otherwise("flag_reason"),
+            )
+    kinds = pl.col("metric").replace_strict({m.name: m.kind for m in METRICS.values()}, default=None)
+    frame = frame.with_columns(
+        loss=pl.when(kinds == "loss").then("value"), score=pl.when(kinds != "loss").then("value")
+    )
+    frame = frame.drop(name for name in ("loss", "score") if frame[name].null_count() == frame.height)
+    frame = frame.drop(name for name in ("state", "reached", "planned") if name in frame.columns)
+    last = ("flag", "flag_reason", *PLACE)
+    named = {*LEADING, *TRAILING, *last}
+    knobs = [name for name in frame.columns if name not in named]
+    return frame.select(name for name in (*LEADING, *knobs, *TRAILING, *last) if name in frame.columns)
+
+
+def _contradictions(frame: pl.DataFrame) -> list[Remark]:
+    """The same measurement twice: the first one counts."""
+    keys = [name for name in ("run_id", "step", "metric", "eval_set", "split", "n_shots") if name in frame.columns]
+    again = ~frame.select(pl.struct(keys).is_first_distinct()).to_series()
+    differs = frame.select(pl.col("value").n_unique().over(keys) > 1).to_series()
+    remarks = []
+    for mask, check, text in (
+        (again & ~differs, "repeated", "row(s) state a measurement again, with the same value"),
+        (again & differs, "contradiction", "row(s) state another value for a measurement that an earlier row states"),
+    ):
+        if mask.any():
+            named = frame.filter(mask).select(pl.format("{} on {}", "run_id", "eval_set")).to_series()
+            rows = tuple(mask.arg_true())
+            remarks.append(
+                Remark(check, f"{mask.sum()} {text}: {listed(named.unique(maintain_order=True))}", rows, True)
+            )
+    return remarks
+
+
+def last_rows(frame: pl.DataFrame) -> pl.DataFrame:
+    """The last measurement of every run, metric, evaluation set, split and number of shots."""
+    order = next((name for name in ("step", "n_tokens") if name in frame.columns), None)
+    keys = [name for name in ("run_id", "metric", "eval_set", "split", "n_shots") if name in frame.columns]
+    if order is None or not frame.select(pl.struct(keys).is_duplicated()).to_series().any():
+        return frame
+    at = frame.with_row_index(" row").sort(pl.col(order).fill_null(float("-inf")), maintain_order=True)
+    return at.unique(keys, keep="last", maintain_order=True).sort(" row").drop(" row")
+
+
+def without_flagged(measured: Measured) -> Measured:
+    """Unflagged rows alone; the report says how many were left out and why."""
+    flagged = measured.frame.filter(pl.col("flag").is_not_null())
+    if flagged.is_empty():
+        return measured
+    for (reason,), rows in flagged.group_by("flag", maintain_order=True):
+        names = listed(rows["run_id"].unique(maintain_order=True))
+        measured.report.skipped.append(f"{rows.height} row(s) flagged {reason!r}: {names} (flagged=True keeps them)")
+    return replace(measured, frame=measured.frame.filter(pl.col("flag").is_null()))

@@ -1,0 +1,156 @@
+"""Numbers as people write them: 1.3B, 350,000,000, 45.3 %, n/a."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+
+import polars as pl
+
+from scalingdb.errors import DataError
+from scalingdb.reading._report import listed
+
+__all__ = ["Numbers", "numbers"]
+
+MISSING = ("", "-", "--", "\u2013", "\u2014", ".", "n/a", "na", "nan", "null", "none", "nil", "missing", "#n/a", "<na>")
+"""Cells that hold no value, in lower case."""
+
+SUFFIXES = {"k": 1e3, "thousand": 1e3, "m": 1e6, "mn": 1e6, "million": 1e6, "b": 1e9, "bn": 1e9, "billion": 1e9}
+SUFFIXES |= {"g": 1e9, "t": 1e12, "tn": 1e12, "trillion": 1e12}
+"""Factors of counts."""
+
+_THOUSANDS = re.compile(r"[+-]?\d{1,3}(?:[,_ \u00a0\u202f']\d{3})+(?:\.\d+)?")
+_DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+(?:[eE][+-]?\d+)?")
+_SUFFIXED = re.compile(r"([+-]?[\d.]+(?:[eE][+-]?\d+)?)\s*([A-Za-z]+)")
+_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """A column as numbers.
+
+    Attributes
+    ----------
+    values : Series of Float64
+        Null where there is no value.
+    notes : tuple of str
+        What was converted, one remark per kind.
+    not_finite : int
+        Cells that said NaN or infinity.
+    faults : tuple of (int, str)
+        Position and text of cells that are neither numbers nor missing.
+    """
+
+    values: pl.Series
+    notes: tuple[str, ...]
+    not_finite: int
+    faults: tuple[tuple[int, str], ...]
+
+
+def numbers(column: pl.Series, *, is_count: bool, is_share: bool = False, decimal: str | None = None) -> Numbers:
+    """A column as numbers, with what had to be converted and what could not.
+
+    Parameters
+    ----------
+    column : Series
+        Of any type.
+    is_count : bool
+        Whether suffixes such as ``B`` are factors (they are for parameters, tokens and FLOP).
+    is_share : bool
+        Whether a percent sign divides by 100.
+    decimal : {".", ",", None}
+        What a comma before three digits means; None refuses a column in which it could be either.
+
+    Raises
+    ------
+    DataError
+        For dates and truth values (other than as 0/1 indicators of a knob), and for an ambiguous comma.
+    """
+    name = column.name
+    if column.dtype.is_numeric():
+        return _finite(column.cast(pl.Float64), (), ())
+    if column.dtype == pl.Boolean:
+        if is_count or is_share:
+            raise DataError(f"column {name!r} holds true and false, not numbers", "map another column.")
+        return _finite(column.cast(pl.Float64), ("true and false became 1 and 0",), ())
+    if column.dtype.is_temporal() or column.dtype.is_nested():
+        raise DataError(f"column {name!r} holds {column.dtype}, not numbers", "map another column.")
+    text = column.cast(pl.String).str.replace_all("\u2212", "-").str.strip_chars(" \t\r\n\u00a0\"'\ufeff")
+    is_missing = text.is_null() | text.str.to_lowercase().is_in(list(MISSING))
+    said_nan = int((text.str.to_lowercase() == "nan").sum())
+    values = text.cast(pl.Float64, strict=False).set(is_missing, None)
+    rest = (values.is_null() & ~is_missing).arg_true().to_list()
+    if not rest:
+        return _finite(values, (), (), said_nan)
+    cells = {i: text[i] for i in rest}
+    comma_is_decimal = _comma_is_decimal(name, text.filter(~is_missing).to_list(), decimal)
+    notes: dict[str, str] = {}
+    faults: list[tuple[int, str]] = []
+    parsed: dict[int, float] = {}
+    for i, cell in cells.items():
+        result = _cell(cell, is_count, is_share, comma_is_decimal)
+        if result is None:
+            faults.append((i, str(column[i])))
+            continue
+        value, note = result
+        parsed[i] = value
+        notes.setdefault(note, f"{cell!r} -> {value:,.6g}")
+    filled = values.to_list()
+    for i, value in parsed.items():
+        filled[i] = value
+    said = tuple(f"{note} ({example})" for note, example in notes.items())
+    return _finite(pl.Series(name, filled, dtype=pl.Float64), said, tuple(faults), said_nan)
+
+
+def _finite(values: pl.Series, notes: tuple[str, ...], faults: tuple[tuple[int, str], ...], said: int = 0) -> Numbers:
+    lost = int((~values.is_finite()).fill_null(False).sum())
+    clean = values.set((~values.is_finite()).fill_null(False), None) if lost else values
+    return Numbers(clean, notes, lost + said, faults)
+
+
+def _comma_is_decimal(name: str, cells: list[str], decimal: str | None) -> bool:
+    """Whether a comma in this column stands before decimals, by all of its cells."""
+    if decimal is not None:
+        if decimal not in {".", ","}:
+            raise DataError(f"decimal={decimal!r} is neither '.' nor ','")
+        return decimal == ","
+    with_comma = [cell for cell in cells if "," in cell]
+    if not with_comma:
+        return False
+    bare = [cell.rstrip(" %") for cell in with_comma]
+    if any(_DECIMAL_COMMA.fullmatch(cell) and not _THOUSANDS.fullmatch(cell) for cell in bare):
+        return True
+    grouped_twice = any(cell.count(",") > 1 for cell in bare) or any("." in cell for cell in cells)
+    zero_led = any(re.fullmatch(r"[+-]?0,\d{3}", cell) for cell in bare)
+    if zero_led:
+        return True
+    if grouped_twice or any(_SUFFIXED.fullmatch(cell.replace(",", "")) for cell in bare):
+        return False
+    raise DataError(
+        f"column {name!r}: the comma in {listed(map(repr, with_comma), 3)} may group thousands or begin decimals",
+        'say which: decimal="," for decimals, decimal="." for thousands.',
+    )
+
+
+def _cell(cell: str, is_count: bool, is_share: bool, comma_is_decimal: bool) -> tuple[float, str] | None:
+    """Value of one cell that is no plain number, and the kind of conversion; None where it is no number."""
+    body, factor, note = cell, 1.0, ""
+    if body.endswith("%"):
+        if not is_share:
+            return None
+        body, factor, note = body[:-1].strip(), 0.01, "percent signs read as shares"
+    if comma_is_decimal:
+        body, note = body.replace(".", "").replace(",", ".") if "," in body else body, note or "decimal commas read"
+    elif _THOUSANDS.fullmatch(body) or _THOUSANDS.match(body):
+        body = re.sub(r"(?<=\d)[,_ \u00a0\u202f'](?=\d{3})", "", body)
+        note = note or "separators of thousands removed"
+    if is_count and (suffixed := _SUFFIXED.fullmatch(body)):
+        unit = suffixed[2].lower()
+        if unit not in SUFFIXES:
+            return None
+        body, factor, note = suffixed[1], SUFFIXES[unit], "suffixes read as factors"
+    if not _NUMBER.fullmatch(body):
+        return None
+    value = float(body) * factor
+    return (value, note) if math.isfinite(value) else None

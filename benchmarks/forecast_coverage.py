@@ -41,7 +41,6 @@ from scalingdb.fits._law_error import (
     lean_of,
     miss_scale,
     noise,
-    rows_for_each,
 )
 
 logging.getLogger("scalingdb").setLevel("WARNING")
@@ -51,10 +50,10 @@ TRACKS = ("surface", "curve")
 LEFT_OUT = {"bnsl_two_breaks", "m1", "m2", "kaplan_lc", "kaplan_ld", "henighan_ln_lc", "bahri_regime"}
 """One law that takes minutes, and laws that are another one in other letters."""
 
-SHARED = ("noise_power", "rows_power", "lean", "log_weight", "log_degrees")
+SHARED = ("noise_power", "log_weight", "log_degrees")
 START = {
-    "one": Pooled(-3.8, -3.2, 0.3, 0.0, 0.5, -0.7, 0.7),
-    "several": Pooled(-4.3, -3.5, 0.3, 0.0, 0.5, -0.7, 0.7),
+    "one": Pooled(-4.1, -2.7, 0.35, -0.8, 0.4),
+    "several": Pooled(-4.5, -3.6, 0.35, -0.8, 0.4),
 }
 CAP = 10.0
 
@@ -99,7 +98,7 @@ def _cell(fit: sdb.Fit, cut, test: pl.DataFrame) -> pl.DataFrame:
     predicted = fit.predict(test, level=0.95, error="noise")
     directions, which, log_distance = farthest_axis(fit, fit._arrays(test))
     own = [inner_holdouts(fit, *direction) if i in which else None for i, direction in enumerate(directions)]
-    none = InnerHoldouts(0, 0.0, 0.0)
+    none = InnerHoldouts(0, 0.0, 0.0, 0.0)
     past = [own[i] or none if i >= 0 else none for i in which]
     return predicted.select(
         "distance",
@@ -114,10 +113,10 @@ def _cell(fit: sdb.Fit, cut, test: pl.DataFrame) -> pl.DataFrame:
         draw=pl.lit(cut.draw, dtype=pl.Int64),
         verdict=pl.lit(str(fit.verdict.kind)),
         scatter=pl.lit(noise(fit)),
-        rows_per_param=pl.lit(rows_for_each(fit)),
         log_distance=pl.Series(log_distance),
         is_far=pl.Series(which >= 0),
-        count=pl.Series([float(entry.count) for entry in past]),
+        n_inner=pl.Series([entry.n for entry in past]),
+        count=pl.Series([entry.count for entry in past]),
         spread=pl.Series([entry.spread for entry in past]),
         lean=pl.Series([entry.lean for entry in past]),
     )
@@ -130,7 +129,7 @@ class Rows:
     """Held-out rows as arrays; every data set, law and band weighs the same."""
 
     def __init__(self, table: pl.DataFrame) -> None:
-        names = ("log_distance", "count", "spread", "lean", "scatter", "rows_per_param", "y", "prediction")
+        names = ("log_distance", "count", "spread", "lean", "scatter", "y", "prediction")
         self.values = {name: table[name].cast(pl.Float64).to_numpy() for name in names}
         with np.errstate(all="ignore"):
             miss = np.log(self.values["prediction"] / self.values["y"])
@@ -146,11 +145,12 @@ class Rows:
         v = self.values
         found = []
         for pooled in (constants["one"], constants["several"]):
-            scale, degrees = miss_scale(pooled, v["count"], v["spread"], v["scatter"], v["rows_per_param"])
+            scale, degrees = miss_scale(pooled, v["count"], v["spread"], v["scatter"])
             found.append((scale, degrees, lean_of(pooled, v["count"], v["lean"])))
         return tuple(np.where(self.is_one, a, b) for a, b in zip(*found, strict=True))
 
     def ends(self, constants: dict[str, Pooled], level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
+        """Ends of the intervals."""
         scale, degrees, moved = self.spreads(constants)
         far, half = growth(np.maximum(self.values["log_distance"], 0.0)), stdtrit(degrees, 0.5 + level / 2) * scale
         with np.errstate(over="ignore"):
@@ -160,12 +160,12 @@ class Rows:
 def constants_of(values: np.ndarray) -> dict[str, Pooled]:
     shared = dict(zip(SHARED, values[4:], strict=True))
     pairs = {"one": values[:2], "several": values[2:4]}
-    return {
-        kind: Pooled(log_scale=scale, log_scale_alone=alone, **shared) for kind, (scale, alone) in pairs.items()
-    }
+    return {kind: Pooled(log_scale=scale, log_scale_alone=alone, **shared) for kind, (scale, alone) in pairs.items()}
 
 
-def calibrate(rows: Rows, keep: np.ndarray, start: dict[str, Pooled] = START, evaluations: int = 600) -> dict[str, Pooled]:
+def calibrate(
+    rows: Rows, keep: np.ndarray, start: dict[str, Pooled] = START, evaluations: int = 600
+) -> dict[str, Pooled]:
     """Constants of the highest likelihood of the misses, as Student's t, over the rows to keep."""
     first, second = (astuple(start[kind]) for kind in ("one", "several"))
     x0 = np.array([*first[:2], *second[:2], *first[2:]])
@@ -240,7 +240,12 @@ def show(title: str, frame: pl.DataFrame, by: list[str]) -> None:
     head = f"{'':34s} {'sets':>4s}  {'coverage today':>15s} {'coverage':>15s} {'width':>8s} {'Winkler':>8s} {'/ today':>14s}"
     print(head)
     order = {band: i for i, band in enumerate(BANDS)}
-    rows = sorted(frame.iter_rows(named=True), key=lambda row: [order.get(row[name], row[name]) for name in by if name != "band"] + [order.get(row.get("band"), 0)])
+    rows = sorted(
+        frame.iter_rows(named=True),
+        key=lambda row: (
+            [order.get(row[name], row[name]) for name in by if name != "band"] + [order.get(row.get("band"), 0)]
+        ),
+    )
     for row in rows:
         label = ", ".join(str(row[name]) for name in by)
         print(
@@ -280,7 +285,7 @@ def main() -> None:
         ("by axis", ["track", "axis"]),
         ("by inner hold-outs", ["track", "inner"]),
     ):
-        labelled = scores.with_columns(inner=pl.col("count").cast(pl.Int64).clip(0, 12).cast(pl.String).str.zfill(2))
+        labelled = scores.with_columns(inner=pl.col("n_inner").clip(0, 12).cast(pl.String).str.zfill(2))
         show(title, summary(labelled, by, rng), by)
     everywhere = scores.with_columns(all=pl.lit("all"))
     show("surfaces and curves together", summary(everywhere, ["all"], rng), ["all"])

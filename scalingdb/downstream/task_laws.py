@@ -350,7 +350,7 @@ class OneStep:
         generator = np.random.default_rng(0)
         if self._law is not None:
             inputs = _with_compute(table, self.compute) if self.form == "power" else table
-            done = self._law.predict(inputs, interval=interval)
+            done = self._law.predict(inputs, level=interval)
             return table.with_columns(
                 prediction=(1 - done["prediction"]).clip(0, 1),
                 low=(1 - done["high"]).clip(0, 1),

@@ -40,8 +40,9 @@ __all__ = [
     "misses",
     "noise",
     "offsets",
+    "own_scale",
     "pooled",
-    "rows_for_each",
+    "with_law_error",
 ]
 
 PARAMS = ("n_params", "n_params_non_embedding", "n_params_active")
@@ -74,10 +75,6 @@ class Pooled:
         (the fits to the fewest rows). For fits whose rows scatter by ``exp(-4.5)``.
     noise_power : float
         How that grows with the scatter of the fitted rows.
-    rows_power : float
-        How it changes with rows per parameter.
-    lean : float
-        Share of the mean past miss by which the interval is moved.
     log_weight : float
         Logarithm of what one inner hold-out counts: neighbouring ones share most of their rows.
     log_degrees : float
@@ -87,8 +84,6 @@ class Pooled:
     log_scale: float
     log_scale_alone: float
     noise_power: float
-    rows_power: float
-    lean: float
     log_weight: float
     log_degrees: float
 
@@ -97,15 +92,20 @@ class Pooled:
 class InnerHoldouts:
     """Misses of a fit's own past, each over ``0.5 + ln(distance)``.
 
+    Every hold-out counts by the rows that it left to fit: a fit to few rows errs more than the one to all of them.
+
     Attributes
     ----------
-    count : int
+    n : int
         Inner hold-outs.
+    count : float
+        Hold-outs of equal weight that they are worth.
     spread, lean : float
-        Root mean square and mean of the misses, every hold-out counting once.
+        Root mean square and mean of the misses.
     """
 
-    count: int
+    n: int
+    count: float
     spread: float
     lean: float
 
@@ -224,18 +224,19 @@ def inner_holdouts(fit: Fit, axis: str = "scale", sign: int = 1) -> InnerHoldout
     """What a fit's inner hold-outs along an axis missed by; computed once for each fit."""
     records = _RECORDS.setdefault(fit, {})
     if (axis, sign) not in records:
-        records[axis, sign] = _summary(*misses(fit, axis, sign))
+        records[axis, sign] = _summary(*misses(fit, axis, sign), int((fit._weights > 0).sum()))
     return records[axis, sign]
 
 
-def _summary(error: FloatArray, log_distance: FloatArray, holdout: IntArray) -> InnerHoldouts:
+def _summary(error: FloatArray, log_distance: FloatArray, holdout: IntArray, n_rows: int) -> InnerHoldouts:
     scaled = np.clip(np.nan_to_num(error, nan=MAX_MISS), -MAX_MISS, MAX_MISS) / growth(log_distance)
     if not scaled.size:
-        return InnerHoldouts(0, 0.0, 0.0)
-    rows = np.bincount(holdout)
-    means = np.bincount(holdout, scaled) / rows
-    squares = np.bincount(holdout, scaled**2) / rows
-    return InnerHoldouts(rows.size, float(np.sqrt(squares.mean())), float(means.mean()))
+        return InnerHoldouts(0, 0.0, 0.0, 0.0)
+    beyond = np.bincount(holdout)
+    means, squares = np.bincount(holdout, scaled) / beyond, np.bincount(holdout, scaled**2) / beyond
+    share = (n_rows - beyond) / (n_rows - beyond).sum()
+    effective = 1.0 / float((share**2).sum())
+    return InnerHoldouts(beyond.size, effective, float(np.sqrt(share @ squares)), float(share @ means))
 
 
 def noise(fit: Fit) -> float:
@@ -245,7 +246,7 @@ def noise(fit: Fit) -> float:
 
 
 def miss_scale(
-    constants: Pooled, count: FloatArray, spread: FloatArray, scatter: FloatArray, rows_per_param: FloatArray
+    constants: Pooled, count: FloatArray, spread: FloatArray, scatter: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
     """Scale of a miss over ``0.5 + ln(distance)``, and its degrees of freedom.
 
@@ -253,29 +254,29 @@ def miss_scale(
     with a conjugate prior for a variance. Arguments are numbers or arrays that go together.
     """
     degrees, weight = np.exp(constants.log_degrees), np.exp(constants.log_weight) * count
-    log_scale = constants.noise_power * (np.log(np.maximum(scatter, 1e-5)) + 4.5) + np.where(
-        count > 0,
-        constants.log_scale + constants.rows_power * (np.log(rows_per_param) - 2.0),
-        constants.log_scale_alone,
-    )
+    log_scale = np.where(count > 0, constants.log_scale, constants.log_scale_alone)
+    log_scale = log_scale + constants.noise_power * (np.log(np.maximum(scatter, 1e-5)) + 4.5)
     total = degrees + weight
     return np.sqrt((degrees * np.exp(2 * log_scale) + weight * spread**2) / total), total
 
 
 def lean_of(constants: Pooled, count: FloatArray, lean: FloatArray) -> FloatArray:
-    """By how much an interval is moved, over ``0.5 + ln(distance)``: against the mean of the past misses."""
+    """By how much an interval is moved, over ``0.5 + ln(distance)``: against the mean of the past misses.
+
+    One hold-out says little about the side, so its mean counts by weight / (weight + 1).
+    """
     weight = np.exp(constants.log_weight) * count
-    return np.asarray(-constants.lean * lean * weight / (weight + 1.0))
+    return np.asarray(-lean * weight / (weight + 1.0))
 
 
 def offsets(
-    constants: Pooled, own: InnerHoldouts, scatter: float, rows_per_param: float, log_distance: FloatArray, level: float
+    constants: Pooled, own: InnerHoldouts, scatter: float, log_distance: FloatArray, level: float
 ) -> tuple[FloatArray, FloatArray]:
     """Ends of an interval around a prediction, in the unit of :func:`misses`."""
     from scipy.special import stdtrit  # scipy.stats takes a second to import
 
     count, spread, lean = (np.asarray(value, dtype=float) for value in (own.count, own.spread, own.lean))
-    scale, degrees = miss_scale(constants, count, spread, np.asarray(scatter), np.asarray(rows_per_param))
+    scale, degrees = miss_scale(constants, count, spread, np.asarray(scatter))
     half, moved = stdtrit(degrees, 0.5 + level / 2) * scale, lean_of(constants, count, lean)
     far = growth(log_distance)
     return (moved - half) * far, (moved + half) * far
@@ -327,22 +328,45 @@ def law_interval(
     directions, which, log_distance = farthest_axis(fit, inputs)
     if (which < 0).all():
         return low, high, n_inner
-    constants, scatter, rows_per_param = pooled(len(fit.law.inputs)), noise(fit), rows_for_each(fit)
+    constants, scatter = pooled(len(fit.law.inputs)), noise(fit)
     for i in np.unique(which[which >= 0]):
         rows = which == i
         own = inner_holdouts(fit, *directions[i])
-        below, above = offsets(constants, own, scatter, rows_per_param, log_distance[rows], level)
+        below, above = offsets(constants, own, scatter, log_distance[rows], level)
         if fit._kind.is_log:
             with np.errstate(over="ignore"):
                 low[rows], high[rows] = prediction[rows] * np.exp(below), prediction[rows] * np.exp(above)
         else:
             low[rows], high[rows] = prediction[rows] + _unit(fit) * below, prediction[rows] + _unit(fit) * above
-        n_inner[rows] = own.count
+        n_inner[rows] = own.n
     if fit._kind.is_likelihood:
         low, high = np.clip(low, 0.0, 1.0), np.clip(high, 0.0, 1.0)
     return low, high, n_inner
 
 
-def rows_for_each(fit: Fit) -> float:
-    """Rows for each free parameter."""
-    return float((fit._weights > 0).sum()) / max(fit._n_free, 1)
+def with_law_error(
+    fit: Fit,
+    inputs: Sequence[FloatArray],
+    prediction: FloatArray,
+    low: FloatArray,
+    high: FloatArray,
+    level: float,
+) -> tuple[FloatArray, FloatArray, IntArray]:
+    """Ends of intervals with those of :func:`law_interval` beyond the fitted range.
+
+    An end without a limit stays: the rows do not determine the prediction at all.
+    """
+    below, above, n_inner = law_interval(fit, inputs, prediction, level)
+    is_far = n_inner >= 0
+    low = np.where(is_far & ~np.isneginf(low), below, low)
+    high = np.where(is_far & ~np.isposinf(high), above, high)
+    return low, high, n_inner
+
+
+def own_scale(fit: Fit) -> float:
+    """Typical miss along the scale over ``0.5 + ln(distance)``: of its inner hold-outs, drawn towards the pooled."""
+    own = inner_holdouts(fit)
+    scale, _ = miss_scale(
+        pooled(len(fit.law.inputs)), *(np.asarray(value) for value in (own.count, own.spread, noise(fit)))
+    )
+    return float(scale)

@@ -32,6 +32,9 @@ __all__ = ["Fit"]
 Method = Literal["auto", "bootstrap", "robust", "profile"]
 """How the intervals of parameters are made."""
 
+ErrorModel = Literal["law", "noise"]
+"""What an interval beyond the fitted range allows for."""
+
 STEP = 1e-4
 """Standard deviations between the points of a difference: far over the rounding of a quantity that is itself searched
 for, far under the bend of a law."""
@@ -346,38 +349,66 @@ class Fit:
         )
 
     def predict(
-        self, frame: pl.DataFrame, interval: float | None = None, *, noise: bool = True, rng: int = 0
+        self,
+        frame: pl.DataFrame,
+        level: float | None = None,
+        *,
+        error: ErrorModel = "law",
+        noise: bool = True,
+        rng: int = 0,
     ) -> pl.DataFrame:
-        """Add ``prediction`` to a frame, and ``low``, ``high`` where an interval is asked for.
+        """Add ``prediction`` to a frame, and ``low``, ``high``, ``interval`` where a level is given.
 
         Parameters
         ----------
         frame : DataFrame
             With the columns that the fit used as inputs.
-        interval : float, optional
-            Coverage, for example 0.95.
+        level : float, optional
+            Coverage of the interval, for example 0.95.
+        error : {"law", "noise"}
+            What an interval beyond the fitted range allows for. ``law``: that the law itself is wrong out there, by
+            what it missed its own larger rows by when it was fitted to the smaller ones. ``noise``: uncertain
+            parameters and the scatter of the fitted rows alone, as if the law were true; on published studies such
+            95 % intervals held 75 % of new surfaces' rows and 60 % of new curves', and half beyond 30 times the
+            fitted compute. Within the fitted range both are the same.
         noise : bool
-            True: the interval is for a new run (uncertain parameters plus the scatter of the fitted
-            rows). False: for the law itself.
+            False: an interval for the law's own value, from uncertain parameters alone, wherever the row lies.
         rng : int
             Seed of the draws.
+
+        Returns
+        -------
+        DataFrame
+            The column ``interval`` says for each row what its interval allows for: ``law``; ``law, pooled`` where
+            the fitted rows allow no inner hold-out, so that the width is what laws have missed by on published
+            studies; ``noise``; or ``parameters`` (with ``noise=False``).
 
         Raises
         ------
         DataError
-            If an input column is missing or holds values that are not positive numbers.
+            If an input column is missing or holds values that are not positive numbers, or the level is not between
+            0 and 1.
         """
+        check_word(error, get_args(ErrorModel), "error")
         table = self._checked(frame)
         self._say_if_far(table)
-        result = table.with_columns(prediction=pl.Series(self._evaluate(table), dtype=pl.Float64))
-        if interval is None:
+        prediction = self._evaluate(table)
+        result = table.with_columns(prediction=pl.Series(prediction, dtype=pl.Float64))
+        if level is None:
             return result
-        if not 0 < interval < 1:
-            raise DataError(f"interval={interval!r} is not between 0 and 1", "for example interval=0.95.")
+        if not 0 < level < 1:
+            raise DataError(f"level={level!r} is not between 0 and 1", "for example level=0.95.")
         from scalingdb.estimation import uncertainty
 
-        low, high = uncertainty.interval(self.simulate(table, noise=noise, rng=rng), interval)
-        return result.with_columns(low=pl.Series(low, dtype=pl.Float64), high=pl.Series(high, dtype=pl.Float64))
+        low, high = uncertainty.interval(self.simulate(table, noise=noise, rng=rng), level)
+        said = np.full(table.height, "noise" if noise else "parameters", dtype=object)
+        if noise and error == "law":
+            from scalingdb.fits._law_error import with_law_error
+
+            low, high, n_inner = with_law_error(self, self._arrays(table), prediction, low, high, level)
+            said = np.where(n_inner < 0, said, np.where(n_inner > 0, "law", "law, pooled"))
+        ends = {"low": pl.Series(low, dtype=pl.Float64), "high": pl.Series(high, dtype=pl.Float64)}
+        return result.with_columns(**ends, interval=pl.Series(said.tolist(), dtype=pl.String))
 
     def simulate(self, frame: pl.DataFrame, *, noise: bool = True, rng: int = 0) -> FloatArray:
         """Draws of the predictions: what the intervals of :meth:`predict` are percentiles of.

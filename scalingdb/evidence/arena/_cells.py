@@ -90,7 +90,7 @@ def run_pair(
                     verdict = ""
                 else:
                     item = fits[cut.id]
-                    predicted = item.predict(test, interval=0.95)
+                    predicted = item.predict(test, level=0.95)
                     error_fitted = float(item.glance()["mean_abs_rel_error"].item())
                     verdict = item.verdict.label
             except ScalingDBError as error:

@@ -151,7 +151,7 @@ def test_only_rows_beyond_the_range_carry_the_error_of_the_law(bent: sdb.Fit) ->
 
 
 def test_plain_objectives_and_scores_get_intervals_in_their_own_unit() -> None:
-    rows = curve(bend=-1e-3).with_columns(score=1 / pl.col("loss") ** 3, n_items=pl.lit(500))
+    rows = curve(bend=3e-4).with_columns(score=1 / pl.col("loss") ** 3, n_items=pl.lit(500))
     column = {"n_tokens": "train_flops"}
     far = pl.DataFrame({"train_flops": [1e23]})
     first, second = (

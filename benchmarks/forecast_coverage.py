@@ -96,8 +96,8 @@ def _cells_of(chosen, rows: pl.DataFrame, law: str, inputs: dict[str, str]) -> p
 
 def _cell(fit: sdb.Fit, cut, test: pl.DataFrame) -> pl.DataFrame:
     predicted = fit.predict(test, level=0.95, error="noise")
-    directions, which, log_distance = farthest_axis(fit, fit._arrays(test))
-    own = [inner_holdouts(fit, *direction) if i in which else None for i, direction in enumerate(directions)]
+    directions, which, log_distance = farthest_axis(fit._problem, fit._arrays(test))
+    own = [inner_holdouts(fit._estimate, *direction) if i in which else None for i, direction in enumerate(directions)]
     none = InnerHoldouts(0, 0.0, 0.0, 0.0)
     past = [own[i] or none if i >= 0 else none for i in which]
     return predicted.select(
@@ -112,7 +112,7 @@ def _cell(fit: sdb.Fit, cut, test: pl.DataFrame) -> pl.DataFrame:
         reach=pl.lit(cut.reach),
         draw=pl.lit(cut.draw, dtype=pl.Int64),
         verdict=pl.lit(str(fit.verdict.kind)),
-        scatter=pl.lit(noise(fit)),
+        scatter=pl.lit(noise(fit._estimate)),
         log_distance=pl.Series(log_distance),
         is_far=pl.Series(which >= 0),
         n_inner=pl.Series([entry.n for entry in past]),
@@ -274,7 +274,9 @@ def main() -> None:
     for source in np.unique(rows.source):
         own = rows.source == source
         below, above = rows.ends(calibrate(rows, ~own, everything))
-        low[own & rows.is_far], high[own & rows.is_far] = below[own & rows.is_far], above[own & rows.is_far]
+        for end, law_end in ((low, below), (high, above)):
+            replaced = own & rows.is_far & np.isfinite(end)
+            end[replaced] = law_end[replaced]
     today = scored(table, table["noise_low"].to_numpy(), table["noise_high"].to_numpy(), "today")
     scores = pl.concat([table, today, scored(table, low, high, "law")], how="horizontal")
     rng = np.random.default_rng(chosen.seed)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 from scipy.special import expit
 
 import scalingdb as sdb
@@ -910,3 +911,49 @@ def test_the_end_of_a_run_from_its_beginning() -> None:
         early_to_final(runs_in_time(), 0.01)
     with pytest.raises(DataError, match="look like percentages"):
         early_to_final(runs_in_time().with_columns(score=100 * pl.col("score")))
+
+
+# ---- order never matters ---------------------------------------------------------------------------
+
+
+def _task_columns(frame: pl.DataFrame) -> pl.DataFrame:
+    return frame.with_columns(
+        a=pl.col("score"), b=1 - pl.col("task_loss") / 4, family=pl.col("n_params").cast(pl.String)
+    )
+
+
+LAWS = {
+    "two_step": lambda f, at: two_step(f, bootstrap=20).predict(at),
+    "one_step": lambda f, at: one_step(f).predict(at),
+    "one_step power": lambda f, at: one_step(f, "power").predict(at),
+    "observational_law": lambda f, at: observational_law(f, "score", ["task_loss"]).predict(at),
+    "loss_to_loss": lambda f, at: loss_to_loss(f, "task_loss", "text_loss").predict(at),
+    "principal_capabilities": lambda f, at: principal_capabilities(f, ["score", "b"], n_components=1).loadings(),
+    "family_trends": lambda f, at: family_trends(f, "score"),
+    "sloth": lambda f, at: sloth(f, ["a", "b"], chance={"a": 0.25, "b": 0.0}, n_skills=1).predict(f[:0].vstack(at)),
+}
+
+
+@pytest.mark.parametrize("name", LAWS)
+@pytest.mark.filterwarnings("ignore::scalingdb.errors.FitWarning")
+def test_laws_do_not_depend_on_the_order_of_the_rows(name: str) -> None:
+    frame = _task_columns(grid(0.01)).with_columns(text_loss=1.0 + pl.col("task_loss") ** 1.3)
+    at = frame.sort("run_id")[:3]
+    first = LAWS[name](frame, at)
+    second = LAWS[name](frame.sample(fraction=1.0, shuffle=True, seed=1), at)
+    assert_frame_equal(first, second, rel_tol=1e-6, abs_tol=1e-8)
+
+
+PASS = {
+    "pass_curve": pass_curve,
+    "aggregate_law": lambda f: aggregate_law(f).predict([10.0, 1000.0]),
+    "mixture_law": lambda f: mixture_law(f, bootstrap=5).predict([10.0, 1000.0]),
+    "extrapolation_errors": lambda f: extrapolation_errors(f, repeats=2),
+    "thin": lambda f: thin(f, 0.1).sort("name"),
+}
+
+
+@pytest.mark.parametrize("name", PASS)
+def test_repeated_sampling_does_not_depend_on_the_order_of_the_problems(name: str) -> None:
+    frame = problems(0.3, 2.0, n=60, samples=200).with_row_index("name")
+    assert_frame_equal(PASS[name](frame), PASS[name](frame.sample(fraction=1.0, shuffle=True, seed=1)), rel_tol=1e-7)

@@ -422,7 +422,7 @@ def test_without_a_bootstrap_quantities_are_first_order(noisy: pl.DataFrame, fou
     slope = np.array([-beta, alpha]) / (alpha + beta) ** 2
     error = np.sqrt(slope @ found.covariance[np.ix_(index, index)] @ slope)
     share = ends["share"]
-    assert (share["high"] - share["low"]) / 2 == pytest.approx(found._t_quantile(0.95) * error, rel=0.1)
+    assert (share["high"] - share["low"]) / 2 == pytest.approx(found._estimate.t_quantile(0.95) * error, rel=0.1)
     assert ends["three"]["low"] == ends["three"]["high"] == 3.0
 
 

@@ -160,10 +160,17 @@ def test_a_known_and_an_unknown_tokenizer_do_not_compare(rows: pl.DataFrame) -> 
         sdb.fit(mixed, "chinchilla")
 
 
-@pytest.mark.parametrize("frame", [{"n_params": [1.0]}, [1, 2], np.ones((3, 3)), "points", None])
-def test_other_than_polars_frames(frame: Any) -> None:
-    with pytest.raises(DataError, match="a Polars frame is needed"):
+@pytest.mark.parametrize("frame", [[1, 2], np.ones((3, 3)), "points", None])
+def test_what_is_no_table_is_refused(frame: Any) -> None:
+    with pytest.raises(DataError, match="a table is needed"):
         sdb.fit(frame, "chinchilla")
+
+
+def test_any_dataframe_is_fitted_alike(rows: pl.DataFrame) -> None:
+    columns = rows.select("n_params", "n_tokens", "loss")
+    expected = sdb.fit(columns, "chinchilla").objective
+    for frame in (columns.to_pandas(), columns.to_arrow(), columns.to_dict(as_series=False), columns.to_dicts()):
+        assert sdb.fit(frame, "chinchilla").objective == expected
 
 
 # ---- options that are refused ------------------------------------------------------------------

@@ -73,7 +73,7 @@ def test_other_inputs_are_axes_of_their_own_and_signed_ones_are_none() -> None:
 def test_a_row_lies_out_along_the_direction_in_which_it_is_farthest(bent: sdb.Fit) -> None:
     n = np.array([1e9, 7e10, 5e7, 1e6])
     d = np.array([2e10, 1.4e12, 5e7 * 4000, 2e7])
-    directions, which, log_distance = farthest_axis(bent, [n, d])
+    directions, which, log_distance = farthest_axis(bent._problem, [n, d])
     assert which[0] == -1
     assert [directions[i] for i in which[1:]] == [("scale", 1), ("tokens_per_param", 1), ("scale", -1)]
     assert np.exp(log_distance[1]) == pytest.approx(9.8e22 / (3e9 * 3e9 * 80))
@@ -81,7 +81,7 @@ def test_a_row_lies_out_along_the_direction_in_which_it_is_farthest(bent: sdb.Fi
 
 
 def test_inner_fits_see_small_rows_and_are_judged_on_larger_ones(bent: sdb.Fit) -> None:
-    error, log_distance, holdout = misses(bent, "scale")
+    error, log_distance, holdout = misses(bent._estimate, "scale")
     assert (log_distance > 0).all()
     counts = np.bincount(holdout)
     assert (bent.data.height - counts > 5).all()
@@ -97,8 +97,8 @@ def test_inner_fits_see_small_rows_and_are_judged_on_larger_ones(bent: sdb.Fit) 
 
 
 def test_an_exact_law_has_no_past_misses_and_a_bent_one_has() -> None:
-    exact = inner_holdouts(sdb.fit(study(noise=0.0), "chinchilla"))
-    wrong = inner_holdouts(sdb.fit(study(noise=0.0, bend=6e-4), "chinchilla"))
+    exact = inner_holdouts(sdb.fit(study(noise=0.0), "chinchilla")._estimate)
+    wrong = inner_holdouts(sdb.fit(study(noise=0.0, bend=6e-4), "chinchilla")._estimate)
     assert exact.spread < 1e-6
     assert wrong.spread > 1e-3
     assert exact.n == wrong.n > 3
@@ -109,8 +109,8 @@ def test_few_rows_leave_no_inner_holdout_and_the_interval_is_the_pooled_one() ->
     law = sdb.get_law("power")
     column = {law.inputs[0]: "train_flops"}
     fit, fewer = (sdb.fit(curve(rows=4)[:rows], law, inputs=column) for rows in (4, 2))
-    assert inner_holdouts(fit).n > 0
-    assert inner_holdouts(fewer).n == 0
+    assert inner_holdouts(fit._estimate).n > 0
+    assert inner_holdouts(fewer._estimate).n == 0
     far = pl.DataFrame({"train_flops": [1e23]})
     assert fit.predict(far, 0.95)["interval"].item() == "law"
     assert fewer.predict(far, 0.95)["interval"].item() == "law, pooled"
@@ -205,7 +205,7 @@ def test_rows_without_weight_are_absent(bent: sdb.Fit) -> None:
     assert second["interval"] == "law"
     assert second["low"] == pytest.approx(first["low"], rel=1e-5)
     assert second["high"] == pytest.approx(first["high"], rel=1e-5)
-    assert inner_holdouts(item).n == inner_holdouts(bent).n
+    assert inner_holdouts(item._estimate).n == inner_holdouts(bent._estimate).n
 
 
 # ---- forecast ------------------------------------------------------------------------------------

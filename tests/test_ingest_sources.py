@@ -19,6 +19,7 @@ from ingest import emergent_inabilities, farseer, gadre_overtraining, steplaw
 from ingest._build import load_source, source_tables
 from ingest._raw import RawFolder
 from scalingdb.errors import DataError
+from scalingdb.schema import EVIDENCE
 
 KEY = ["run_id", "step", "metric", "eval_set", "split", "n_shots"]
 
@@ -100,7 +101,7 @@ def test_one_default_set_a_law_and_every_set_is_stated(source_id: str) -> None:
     source, _ = load_source(source_id)
     for fit in source.published_fits:
         assert fit.where_stated
-        assert fit.is_verified
+        assert fit.evidence in EVIDENCE
         assert set(fit.intervals) <= set(fit.params)
         assert all(low < fit.params[name] < high for name, (low, high) in fit.intervals.items())
     for law in {fit.law for fit in source.published_fits} - {"chinchilla"}:  # its default is Epoch's replication

@@ -128,6 +128,39 @@ def fit_of(name: str) -> Fit:
 # ---- fits ----------------------------------------------------------------------------------------
 
 
+def noisy_rows(name: str) -> pl.DataFrame:
+    """A few of the law's own points with one per cent of scatter."""
+    law = sdb.get_law(name)
+    values = grid_of(law, [{1: 24, 2: 6, 3: 4}.get(len(law.inputs), 3)] * len(law.inputs))
+    output = np.asarray(law(*values, **truth_of(law)))
+    output = output * np.exp(0.01 * np.random.default_rng(0).standard_normal(output.size))
+    rows = pl.DataFrame({**dict(zip(law.inputs, values, strict=True)), law.output: output})
+    size = 48 if name not in NOT_SYMBOLIC else 12
+    return rows.sample(min(size, rows.height), seed=1)
+
+
+@every_law
+def test_a_parameter_held_where_it_was_fitted_changes_nothing(name: str) -> None:
+    """Nor does a prior that is sure of the value that the rows give."""
+    law, rows = sdb.get_law(name), noisy_rows(name)
+    given = {param: truth_of(law)[param] for param in GIVEN.get(name, ())}
+    objective = "huber_log" if rows[law.output].min() > 0 else "huber"
+    fit = functools.partial(sdb.fit, rows, law, objective=objective)
+    free = fit(fixed=given or None)
+    open_params = [param for param in law.params if param not in given]
+    # a free search that ran out of iterations may be bettered; nothing may end above it
+    is_settled = free.status != "iteration limit"
+    for param in open_params if len(open_params) > 1 else ():
+        held = fit(fixed={**given, param: free.params[param]})
+        assert held.objective <= free.objective * (1 + 1e-6) + 1e-300, param
+        assert not is_settled or held.objective >= free.objective * (1 - 1e-5) - 1e-300, param
+    known = next(param for param in open_params if free.params[param] != 0)
+    sure = (free.params[known], 1e-5 * abs(free.params[known]))
+    tight = fit(fixed=given or None, priors={known: sure})
+    assert tight.objective <= free.objective * (1 + 1e-6) + 1e-300
+    assert abs(tight.params[known] - sure[0]) < sure[1]
+
+
 @every_law
 def test_predictions_are_finite_and_vary(name: str) -> None:
     rows = rows_of(name)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 from scipy import stats
 
 import scalingdb as sdb
@@ -783,3 +784,37 @@ def test_a_key_with_the_name_of_a_result_is_refused() -> None:
     frame = series(np.linspace(0.7, 0.3, 6)).rename({"name": "effect"})
     with pytest.raises(DataError, match="column 'effect' of by="):
         sdb.trends.classify(frame, x="n_params", y="score", by="effect")
+
+
+# ---- order never matters -------------------------------------------------------------------------
+
+ANALYSES = {
+    "classify": lambda f: sdb.trends.classify(f, x="n_params", y="score", by=["task", "metric"], ties="mean"),
+    "curves": lambda f: sdb.trends.curves(f, x="n_params", y="score", by=["task", "metric"], ties="mean"),
+    "compare_metrics": lambda f: sdb.trends.compare_metrics(f, x="n_params", y="score", by="task", ties="mean"),
+    "before_the_turn": lambda f: sdb.trends.before_the_turn(
+        f, x="n_params", y="score", by=["task", "metric"], ties="mean", turn=1e9
+    ),
+    "surface": lambda f: sdb.trends.surface(f, y="score", by=["task", "metric"]),
+    "given": lambda f: sdb.trends.given(f, x="n_params", y="score", covariates="n_tokens", by=["task", "metric"]),
+    "items": lambda f: sdb.trends.items(f.filter(metric="acc"), x="n_params", y="score", by="task"),
+    "by_difficulty": lambda f: sdb.trends.by_difficulty(f.filter(metric="acc"), x="n_params", y="score", by="task"),
+}
+
+
+@pytest.mark.parametrize("name", ANALYSES)
+def test_the_order_of_the_rows_never_matters(name: str) -> None:
+    generator = np.random.default_rng(0)
+    frame = pl.DataFrame(
+        [
+            {"task": task, "metric": metric, "n_params": 1e8 * 3**size, "n_tokens": 1e9 * tokens, "item_id": item}
+            | {"score": float(np.round(generator.uniform(0.2, 0.9), 1)), "n_items": 100.0}
+            for task in "ab"
+            for metric in ("acc", "brier")
+            for size in range(6)
+            for tokens in (1, 2)
+            for item in range(4)
+        ]
+    )
+    first, second = ANALYSES[name](frame), ANALYSES[name](frame.sample(fraction=1.0, shuffle=True, seed=1))
+    assert_frame_equal(first, second, rel_tol=1e-9, abs_tol=1e-12)

@@ -795,15 +795,18 @@ def test_pivot_without_values_is_refused(db: sdb.Warehouse) -> None:
         db.sql("pivot (select source_id, metric from evals) on metric using count(*) group by source_id")
 
 
-def test_a_users_own_missing_file_is_no_fault_of_the_warehouse(db: sdb.Warehouse, tmp_path: Path) -> None:
-    with pytest.raises(QueryError, match=r"mine\.csv"):
-        db.sql(f"from read_csv('{tmp_path / 'mine.csv'}')")
+def test_a_users_own_missing_file_is_no_fault_of_the_warehouse(tmp_path: Path) -> None:
+    with sdb.connect(SHIPPED, allow=[tmp_path]) as own, pytest.raises(QueryError, match=r"mine\.csv"):
+        own.sql(f"from read_csv('{tmp_path / 'mine.csv'}')")
 
 
 def test_a_users_own_file_joins_the_warehouse(db: sdb.Warehouse, tmp_path: Path) -> None:
     (tmp_path / "mine.csv").write_text("source_id,rank\nfarseer,1\n", encoding="utf-8")
-    frame = db.sql(f"select s.year, m.rank from sources s join read_csv('{tmp_path / 'mine.csv'}') m using (source_id)")
-    assert frame.rows() == [(2025, 1)]
+    query = f"select s.year, m.rank from sources s join read_csv('{tmp_path / 'mine.csv'}') m using (source_id)"
+    with sdb.connect(SHIPPED, allow=[tmp_path]) as own:
+        assert own.sql(query).rows() == [(2025, 1)]
+    with pytest.raises(QueryError, match=r"(?s)disabled by configuration.*allow=\["):
+        db.sql(query)
 
 
 # ---- damaged or missing files --------------------------------------------------------------------

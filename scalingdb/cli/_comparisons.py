@@ -54,7 +54,9 @@ def compare(
         str | None,
         typer.Option("--track", metavar="TRACK", help="Of --all: surface, curve, repeated, architecture or score."),
     ] = None,
-    anew: Annotated[bool, typer.Option("--anew", help="Of --all: compute what is stored, too (minutes).")] = False,
+    recompute: Annotated[
+        bool, typer.Option("--recompute", help="Of --all: compute everything again, stored or not (minutes).")
+    ] = False,
     workers: Annotated[
         int | None, typer.Option("--workers", min=1, metavar="N", help="Of --all: processes. Default: one a processor.")
     ] = None,
@@ -77,10 +79,10 @@ def compare(
     if everything:
         if source is not None:
             refuse(f"--all takes no source, and {source!r} is given", "name a source and laws, or say --all.")
-        _compare_all(track, anew, workers, as_json, quiet)
+        _compare_all(track, recompute, workers, as_json, quiet)
         return
-    if track is not None or anew or workers is not None:
-        refuse("--track, --anew and --workers belong to --all", "add --all, or leave them out.")
+    if track is not None or recompute or workers is not None:
+        refuse("--track, --recompute and --workers belong to --all", "add --all, or leave them out.")
     if source is None or not laws:
         refuse(
             "no source and laws to compare",
@@ -123,7 +125,7 @@ def _holdout(rule: str) -> Holdout:
     return holdouts.each(rule.strip())
 
 
-def _compare_all(track: str | None, anew: bool, workers: int | None, as_json: bool, quiet: bool) -> None:
+def _compare_all(track: str | None, recompute: bool, workers: int | None, as_json: bool, quiet: bool) -> None:
     """The arena: what is missing or stale is computed, then every track's leaderboard is printed."""
     import polars as pl
     from rich.console import Console
@@ -139,7 +141,7 @@ def _compare_all(track: str | None, anew: bool, workers: int | None, as_json: bo
     with connect() as db, Progress(*columns, console=Console(stderr=True), disable=quiet) as bar:
         task = bar.add_task("law on data set", total=None)
         held = arena.run(
-            db, lambda done, total: bar.update(task, completed=done, total=total), anew=anew, workers=workers
+            db, lambda done, total: bar.update(task, completed=done, total=total), recompute=recompute, workers=workers
         )
     table = arena.with_groups(held)
     board = arena.leaderboard(track, table=table)

@@ -17,7 +17,7 @@ from scalingdb.cli._output import (
     replacing,
     rows_of,
 )
-from scalingdb.cli._points import filtered, read_points
+from scalingdb.cli._points import MapOption, ScaleOption, UnitOption, declared, read_points
 from scalingdb.cli._program import (
     FAILED,
     JsonOption,
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 @guarded
 def fit(
     source: Annotated[
-        str, typer.Argument(metavar="SOURCE", help="Source of the warehouse, or a .csv or .parquet file.")
+        str, typer.Argument(metavar="SOURCE", help="Source of the warehouse, or your own file or folder.")
     ],
     law: Annotated[str, typer.Argument(metavar="LAW", help="Law to fit, such as chinchilla.")],
     metric: Annotated[str | None, typer.Option("--metric", help="Metric; the source's headline by default.")] = None,
@@ -48,6 +48,9 @@ def fit(
         str | None, typer.Option("--where", metavar="CONDITION", help="SQL condition on the columns of points.")
     ] = None,
     flagged: Annotated[bool, typer.Option("--flagged", help="Keep rows that are set aside.")] = False,
+    mapping: MapOption = None,
+    unit: UnitOption = None,
+    scale: ScaleOption = None,
     by: Annotated[
         list[str] | None, typer.Option("--by", metavar="COLUMN", help="Fit each group of a column. Repeatable.")
     ] = None,
@@ -79,9 +82,10 @@ def fit(
       scalingdb fit epoch_chinchilla chinchilla --bootstrap 1000 --train-flops 1e24
       scalingdb fit gadre_overtraining gadre_overtrain --by family
       scalingdb fit farseer chinchilla --split fit --where "n_params_non_embedding > 2e8" --flagged
-      scalingdb fit runs.csv chinchilla --fix E=1.7 --chart fit.svg --json
+      scalingdb fit runs.csv chinchilla --map N=Params --map L=val_loss --where "State = 'finished'"
     """
     from scalingdb import fits
+    from scalingdb.law_library import get_law
 
     held = {}
     for name, text in pairs_of(fix, "--fix").items():
@@ -94,9 +98,9 @@ def fit(
     if chart is not None and chart.suffix not in {".svg", ".png", ".html"}:
         refuse(f"cannot draw to {chart.name!r}", "use a file that ends in .svg, .png or .html.")
     selection = {"metric": metric, "eval_set": eval_set, "study": study, "family": family, "split": split}
-    frame = read_points(source, selection, flagged)
-    if where is not None:
-        frame = filtered(frame, where)
+    told = declared(mapping, unit, scale)
+    inputs = [*get_law(law).inputs, *(by or ())]
+    frame = read_points(source, selection, flagged, where, file=told, inputs=inputs)
     options: dict[str, Any] = {
         "objective": objective,
         "delta": delta,

@@ -15,6 +15,7 @@ import polars as pl
 from scalingdb.downstream._checks import (
     FloatArray,
     as_frame,
+    canonical,
     check_scores,
     compute_column,
     finite,
@@ -74,9 +75,11 @@ def difficulty_shapes(
     if "metric" in table.columns:
         worse = [m.name for m in METRICS.values() if not m.larger_is_better]
         sign = pl.when(pl.col("metric").is_in(worse)).then(-1.0).otherwise(1.0)
-    rows = table.select(
-        *keys, x=compute_column(table, compute).log10(), y=sign * pl.col(score).cast(pl.Float64)
-    ).drop_nulls()
+    rows = (
+        table.select(*keys, x=compute_column(table, compute).log10(), y=sign * pl.col(score).cast(pl.Float64))
+        .drop_nulls()
+        .sort(*keys, "x", "y")
+    )
     out = []
     for key, group in rows.group_by(keys, maintain_order=True):
         x, y = group["x"].to_numpy(), group["y"].to_numpy()
@@ -178,7 +181,7 @@ def slice_and_sandwich(
         raise DataError(f"chance={chance!r} is not a fraction below 1", "1 over the number of options.")
     done = table.with_columns(_x=compute_column(table, compute).log10())
     finite(done, [*columns, "_x"], "slice and sandwich")
-    done = done.sort("_x")
+    done = canonical(done, ["_x"])
     x = done["_x"].to_numpy()
     seen = x < np.log10(threshold)
     need = max(degrees) + 2

@@ -8,7 +8,17 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
-from scalingdb.downstream._checks import FloatArray, as_frame, check_scores, compute_column, keys_of, need_columns
+from scalingdb.downstream._checks import (
+    FloatArray,
+    as_frame,
+    canonical,
+    check_scores,
+    compute_column,
+    default_keys,
+    keys_of,
+    need_columns,
+    say_mixtures,
+)
 from scalingdb.downstream.task_laws import one_step
 from scalingdb.errors import DataError, ScalingDBError, unknown_name
 from scalingdb.notices import notice
@@ -23,7 +33,7 @@ PREDICTION = ("method", "observed", "prediction", "low", "high", "compute_ratio"
 
 def roles_by_compute(
     frame: pl.DataFrame,
-    by: str | Sequence[str] = ("source_id", "family", "task", "metric"),
+    by: str | Sequence[str] | None = None,
     *,
     factor: float = 10.0,
     compute: str | None = None,
@@ -42,7 +52,8 @@ def roles_by_compute(
     if not factor > 1:
         raise DataError(f"factor={factor!r} is not above 1", "for example 10.")
     table = as_frame(frame)
-    keys = keys_of(by, table)
+    keys = keys_of(default_keys(table) if by is None else by, table)
+    say_mixtures(table, keys)
     known = table.with_columns(compute=compute_column(table, compute)).filter(pl.col("compute") > 0)
     if known.height < table.height:
         notice(f"{table.height - known.height} of {table.height} rows have no compute and are left out")
@@ -61,7 +72,7 @@ def forecast(
     frame: pl.DataFrame,
     methods: Sequence[str] = ("largest", "logistic"),
     *,
-    by: str | Sequence[str] = ("source_id", "family", "task", "metric"),
+    by: str | Sequence[str] | None = None,
     score: str = "score",
     chance: float | None = None,
 ) -> pl.DataFrame:
@@ -77,7 +88,8 @@ def forecast(
         :func:`one_step`. ``backtest``: for each group, whichever of the other methods asked for did best
         when the fitted models within a factor of three of the largest (with few models: the largest alone)
         were held out of its own fit; no change, where even that leaves too few.
-    by : str or sequence of str
+    by : str or sequence of str, optional
+        As for :func:`predictability`.
     score : str
     chance : float, optional
         For ``logistic``, where the rows hold no ``chance_level``. Without either, groups are skipped aloud.
@@ -92,12 +104,13 @@ def forecast(
         if name not in METHODS:
             raise unknown_name("method", name, METHODS)
     table = as_frame(frame)
-    keys = keys_of(by, table)
+    keys = keys_of(default_keys(table) if by is None else by, table)
+    say_mixtures(table, keys)
     need_columns(table, ["role", "compute"], "a forecast", "use roles_by_compute(frame) first.")
     check_scores(table, score, "a forecast")
     out: list[pl.DataFrame] = []
     skipped: dict[str, int] = {}
-    for key, group in table.group_by(keys, maintain_order=True):
+    for key, group in canonical(table, [*keys, "compute"]).group_by(keys, maintain_order=True):
         seen, target = group.filter(role="fit"), group.filter(role="test")
         if seen["compute"].n_unique() < 3 or target.is_empty():
             skipped["fewer than three budgets to fit, or none to test"] = (
@@ -223,8 +236,7 @@ def early_to_final(
     need_columns(table, ["run_id", "n_tokens"], "the course of a run", "give checkpoints.")
     check_scores(table, score, "the course of a run")
     rows = (
-        table.filter(pl.col("n_tokens") > 0)
-        .sort("n_tokens")
+        canonical(table.filter(pl.col("n_tokens") > 0), ["n_tokens"])
         .with_columns(_y=pl.col(score).cast(pl.Float64), _x=pl.col("n_tokens").log())
         .with_columns(_end=pl.col("n_tokens").max().over("run_id", *keys))
     )

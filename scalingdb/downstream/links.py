@@ -243,7 +243,8 @@ def fit_link(
         correction = n_runs / max(n_runs - free.size, 1)
         covariance[np.ix_(free, free)] = correction * bread @ (score.T @ score) @ bread
     last = np.zeros(n_runs)
-    last[groups] = residual  # rows come in the order of training: the last one of a run stays
+    order = np.argsort(-x, kind="stable")
+    last[groups[order]] = residual[order]  # the lowest loss of a run is its end, whatever the order of the rows
     scatter = float(np.sqrt(np.sum(last**2) / max(n_runs - free.size, 1)))
     return Link(
         name,

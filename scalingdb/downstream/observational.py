@@ -17,6 +17,7 @@ import polars as pl
 from scalingdb.downstream._checks import (
     FloatArray,
     as_frame,
+    canonical,
     check_scores,
     compute_column,
     finite,
@@ -226,7 +227,7 @@ def family_trends(
     """
     table = as_frame(frame)
     need_columns(table, [family, component], "the trend of a family", "name them: family=..., component=....")
-    rows = table.select(family, component, x=compute_column(table, compute).log10()).drop_nulls()
+    rows = canonical(table.select(family, component, x=compute_column(table, compute).log10()).drop_nulls())
     sizes = rows.group_by(family).agg(pl.len().alias("n"), pl.col("x").n_unique().alias("distinct"))
     enough = sizes.filter((pl.col("n") >= 3) & (pl.col("distinct") >= 3))[family]
     if enough.is_empty():
@@ -250,7 +251,7 @@ def family_trends(
             intercept=pl.col(component).mean() - slope * pl.col("x").mean(),
             r2=pl.corr("x", component) ** 2,
         )
-        .sort("r2", descending=True)
+        .sort("r2", family, descending=[True, False])
     )
 
 
@@ -351,7 +352,7 @@ def observational_law(
     table = as_frame(frame)
     names = keys_of(predictors, table)
     need_columns(table, [target], "the law", "name the column with the score.")
-    rows = table.filter(pl.col(target).is_not_null())
+    rows = canonical(table.filter(pl.col(target).is_not_null()), [target])
     check_scores(rows.drop("unit", strict=False), target, "the law")
     finite(rows, names, "the law")
     k = len(names) + 2
@@ -539,6 +540,7 @@ def sloth(
         present = table.filter(pl.col(name).is_not_null())
         check_scores(present.select(*(c for c in ("run_id", family) if c in present.columns), name), name, "Sloth")
     finite(table, [size, tokens], "Sloth", positive=True)
+    table = canonical(table.select({family, size, tokens, *names}), [family, size, tokens])
     counts = table[family].value_counts()
     if counts["count"].max() == 1:
         raise DataError(

@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from scalingdb.downstream._checks import FloatArray, as_frame, finite, label_rows, need_columns
+from scalingdb.downstream._checks import FloatArray, as_frame, canonical, finite, label_rows, need_columns
 from scalingdb.errors import DataError, FitError
 from scalingdb.law_library import get_law
 
@@ -84,10 +84,8 @@ def _counts(frame: pl.DataFrame) -> Counts:
             + label_rows(table, bad, "n_samples", "n_correct"),
             "n_correct counts successes among n_samples attempts.",
         )
-    return (
-        table["n_samples"].cast(pl.Float64).to_numpy().astype(float),
-        table["n_correct"].cast(pl.Float64).to_numpy().astype(float),
-    )
+    ordered = table.select(pl.col("n_samples", "n_correct").cast(pl.Float64)).sort("n_samples", "n_correct")
+    return ordered["n_samples"].to_numpy().astype(float), ordered["n_correct"].to_numpy().astype(float)
 
 
 def _grid(largest: float, points: int = 25) -> FloatArray:
@@ -339,8 +337,12 @@ def thin(frame: pl.DataFrame, fraction: float, *, rng: int = 0) -> pl.DataFrame:
     n, c = _counts(table)
     kept = np.maximum(np.round(fraction * n), 1).astype(np.int64)
     generator = np.random.default_rng(rng)
-    found = generator.hypergeometric(c.astype(np.int64), (n - c).astype(np.int64), kept)
-    return table.with_columns(n_samples=pl.Series(kept, dtype=pl.Float64), n_correct=pl.Series(found, dtype=pl.Float64))
+    successes = generator.hypergeometric(c.astype(np.int64), (n - c).astype(np.int64), kept)
+    order = canonical(table.with_row_index("~row"), ["n_samples", "n_correct"])["~row"].to_numpy()
+    back = np.argsort(order)
+    return table.with_columns(
+        n_samples=pl.Series(kept[back], dtype=pl.Float64), n_correct=pl.Series(successes[back], dtype=pl.Float64)
+    )
 
 
 def extrapolation_errors(

@@ -18,6 +18,7 @@ import polars as pl
 from scalingdb.downstream._checks import (
     FloatArray,
     as_frame,
+    canonical,
     check_scores,
     compute_column,
     finite,
@@ -53,7 +54,7 @@ def final_values(
     last : int
         Evaluations that are averaged; fewer where a run has fewer. The OLMo ladder takes five.
     by, order : str
-        What makes a run, and what orders its rows (rows that tie keep their order).
+        What makes a run, and what orders its rows (rows that tie are ordered by their other columns).
     """
     table = as_frame(frame)
     values = [columns] if isinstance(columns, str) else list(columns)
@@ -61,7 +62,7 @@ def final_values(
     need_columns(table, [*keys, *values, order], "the final value of a run", "name the columns of your frame.")
     others = [c for c in table.columns if c not in {*values, *keys}]
     return (
-        table.sort(order, maintain_order=True)
+        canonical(table, [*keys, order])
         .group_by(keys, maintain_order=True)
         .agg(*(pl.col(c).last() for c in others), *(pl.col(c).tail(last).mean() for c in values))
         .select(table.columns)
@@ -87,8 +88,9 @@ def checkpoint_pairs(
     window : int
         Evaluations in the trailing mean; fewer at the beginning of what is left.
     """
-    table = as_frame(frame).sort("run_id", order, maintain_order=True)
+    table = as_frame(frame)
     need_columns(table, ["run_id", order, *columns], "the pairs of loss and score", "name the columns of your frame.")
+    table = canonical(table, ["run_id", order])
     number, total = pl.int_range(pl.len()).over("run_id"), pl.len().over("run_id")
     kept = table.filter(number >= (skip * total).ceil())
     return kept.with_columns(
@@ -280,8 +282,8 @@ def two_step(
     """
     if bootstrap < 20:
         raise DataError(f"bootstrap={bootstrap} is too few to carry the error of step 1", "give 200 or more.")
-    runs = as_frame(points)
-    rows = runs if pairs is None else as_frame(pairs)
+    runs = canonical(as_frame(points))
+    rows = runs if pairs is None else canonical(as_frame(pairs))
     need_columns(runs, [loss], "step 1", f'name the loss: loss="{runs.columns[0]}".')
     need_columns(rows, [loss, score], "step 2", "name them: loss=..., score=....")
     for part in (runs, rows):
@@ -417,7 +419,7 @@ def one_step(
     """
     if form not in FORMS:
         raise unknown_name("form", form, FORMS)
-    table = as_frame(points)
+    table = canonical(as_frame(points))
     _refuse_many_tasks(table)
     check_scores(table, score, "a law of the score")
     if table[score].n_unique() == 1:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from scalingdb.downstream._checks import FloatArray, as_frame, finite, need_columns, normal_draws
+from scalingdb.downstream._checks import FloatArray, as_frame, canonical, finite, need_columns, normal_draws
 from scalingdb.errors import DataError, FitError
 
 if TYPE_CHECKING:
@@ -111,6 +111,7 @@ def loss_to_loss(frame: pl.DataFrame, x: str, y: str, *, floors: tuple[float, fl
     table = as_frame(frame)
     need_columns(table, [x, y], "a law between losses", "name the two columns.")
     finite(table, [x, y], "a law between losses", positive=True)
+    table = canonical(table, [x, y])
     a = table[x].cast(pl.Float64).to_numpy().astype(float)
     b = table[y].cast(pl.Float64).to_numpy().astype(float)
     k = 2 if floors is not None else 4
@@ -182,6 +183,7 @@ def paired_losses(
     columns = ["n_params", "train_flops", "loss", *(["split"] if "split" in table.columns else [])]
     a = table.filter(pl.col(corpus) == first).select(columns)
     b = table.filter(pl.col(corpus) == second).select(columns)
+    a, b = canonical(a, columns), canonical(b, columns)
     if a.is_empty() or b.is_empty():
         known = ", ".join(map(repr, table[corpus].unique().sort().to_list()))
         raise DataError(f"no runs on {first if a.is_empty() else second!r}", f"corpora: {known}.")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from scalingdb.estimation.model import FloatArray
+from scalingdb.estimation.uncertainty import Linearised
 from scalingdb.estimation.verdicts import Kind, Reason, Verdict
 
 __all__ = ["Design", "Identifiability", "assess", "examine"]
@@ -109,10 +110,8 @@ def assess(
     names: Sequence[str],
     theta: FloatArray,
     is_log: BoolArray,
-    jacobian: FloatArray,
-    weights: FloatArray,
+    local: Linearised,
     covariance: FloatArray,
-    inside: BoolArray,
     at_bound: Mapping[str, float],
     design: Design,
 ) -> Identifiability:
@@ -121,14 +120,12 @@ def assess(
     Parameters
     ----------
     names, theta, is_log : parameter names, natural estimates (k,), which are judged as logarithms
-    jacobian : array (k, n)
-    weights : array (n,)
+    local : Linearised
     covariance : array (k, k) in the same coordinates as the Jacobian
-    inside : array (k,) of bool
-        Parameters that are not at a bound.
     at_bound : mapping of parameter to the bound it sits at
     design : Design
     """
+    jacobian, weights, inside = local.jacobian, local.weights, local.inside
     sensitivity = np.sqrt((jacobian**2 * weights).sum(1))
     finite = bool(np.isfinite(jacobian).all() and np.isfinite(theta).all())
     alive = inside & (sensitivity > INERT * sensitivity.max()) if finite else np.zeros_like(inside)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from scalingdb.estimation.model import FloatArray, Model, PreparedInputs
 from scalingdb.estimation.objectives import Objective
-from scalingdb.estimation.solver import Penalty
 
 __all__ = [
+    "Linearised",
     "cluster_weights",
     "interval",
     "jacobian_at",
@@ -21,6 +22,29 @@ __all__ = [
 ]
 
 IntArray = np.ndarray[Any, np.dtype[np.int64]]
+BoolArray = np.ndarray[Any, np.dtype[np.bool_]]
+
+
+@dataclass(frozen=True)
+class Linearised:
+    """A fit to first order at its optimum.
+
+    Attributes
+    ----------
+    jacobian : array (k, n)
+        Of the fitted quantity (a logarithm, where the objective takes logarithms).
+    residual, weights : arrays (n,)
+    clusters : array (n,)
+        Number of the run (or other independent unit) of every row.
+    inside : array (k,) of bool
+        Parameters that are not at a bound.
+    """
+
+    jacobian: FloatArray
+    residual: FloatArray
+    weights: FloatArray
+    clusters: IntArray
+    inside: BoolArray
 
 
 def cluster_weights(clusters: IntArray, weights: FloatArray, count: int, rng: np.random.Generator) -> FloatArray:
@@ -112,16 +136,8 @@ def _stretch_by_leverage(lever: FloatArray, weights: FloatArray) -> FloatArray:
     return np.asarray(1.0 / np.sqrt(1.0 - np.clip(share, 0.0, 0.95)))
 
 
-def sandwich(
-    jacobian: FloatArray,
-    residual: FloatArray,
-    weights: FloatArray,
-    clusters: IntArray,
-    delta: float,
-    free: np.ndarray[tuple[int], np.dtype[np.bool_]],
-    asymmetry: float = 0.5,
-) -> tuple[FloatArray, FloatArray]:
-    """Cluster-robust covariance (k, k) of the internal parameters; zero for parameters held fixed.
+def sandwich(local: Linearised, delta: float, asymmetry: float = 0.5) -> tuple[FloatArray, FloatArray]:
+    """Cluster-robust covariance (k, k) of the internal parameters; zero for parameters at a bound.
 
     The bread of a Huber estimate is the sum of ``J J'`` over the rows within delta. With a delta
     far below the residuals only a handful of rows lie there, so the sum runs over a wider window
@@ -140,12 +156,12 @@ def sandwich(
     Liang and Zeger, Biometrika 73 (1986) 13-22; MacKinnon and White, J. Econometrics 29 (1985)
     305-325.
     """
-    k = jacobian.shape[0]
-    covariance, curvature = np.zeros((k, k)), np.zeros((k, k))
+    residual, weights, clusters, free = local.residual, local.weights, local.clusters, local.inside
+    covariance, curvature = np.zeros((2, free.size, free.size))
     side = 1.0 if asymmetry == 0.5 else np.where(residual > 0, 2 * asymmetry, 2 * (1 - asymmetry))
     psi = np.clip(residual, -delta, delta) * side
     inside = _density_window(residual, weights, delta) * side
-    lever = jacobian[free]
+    lever = local.jacobian[free]
     bread = (lever * (weights * inside)) @ lever.T
     scores = lever * (weights * psi) * _stretch_by_leverage(lever, weights)
     n_clusters = int(clusters.max()) + 1
@@ -160,29 +176,27 @@ def sandwich(
 
 
 def with_priors(
-    covariance: FloatArray,
-    curvature: FloatArray,
-    penalty: Penalty,
-    model: Model,
-    u: FloatArray,
-    inputs: PreparedInputs,
-    stretch: FloatArray,
-    free: np.ndarray[tuple[int], np.dtype[np.bool_]],
+    covariance: FloatArray, curvature: FloatArray, slopes: FloatArray, precisions: FloatArray, factor: float
 ) -> tuple[FloatArray, FloatArray]:
-    """Covariance and inverse curvature once priors count as further observations."""
-    index = np.ix_(free, free)
-    bread = np.linalg.pinv(curvature[index], hermitian=True)
-    meat = bread @ covariance[index] @ bread
-    for i, _, sd in penalty.priors:
-        _, gradient, _ = model.natural_curves(u[None], inputs, i)
-        slope = (gradient[0] * stretch)[free]
+    """Covariance and inverse curvature (k, k) once priors count as further observations.
+
+    Parameters
+    ----------
+    slopes : array (m, k)
+        Of what each prior is about, by the parameters; zero for those at a bound.
+    precisions : array (m,)
+        One over the variance of each prior.
+    factor : float
+        What one unit of negative log likelihood is worth in the objective.
+    """
+    bread = np.linalg.pinv(curvature, hermitian=True)
+    meat = bread @ covariance @ bread
+    for slope, precision in zip(slopes, precisions, strict=True):
         square = slope[:, None] * slope
-        bread = bread + penalty.factor / sd**2 * square
-        meat = meat + (penalty.factor / sd) ** 2 * square
+        bread = bread + factor * precision * square
+        meat = meat + factor**2 * precision * square
     inverse = np.linalg.pinv(bread, hermitian=True)
-    wider, flatter = np.zeros_like(covariance), np.zeros_like(curvature)
-    wider[index], flatter[index] = inverse @ meat @ inverse, inverse
-    return wider, flatter
+    return inverse @ meat @ inverse, inverse
 
 
 def interval(samples: FloatArray, level: float, axis: int = 0) -> tuple[FloatArray, FloatArray]:

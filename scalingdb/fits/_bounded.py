@@ -13,12 +13,14 @@ begins where looser fits end:
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from scalingdb.fits._form import Form, evaluate_law, make_form, make_penalty
+from scalingdb.law_library import Law
 
 if TYPE_CHECKING:
     from scalingdb.estimation.model import FloatArray
@@ -44,6 +46,12 @@ STEPS = (0.05, 0.2, 0.5, 0.8, 1.0)
 
 PATHS = 4
 """Ends of the free fit from which such paths set out."""
+
+MOST_KEPT = 4
+"""Free fits that are kept for further fits of the same rows."""
+
+_KEPT: dict[Any, tuple[Law, FloatArray]] = {}
+_LOCK = threading.Lock()
 
 
 def hints(
@@ -117,8 +125,7 @@ def _from_free(form: Form, objective: Objective, wanted: Mapping[str, Any]) -> S
     def starts(inputs: Sequence[FloatArray], y: FloatArray, weights: FloatArray) -> FloatArray:
         from scalingdb.estimation import search, solver
 
-        free = make_form(form.law)
-        theta = _ends(free, objective, search.Rows(tuple(inputs), y, weights), free.own_starts(), wanted)
+        theta = _free_ends(form.law, objective, search.Rows(tuple(inputs), y, weights), wanted)
         theta = theta[np.isfinite(theta).all(1)]
         if not len(theta):
             return np.empty((0, form.model.n_params))
@@ -141,6 +148,32 @@ def _from_free(form: Form, objective: Objective, wanted: Mapping[str, Any]) -> S
         return np.concatenate(found)
 
     return starts
+
+
+def _free_ends(law: Law, objective: Objective, rows: Rows, wanted: Mapping[str, Any]) -> FloatArray:
+    """Parameters (S, K) where a fit of the law with nothing fixed ends, best first.
+
+    Fits of the same rows with one parameter fixed after the other share this one; it is kept.
+    """
+
+    def solved() -> FloatArray:
+        free = make_form(law)
+        return _ends(free, objective, rows, free.own_starts(), wanted)
+
+    if objective.n_items is not None:
+        return solved()
+    facts = (objective.name, objective.delta, objective.asymmetry, objective.dispersion)
+    content = tuple(np.ascontiguousarray(array).tobytes() for array in (*rows.inputs, rows.y, rows.weights))
+    key = (id(law), facts, content, tuple(sorted(wanted.items())))
+    with _LOCK:
+        known = _KEPT.get(key)
+    if known is None:
+        known = (law, solved())
+        with _LOCK:
+            while len(_KEPT) >= MOST_KEPT:
+                del _KEPT[next(iter(_KEPT))]
+            _KEPT[key] = known
+    return known[1]
 
 
 def _between(begin: FloatArray, end: FloatArray, share: float) -> FloatArray:

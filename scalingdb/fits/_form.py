@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from scalingdb.law_library import Law
 from scalingdb.notices import notice
 
 if TYPE_CHECKING:
-    from scalingdb.estimation.model import FloatArray, Model
+    from scalingdb.estimation.model import FloatArray, Model, ParamSpec
     from scalingdb.estimation.solver import Penalty
 
 __all__ = ["Form", "evaluate_law", "make_form", "make_penalty"]
@@ -34,12 +34,15 @@ class Form:
         Parameters at a fixed value, in the law's order.
     tied : mapping
         Parameters that equal another one.
+    bounds : mapping
+        Bounds that are narrower than the law's own.
     """
 
     law: Law
     model: Model
     held: Mapping[str, float]
     tied: Mapping[str, str]
+    bounds: Mapping[str, tuple[float, float]]
 
     @property
     def free(self) -> list[str]:
@@ -97,6 +100,22 @@ def make_form(
         or nothing left to fit.
     """
     held, ties, limits = dict(fixed or {}), dict(tied or {}), dict(bounds or {})
+    _check_params(law, held, ties, limits)
+    if len(held) + len(ties) == len(law.params):
+        raise DataError("every parameter is fixed: there is nothing to fit", "leave at least one of them free.")
+    ordered = {name: float(held[name]) for name in law.params if name in held}
+    model = compiled(
+        law,
+        frozenset(ordered),
+        tuple(sorted(ties.items())),
+        tuple(sorted((name, (float(low), float(high))) for name, (low, high) in limits.items())),
+    )
+    return Form(law, model, ordered, ties, limits)
+
+
+def _check_params(
+    law: Law, held: Mapping[str, float], ties: Mapping[str, str], limits: Mapping[str, tuple[float, float]]
+) -> None:
     for name in (*held, *ties, *ties.values(), *limits):
         if name not in law.params:
             raise unknown_name("parameter", name, law.params, f"(of law {law.name!r})")
@@ -116,16 +135,6 @@ def make_form(
             raise DataError(f"bounds of {name} are {limit!r}", "give a pair (low, high) with low < high.")
         if name in ties or name in held:
             raise DataError(f"parameter {name} has bounds but is not free")
-    if len(held) + len(ties) == len(law.params):
-        raise DataError("every parameter is fixed: there is nothing to fit", "leave at least one of them free.")
-    ordered = {name: float(held[name]) for name in law.params if name in held}
-    model = compiled(
-        law,
-        frozenset(ordered),
-        tuple(sorted(ties.items())),
-        tuple(sorted((name, (float(low), float(high))) for name, (low, high) in limits.items())),
-    )
-    return Form(law, model, ordered, ties)
 
 
 @functools.lru_cache(maxsize=256)
@@ -136,13 +145,17 @@ def compiled(
     bounds: tuple[tuple[str, tuple[float, float]], ...] = (),
 ) -> Model:
     """Compiled form of a law; takes a fraction of a second the first time."""
-    from scalingdb.estimation.model import ParamSpec, numeric_model, symbolic_model
-    from scalingdb.law_library._trace import linear_params
+    specs = _specs(law, [name for name, _ in tied], dict(bounds))
+    return (_symbolic if law.is_traceable else _numeric)(law, specs, fixed, dict(tied))
 
-    ties, limits = dict(tied), dict(bounds)
+
+def _specs(law: Law, tied: Collection[str], limits: Mapping[str, tuple[float, float]]) -> list[ParamSpec]:
+    """Bounds and range of starts of every parameter that is not tied."""
+    from scalingdb.estimation.model import ParamSpec
+
     specs = []
     for name, p in law.params.items():
-        if name in ties:
+        if name in tied:
             continue
         low, high = limits.get(name, (p.low, p.high))
         low, high = max(low, p.low), min(high, p.high)
@@ -151,24 +164,32 @@ def compiled(
             start = (low, high if np.isfinite(high) else 1e3 * low)
         is_scale = name in limits and p.low == 0.0 and p.high == float("inf")
         specs.append(ParamSpec(name, low, high, start, is_scale))
+    return specs
+
+
+def _numeric(law: Law, specs: list[ParamSpec], fixed: Collection[str], ties: Mapping[str, str]) -> Model:
+    from scalingdb.estimation.model import numeric_model
+
+    notice(f"law {law.name!r} is fitted with numerical derivatives ({law._traced})", once=True)
+
+    def function(*inputs: Any, **params: Any) -> Any:
+        return law.function(*inputs, **params, **{name: params[source] for name, source in ties.items()})
+
+    return numeric_model(function, specs, sorted(fixed), [name in law.signed_inputs for name in law.inputs])
+
+
+def _symbolic(law: Law, specs: list[ParamSpec], fixed: Collection[str], ties: Mapping[str, str]) -> Model:
+    from scalingdb.estimation.model import symbolic_model
+    from scalingdb.law_library._trace import linear_params
+
     names = [spec.name for spec in specs]
-    if not law.is_traceable:
-        notice(f"law {law.name!r} is fitted with numerical derivatives ({law._traced})", once=True)
-        function = law.function
-        if ties:
-
-            def function(*inputs: Any, **params: Any) -> Any:
-                return law.function(*inputs, **params, **{name: params[source] for name, source in ties.items()})
-
-        return numeric_model(function, specs, sorted(fixed), [name in law.signed_inputs for name in law.inputs])
     expression = law.expression.subs({law.symbols[name]: law.symbols[source] for name, source in ties.items()})
-    linear = law.linear_params if not ties else linear_params(expression, law.symbols, names)
     return symbolic_model(
         expression,
         [law.symbols[name] for name in law.inputs],
         [law.symbols[name] for name in names],
         specs,
-        linear,
+        law.linear_params if not ties else linear_params(expression, law.symbols, names),
         fixed,
         law.signed_inputs,
     )

@@ -24,7 +24,8 @@ import polars as pl
 
 if TYPE_CHECKING:
     from scalingdb.estimation.model import FloatArray
-    from scalingdb.fits._result import Fit
+    from scalingdb.fits._estimate import Estimate
+    from scalingdb.fits._problem import Problem
     from scalingdb.law_library import Law
 
 __all__ = [
@@ -150,7 +151,7 @@ def log_axes(law: Law, inputs: Sequence[FloatArray]) -> dict[str, FloatArray]:
     return {**axes, **{name: values for name, values in logs.items() if name not in sizes}}
 
 
-def misses(fit: Fit, axis: str, sign: int = 1) -> tuple[FloatArray, FloatArray, IntArray]:
+def misses(estimate: Estimate, axis: str, sign: int = 1) -> tuple[FloatArray, FloatArray, IntArray]:
     """Errors of inner fits at fitted rows beyond their thresholds.
 
     The rows below 1/1.4, 1/2, 1/2.8, ... of the largest value are fitted, from the optimum of all rows and as one
@@ -174,57 +175,52 @@ def misses(fit: Fit, axis: str, sign: int = 1) -> tuple[FloatArray, FloatArray, 
         Number of the inner hold-out.
     """
     from scalingdb.estimation import solver
-    from scalingdb.fits._form import make_penalty
 
-    form, kind, weights = fit._form, fit._kind, fit._weights
-    inputs = fit._arrays(fit.data)
-    along = sign * log_axes(fit.law, inputs)[axis]
+    problem = estimate.problem
+    form, kind, y, weights = problem.form, problem.kind, problem.y, problem.weights
+    along = sign * log_axes(form.law, problem.inputs)[axis]
     used = weights > 0
     thresholds = along[used].max() - np.log(STEP) * np.arange(1, MAX_INNER + 1)
     below = used & (along <= thresholds[:, None] + 1e-9)
-    counts = below.sum(1)
-    counts, first = np.unique(counts, return_index=True)
+    counts, first = np.unique(below.sum(1), return_index=True)
     below = below[first[counts > form.model.n_params]]
     if not below.size:
         return np.empty(0), np.empty(0), np.empty(0, dtype=np.int64)
-    prepared = form.model.prepare(inputs, list(form.held.values()))
-    start = form.model.to_internal(np.array([[fit.params[name] for name in form.free]]), prepared)
-    y = fit.data[fit.recipe.output].cast(pl.Float64).to_numpy()
-    penalty = make_penalty(form, fit.recipe.priors, fit.recipe.prior_factor)
+    names = list(form.law.params)
+    free = np.array([[estimate.theta[names.index(name)] for name in form.free]])
     solved = solver.minimise(
         form.model,
         kind,
-        np.repeat(start, len(below), axis=0),
-        prepared,
+        np.repeat(form.model.to_internal(free, problem.prepared), len(below), axis=0),
+        problem.prepared,
         y,
         weights * below,
-        penalty=penalty,
+        penalty=problem.penalty,
         damping=0.1,
         max_iterations=60,
     )
     with np.errstate(all="ignore"):
-        error = kind.residual(y, form.model.evaluate(solved.u, prepared, 0).value) / -_unit(fit)
+        error = -kind.residual(y, form.model.evaluate(solved.u, problem.prepared, 0).value) / _unit(problem)
     top = np.where(below, along, -np.inf).max(1)
     holdout, row = np.nonzero(used & ~below)
     return error[holdout, row], (along - top[:, None])[holdout, row], holdout
 
 
-def _unit(fit: Fit) -> float:
+def _unit(problem: Problem) -> float:
     """What an error is measured in: logarithms as they are, plain residuals against a typical observation."""
-    if fit._kind.is_log:
+    if problem.kind.is_log:
         return 1.0
-    y = fit.data[fit.recipe.output].cast(pl.Float64).to_numpy()[fit._weights > 0]
-    return float(np.median(np.abs(y))) or 1.0
+    return float(np.median(np.abs(problem.y[problem.weights > 0]))) or 1.0
 
 
-_RECORDS: WeakKeyDictionary[Fit, dict[tuple[str, int], InnerHoldouts]] = WeakKeyDictionary()
+_RECORDS: WeakKeyDictionary[Estimate, dict[tuple[str, int], InnerHoldouts]] = WeakKeyDictionary()
 
 
-def inner_holdouts(fit: Fit, axis: str = "scale", sign: int = 1) -> InnerHoldouts:
+def inner_holdouts(estimate: Estimate, axis: str = "scale", sign: int = 1) -> InnerHoldouts:
     """What a fit's inner hold-outs along an axis missed by; computed once for each fit."""
-    records = _RECORDS.setdefault(fit, {})
+    records = _RECORDS.setdefault(estimate, {})
     if (axis, sign) not in records:
-        records[axis, sign] = _summary(*misses(fit, axis, sign), int((fit._weights > 0).sum()))
+        records[axis, sign] = _summary(*misses(estimate, axis, sign), int((estimate.problem.weights > 0).sum()))
     return records[axis, sign]
 
 
@@ -239,10 +235,11 @@ def _summary(error: FloatArray, log_distance: FloatArray, holdout: IntArray, n_r
     return InnerHoldouts(beyond.size, effective, float(np.sqrt(share @ squares)), float(share @ means))
 
 
-def noise(fit: Fit) -> float:
+def noise(estimate: Estimate) -> float:
     """Scatter of the fitted rows around the law, for the parameters that it took."""
-    residual = fit.augment()["residual"].to_numpy()[fit._weights > 0] / _unit(fit)
-    return float(np.sqrt((residual**2).sum() / max(residual.size - fit._n_free, 1)))
+    problem = estimate.problem
+    residual = problem.kind.residual(problem.y, problem.predict(estimate.theta[None])[0])[problem.weights > 0]
+    return float(np.sqrt((residual**2).sum() / max(residual.size - estimate.n_free, 1))) / _unit(problem)
 
 
 def miss_scale(
@@ -282,7 +279,7 @@ def offsets(
     return (moved - half) * far, (moved + half) * far
 
 
-def farthest_axis(fit: Fit, inputs: Sequence[FloatArray]) -> tuple[list[tuple[str, int]], IntArray, FloatArray]:
+def farthest_axis(problem: Problem, inputs: Sequence[FloatArray]) -> tuple[list[tuple[str, int]], IntArray, FloatArray]:
     """Directions of :func:`log_axes`, which of them each row lies farthest out along, and how far.
 
     Returns
@@ -293,8 +290,8 @@ def farthest_axis(fit: Fit, inputs: Sequence[FloatArray]) -> tuple[list[tuple[st
     log_distance : array (n,)
         Logarithm of the distance along that direction; not positive within the range.
     """
-    used = fit._weights > 0
-    fitted, asked = log_axes(fit.law, fit._arrays(fit.data)), log_axes(fit.law, inputs)
+    law, used = problem.form.law, problem.weights > 0
+    fitted, asked = log_axes(law, problem.inputs), log_axes(law, inputs)
     directions = [(axis, sign) for axis in fitted for sign in (1, -1)]
     if not directions:
         rows = inputs[0].shape
@@ -305,7 +302,7 @@ def farthest_axis(fit: Fit, inputs: Sequence[FloatArray]) -> tuple[list[tuple[st
 
 
 def law_interval(
-    fit: Fit, inputs: Sequence[FloatArray], prediction: FloatArray, level: float
+    estimate: Estimate, inputs: Sequence[FloatArray], prediction: FloatArray, level: float
 ) -> tuple[FloatArray, FloatArray, IntArray]:
     """Interval of a new observation at inputs beyond the fitted range.
 
@@ -324,28 +321,29 @@ def law_interval(
         Inner hold-outs behind each interval: 0 where it rests on the pooled misses alone, -1 within the range.
     """
     low, high = np.full(prediction.shape, np.nan), np.full(prediction.shape, np.nan)
-    n_inner = np.full(prediction.shape, -1, dtype=np.int64)
-    directions, which, log_distance = farthest_axis(fit, inputs)
+    n_inner, problem = np.full(prediction.shape, -1, dtype=np.int64), estimate.problem
+    directions, which, log_distance = farthest_axis(problem, inputs)
     if (which < 0).all():
         return low, high, n_inner
-    constants, scatter = pooled(len(fit.law.inputs)), noise(fit)
+    constants, scatter = pooled(len(inputs)), noise(estimate)
     for i in np.unique(which[which >= 0]):
         rows = which == i
-        own = inner_holdouts(fit, *directions[i])
+        own = inner_holdouts(estimate, *directions[i])
         below, above = offsets(constants, own, scatter, log_distance[rows], level)
-        if fit._kind.is_log:
+        if problem.kind.is_log:
             with np.errstate(over="ignore"):
                 low[rows], high[rows] = prediction[rows] * np.exp(below), prediction[rows] * np.exp(above)
         else:
-            low[rows], high[rows] = prediction[rows] + _unit(fit) * below, prediction[rows] + _unit(fit) * above
+            unit = _unit(problem)
+            low[rows], high[rows] = prediction[rows] + unit * below, prediction[rows] + unit * above
         n_inner[rows] = own.n
-    if fit._kind.is_likelihood:
+    if problem.kind.is_likelihood:
         low, high = np.clip(low, 0.0, 1.0), np.clip(high, 0.0, 1.0)
     return low, high, n_inner
 
 
 def with_law_error(
-    fit: Fit,
+    estimate: Estimate,
     inputs: Sequence[FloatArray],
     prediction: FloatArray,
     low: FloatArray,
@@ -354,19 +352,17 @@ def with_law_error(
 ) -> tuple[FloatArray, FloatArray, IntArray]:
     """Ends of intervals with those of :func:`law_interval` beyond the fitted range.
 
-    An end without a limit stays: the rows do not determine the prediction at all.
+    An end that is no finite number stays: the rows do not determine the prediction at all.
     """
-    below, above, n_inner = law_interval(fit, inputs, prediction, level)
+    below, above, n_inner = law_interval(estimate, inputs, prediction, level)
     is_far = n_inner >= 0
-    low = np.where(is_far & ~np.isneginf(low), below, low)
-    high = np.where(is_far & ~np.isposinf(high), above, high)
+    low = np.where(is_far & np.isfinite(low), below, low)
+    high = np.where(is_far & np.isfinite(high), above, high)
     return low, high, n_inner
 
 
-def own_scale(fit: Fit) -> float:
+def own_scale(estimate: Estimate) -> float:
     """Typical miss along the scale over ``0.5 + ln(distance)``: of its inner hold-outs, drawn towards the pooled."""
-    own = inner_holdouts(fit)
-    scale, _ = miss_scale(
-        pooled(len(fit.law.inputs)), *(np.asarray(value) for value in (own.count, own.spread, noise(fit)))
-    )
+    own, n_inputs = inner_holdouts(estimate), len(estimate.problem.inputs)
+    scale, _ = miss_scale(pooled(n_inputs), *(np.asarray(value) for value in (own.count, own.spread, noise(estimate))))
     return float(scale)

@@ -12,10 +12,12 @@ from typing import Any, Literal, get_args
 import polars as pl
 
 from scalingdb.errors import DataError, ScalingDBError, check_word, unknown_name
+from scalingdb.fits._conclude import conclude
 from scalingdb.fits._facts import frozen, thawed
+from scalingdb.fits._problem import Options, Problem, check_options, state_problem
 from scalingdb.fits._result import Fit
-from scalingdb.fits._rows import as_frame
-from scalingdb.fits._solve import Options, check_options, finish, fit, fit_with, no_start, own_starts, prepare
+from scalingdb.fits._rows import Data, as_frame
+from scalingdb.fits._solve import fit, fit_with, no_start, own_starts
 from scalingdb.law_library import Law, get_law
 
 __all__ = ["Fits", "fit_by"]
@@ -123,26 +125,28 @@ def _fit_batch(frames: Sequence[pl.DataFrame], law: Law, options: Options) -> li
             except ScalingDBError as error:
                 results[i] = error
         return [result for result in results if result is not None]
-    prepared = {}
+    stated: dict[int, tuple[Problem, Data]] = {}
     for i, frame in enumerate(frames):
         try:
-            prepared[i], kind = prepare(frame, form, kind, options)
+            stated[i] = state_problem(frame, form, kind, options)
         except ScalingDBError as error:
             results[i] = error
-    found = search.search_many(
-        form.model,
-        kind,
-        [search.Rows(tuple(data.inputs), data.y, data.weights) for data in prepared.values()],
-        list(form.held.values()),
-        own=own_starts(form, kind, options),
-        n_starts=options.n_starts,
-        seed=options.search_seed,
-    )
-    for (i, data), one in zip(prepared.items(), found, strict=True):
-        if one is None:
-            results[i] = no_start(form, data)
-        else:
-            results[i] = finish(form, kind, data, one, None, options, stacklevel=4)
+    if stated:
+        first = next(iter(stated.values()))[0]
+        optima = search.search_many(
+            form.model,
+            kind,
+            [problem.rows for problem, _ in stated.values()],
+            list(form.held.values()),
+            own=own_starts(first, options),
+            n_starts=options.n_starts,
+            seed=options.search_seed,
+        )
+        for (i, (problem, data)), found in zip(stated.items(), optima, strict=True):
+            if found is None:
+                results[i] = no_start(problem)
+            else:
+                results[i] = conclude(problem, data, found, options, stacklevel=4)
     return [result for result in results if result is not None]
 
 

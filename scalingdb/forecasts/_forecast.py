@@ -13,6 +13,7 @@ from scalingdb.display import Markup, html_table, interval, number, percent
 from scalingdb.errors import DataError, ScalingDBError
 from scalingdb.fits import Fit, as_frame, fit
 from scalingdb.fits._law_error import farthest_axis, inner_holdouts, misses, own_scale
+from scalingdb.fits._predict import checked
 from scalingdb.law_library import Law, get_law
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ class Forecast:
         DataFrame
             ``holdout, distance, relative_error`` (predicted over observed, minus 1).
         """
-        error, log_distance, holdout = misses(self.fit, "scale")
+        error, log_distance, holdout = misses(self.fit._estimate, "scale")
         if self.fit.recipe.is_log:
             error = np.expm1(error)
         return pl.DataFrame({"holdout": holdout, "distance": np.exp(log_distance), "relative_error": error})
@@ -281,8 +282,8 @@ def _laws(laws: str | Law | Sequence[str | Law] | None, targets: pl.DataFrame) -
 
 def _usable(item: Fit, targets: pl.DataFrame) -> Fit:
     """The fit, if it can forecast these targets."""
-    table = item._checked(targets)
-    directions, which, _ = farthest_axis(item, item._arrays(table))
+    table = checked(item, targets)
+    directions, which, _ = farthest_axis(item._problem, item._arrays(table))
     if ("scale", 1) not in directions:
         raise DataError(
             f"law {item.law.name!r} takes no size: {', '.join(item.law.inputs)} cannot be scaled up",
@@ -304,10 +305,10 @@ def _candidates(fits: Mapping[str, Fit], problems: Mapping[str, ScalingDBError])
     rows: list[dict[str, Any]] = [
         {
             "law": name,
-            "n_free": item._n_free,
-            "n_inner": inner_holdouts(item).n,
+            "n_free": item._estimate.n_free,
+            "n_inner": inner_holdouts(item._estimate).n,
             # at twice the scale, as a miss grows by 0.5 + ln(distance)
-            "past_error": float(np.expm1(own_scale(item) * (0.5 + np.log(2.0)))),
+            "past_error": float(np.expm1(own_scale(item._estimate) * (0.5 + np.log(2.0)))),
             "error_fitted": float(item.glance()["mean_abs_rel_error"].item()),
             "verdict": str(item.verdict),
             "problem": None,
@@ -321,7 +322,7 @@ def _candidates(fits: Mapping[str, Fit], problems: Mapping[str, ScalingDBError])
 
 
 def _predicted(item: Fit, targets: pl.DataFrame, level: float) -> pl.DataFrame:
-    directions, which, log_distance = farthest_axis(item, item._arrays(targets))
+    directions, which, log_distance = farthest_axis(item._problem, item._arrays(targets))
     scale = "compute" if len(item.law.inputs) > 1 else next(iter(item.recipe.columns.values()))
     words = [
         f"{scale if axis == 'scale' else axis}, {'upward' if sign > 0 else 'downward'}" for axis, sign in directions

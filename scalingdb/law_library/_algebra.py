@@ -23,6 +23,7 @@ from scalingdb.errors import DataError, unknown_name
 from scalingdb.law_library._core import FloatArray, Law, Param, PublishedSet, positive, real
 from scalingdb.law_library._ranges import range_of
 from scalingdb.notices import notice
+from scalingdb.schema import EVIDENCE
 
 if TYPE_CHECKING:
     import polars as pl
@@ -166,7 +167,7 @@ def _own_sets(parts: Sequence[_Part], unit: str | None) -> tuple[PublishedSet, .
             n_definition=counts.pop() if len(counts) == 1 else None,
             where_stated=_joined([f"{one.variant}: {one.where_stated}" for one in sets]),
             is_default=True,
-            is_verified=all(one.is_verified for one in sets),
+            evidence=max((one.evidence for one in sets), key=EVIDENCE.index),
         ),
     )
 

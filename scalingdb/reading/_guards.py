@@ -149,6 +149,8 @@ def counts(frame: pl.DataFrame) -> Iterator[Remark]:
                     "the column seems to count in thousands, millions or billions",
                     f'give the factor: scale={{"{name}": 1e6}} (in the shell: --scale {name}=1e6).',
                 )
+    if "n_tokens" in frame.columns and "step" not in frame.columns:
+        yield from _remark(frame, frame["n_tokens"] <= 0, "tokens", "{n} run(s) without a token: {rows}", flags=True)
     if {"n_params", "n_tokens"} <= set(frame.columns):
         ratio = frame["n_tokens"] / frame["n_params"]
         ratio = ratio.set(frame["n_params"] <= 0, None)

@@ -358,7 +358,7 @@ def _card(law: Law, sources: Sequence[str]) -> dict[str, Any]:
             {
                 "variant": one.variant,
                 "is_default": one.is_default,
-                "is_verified": one.is_verified,
+                "evidence": one.evidence,
                 "source_id": one.source_id,
                 "values": [one.params.get(name) for name in law.params],
                 "unit": one.output_unit,

@@ -1,0 +1,385 @@
+"""Folders of files whose state changes in one step, and files that appear whole.
+
+``manifest.json`` of such a folder lists its files with size and SHA-256, and is the only pointer to its state: a file
+of the manifest is ``.objects/<sha256>.<suffix>`` where that exists, else the file of its own name. :func:`commit` puts
+the new contents, and those they replace, among the objects, renames the new manifest into place (the one step that
+counts) and then gives every file its own name. Whoever reads the old manifest still finds the old contents among the
+objects, for :data:`KEEP_SECONDS`. What a crash leaves behind is finished or removed by the next :func:`recover`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from scalingdb.errors import WarehouseError
+
+__all__ = [
+    "MANIFEST",
+    "OBJECTS",
+    "Entry",
+    "State",
+    "commit",
+    "exclusive",
+    "file_entry",
+    "read_state",
+    "recover",
+    "replace_durably",
+    "scratch_folder",
+    "sync_folder",
+    "write_manifest",
+]
+
+MANIFEST = "manifest.json"
+OBJECTS = ".objects"
+LOCK = ".lock"
+KEEP_SECONDS = 3600.0
+"""How long replaced contents are kept for those who still read them."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Content of one file."""
+
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True)
+class State:
+    """What a folder held when its manifest was read.
+
+    Attributes
+    ----------
+    folder : Path
+    entries : mapping of str to Entry, or None
+        Files by their path in the folder; None where the folder has no manifest.
+    token : tuple
+        Identity of the manifest file: another one, another state.
+    """
+
+    folder: Path
+    entries: Mapping[str, Entry] | None
+    token: tuple[int, ...]
+
+    def is_current(self) -> bool:
+        """Whether the folder still has this state."""
+        return self.current_token() == self.token
+
+    def current_token(self) -> tuple[int, ...]:
+        """Identity of the manifest that the folder has now."""
+        return _token(self.folder / MANIFEST)
+
+    def path(self, name: str) -> Path:
+        """Where the content of a file of this state lies now."""
+        if self.entries is not None:
+            kept = self.folder / _object_name(name, self.entries[name])
+            if kept.exists():
+                return kept
+        return self.folder / name
+
+    def files(self, pattern: str) -> dict[str, Path]:
+        """Files of this state whose name matches, such as ``tables/runs/*.parquet``."""
+        if self.entries is None:
+            found = sorted(self.folder.glob(pattern))
+            return {file.relative_to(self.folder).as_posix(): file for file in found}
+        parent, _, suffix = pattern.partition("*")
+        names = (n for n in self.entries if n.startswith(parent) and n.endswith(suffix) and "/" not in n[len(parent) :])
+        return {name: self.path(name) for name in sorted(names)}
+
+
+def _token(manifest: Path) -> tuple[int, ...]:
+    try:
+        found = manifest.stat()
+    except OSError:
+        return ()
+    return (found.st_ino, found.st_mtime_ns, found.st_size)
+
+
+def _object_name(name: str, entry: Entry) -> str:
+    return f"{OBJECTS}/{entry.sha256}{Path(name).suffix}"
+
+
+def file_entry(file: Path) -> Entry:
+    """Size and SHA-256 of a file."""
+    with file.open("rb") as content:
+        return Entry(hashlib.file_digest(content, "sha256").hexdigest(), os.fstat(content.fileno()).st_size)
+
+
+def read_state(folder: Path) -> State:
+    """The state of a folder.
+
+    Raises
+    ------
+    WarehouseError
+        If there is a manifest that cannot be read.
+    """
+    manifest = folder / MANIFEST
+    try:
+        with manifest.open("rb") as content:
+            found = os.fstat(content.fileno())
+            text = content.read()
+    except FileNotFoundError:
+        return State(folder, None, ())
+    except OSError as error:
+        raise WarehouseError(f"{str(manifest)!r} cannot be read: {error}") from error
+    try:
+        listed = json.loads(text, object_pairs_hook=_unique)
+        if set(listed) != {"files"}:
+            raise ValueError("it lists no 'files'")
+        entries = {name: Entry(entry["sha256"], entry["size"]) for name, entry in listed["files"].items()}
+        if bad := [n for n, e in entries.items() if not (_is_inside(n) and _is_entry(e))]:
+            raise ValueError(f"entry {bad[0]!r} is wrong")
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        hint = f"restore it with 'git checkout -- {MANIFEST}' in this folder, reinstall the package, or rebuild it."
+        raise WarehouseError(f"manifest {str(manifest)!r} is damaged: {error}", hint) from error
+    return State(folder, entries, (found.st_ino, found.st_mtime_ns, found.st_size))
+
+
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name occurs twice")
+    return found
+
+
+def _is_inside(name: str) -> bool:
+    return not Path(name).is_absolute() and ".." not in Path(name).parts
+
+
+def _is_entry(entry: Entry) -> bool:
+    is_hash = isinstance(entry.sha256, str) and len(entry.sha256) == 64 and set(entry.sha256) <= set("0123456789abcdef")
+    return is_hash and type(entry.size) is int and entry.size >= 0
+
+
+# ---- changes -------------------------------------------------------------------------------------
+
+
+def commit(folder: Path, changes: Mapping[str, Path | None], *, of: tuple[str, ...] = ("tables", "views")) -> list[str]:
+    """Replace files of a folder by others (None removes one), all in one step; return the names that changed.
+
+    The caller holds :func:`exclusive`, and the new files lie on the same file system. A folder without a manifest
+    gets one of what lies in its folders `of`.
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be written. Its state is then the old one.
+    """
+    state = read_state(folder)
+    old = dict(_listed(folder, of) if state.entries is None else state.entries)
+    new = dict(old)
+    for name, file in changes.items():
+        if file is None:
+            new.pop(name, None)
+        else:
+            new[name] = file_entry(file)
+    changed = [name for name in sorted(changes) if old.get(name) != new.get(name)]
+    if not changed and state.entries is not None:
+        return []
+    (folder / OBJECTS).mkdir(parents=True, exist_ok=True)
+    for name in changed:
+        if name in old and (folder / name).exists():
+            _keep(folder / name, folder / _object_name(name, old[name]))
+        source = changes[name]
+        if source is not None:
+            sync_file(source)
+            source.replace(folder / _object_name(name, new[name]))
+    sync_folder(folder / OBJECTS)
+    _write(folder, new)
+    _publish(folder, new, changed)
+    return changed
+
+
+def recover(folder: Path) -> None:
+    """Finish what an interrupted :func:`commit` began, and remove replaced contents that nobody reads any more.
+
+    The caller holds :func:`exclusive`.
+    """
+    state = read_state(folder)
+    if state.entries is None or not (folder / OBJECTS).is_dir():
+        return
+    waiting = [name for name, entry in state.entries.items() if (folder / _object_name(name, entry)).exists()]
+    _publish(folder, state.entries, waiting)
+    wanted = {_object_name(name, entry) for name, entry in state.entries.items()}
+    old = time.time() - KEEP_SECONDS
+    for file in (folder / OBJECTS).iterdir():
+        is_spare = f"{OBJECTS}/{file.name}" not in wanted or file.stat().st_nlink > 1
+        if is_spare and file.stat().st_ctime <= old:
+            file.unlink()
+    with contextlib.suppress(OSError):
+        (folder / OBJECTS).rmdir()
+
+
+def write_manifest(folder: Path, of: tuple[str, ...] = ("tables", "views")) -> None:
+    """Write the manifest of what lies in the folders `of`, as it is."""
+    _write(folder, _listed(folder, of))
+
+
+def _listed(folder: Path, of: tuple[str, ...]) -> dict[str, Entry]:
+    files = [file for part in of for file in (folder / part).rglob("*") if file.suffix in {".parquet", ".sql"}]
+    return {file.relative_to(folder).as_posix(): file_entry(file) for file in files}
+
+
+def _write(folder: Path, entries: Mapping[str, Entry]) -> None:
+    listed = {name: {"sha256": entries[name].sha256, "size": entries[name].size} for name in sorted(entries)}
+    lines = ",\n".join(f"{json.dumps(name)}: {json.dumps(entry)}" for name, entry in listed.items())
+    scratch = folder / f".{MANIFEST}.new"
+    scratch.write_text(f'{{"files": {{\n{lines}\n}}}}\n', encoding="utf-8")
+    replace_durably(scratch, folder / MANIFEST)
+
+
+def _keep(file: Path, kept: Path) -> None:
+    """Give the content of `file` a second name."""
+    if not kept.exists():
+        try:
+            os.link(file, kept)
+        except OSError:  # a file system without hard links
+            scratch = kept.with_name(f"{kept.name}.new")
+            shutil.copyfile(file, scratch)
+            scratch.replace(kept)
+
+
+def _publish(folder: Path, entries: Mapping[str, Entry], names: list[str]) -> None:
+    """Give every file of a new state its own name."""
+    for name in names:
+        target = folder / name
+        if name not in entries:
+            target.unlink(missing_ok=True)
+            continue
+        content = folder / _object_name(name, entries[name])
+        if target.exists() and target.samefile(content):
+            continue
+        target.parent.mkdir(parents=True, exist_ok=True)
+        scratch = folder / OBJECTS / "publishing.new"
+        scratch.unlink(missing_ok=True)
+        _keep(content, scratch)
+        scratch.replace(target)
+        if scratch.exists():  # renaming a second name onto a first one of the same file does nothing
+            scratch.unlink()
+    for parent in {(folder / name).parent for name in names}:
+        if parent.is_dir():
+            sync_folder(parent)
+
+
+# ---- durable files -------------------------------------------------------------------------------
+
+
+def sync_file(file: Path) -> None:
+    """Have the content of a file on the disk before anything points to it."""
+    with file.open("rb+") as content:
+        os.fsync(content.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """Have the names of a folder on the disk, where the system can do this."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def replace_durably(scratch: Path, target: Path) -> None:
+    """Move a finished file to its place in one step: after a crash there is the old one or the new one."""
+    sync_file(scratch)
+    scratch.replace(target)
+    sync_folder(target.parent)
+
+
+# ---- one at a time -------------------------------------------------------------------------------
+
+
+def _try_lock(handle: IO[bytes]) -> bool:
+    """Lock an open file, if nobody else has; the system unlocks it when the process ends, however it ends."""
+    try:
+        try:
+            import fcntl
+        except ImportError:  # Windows
+            import msvcrt
+
+            msvcrt.locking(handle.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+        else:
+            fcntl.flock(handle.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def _lock_file(file: Path) -> Iterator[bool]:
+    """Hold the lock of a file, made for this; False where somebody else holds it."""
+    while True:
+        with file.open("ab") as handle:
+            if not _try_lock(handle):
+                yield False
+                return
+            # whoever swept it up between the two lines locked another file
+            if _token(file)[:1] == (os.fstat(handle.fileno()).st_ino,):
+                yield True
+                return
+
+
+@contextlib.contextmanager
+def exclusive(folder: Path, *, wait: float = 0.0) -> Iterator[None]:
+    """Be the only one who changes a folder.
+
+    Raises
+    ------
+    WarehouseError
+        If another process does, for longer than `wait` seconds.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    end = time.monotonic() + wait
+    while True:
+        with _lock_file(folder / LOCK) as is_ours:
+            if is_ours:
+                yield
+                return
+        if time.monotonic() >= end:
+            raise WarehouseError(
+                f"another process is changing {str(folder)!r}", "wait until it has finished, then try again."
+            )
+        time.sleep(0.05)
+
+
+@contextlib.contextmanager
+def scratch_folder(parent: Path, prefix: str) -> Iterator[Path]:
+    """A folder to prepare files in, removed at the end; those that dead processes left go first."""
+    sweep(parent, prefix)
+    while True:
+        name = f"{prefix}{next(tempfile._get_candidate_names())}"  # type: ignore[attr-defined]
+        with _lock_file(parent / f"{name}.lock") as is_ours:
+            if not is_ours:
+                continue
+            folder = parent / name
+            folder.mkdir(mode=0o700)
+            try:
+                yield folder
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+                (parent / f"{name}.lock").unlink(missing_ok=True)
+            return
+
+
+def sweep(parent: Path, prefix: str) -> None:
+    """Remove what dead processes left of :func:`scratch_folder`."""
+    with contextlib.suppress(OSError):
+        for found in [*parent.glob(f"{prefix}*.lock"), *parent.glob(f"{prefix}*")]:
+            lock = found if found.suffix == ".lock" else found.with_name(f"{found.name}.lock")
+            if not found.exists():
+                continue
+            with _lock_file(lock) as is_ours:
+                if is_ours:
+                    shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
+                    lock.unlink(missing_ok=True)

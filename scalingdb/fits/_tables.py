@@ -1,0 +1,152 @@
+"""The tables of a fit: parameters, the fit as a whole, its rows, and its page in a notebook."""
+
+from __future__ import annotations
+
+import html
+from typing import TYPE_CHECKING, Literal, get_args
+
+import numpy as np
+import polars as pl
+
+from scalingdb.display import Markup, html_table, number, percent
+from scalingdb.errors import DataError, check_word
+from scalingdb.fits._estimate import Estimate
+from scalingdb.fits._profile import profile_interval
+
+if TYPE_CHECKING:
+    from scalingdb.estimation.model import FloatArray
+    from scalingdb.fits._result import Fit
+
+__all__ = ["Method", "as_html", "augment", "glance", "how_intervals_were_made", "tidy"]
+
+Method = Literal["auto", "bootstrap", "robust", "profile"]
+"""How the intervals of parameters are made."""
+
+
+def tidy(fit: Fit, level: float, method: Method) -> pl.DataFrame:
+    """See :meth:`Fit.tidy`."""
+    check_word(method, get_args(Method), "method")
+    estimate, recipe = fit._estimate, fit.recipe
+    has_samples = estimate.samples.shape[0] > 0
+    if method == "bootstrap" and not has_samples:
+        raise DataError("this fit has no bootstrap", "fit with bootstrap=1000.")
+    resampled = method == "bootstrap" or (method == "auto" and has_samples)
+    open_ended = np.array([name in recipe.undetermined for name in estimate.names])
+    # a bootstrap has something to say about a parameter at its bound, the covariance has not
+    known = ~open_ended & (~estimate.fixed if resampled else ~estimate.held)
+    error, low, high = _from_bootstrap(estimate, level) if resampled else _from_covariance(estimate, level)
+    how = f"bootstrap {estimate.samples.shape[0]}" if resampled else "robust covariance"
+    if method == "profile":
+        how = "profile"
+        ends = [
+            profile_interval(estimate, name, level) if ok else (np.nan, np.nan)
+            for name, ok in zip(estimate.names, known, strict=True)
+        ]
+        low, high = np.array(ends).T
+    stated = np.select(
+        [known, open_ended, estimate.fixed],
+        [f"{how}, {recipe.resampled}", "not identified", "fixed"],
+        "at bound",
+    )
+    blank = np.where(known, 1.0, np.nan)
+    return pl.DataFrame(
+        {
+            "param": estimate.names,
+            "estimate": estimate.theta,
+            "std_error": error * blank,
+            "low": low * blank,
+            "high": high * blank,
+            "interval": stated.tolist(),
+        }
+    ).with_columns(pl.col("std_error", "low", "high").fill_nan(None))
+
+
+def _from_bootstrap(estimate: Estimate, level: float) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Standard errors and ends of intervals, each (K,)."""
+    from scalingdb.estimation.uncertainty import interval
+
+    return np.nanstd(estimate.samples, axis=0, ddof=1), *interval(estimate.samples, level)
+
+
+def _from_covariance(estimate: Estimate, level: float) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Standard errors and ends of intervals, each (K,); intervals of scales are symmetric in the logarithm."""
+    theta, is_log, error = estimate.theta, estimate.is_log, estimate.standard_errors
+    half = estimate.t_quantile(level) * error
+    with np.errstate(over="ignore"):
+        low = np.where(is_log, theta * np.exp(-half), theta - half)
+        high = np.where(is_log, theta * np.exp(half), theta + half)
+    return np.where(is_log, theta * error, error), low, high
+
+
+def how_intervals_were_made(tidy: pl.DataFrame) -> str:
+    """How the intervals of :meth:`Fit.tidy` were made; nothing where no parameter has one."""
+    made = tidy.filter(pl.col("low").is_not_null())["interval"]
+    return str(made[0]) if made.len() else ""
+
+
+def glance(fit: Fit) -> pl.DataFrame:
+    """See :meth:`Fit.glance`."""
+    rows = fit.augment()
+    relative = rows["relative_error"].abs()
+    y = rows[fit.recipe.output].cast(pl.Float64).to_numpy()
+    residual_sum = ((y - rows["prediction"].to_numpy()) ** 2).sum()
+    total_sum = ((y - y.mean()) ** 2).sum()
+    return pl.DataFrame(
+        {
+            "law": [fit.law.name],
+            "n_rows": [rows.height],
+            "n_free": [fit._estimate.n_free],
+            "objective_name": [fit.recipe.objective],
+            "objective": [fit.objective],
+            "mean_abs_rel_error": [relative.mean()],
+            "median_abs_rel_error": [relative.median()],
+            "max_abs_rel_error": [relative.max()],
+            "r_squared": [1 - residual_sum / total_sum if total_sum > 0 else None],
+            "n_starts": [fit.n_starts],
+            "n_agree": [fit.n_agree],
+            "status": [fit.status],
+            "verdict": [str(fit.verdict)],
+            "verdict_kind": [fit.verdict.kind],
+        },
+        schema_overrides={"r_squared": pl.Float64},
+    )
+
+
+def augment(fit: Fit) -> pl.DataFrame:
+    """See :meth:`Fit.augment`."""
+    target = fit.recipe.output
+    prediction = fit._evaluate(fit.data)
+    y = pl.col(target).cast(pl.Float64)
+    residual = y.log() - pl.col("prediction").log() if fit._kind.is_log else y - pl.col("prediction")
+    return fit.data.with_columns(prediction=pl.Series(prediction)).with_columns(
+        residual=residual, relative_error=pl.col("prediction") / y - 1
+    )
+
+
+def as_html(fit: Fit) -> str:
+    """A table of the parameters with the formula above and the verdict below."""
+    table = fit.tidy()
+    head = ("parameter", "estimate", "std. error", "2.5 %", "97.5 %", "meaning")
+    rows = (
+        (
+            Markup(f"<i>{html.escape(row['param'])}</i>"),
+            *(row[name] for name in ("estimate", "std_error", "low", "high")),
+            fit.law.params[row["param"]].meaning,
+        )
+        for row in table.iter_rows(named=True)
+    )
+    glance = fit.glance().row(0, named=True)
+    formula = fit.law.mathml if fit.law.is_traceable else f"<code>{html.escape(fit.law.name)}</code>"
+    made = how_intervals_were_made(table)
+    facts = (
+        f"{glance['n_rows']} rows",
+        f"{fit.recipe.objective} (sum) {number(fit.objective, 7)}",
+        f"mean error {percent(glance['mean_abs_rel_error'])}",
+        f"{fit.n_agree} of {fit.n_starts} starts agree",
+        *([f"intervals: {made}"] if made else []),
+    )
+    remarks = "".join(f"<br>{html.escape(note)}." for note in fit.recipe.notes)
+    return (
+        f'<div class="scalingdb-fit">{formula}{html_table(head, rows)}'
+        f"<p><b>{html.escape(str(fit.verdict))}</b>; {html.escape('; '.join(facts))}.{remarks}</p></div>"
+    )

@@ -1,0 +1,304 @@
+"""Read the warehouse: DuckDB over Parquet, results as Polars frames.
+
+Parquet is the truth. :func:`connect` opens an in-memory DuckDB with views over the files, so any number of readers
+work at once, and each keeps the state that it opened while ``scalingdb build`` makes a new one. A :class:`Warehouse`
+only reads.
+
+What a query may do
+-------------------
+It may read the tables of the warehouse and the user's own sources, and files of the folders given to
+``connect(allow=[...])``. It cannot write, reach other files or the network, load an extension, or see variables of the
+calling program. DuckDB itself enforces this: external access is off but for these folders, every query runs in a
+read-only transaction, and the configuration is locked. Beside that, the syntax tree of each query is checked before it
+runs; this alone keeps ``with t as (copy ...)`` from writing *inside* the folders that may be read.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import polars as pl
+
+from scalingdb.errors import DataError, WarehouseError, unknown_name
+from scalingdb.published import default_path
+from scalingdb.warehouse._export import export
+from scalingdb.warehouse._losses import SOURCES, losses
+from scalingdb.warehouse._session import WORD, Session
+
+__all__ = ["Warehouse", "connect", "local_folder"]
+
+
+def local_folder() -> Path:
+    """Folder of the sources that this user added: ``$SCALINGDB_LOCAL``, else the user's data folder."""
+    named = os.environ.get("SCALINGDB_LOCAL")
+    if named:
+        return Path(named).absolute()
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("scalingdb", appauthor=False))
+
+
+class Warehouse:
+    """The curated tables, ready for SQL. Made by :func:`connect`; reads only.
+
+    Several threads may use one warehouse.
+
+    Examples
+    --------
+    >>> import scalingdb as sdb
+    >>> db = sdb.connect()
+    >>> db.sql("select count(*) as n from runs where source_id = $source", source="epoch_chinchilla").item()
+    245
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def __repr__(self) -> str:
+        try:
+            names = ", ".join(self.tables())
+        except (duckdb.Error, WarehouseError, ValueError):
+            names = "closed"
+        return f"<Warehouse {self._session.path.name}: {names}>"
+
+    # ---- SQL -------------------------------------------------------------------------------
+
+    def sql(self, query: str, **params: Any) -> pl.DataFrame:
+        """Run a query and return its rows. Ctrl-C ends it.
+
+        Parameters
+        ----------
+        query : str
+            One SELECT (or EXPLAIN) in DuckDB's dialect over tables, views and law macros. A macro ``law_<name>``
+            has the coefficients that this warehouse holds.
+        **params
+            Values for ``$name`` placeholders.
+
+        Returns
+        -------
+        DataFrame
+            Whole-number decimals (DuckDB's ``sum`` of integers) arrive as Int64.
+
+        Raises
+        ------
+        ReadOnlyError
+            If the statement, or one inside it, would write.
+        QueryError
+            If DuckDB refuses the query (the message is DuckDB's), or the time limit ends it.
+        WarehouseError
+            If a Parquet file cannot be read.
+
+        Examples
+        --------
+        >>> import scalingdb as sdb
+        >>> round(sdb.connect().sql("select law_chinchilla(7e9, 1.4e12) as loss").item(), 3)
+        2.074
+        """
+        if WORD.search(query):
+            self._session.install_laws()
+        return self._session.rows(query, params, check=True)
+
+    # ---- tables ----------------------------------------------------------------------------
+
+    def tables(self) -> list[str]:
+        """Names of all tables and views."""
+        return self._session.names()
+
+    def table(self, name: str) -> pl.DataFrame:
+        """A whole table or view.
+
+        Raises
+        ------
+        UnknownNameError
+            If there is none of this name.
+        """
+        known = self.tables()
+        if name not in known:
+            raise unknown_name("table", name, known)
+        return self._session.rows(f'select * from "{name}"')
+
+    def sources(self) -> pl.DataFrame:
+        """One row per source: what it is, how much of it is here, licence, and whether it ships.
+
+        Sources that hold runs come first; the others are there for their coefficients or findings.
+
+        Returns
+        -------
+        DataFrame
+            Among others ``source_id, title, year, arxiv_id, n_runs, n_evals, n_items, n_flagged``,
+            ``n_claims`` (findings that its paper states), ``n_claims_testable`` (findings, of whatever
+            paper, that its rows can test: those that `claims.test_source` gives to it), ``licence``
+            and ``is_shipped``.
+
+        Examples
+        --------
+        >>> import scalingdb as sdb
+        >>> sources = sdb.connect().sources()
+        >>> sources.filter(sources["source_id"] == "gadre_overtraining")["n_claims"].item()
+        6
+        """
+        return self._session.rows(SOURCES)
+
+    def points(
+        self,
+        source: str | Sequence[str],
+        metric: str | None = None,
+        *,
+        eval_set: str | None = None,
+        study: str | None = None,
+        family: str | None = None,
+        split: str | None = None,
+        flagged: bool = False,
+    ) -> pl.DataFrame:
+        """Final loss of every run of a source: one row per run (and evaluation set, where it has several).
+
+        Parameters
+        ----------
+        source : str or list of str
+        metric : str, optional
+            The source's headline metric unless given.
+        eval_set : str, optional
+            The source's headline set unless given; ``"*"`` for all of them, one row per set.
+        study, family : str, optional
+            Part of a source, group of runs trained alike.
+        split : str, optional
+            ``"fit"`` or ``"validation"``, where the source's analysis makes this division.
+        flagged : bool
+            Keep rows that the authors or we set aside. Left out by default; a notice says how many.
+
+        Returns
+        -------
+        DataFrame
+            Among others ``run_id, source_id, family, n_params, n_params_non_embedding,
+            n_params_active, n_tokens, train_flops, train_flops_6nd``, ``loss`` (in `unit`),
+            ``loss_nats`` (null where the unit does not convert), ``metric, unit, eval_set, split,
+            flag``, and ``n_definition``: which of the counts the source calls N.
+
+        Raises
+        ------
+        UnknownNameError
+            For an unknown source, metric, evaluation set, study or family.
+        DataError
+            For a source without losses, or conditions that no row meets together.
+
+        Examples
+        --------
+        >>> import scalingdb as sdb
+        >>> sdb.connect().points("epoch_chinchilla").height
+        240
+        """
+        return losses(
+            self._session,
+            "points",
+            source,
+            metric=metric,
+            eval_set=eval_set,
+            study=study,
+            family=family,
+            split=split,
+            flagged=flagged,
+        )
+
+    def curves(
+        self,
+        source: str | Sequence[str],
+        metric: str | None = None,
+        *,
+        eval_set: str | None = None,
+        study: str | None = None,
+        family: str | None = None,
+        split: str | None = None,
+        flagged: bool = False,
+    ) -> pl.DataFrame:
+        """Loss at every reported step: as :meth:`points` (also ``eval_set="*"``), with all checkpoints and ``step``."""
+        return losses(
+            self._session,
+            "curves",
+            source,
+            metric=metric,
+            eval_set=eval_set,
+            study=study,
+            family=family,
+            split=split,
+            flagged=flagged,
+        )
+
+    # ---- export ----------------------------------------------------------------------------
+
+    def export(self, file: str | os.PathLike[str]) -> Path:
+        """Write a standalone DuckDB file with all tables, views and law macros.
+
+        The file is written beside its target and moved into place when it is complete.
+
+        Raises
+        ------
+        WarehouseError
+            If the target cannot be written.
+        """
+        return export(self._session, file)
+
+    def close(self) -> None:
+        """Close the connection. Frames that were read stay valid."""
+        self._session.close()
+
+    def __enter__(self) -> Warehouse:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+def connect(
+    path: str | os.PathLike[str] | None = None,
+    *,
+    allow: Sequence[str | os.PathLike[str]] = (),
+    memory_limit: str | None = None,
+    time_limit: float | None = None,
+) -> Warehouse:
+    """Open the warehouse, read-only.
+
+    The warehouse keeps the state that it had when it was opened; the next connection sees what a build or
+    :func:`scalingdb.add_source` changed since. Files are read when a query needs them. What is costly to find (the last
+    loss of each run, which rows repeat others) is kept in memory from the second query on that asks for it, so that
+    later ones answer within a tenth of a second, with the same rows.
+
+    Parameters
+    ----------
+    path : path, optional
+        Folder with ``tables/`` and ``views/``, or a file written by ``scalingdb export``.
+        By default the shipped warehouse, and beside it what the user added (:func:`scalingdb.add_source`).
+    allow : list of path, optional
+        Folders with files that queries may read too, such as ``from read_csv('runs.csv')``. By default a query
+        reads the warehouse only; it never writes.
+    memory_limit : str, optional
+        Memory that DuckDB may take for tables and intermediate results, such as ``"4GB"``; by default 80 % of the
+        machine's. More goes to a temporary folder. A single value (``repeat('x', 1e9)``) is not counted.
+    time_limit : float, optional
+        Seconds after which a query is stopped; by default none is. Ctrl-C always stops one.
+
+    Raises
+    ------
+    WarehouseError
+        If there is no warehouse at `path`, a file of it cannot be read, is missing or has another size than its
+        ``manifest.json`` says, or `allow` names no folder.
+
+    Examples
+    --------
+    >>> import scalingdb as sdb
+    >>> db = sdb.connect()
+    >>> "points" in db.tables()
+    True
+    """
+    if time_limit is not None and not time_limit > 0:
+        raise DataError(f"time_limit is {time_limit!r}", "give a positive number of seconds.")
+    folder = (Path(path) if path is not None else default_path()).absolute()
+    if not folder.is_file() and not (folder / "tables").is_dir():
+        raise WarehouseError(
+            f"no warehouse at {str(folder)!r}: it has no folder 'tables'",
+            "give connect() the folder that holds tables/ and views/, or nothing for the shipped one.",
+        )
+    return Warehouse(Session(folder, local_folder() if path is None else None, allow, memory_limit, time_limit))

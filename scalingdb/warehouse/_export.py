@@ -1,0 +1,62 @@
+"""A warehouse as one DuckDB file."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import duckdb
+
+from scalingdb._store import replace_durably, scratch_folder
+from scalingdb.errors import WarehouseError
+from scalingdb.warehouse._session import Session
+from scalingdb.warehouse._tables import KEPT, define_tables, define_views, materialise
+
+__all__ = ["export"]
+
+
+def export(session: Session, file: str | os.PathLike[str]) -> Path:
+    """Write a standalone DuckDB file beside its target and move it into place when it is complete.
+
+    Raises
+    ------
+    WarehouseError
+        If the target cannot be written.
+    """
+    target = Path(file)
+    if not target.parent.is_dir():
+        raise WarehouseError(f"folder {str(target.parent)!r} does not exist", "create it, or choose another one.")
+    try:
+        with scratch_folder(target.parent, ".exporting-") as folder:
+            scratch = folder / "export.duckdb"
+            if session.files is None:
+                shutil.copyfile(session.path, scratch)
+            else:
+                _write(session, scratch)
+            replace_durably(scratch, target)
+    except WarehouseError:
+        raise
+    except (OSError, duckdb.Error) as error:
+        raise WarehouseError(
+            f"cannot write {str(target)!r}: {error}", "choose a writable place with enough room."
+        ) from error
+    return target
+
+
+def _write(session: Session, scratch: Path) -> None:
+    from scalingdb.law_library import all_laws
+
+    assert session.files is not None
+    with duckdb.connect(str(scratch)) as database:
+        for _ in range(20):  # a build may move the files meanwhile
+            tokens = session.files.current()
+            session.files.check()
+            define_tables(database, session.files, materialise=True)
+            if tokens == session.files.current():
+                break
+        define_views(database, session.files)
+        for view in KEPT:
+            materialise(database, view)
+        for statement in session.macros(all_laws().values()):
+            database.execute(statement).fetchall()

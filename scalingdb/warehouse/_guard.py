@@ -1,0 +1,201 @@
+"""Reading is all that a connection can do.
+
+First line, DuckDB's own switches (:func:`settings`, :func:`lock`): every query runs in a read-only transaction,
+only the folders of the warehouse and those the caller allows can be reached, no extension is loaded or fetched,
+Python variables are out of sight, and the configuration is locked. Second line, the syntax tree of the query
+(:func:`refuse_writes`): queries only, no statement inside another that writes, and table functions from a list.
+The second line is needed for ``with t as (copy ...)``: DuckDB types it as a SELECT, and may write where it may read.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator, Set
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from scalingdb.errors import QueryError, ReadOnlyError, WarehouseError
+
+__all__ = ["allowed_folders", "lock", "quote", "refuse_writes", "settings"]
+
+_READ_STATEMENTS = {"SELECT", "EXPLAIN"}
+_GAP = r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/)*"
+_EXPLAIN = re.compile(rf"{_GAP}explain\b{_GAP}(?:analyze\b{_GAP})?(?P<options>\([^()]*\))?", re.IGNORECASE | re.DOTALL)
+"""EXPLAIN ANALYZE runs what it explains, so that too must be a query."""
+
+_READ_NODES = {"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE"}
+"""Parts of a syntax tree that only read; every other part whose name ends in ``_NODE`` is refused."""
+
+_TABLE_FUNCTIONS = {
+    *("glob", "parquet_scan", "read_blob", "read_csv", "read_csv_auto", "read_parquet", "read_text", "sniff_csv"),
+    *("read_json", "read_json_auto", "read_json_objects", "read_json_objects_auto"),
+    *("read_ndjson", "read_ndjson_auto", "read_ndjson_objects", "read_ndjson_auto"),
+    *("parquet_bloom_probe", "parquet_file_metadata", "parquet_full_metadata"),
+    *("parquet_kv_metadata", "parquet_metadata", "parquet_schema"),
+    *("generate_series", "histogram", "histogram_values", "json_each", "json_tree", "query_table", "range"),
+    *("repeat", "repeat_row", "summary", "unnest"),
+    *("duckdb_columns", "duckdb_constraints", "duckdb_databases", "duckdb_extensions", "duckdb_functions"),
+    *("duckdb_indexes", "duckdb_keywords", "duckdb_memory", "duckdb_optimizers", "duckdb_schemas", "duckdb_settings"),
+    *("duckdb_tables", "duckdb_temporary_files", "duckdb_types", "duckdb_views"),
+    *("pragma_database_size", "pragma_show", "pragma_storage_info", "pragma_table_info", "pragma_version"),
+    *("icu_calendar_names", "pg_timezone_names"),
+}
+"""Table functions that a query may call. Left out are those that run SQL given as text (which no syntax tree shows),
+change the state of the engine, take addresses in memory, or open databases."""
+
+_REFUSED_FUNCTIONS = {"nextval", "write_log"}
+"""Scalar functions with a lasting effect."""
+
+_REMEDY = "select what you need; to change tables, write your own database with 'scalingdb export FILE.duckdb'."
+
+
+def quote(text: str) -> str:
+    """A text as a SQL literal."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def settings(memory_limit: str | None, spill: Path) -> dict[str, Any]:
+    """Configuration of a new DuckDB: no extension from outside, no look at Python's variables."""
+    config: dict[str, Any] = {
+        "autoinstall_known_extensions": False,
+        "autoload_known_extensions": False,
+        "allow_community_extensions": False,
+        "allow_persistent_secrets": False,
+        "python_enable_replacements": False,
+        "temp_directory": str(spill),
+    }
+    if memory_limit is not None:
+        config["memory_limit"] = memory_limit
+    return config
+
+
+def lock(connection: duckdb.DuckDBPyConnection, folders: Iterable[Path]) -> None:
+    """Take away all files but those below `folders`, and every means to change that."""
+    listed = ", ".join(quote(f"{folder}/") for folder in folders)
+    connection.execute(f"set allowed_directories = [{listed}]").fetchall()
+    connection.execute("set enable_external_access = false").fetchall()
+    connection.execute("set lock_configuration = true").fetchall()
+
+
+def refuse_writes(
+    connection: duckdb.DuckDBPyConnection, query: str, table_macros: frozenset[str] = frozenset()
+) -> None:
+    """Refuse everything that is not one query. It may call `table_macros` beside DuckDB's own functions.
+
+    Raises
+    ------
+    ReadOnlyError
+        If the statement, or one inside it, would write or change the connection.
+    QueryError
+        If it is no SQL, or not exactly one statement.
+    """
+    if "\0" in query:
+        raise QueryError("the query contains a zero byte", "remove it: SQL is text.")
+    statements = _statements(query)
+    if not statements:
+        raise QueryError("the query is empty", "write a SELECT, such as 'select * from sources'.")
+    if len(statements) > 1:
+        raise QueryError(f"{len(statements)} statements in one query", "run them one at a time.")
+    kind = _kind(statements[0])
+    if kind == "MULTI":
+        raise QueryError(
+            "PIVOT without a list of values is two statements in one query",
+            "name the values: pivot ... on metric in ('loss', 'acc') using ...; or pivot the frame in Polars.",
+        )
+    if kind not in _READ_STATEMENTS:
+        raise ReadOnlyError(f"the warehouse is read-only: a statement of type {kind} cannot run", _REMEDY)
+    asked = query if kind == "SELECT" else _explained(statements[0])
+    if asked is None:
+        raise ReadOnlyError("the warehouse is read-only: only queries can be explained", _REMEDY)
+    _refuse_parts(_tree(connection, asked), _TABLE_FUNCTIONS | table_macros)
+
+
+def _statements(query: str) -> list[duckdb.Statement]:
+    try:
+        return duckdb.extract_statements(query)
+    except duckdb.Error as error:
+        first, _, rest = str(error).partition("\n")
+        raise QueryError(first, rest.strip() or "db.tables() lists the tables and views.") from error
+    except (RuntimeError, UnicodeError) as error:
+        raise QueryError(f"the query cannot be read: {error}", "write one SELECT in DuckDB's dialect.") from error
+
+
+def _kind(statement: duckdb.Statement) -> str:
+    """Type of a statement; DuckDB has some that its Python interface cannot name."""
+    try:
+        return str(statement.type.name)
+    except (AttributeError, RuntimeError, TypeError, ValueError):
+        return "unknown"
+
+
+def _explained(statement: duckdb.Statement) -> str | None:
+    """The query that an EXPLAIN explains; None where it explains something else. Anything in doubt counts as that."""
+    found = _EXPLAIN.match(statement.query)
+    if found is None:
+        return None
+    start = found.end() if found["options"] is None else found.start("options")
+    # 'explain (select 1)' and 'explain (analyze) select 1': parentheses hold the query, or options
+    for explained in (statement.query[start:], statement.query[found.end() :]):
+        try:
+            kinds = [_kind(part) for part in duckdb.extract_statements(explained)]
+        except (duckdb.Error, RuntimeError):
+            continue
+        if kinds == ["SELECT"]:
+            return explained
+    return None
+
+
+def _tree(connection: duckdb.DuckDBPyConnection, query: str) -> dict[str, Any]:
+    row = connection.execute("select json_serialize_sql(?::varchar)", [query]).fetchall()[0]
+    tree: dict[str, Any] = json.loads(row[0])
+    if tree.get("error"):
+        if "Only SELECT" in str(tree.get("error_message")):
+            raise ReadOnlyError("the warehouse is read-only: only a SELECT can run", _REMEDY)
+        raise QueryError(str(tree.get("error_message", "the query cannot be parsed")), "write one SELECT.")
+    return tree
+
+
+def _parts(tree: Any) -> Iterator[dict[str, Any]]:
+    waiting = [tree]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, dict):
+            yield part
+            waiting.extend(part.values())
+        elif isinstance(part, list):
+            waiting.extend(part)
+
+
+def _refuse_parts(tree: dict[str, Any], table_functions: Set[str]) -> None:
+    for part in _parts(tree):
+        kind = part.get("type")
+        if isinstance(kind, str) and kind.endswith("_NODE") and kind not in _READ_NODES:
+            name = kind.removesuffix("_NODE").removesuffix("_QUERY")
+            raise ReadOnlyError(f"the warehouse is read-only: {name} inside a query cannot run", _REMEDY)
+        if kind == "TABLE_FUNCTION":
+            function = str(part.get("function", {}).get("function_name", "")).lower()
+            if function not in table_functions:
+                raise ReadOnlyError(f"table function {function!r} is not among those a query may call", _REMEDY)
+        if str(part.get("function_name", "")).lower() in _REFUSED_FUNCTIONS:
+            raise ReadOnlyError(f"function {part['function_name']!r} has a lasting effect and cannot run", _REMEDY)
+
+
+def allowed_folders(allow: Iterable[str | os.PathLike[str]]) -> list[Path]:
+    """Folders that the caller lets queries read, in full.
+
+    Raises
+    ------
+    WarehouseError
+        If one of them is no folder.
+    """
+    folders: list[Path] = []
+    for given in [allow] if isinstance(allow, str | os.PathLike) else allow:
+        folder = Path(given).absolute()
+        if not folder.is_dir():
+            raise WarehouseError(f"allow: {str(given)!r} is no folder", "name folders that exist.")
+        folders += dict.fromkeys((folder, folder.resolve()))
+    return folders

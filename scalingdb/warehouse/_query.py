@@ -1,0 +1,111 @@
+"""Run one query so that Ctrl-C and a time limit end it, whatever it does."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import duckdb
+import polars as pl
+
+from scalingdb._stream import ArrowStream
+from scalingdb.errors import QueryError
+
+__all__ = ["THREAD", "answer"]
+
+THREAD = "scalingdb-query"
+"""Name of the threads that queries run in."""
+
+Check = Callable[[duckdb.DuckDBPyConnection, str], None]
+
+GRACE = 0.8
+"""Seconds that an interrupted query is given to end."""
+
+
+def answer(
+    connection: duckdb.DuckDBPyConnection,
+    query: str,
+    params: dict[str, Any],
+    time_limit: float | None,
+    check: Check | None = None,
+) -> pl.DataFrame:
+    """Rows of a query, read on a cursor of its own in a read-only transaction.
+
+    DuckDB looks at no signal while it works, so that the main thread only waits: another one asks. `check`
+    refuses what may not run.
+
+    Raises
+    ------
+    QueryError
+        If the time limit ends the query.
+    KeyboardInterrupt
+        If the user does.
+    duckdb.Error, polars.exceptions.ComputeError
+        What DuckDB reports.
+    """
+    cursor = connection.cursor()
+    if time_limit is None and threading.current_thread() is not threading.main_thread():
+        return _read(cursor, query, params, check)  # signals reach the main thread only
+    outcome: list[pl.DataFrame | BaseException] = []
+    done = threading.Event()
+
+    def work() -> None:
+        try:
+            outcome.append(_read(cursor, query, params, check))
+        except BaseException as error:
+            outcome.append(error)
+        finally:
+            done.set()
+
+    threading.Thread(target=work, name=THREAD, daemon=True).start()
+    try:
+        end = None if time_limit is None else time.monotonic() + time_limit
+        while not done.wait(0.1 if end is None else max(min(0.1, end - time.monotonic()), 0)):
+            if end is not None and time.monotonic() >= end:
+                _stop(cursor, done)
+                raise QueryError(
+                    f"the query was stopped after its time limit of {time_limit:g} s",
+                    "ask for less, or connect with a longer time_limit.",
+                )
+    except KeyboardInterrupt:
+        _stop(cursor, done)
+        raise
+    (result,) = outcome
+    if isinstance(result, BaseException):
+        raise result
+    return result
+
+
+def _stop(cursor: duckdb.DuckDBPyConnection, done: threading.Event) -> None:
+    """Interrupt until the query ends: one that is still being planned takes no notice of the first time."""
+    end = time.monotonic() + GRACE
+    while not done.is_set() and time.monotonic() < end:
+        cursor.interrupt()
+        done.wait(0.02)
+
+
+def _read(cursor: duckdb.DuckDBPyConnection, query: str, params: dict[str, Any], check: Check | None) -> pl.DataFrame:
+    try:
+        if check is not None:
+            check(cursor, query)
+        cursor.execute("begin transaction read only").fetchall()
+        relation = cursor.sql(query, params=params or None)
+        if relation is None:
+            return pl.DataFrame()
+        # through the Arrow C interface: relation.pl() would import pyarrow, a tenth of a second more
+        frame = pl.DataFrame(ArrowStream(relation))
+        return frame.with_columns(_plain_number(frame[name]) for name in frame.select(pl.selectors.decimal()).columns)
+    finally:
+        cursor.close()
+
+
+def _plain_number(series: pl.Series) -> pl.Series:
+    """A decimal column as Int64 where its values are whole and fit, else as Float64."""
+    assert isinstance(series.dtype, pl.Decimal)
+    if series.dtype.scale == 0:
+        whole = series.cast(pl.Int64, strict=False)
+        if whole.null_count() == series.null_count():
+            return whole
+    return series.cast(pl.Float64)

@@ -1,0 +1,252 @@
+"""One open warehouse: the DuckDB behind it, the state that it reads, and what it keeps in memory."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import polars as pl
+
+from scalingdb._store import OBJECTS
+from scalingdb.errors import QueryError, WarehouseError
+from scalingdb.warehouse._guard import allowed_folders, lock, quote, refuse_writes, settings
+from scalingdb.warehouse._query import answer
+from scalingdb.warehouse._tables import KEPT, RESTORE, Files, define_tables, define_views, materialise
+
+__all__ = ["Session"]
+
+EXPORT_AGAIN = "write it anew with 'scalingdb export FILE.duckdb'."
+
+TRIES = 20
+"""Times that a query is asked again because a build moved the files under it."""
+
+
+class Session:
+    """What :class:`scalingdb.Warehouse` reads through.
+
+    Parameters
+    ----------
+    path : Path
+        Folder of a warehouse, or a file written by ``scalingdb export``.
+    own : Path, optional
+        Folder of the user's own sources.
+    allow : iterable of path
+        Further folders whose files a query may read.
+    memory_limit : str, optional
+        As DuckDB writes it: ``"4GB"``.
+    time_limit : float, optional
+        Seconds that a query may take.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        own: Path | None,
+        allow: Iterable[str | os.PathLike[str]],
+        memory_limit: str | None,
+        time_limit: float | None,
+    ) -> None:
+        self.path = path
+        self.own = own
+        self.time_limit = time_limit
+        self.files = None if path.is_file() else Files(path, own)
+        self._changing = threading.RLock()
+        self._asked = dict.fromkeys(KEPT, 0)
+        self._laws: dict[str, int] = {}
+        self._macros: frozenset[str] = frozenset()
+        folders = allowed_folders(allow)
+        self._spill = Path(tempfile.gettempdir()) / f"scalingdb-{os.getpid()}-{id(self):x}"
+        try:
+            self._connection = duckdb.connect(":memory:", config=settings(memory_limit, self._spill))
+        except duckdb.Error as error:
+            raise QueryError(f"memory_limit {memory_limit!r}: {error}", "write it as '4GB'.") from error
+        try:
+            self._open(folders)
+        except WarehouseError:
+            self.close()
+            raise
+        except (duckdb.Error, OSError) as error:
+            self.close()
+            if self.files is None:
+                raise WarehouseError(f"{str(path)!r} is no readable DuckDB file: {error}", EXPORT_AGAIN) from error
+            raise WarehouseError(f"the warehouse at {str(path)!r} cannot be read: {error}", RESTORE) from error
+
+    def _open(self, folders: list[Path]) -> None:
+        # two hundred files have a footer each: read once and again only where a file changed, half of a small query
+        self._connection.execute("set parquet_metadata_cache = true").fetchall()
+        if self.files is None:
+            self._show_exported()
+            lock(self._connection, folders)
+            return
+        homes = [self.path, *([] if self.own is None else [self.own])]
+        parts = [home / part for home in homes for part in ("tables", "local", OBJECTS)]
+        views = [part for part in parts if part.parent.resolve() != part.parent]
+        lock(self._connection, [*parts, *(part.parent.resolve() / part.name for part in views), *folders])
+        self._define()
+
+    def _define(self) -> None:
+        """Point the views to where the contents of this state lie."""
+        assert self.files is not None
+        for _ in range(TRIES):
+            before = self.files.current()
+            try:
+                self.files.check()
+                define_tables(self._connection, self.files, materialise=False)
+                self._macros = define_views(self._connection, self.files)
+            except (WarehouseError, duckdb.Error):
+                if before != self.files.current():
+                    continue
+                self.files.check(columns=True)
+                raise
+            self.files.tokens = before
+            return
+        raise WarehouseError(f"the warehouse at {str(self.path)!r} is being rebuilt all the time", "try again later.")
+
+    def _show_exported(self) -> None:
+        """Views of the tables and views of an exported file, which is open for reading only."""
+        self._connection.execute(f"attach {quote(str(self.path))} as exported (read_only)").fetchall()
+        found = self._connection.execute(
+            "select view_name from duckdb_views() where not internal and database_name = 'exported' "
+            "union all select table_name from duckdb_tables() where not internal and database_name = 'exported'"
+        ).fetchall()
+        for (name,) in found:
+            column = '"' + name.replace('"', '""') + '"'
+            self._connection.execute(f"create view {column} as from exported.main.{column}").fetchall()
+
+    # ---- reading ---------------------------------------------------------------------------------
+
+    def rows(self, query: str, params: dict[str, Any] | None = None, *, check: bool = False) -> pl.DataFrame:
+        """Rows of a query; with `check`, of one that a user wrote.
+
+        A build may replace files while they are read: then the query is asked again, of the contents that this session
+        opened.
+        """
+        for _ in range(TRIES):
+            tokens = self._follow()
+            try:
+                self._keep(query)
+                frame = answer(self._connection, query, params or {}, self.time_limit, self._refuse if check else None)
+            except (duckdb.Error, pl.exceptions.ComputeError) as error:  # Polars passes on what DuckDB meets on the way
+                if self._moved_since(tokens):
+                    continue
+                text = str(error).removeprefix("got external error: ")
+                raise self._read_error(text) from error
+            if not self._moved_since(tokens):
+                return frame
+        raise WarehouseError(f"the warehouse at {str(self.path)!r} is being rebuilt all the time", "try again later.")
+
+    def _refuse(self, cursor: duckdb.DuckDBPyConnection, query: str) -> None:
+        refuse_writes(cursor, query, self._macros)
+
+    def _moved_since(self, tokens: list[tuple[int, ...]]) -> bool:
+        return self.files is not None and self.files.current() != tokens
+
+    def _follow(self) -> list[tuple[int, ...]]:
+        """Find the contents of this state again where a build has moved them."""
+        if self.files is None:
+            return []
+        with self._changing:
+            if self.files.current() != self.files.tokens:
+                self._define_again()
+            return self.files.tokens
+
+    def _define_again(self) -> None:
+        assert self.files is not None
+        for _ in range(TRIES):
+            tokens = self.files.current()
+            try:
+                self.files.check()
+            except WarehouseError as error:
+                if tokens != self.files.current():
+                    continue
+                raise WarehouseError(
+                    f"the warehouse at {str(self.path)!r} was rebuilt, and the rows opened here are gone: {error.fact}",
+                    "connect again to read the present ones.",
+                ) from error
+            define_tables(self._connection, self.files, materialise=False)
+            self.files.tokens = tokens
+            return
+
+    def _keep(self, query: str) -> None:
+        """Turn the costly views that a query needs into tables in memory, from its second query on.
+
+        A first question about one source is answered faster by reading that source only; whoever asks again
+        will ask more. A file written by :meth:`Warehouse.export` holds these tables already.
+        """
+        if self.files is None:
+            return
+        for view, needed in KEPT.items():
+            if self._asked[view] > 1 or needed.search(query) is None:
+                continue
+            with self._changing:
+                self._asked[view] += 1
+                if self._asked[view] == 2:
+                    materialise(self._connection, view)
+
+    def _read_error(self, text: str) -> Exception:
+        if self.files is not None:
+            try:
+                self.files.check(
+                    columns=True
+                )  # a column that a file lost since connect() looks like one that never was
+            except WarehouseError as damaged:
+                return damaged
+        if str(self.path) not in text:  # may be one of the user's own files
+            first, _, rest = text.partition("\n")
+            if "file system operations are disabled" in first:
+                return QueryError(
+                    first,
+                    "a query reads the files of the warehouse only; allow others with connect(allow=[FOLDER]) "
+                    "or 'scalingdb sql --allow FOLDER'.",
+                )
+            hint = rest.strip() or "db.tables() lists the tables and views; warehouse/README.md describes every column."
+            return QueryError(first, hint)
+        return WarehouseError(f"a table file cannot be read: {text}", EXPORT_AGAIN if self.files is None else RESTORE)
+
+    # ---- laws ------------------------------------------------------------------------------------
+
+    def install_laws(self) -> None:
+        """Create a SQL macro for every law and every coefficient set that this warehouse has of it."""
+        from scalingdb.law_library import all_laws
+
+        with self._changing:
+            laws = {name: law for name, law in all_laws().items() if self._laws.get(name) != id(law)}
+            if not laws:
+                return
+            for statement in self.macros(list(laws.values())):
+                self._connection.execute(statement).fetchall()
+            self._laws |= {name: id(law) for name, law in laws.items()}
+
+    def macros(self, laws: Iterable[Any]) -> list[str]:
+        """Statements that create the macros of `laws`, with the coefficients of this warehouse."""
+        from scalingdb.law_library import macro_statements, published_sets_from
+
+        rows = self.rows("select * from published_fits")
+        return [text for law in laws for text in macro_statements(law, published_sets_from(rows, law))]
+
+    # ---- the rest --------------------------------------------------------------------------------
+
+    def names(self) -> list[str]:
+        """Names of all tables and views."""
+        query = """
+            select view_name from duckdb_views() where not internal and database_name = 'memory'
+            union all select table_name from duckdb_tables() where not internal and database_name = 'memory'
+            order by 1
+        """
+        return self.rows(query)["view_name"].to_list()
+
+    def close(self) -> None:
+        """Close the connection and remove what it put on the disk while memory was short."""
+        self._connection.close()
+        shutil.rmtree(self._spill, ignore_errors=True)
+
+
+WORD = re.compile(r"\blaw_\w", re.IGNORECASE)
+"""A query that may need the macros of the laws."""

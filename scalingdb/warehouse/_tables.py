@@ -1,0 +1,253 @@
+"""Tables and views of a warehouse folder, as DuckDB sees them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import duckdb
+import polars as pl
+
+from scalingdb._store import State, read_state
+from scalingdb.errors import WarehouseError
+from scalingdb.notices import notice
+from scalingdb.published import default_path
+from scalingdb.schema import METRICS, TABLES, UNITS, polars_schema
+from scalingdb.warehouse._guard import quote, refuse_writes
+
+__all__ = ["KEPT", "RESTORE", "Files", "define_tables", "define_views", "materialise"]
+
+RESTORE = (
+    "restore the file with 'git checkout -- warehouse', reinstall the package, or rebuild it with 'scalingdb build'."
+)
+SQL_TYPES = {
+    pl.String: "varchar",
+    pl.Float64: "double",
+    pl.Int64: "bigint",
+    pl.Boolean: "boolean",
+    pl.Date: "date",
+}
+VIEW_ORDER = ("curves", "last_losses", "points", "repeated_points", "scores", "repeated_scores")
+"""Views that others build on come first; those of further files follow in alphabetical order."""
+KEPT = {
+    "last_losses": re.compile(r"\b(?:points|last_losses|repeated_points|points_unique)\b", re.IGNORECASE),
+    "repeated_points": re.compile(r"\b(?:repeated_points|points_unique)\b", re.IGNORECASE),
+    "repeated_scores": re.compile(r"\b(?:repeated_scores|scores_unique)\b", re.IGNORECASE),
+}
+"""Costly views, and the queries that need them: the second such query of a connection keeps their rows in memory."""
+
+Columns = dict[str, pl.DataType | type[pl.DataType]]
+
+
+class Files:
+    """The files of a warehouse in the state that they had when it was opened.
+
+    Parameters
+    ----------
+    path : Path
+        Folder of the warehouse, with ``tables/``, ``views/`` and perhaps ``local/``.
+    own : Path, optional
+        Folder of the user's own sources.
+    """
+
+    def __init__(self, path: Path, own: Path | None = None) -> None:
+        self.path = path
+        self.own = own
+        self.shipped = read_state(path)
+        self.local = read_state(path / "local")
+        self.added = None if own is None else read_state(own)
+        self.tokens = [state.token for state in self._states()]
+
+    def _states(self) -> list[State]:
+        return [state for state in (self.shipped, self.local, self.added) if state is not None]
+
+    def current(self) -> list[tuple[int, ...]]:
+        """Identity of the states that the folders have now; another one, and contents may lie elsewhere."""
+        return [state.current_token() if state.token else () for state in self._states()]
+
+    def table(self, name: str) -> list[Path]:
+        """Files of one table: shipped ones, and those built locally beside them."""
+        pattern = f"{name}/*.parquet"
+        return [*self.shipped.files(f"tables/{pattern}").values(), *self.local.files(pattern).values()]
+
+    def own_table(self, name: str) -> list[Path]:
+        """Files of one table that the user's own sources have, and the warehouse has none of this name."""
+        if self.added is None:
+            return []
+        files = self.added.files(f"tables/{name}/*.parquet")
+        return [files[key] for source in self._own_sources() if (key := f"tables/{name}/{source}.parquet") in files]
+
+    def own_file(self, name: str, source: str) -> Path | None:
+        """File of one table of one of the user's own sources."""
+        if self.added is None:
+            return None
+        return self.added.files(f"tables/{name}/*.parquet").get(f"tables/{name}/{source}.parquet")
+
+    def _own_sources(self) -> list[str]:
+        assert self.added is not None
+        found = [Path(name).stem for name in self.added.files("tables/sources/*.parquet")]
+        if not found:
+            return []
+        files = self.table("sources")
+        curated = {n for file in files for n in pl.read_parquet(file, columns=["source_id"], glob=False).to_series()}
+        if twice := [name for name in found if name in curated]:
+            notice(
+                f"own source(s) {', '.join(map(repr, twice))} left out: the warehouse now has its own of this name "
+                f"(scalingdb add --remove {twice[0]} takes yours out, to be added again under another name)",
+                once=True,
+            )
+        return [name for name in found if name not in curated]
+
+    def views(self) -> dict[str, Path]:
+        """Files of the views by name; those of the shipped warehouse where the folder has none."""
+        found = self.shipped.files("views/*.sql")
+        if not found:
+            found = read_state(default_path()).files("views/*.sql")
+        return {Path(name).stem: file for name, file in found.items()}
+
+    def check(self, *, columns: bool = False) -> None:
+        """Refuse a file that is missing, has another size than its manifest says, or lacks columns of its table.
+
+        Columns are looked at where no manifest vouches for the files, or where asked.
+
+        Raises
+        ------
+        WarehouseError
+        """
+        for state in self._states():
+            for name, entry in (state.entries or {}).items():
+                _check_size(state.path(name), state.folder / name, entry.size)
+        for table in TABLES:
+            if columns or self.shipped.entries is None:
+                for file in self.table(table):
+                    _check_columns(file, polars_schema(table))
+
+
+def _check_size(file: Path, named: Path, size: int) -> None:
+    try:
+        found = file.stat().st_size
+    except OSError as error:
+        raise WarehouseError(f"file {str(named)!r} is missing", RESTORE) from error
+    if found != size:
+        raise WarehouseError(f"file {str(named)!r} is damaged: it has {found:,} bytes, not {size:,}", RESTORE)
+
+
+def _check_columns(file: Path, columns: Columns) -> None:
+    """Refuse a table file that is damaged or does not have the columns and types of its table."""
+    try:
+        with file.open("rb") as content:  # a handle, because Polars reads '*' and '[' in a path as a pattern
+            found = pl.read_parquet_schema(content)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise WarehouseError(f"table file {str(file)!r} cannot be read: {error}", RESTORE) from error
+    for name, dtype in columns.items():
+        if name not in found:
+            raise WarehouseError(f"table file {str(file)!r} has no column {name!r}", RESTORE)
+        if found[name] != dtype:
+            raise WarehouseError(
+                f"table file {str(file)!r}: column {name!r} has type {found[name]}, not {dtype}", RESTORE
+            )
+
+
+def _select_own(file: Path, columns: Columns) -> str:
+    """SELECT of one table file of a user's own source, which may be older than the schema."""
+    hint = f"add it anew: 'scalingdb add --remove {file.stem}', then 'scalingdb add'."
+    try:
+        with file.open("rb") as content:
+            found = pl.read_parquet_schema(content)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise WarehouseError(f"table file {str(file)!r} cannot be read: {error}", hint) from error
+    for name, dtype in columns.items():
+        if found.get(name, dtype) != dtype:
+            raise WarehouseError(f"table file {str(file)!r}: column {name!r} has type {found[name]}, not {dtype}", hint)
+    chosen = (
+        _column(name) if name in found else f"null::{SQL_TYPES[dtype]} as {_column(name)}"  # type: ignore[index]
+        for name, dtype in columns.items()
+    )
+    return f"select {', '.join(chosen)} from read_parquet([{quote(str(file))}])"
+
+
+def _column(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def define_views(connection: duckdb.DuckDBPyConnection, files: Files) -> frozenset[str]:
+    """Create the views built on the tables; return the names of the table macros that they bring."""
+    found = files.views()
+    macros: list[str] = []
+    for name in [name for name in VIEW_ORDER if name in found] + sorted(set(found) - set(VIEW_ORDER)):
+        _define_view(connection, name, found[name], macros)
+    return frozenset(macros)
+
+
+def define_tables(connection: duckdb.DuckDBPyConnection, files: Files, *, materialise: bool) -> None:
+    """Create the tables of the schema: as views over the files, or with their rows."""
+    kind = "table" if materialise else "view"
+    for table in TABLES:
+        columns = polars_schema(table)
+        parts = []
+        if held := files.table(table):
+            listed = ", ".join(quote(str(file)) for file in held)
+            parts.append(f"select {', '.join(map(_column, columns))} from read_parquet([{listed}])")
+        parts += [_select_own(file, columns) for file in files.own_table(table)]
+        if not parts:
+            nothing = ", ".join(f"null::{SQL_TYPES[dtype]} as {_column(name)}" for name, dtype in columns.items())  # type: ignore[index]
+            parts.append(f"select {nothing} where false")
+        connection.execute(f"create or replace {kind} {table} as {' union all '.join(parts)}").fetchall()
+    for name, select in (("units", _units()), ("metrics", _metrics())):
+        connection.execute(f"create or replace {kind} {name} as {select}").fetchall()
+
+
+def _units() -> str:
+    rows = ", ".join(
+        f"({quote(u.name)}, {quote(u.meaning)}, {'null' if u.nats_factor is None else repr(u.nats_factor)}::double)"
+        for u in UNITS.values()
+    )
+    return f"select * from (values {rows}) as t(unit, meaning, nats_factor)"
+
+
+def _metrics() -> str:
+    rows = ", ".join(
+        f"({quote(m.name)}, {quote(m.kind)}, {quote(m.meaning)}, {str(m.larger_is_better).lower()})"
+        for m in METRICS.values()
+    )
+    return f"select * from (values {rows}) as t(metric, kind, meaning, is_larger_better)"
+
+
+_DEFINITION = re.compile(
+    r"(?:\s|--[^\n]*\n|/\*.*?\*/)*create\s+or\s+replace\s+(?:view\s+(?P<view>\w+)|macro\s+(?P<macro>\w+)\([\w\s,]*\))\s+as\b"
+    r"(?(view)|\s+table\b)",
+    re.IGNORECASE | re.DOTALL,
+)
+"""How a statement of a view file begins; what follows is the query."""
+
+
+def _define_view(connection: duckdb.DuckDBPyConnection, name: str, file: Path, macros: list[str]) -> None:
+    """Create the view and the macros of a file; whatever else the file may ask for does not happen."""
+    text = file.read_text(encoding="utf-8")
+    views: list[str] = []
+    for statement in duckdb.extract_statements(text):
+        found = _DEFINITION.match(statement.query)
+        if found is None:
+            raise WarehouseError(f"view file {str(file)!r} does more than create views and table macros", RESTORE)
+        refuse_writes(connection, statement.query[found.end() :], frozenset(macros))
+        connection.execute(statement).fetchall()
+        (macros if found["view"] is None else views).append(found["macro"] or found["view"])
+    if views != [name]:
+        raise WarehouseError(f"view file {str(file)!r} does not create the view {name!r}", RESTORE)
+
+
+def materialise(connection: duckdb.DuckDBPyConnection, view: str) -> None:
+    """Replace a view by a table of its rows, where there is such a view (a warehouse folder may lack it)."""
+    found = "select count(*) from duckdb_views() where not internal and view_name = ?"
+    if connection.execute(found, [view]).fetchall() == [(0,)]:
+        return
+    scratch = _column(f"{view} kept")
+    connection.execute("begin transaction").fetchall()
+    try:
+        connection.execute(f"create table {scratch} as from {view}").fetchall()
+        connection.execute(f"drop view {view}").fetchall()
+        connection.execute(f"alter table {scratch} rename to {view}").fetchall()
+    except BaseException:
+        connection.execute("rollback").fetchall()
+        raise
+    connection.execute("commit").fetchall()

@@ -1,0 +1,334 @@
+"""Tricks that would write, look outside the warehouse, load code or change the connection through a query."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import scalingdb as sdb
+from scalingdb.errors import QueryError, WarehouseError
+
+SHIPPED = Path(__file__).parents[1] / "warehouse"
+
+OPEN = "IN"
+"""Stands for a folder that queries may read."""
+SHUT = "OUT"
+"""Stands for a folder that they may not."""
+
+WRITERS = [
+    "copy (select 'x' as a) to '{}'",
+    "copy (select 'x' as a) to '{}' (format parquet)",
+    "copy (select 'x' as a) to '{}' (format json)",
+    "copy (select 'x' as a) to '{}' (format csv, use_tmp_file false)",
+    "copy (select 'x' as a) to '{}' (per_thread_output)",
+    "copy (select 'x' as a, 'y' as b) to '{}' (format csv, partition_by (a))",
+    "copy runs to '{}'",
+    "copy (from evals) to '{}'",
+]
+WRAPPERS = [
+    "with t as ({}) select 1",
+    "with t as ({}) select * from t",
+    "with t as materialized ({}) select 1",
+    "with t as not materialized ({}) from t",
+    "with a as (select 1), t as ({}) select * from a",
+    "select * from (with t as ({}) select 1)",
+    "select (with t as ({}) select 1)",
+    "explain analyze with t as ({}) select 1",
+    "explain (analyze) with t as ({}) select 1",
+    "/* x */ WITH t AS ({}) -- y\n SELECT 1",
+    "select 1 union all (with t as ({}) select 1)",
+    "with recursive r as (select 1 as n union all select n + 1 from r where n < 2), t as ({}) select * from r",
+]
+PLACES = [f"{OPEN}/new", f"{OPEN}/runs.csv", f"{SHUT}/new", "new", "WAREHOUSE/tables/runs/farseer.parquet"]
+
+COPIES = [
+    wrapper.format(writer.format(place))
+    for i, wrapper in enumerate(WRAPPERS)
+    for j, writer in enumerate(WRITERS)
+    for place in [PLACES[(i + j) % len(PLACES)]]
+]
+
+CHANGES = [
+    *(
+        f"with d as ({change} returning *) select count(*) from d"
+        for change in (
+            "update last_losses set value = value * 2",
+            "delete from last_losses",
+            "insert into last_losses select * from last_losses",
+            "update repeated_points set loss = 0",
+            "delete from repeated_scores",
+            "update runs set n_params = 1",
+            "delete from memory.main.last_losses",
+            "merge into last_losses using (select 1) on true when matched then delete",
+        )
+    ),
+    "from query('with d as (update last_losses set value = 0 returning *) select * from d')",
+    "from query('with d as (co' || 'py (select 1) to ''OUT/new'') select 1')",
+    "select * from query('select 1')",
+    "from json_execute_serialized_sql(json_serialize_sql("
+    "'with d as (update last_losses set value = 0 returning *) select * from d'))",
+    "from json_execute_serialized_sql(json_serialize_sql('with d as (copy (select 1) to ''IN/new'') select 1'))",
+    "pragma json_execute_serialized_sql('{}')",
+]
+
+ENGINE = [
+    "select * from enable_logging(storage => 'file')",
+    "select * from enable_logging(storage => 'file', storage_config => {'path': 'OUT/log'})",
+    "from enable_logging()",
+    "from disable_logging()",
+    "select * from enable_profiling()",
+    "from enable_profiling(save_location => 'OUT/profile')",
+    "from disable_profiling()",
+    "from truncate_duckdb_logs()",
+    "select write_log('x', level := 'error')",
+    "from checkpoint()",
+    "from force_checkpoint()",
+    "from enable_verification()",
+    "from register_external_resource('x')",
+    "from create_external_resource('x')",
+    "select nextval('s')",
+    "from arrow_scan(1, 2, 3)",
+    "from pandas_scan(1)",
+    "from python_map_function(1)",
+    "from seq_scan('runs')",
+    "from read_duckdb('IN/other.duckdb')",
+    "set enable_external_access = true",
+    "set lock_configuration = false",
+    "set allowed_directories = ['OUT']",
+    "set global threads = 1",
+    "set variable x = 1",
+    "reset enable_external_access",
+    "pragma enable_profiling",
+    "pragma memory_limit = '1TB'",
+    "call enable_logging()",
+    "call truncate_duckdb_logs()",
+    "create secret s (type s3, key_id 'x', secret 'y')",
+    "create persistent secret s (type http)",
+    "create sequence s",
+    "create type t as enum ('a')",
+    "create macro m(a) as a",
+    "create temp macro law_chinchilla(n, d) as 1",
+    "create schema s",
+    "create index i on last_losses (value)",
+    "create temp table t as select 1",
+    "commit",
+    "rollback",
+    "begin transaction",
+    "start transaction",
+    "abort",
+    "merge into runs using (select 1) on true when matched then delete",
+    "truncate runs",
+    "analyze",
+    "vacuum analyze",
+    "prepare p as select 1",
+    "execute p",
+    "deallocate p",
+    "export database 'OUT/all'",
+    "import database 'IN'",
+    "copy from database memory to other",
+    "alter table last_losses add column x int",
+    "drop table last_losses",
+    "comment on table last_losses is 'x'",
+    "explain copy runs to 'OUT/new'",
+    "explain create table t as select 1",
+    "explain analyze update last_losses set value = 0",
+    "explain (format json, analyze) delete from last_losses",
+    "select 1; drop table last_losses",
+    "select 1\0; drop table last_losses",
+]
+
+OUTSIDE = [
+    "from 'OUT/secret.csv'",
+    "from read_csv('OUT/secret.csv')",
+    "from read_csv(['IN/runs.csv', 'OUT/secret.csv'])",
+    "from read_csv('OUT/*.csv')",
+    "from read_csv('IN/../OUT_NAME/secret.csv')",
+    "from read_csv('IN/./../OUT_NAME/secret.csv')",
+    "from read_csv('file://OUT/secret.csv')",
+    "from read_csv('file:OUT/secret.csv')",
+    "from read_text('OUT/secret.csv')",
+    "from read_blob('OUT/secret.csv')",
+    "from read_json('OUT/secret.json')",
+    "from read_json_auto('OUT/secret.json')",
+    "from read_ndjson('OUT/secret.json')",
+    "from read_parquet('OUT/secret.parquet')",
+    "from parquet_metadata('OUT/secret.parquet')",
+    "from parquet_schema('OUT/secret.parquet')",
+    "from sniff_csv('OUT/secret.csv')",
+    "from glob('OUT/*')",
+    "from glob('/*')",
+    "from query_table('OUT/secret.csv')",
+    "from 'OUT/other.duckdb'",
+    "select * from 'OUT/secret.csv' where exists (from 'OUT/secret.csv')",
+    "select (select content from read_text('OUT/secret.csv'))",
+    "with t as (from read_csv('OUT/secret.csv')) from t",
+    "summarize 'OUT/secret.csv'",
+    "describe 'OUT/secret.csv'",
+    "from read_text('/etc/hostname')",
+    "from read_text('/proc/self/environ')",
+    "from read_csv('~/x.csv')",
+    "from read_text('/dev/stdin')",
+    "attach 'OUT/other.duckdb'",
+    "attach 'IN/other.duckdb' (read_only)",
+    "from duckdb_secrets()",
+    "from which_secret('s3://a', 's3')",
+]
+
+NETWORK_AND_CODE = [
+    "from 'http://127.0.0.1:9/x.parquet'",
+    "from 'https://127.0.0.1:9/x.csv'",
+    "from read_parquet('s3://bucket/x.parquet')",
+    "from read_csv('gcs://bucket/x.csv')",
+    "from read_csv('hf://datasets/a/b.csv')",
+    "from read_csv('az://a/b.csv')",
+    "from read_text('ftp://127.0.0.1:9/x')",
+    "from sqlite_scan('OUT/x.db', 't')",
+    "from postgres_scan('host=127.0.0.1', 'public', 't')",
+    "from st_read('OUT/x.shp')",
+    "from delta_scan('OUT/x')",
+    "from iceberg_scan('OUT/x')",
+    "from read_xlsx('OUT/x.xlsx')",
+    "from read_avro('OUT/x.avro')",
+    "select spatial_version()",
+    "install httpfs",
+    "force install spatial",
+    "load httpfs",
+    "load 'OUT/x.duckdb_extension'",
+    "update extensions",
+    "select getenv('HOME')",
+    "from caller_frame",
+    "select * from query",
+    "from params",
+]
+
+TRICKS = [*COPIES, *CHANGES, *ENGINE, *OUTSIDE, *NETWORK_AND_CODE]
+caller_frame = [{"a": 1}]
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A copy of a small part of the warehouse, a folder that may be read, and one that may not."""
+    home = tmp_path_factory.mktemp("tricks")
+    for source in ("farseer", "epoch_chinchilla"):
+        for table in ("sources", "runs", "evals", "published_fits", "raw_files"):
+            target = home / "warehouse" / "tables" / table / f"{source}.parquet"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(SHIPPED / "tables" / table / target.name, target)
+    shutil.copytree(SHIPPED / "views", home / "warehouse" / "views")
+    for name in ("in", "out"):
+        (home / name).mkdir()
+        (home / name / ("runs.csv" if name == "in" else "secret.csv")).write_text("a\n1\n", encoding="utf-8")
+        (home / name / "secret.json").write_text('{"a": 1}', encoding="utf-8")
+        shutil.copy(SHIPPED / "tables" / "runs" / "farseer.parquet", home / name / "secret.parquet")
+    with sdb.connect(home / "warehouse") as db:
+        db.export(home / "out" / "other.duckdb")
+    shutil.copy(home / "out" / "other.duckdb", home / "in" / "other.duckdb")
+    (home / "cwd").mkdir()
+    return {OPEN: home / "in", SHUT: home / "out", "WAREHOUSE": home / "warehouse", "home": home}
+
+
+@pytest.fixture(scope="module")
+def guarded(folders: dict[str, Path]) -> Iterator[sdb.Warehouse]:
+    """The copy, with its costly views in memory already."""
+    with sdb.connect(folders["WAREHOUSE"], allow=[folders[OPEN]]) as db:
+        for view in ("points_unique", "scores_unique") * 2:
+            db.table(view)
+        yield db
+
+
+def _everything(home: Path) -> dict[str, bytes]:
+    return {path.relative_to(home).as_posix(): path.read_bytes() for path in home.rglob("*") if path.is_file()}
+
+
+def _filled(trick: str, folders: dict[str, Path]) -> str:
+    filled = trick.replace("OUT_NAME", folders[SHUT].name)
+    for name in (OPEN, SHUT, "WAREHOUSE"):
+        filled = filled.replace(f"{name}/", f"{folders[name]}/").replace(f"'{name}'", f"'{folders[name]}'")
+    return filled
+
+
+@pytest.mark.parametrize("trick", TRICKS, ids=range(len(TRICKS)))
+def test_a_trick_is_refused_and_changes_nothing(
+    guarded: sdb.Warehouse, folders: dict[str, Path], trick: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folders["home"] / "cwd")
+    before = _everything(folders["home"])
+    state = "select count(*), sum(loss), (select count(*) from duckdb_tables()), (select count(*) from duckdb_views())"
+    rows = guarded.sql(f"{state} from points").row(0)
+    with pytest.raises((QueryError, WarehouseError)):
+        guarded.sql(_filled(trick, folders))
+    assert guarded.sql(f"{state} from points").row(0) == rows
+    assert _everything(folders["home"]) == before
+
+
+def test_there_are_many_tricks() -> None:
+    assert len(set(TRICKS)) == len(TRICKS) >= 150
+
+
+ALLOWED = [
+    "select count(*) from 'IN/runs.csv'",
+    "from read_csv('IN/*.csv')",
+    "from glob('IN/*')",
+    "from parquet_schema('IN/secret.parquet')",
+    "from read_parquet('IN/secret.parquet') limit 1",
+    "from query_table('runs') limit 1",
+    "from loss_rows('last_losses') limit 1",
+    "select unnest(range(3))",
+    "from range(3)",
+    "select 'copy (select 1) to ''x''' as text, {'type': 'UPDATE_QUERY_NODE'} as part",
+    "from duckdb_settings() limit 1",
+    "from (describe runs)",
+    "from histogram('runs', n_params)",
+    "with recursive r as (select 1 as n union all select n + 1 from r where n < 5) from r",
+    "select * from json_each('{\"a\": 1}')",
+    "select list_transform([1, 2], lambda x: x + 1)",
+    "select source_id, n_params.median() from runs group by 1",
+    "from runs as a positional join runs as b limit 1",
+    "from runs using sample 3",
+]
+
+
+@pytest.mark.parametrize("query", ALLOWED)
+def test_what_only_reads_is_answered(guarded: sdb.Warehouse, folders: dict[str, Path], query: str) -> None:
+    assert guarded.sql(_filled(query, folders)).height > 0
+
+
+def test_without_the_syntax_tree_the_engine_alone_still_protects_rows_and_foreign_files(
+    guarded: sdb.Warehouse, folders: dict[str, Path]
+) -> None:
+    """What the first line refuses by itself, in case the second has a hole."""
+    for trick in (
+        "with d as (update last_losses set value = 0 returning *) select * from d",
+        "with d as (insert into last_losses from last_losses returning *) select * from d",
+        "with t as (copy (select 1) to 'OUT/new') select 1",
+        "with t as (copy (select 1) to 'new') select 1",
+        "from read_csv('OUT/secret.csv')",
+        "from enable_logging(storage => 'file')",
+        "from enable_profiling()",
+        "from 'http://127.0.0.1:9/x.parquet'",
+        "from query",
+    ):
+        with pytest.raises((QueryError, WarehouseError)):
+            guarded._session.rows(_filled(trick, folders))
+
+
+def test_a_view_file_that_does_more_than_define_its_view_is_refused(folders: dict[str, Path], tmp_path: Path) -> None:
+    shutil.copytree(folders["WAREHOUSE"], tmp_path / "copy")
+    for text in (
+        "copy (select 1) to 'new'",
+        "create or replace view mine as with t as (copy (select 1) to 'WAREHOUSE/tables/new') select 1",
+        "create or replace view mine as select 1; drop view runs",
+        "create or replace view other as select 1",
+    ):
+        (tmp_path / "copy" / "views" / "mine.sql").write_text(_filled(text, folders), encoding="utf-8")
+        with pytest.raises((QueryError, WarehouseError)):
+            sdb.connect(tmp_path / "copy")
+    assert not (folders["WAREHOUSE"] / "tables" / "new").exists()
+
+
+def test_allow_names_folders_that_exist(tmp_path: Path) -> None:
+    with pytest.raises(WarehouseError, match="allow"):
+        sdb.connect(SHIPPED, allow=[tmp_path / "nowhere"])

@@ -42,6 +42,8 @@ from scalingdb.fits._law_error import (
     miss_scale,
     noise,
 )
+from scalingdb.forecasts._forecast import CURVES, SURFACES
+from scalingdb.forecasts._record import REPLAYED
 
 logging.getLogger("scalingdb").setLevel("WARNING")
 warnings.simplefilter("ignore")
@@ -235,6 +237,58 @@ def summary(table: pl.DataFrame, by: list[str], rng: np.random.Generator) -> pl.
     return pl.DataFrame(out).sort(by)
 
 
+def choices(table: pl.DataFrame, rows: Rows, constants: dict[str, Pooled], rng: np.random.Generator) -> pl.DataFrame:
+    """Choosing a law by its past misses against always the same law, and against a mean of all laws.
+
+    The mean is one of logarithms, weighted by the inverse square (or fourth power) of each law's past misses; its
+    interval has the weighted mean of their widths, as misses of laws on the same rows are alike.
+    """
+    scale, degrees, moved = rows.spreads(constants)
+    far = growth(np.maximum(table["log_distance"].to_numpy(), 0.0))
+    half = stdtrit(degrees, 0.975) * scale
+    group = ["track", "source_id", "data_set", "axis", "reach", "draw"]
+    given = table.with_columns(
+        row=pl.int_range(pl.len()).over(*group, "law"),
+        scale=pl.Series(scale),
+        center=pl.col("prediction").log() + pl.Series(moved * far),
+        half=pl.Series(half * far),
+    ).filter("is_far", pl.col("law").is_in([*SURFACES, *CURVES]) & pl.col("center").is_finite())
+    many = (pl.len() > 1).over(*group, "row")
+    given = given.filter(many)
+    fixed = given.filter(pl.col("law").is_in(["chinchilla", "power_offset"])).with_columns(choice=pl.lit("always"))
+    best = given.sort("scale").group_by(*group, "row", maintain_order=True).first().with_columns(choice=pl.lit("best"))
+    means = []
+    for power in (2, 4):
+        weight = pl.col("scale") ** -power
+        mean = {name: (pl.col(name) * weight).sum() / weight.sum() for name in ("center", "half")}
+        mean["prediction"] = ((pl.col("prediction").log() * weight).sum() / weight.sum()).exp()
+        combined = given.group_by(*group, "row").agg(**mean, y=pl.col("y").first(), band=pl.col("band").first())
+        means.append(combined.with_columns(choice=pl.lit(f"mean, power {power}")))
+    columns = [*group, "row", "choice", "y", "band", "prediction", "center", "half"]
+    every = pl.concat([frame.select(columns) for frame in (fixed, best, *means)])
+    low, high = ((every["center"] + sign * every["half"].clip(0, 8)).exp().to_numpy() for sign in (-1, 1))
+    scores = pl.concat([every, scored(every, low, high, "law")], how="horizontal").with_columns(
+        error=(pl.col("prediction") / pl.col("y") - 1).abs().clip(0, CAP)
+    )
+    figures = ["error", "law_coverage", "law_winkler"]
+    each = scores.group_by("track", "source_id", "data_set", "axis", "choice").agg(pl.col(figures).mean())
+    each = each.group_by("track", "source_id", "data_set", "choice").agg(pl.col(figures).mean())
+    out = []
+    for (track,), part in each.group_by("track"):
+        wide = part.sort("data_set").pivot("choice", index=["source_id", "data_set"], values=figures).drop_nulls()
+        codes = wide["source_id"].rank("dense").to_numpy().astype(int) - 1
+        drawn = rng.multinomial(codes.max() + 1, np.full(codes.max() + 1, 1 / (codes.max() + 1)), 500)[:, codes]
+        for choice in part["choice"].unique(maintain_order=True).sort():
+            row = {"track": track, "choice": choice, "sets": wide.height}
+            for figure in figures:
+                values = wide[f"{figure}_{choice}"].to_numpy()
+                gap = values - wide[f"{figure}_best"].to_numpy()
+                row[figure] = values.mean()
+                row[f"{figure}_gap_error"] = (drawn @ gap / np.maximum(drawn.sum(1), 1)).std()
+            out.append(row)
+    return pl.DataFrame(out).sort("track", "choice")
+
+
 def show(title: str, frame: pl.DataFrame, by: list[str]) -> None:
     print(f"\n{title}")
     head = f"{'':34s} {'sets':>4s}  {'coverage today':>15s} {'coverage':>15s} {'width':>8s} {'Winkler':>8s} {'/ today':>14s}"
@@ -255,6 +309,32 @@ def show(title: str, frame: pl.DataFrame, by: list[str]) -> None:
         )
 
 
+def write_record(scores: pl.DataFrame) -> None:
+    """Coverage, width, Winkler score and error for each law and band, every data set counting once."""
+    scores = scores.with_columns(error=(pl.col("prediction") / pl.col("y") - 1).abs().clip(0, CAP))
+    both = pl.concat([scores.with_columns(band=pl.lit("all")), scores])
+    names = {"coverage": "law_coverage", "width": "law_width", "winkler": "law_winkler"}
+    names |= {f"{name}_noise": f"today_{name}" for name in ("coverage", "width", "winkler")}
+    each = both.group_by("track", "law", "band", "source_id", "data_set").agg(
+        pl.col("error").mean(), **{name: pl.col(column).mean() for name, column in names.items()}
+    )
+    order = {band: i for i, band in enumerate(("all", *BANDS))}
+    frame = (
+        each.group_by("track", "law", "band")
+        .agg(
+            n_sets=pl.len(),
+            n_sources=pl.col("source_id").n_unique(),
+            error=pl.col("error").median(),
+            **{name: pl.col(name).mean() for name in names},
+        )
+        .sort("track", "law", pl.col("band").replace_strict(order))
+        .with_columns(pl.selectors.float().round(4))
+    )
+    head = "# Written by: uv run python benchmarks/forecast_coverage.py --record"
+    REPLAYED.write_text(f"{head}\n{frame.write_csv()}", encoding="utf-8")
+    print(f"wrote {REPLAYED}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--laws", nargs="*", default=[])
@@ -270,6 +350,7 @@ def main() -> None:
     print(f"{table.height} held-out rows; constants of all sources: {everything}")
     if chosen.calibrate:
         write_constants(everything)
+        print(f"wrote {CONSTANTS}")
     low, high = (table[name].to_numpy().copy() for name in ("noise_low", "noise_high"))
     for source in np.unique(rows.source):
         own = rows.source == source
@@ -279,6 +360,8 @@ def main() -> None:
             end[replaced] = law_end[replaced]
     today = scored(table, table["noise_low"].to_numpy(), table["noise_high"].to_numpy(), "today")
     scores = pl.concat([table, today, scored(table, low, high, "law")], how="horizontal")
+    if chosen.record:
+        write_record(scores)
     rng = np.random.default_rng(chosen.seed)
     for title, by in (
         ("all", ["track"]),
@@ -289,6 +372,10 @@ def main() -> None:
     ):
         labelled = scores.with_columns(inner=pl.col("n_inner").clip(0, 12).cast(pl.String).str.zfill(2))
         show(title, summary(labelled, by, rng), by)
+    with pl.Config(tbl_cols=-1, tbl_rows=-1, tbl_width_chars=140, float_precision=4):
+        print("\nwhich law: chosen by its past misses ('best'), always the same, or a weighted mean of all")
+        print("(gap_error: that of the difference to 'best', drawing sources anew)")
+        print(choices(table, rows, everything, rng))
     everywhere = scores.with_columns(all=pl.lit("all"))
     show("surfaces and curves together", summary(everywhere, ["all"], rng), ["all"])
     far = everywhere.filter(pl.col("band") == BANDS[-1])

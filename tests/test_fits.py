@@ -355,12 +355,12 @@ def test_predict(rows: pl.DataFrame, found: sdb.Fit) -> None:
     targets = pl.DataFrame({"n_params": [7e10, 1e12], "n_tokens": [1.4e12, 2e13], "note": ["a", "b"]})
     plain = found.predict(targets)
     assert plain.columns == ["n_params", "n_tokens", "note", "prediction"]
-    table = found.predict(targets, level=0.9)
-    assert table.columns == ["n_params", "n_tokens", "note", "prediction", "low", "high"]
+    table = found.predict(targets, level=0.9, error="noise")
+    assert table.columns == ["n_params", "n_tokens", "note", "prediction", "low", "high", "interval"]
     assert (table["low"] < table["prediction"]).all()
     assert (table["prediction"] < table["high"]).all()
-    assert table.equals(found.predict(targets, level=0.9))
-    assert not table.equals(found.predict(targets, level=0.9, rng=1))
+    assert table.equals(found.predict(targets, level=0.9, error="noise"))
+    assert not table.equals(found.predict(targets, level=0.9, error="noise", rng=1))
     of_the_law = found.predict(targets, level=0.9, noise=False)
     assert ((of_the_law["high"] - of_the_law["low"]) < (table["high"] - table["low"])).all()
     assert found.predict(rows.clear()).height == 0

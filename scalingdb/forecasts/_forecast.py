@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from scalingdb.display import Markup, html_table, interval, number, percent
-from scalingdb.errors import DataError, ScalingDBError
+from scalingdb.errors import DataError, FitWarning, ScalingDBError
 from scalingdb.fits import Fit, as_frame, fit
 from scalingdb.fits._law_error import farthest_axis, inner_holdouts, misses, own_scale
 from scalingdb.fits._predict import checked
@@ -224,8 +225,9 @@ def forecast(
 
     Examples
     --------
+    >>> import polars as pl
     >>> import scalingdb as sdb
-    >>> small = sdb.connect().points("epoch_chinchilla").filter(pl.col("train_flops") < 1e20)
+    >>> small = sdb.connect().points("epoch_chinchilla").filter(pl.col("train_flops_6nd") < 1e20)
     >>> told = sdb.forecast(small, {"n_params": 7e9, "n_tokens": 1.4e11}, laws="chinchilla")
     >>> told.tidy()["interval"].item()
     'law'
@@ -240,7 +242,10 @@ def forecast(
     problems: dict[str, ScalingDBError] = {}
     for law, inputs in chosen:
         try:
-            fits[law.name] = _usable(fit(rows, law, **{"inputs": inputs, **options}), targets)
+            with warnings.catch_warnings():  # each law's verdict stands in the table of candidates
+                warnings.simplefilter("ignore", FitWarning)
+                item = fit(rows, law, **{"inputs": inputs, **options})
+            fits[law.name] = _usable(item, targets)
         except ScalingDBError as error:
             problems[law.name] = error
     if not fits:

@@ -28,7 +28,7 @@ from scipy.optimize import minimize
 from scipy.special import gammaln, stdtrit
 
 import scalingdb as sdb
-from scalingdb.evidence.arena._cuts import BANDS, cuts_of, split
+from scalingdb.evidence.arena._cuts import BANDS, cuts_of
 from scalingdb.evidence.arena._field import entrants
 from scalingdb.evidence.arena._sets import DATA_SETS
 from scalingdb.fits._law_error import (
@@ -84,11 +84,11 @@ def cells(store: Path, laws: list[str], sets: list[str]) -> pl.DataFrame:
 
 
 def _cells_of(chosen, rows: pl.DataFrame, law: str, inputs: dict[str, str]) -> pl.DataFrame:
-    parts = {cut.id: (cut, *split(rows, cut)) for cut in cuts_of(chosen, rows)}
-    pooled = pl.concat([train.with_columns(cut=pl.lit(name)) for name, (_, train, _) in parts.items()])
+    parts = {cut.id: cut for cut in cuts_of(chosen, rows) if cut.reach is not None}
+    pooled = pl.concat([cut.split.train.with_columns(cut=pl.lit(name)) for name, cut in parts.items()])
     options = {"inputs": inputs, "output": chosen.output, "pool": True, **chosen.options}
     found = sdb.fit_by(pooled, law, by="cut", on_error="record", **options)
-    frames = [_cell(found[name], cut, test) for name, (cut, _, test) in parts.items() if (name,) in found.fits]
+    frames = [_cell(found[name], cut) for name, cut in parts.items() if (name,) in found.fits]
     labels = {"data_set": chosen.id, "source_id": chosen.source_id, "track": chosen.track, "law": law}
     labels["inputs"] = "one" if len(inputs) == 1 else "several"
     if not frames:
@@ -96,7 +96,8 @@ def _cells_of(chosen, rows: pl.DataFrame, law: str, inputs: dict[str, str]) -> p
     return pl.concat(frames).with_columns(pl.lit(value).alias(name) for name, value in labels.items())
 
 
-def _cell(fit: sdb.Fit, cut, test: pl.DataFrame) -> pl.DataFrame:
+def _cell(fit: sdb.Fit, cut) -> pl.DataFrame:
+    test = cut.split.test
     predicted = fit.predict(test, level=0.95, error="noise")
     directions, which, log_distance = farthest_axis(fit._problem, fit._arrays(test))
     own = [inner_holdouts(fit._estimate, *direction) if i in which else None for i, direction in enumerate(directions)]
@@ -355,9 +356,8 @@ def main() -> None:
     for source in np.unique(rows.source):
         own = rows.source == source
         below, above = rows.ends(calibrate(rows, ~own, everything))
-        for end, law_end in ((low, below), (high, above)):
-            replaced = own & rows.is_far & np.isfinite(end)
-            end[replaced] = law_end[replaced]
+        replaced = own & rows.is_far & np.isfinite(low) & np.isfinite(high)
+        low[replaced], high[replaced] = below[replaced], above[replaced]
     today = scored(table, table["noise_low"].to_numpy(), table["noise_high"].to_numpy(), "today")
     scores = pl.concat([table, today, scored(table, low, high, "law")], how="horizontal")
     if chosen.record:

@@ -13,13 +13,14 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from scalingdb import charts, downstream, holdouts, law_library, planning, practices, trends, units
+    from scalingdb import charts, downstream, law_library, planning, practices, trends, units
     from scalingdb.comparison import Comparison, compare
     from scalingdb.errors import DomainWarning, FitWarning, ScalingDBError
     from scalingdb.evidence import arena, replication
     from scalingdb.fits import Fit, Fits, fit, fit_by
     from scalingdb.forecasts import Forecast, TrackRecord, forecast, track_record
-    from scalingdb.holdouts import Holdout, largest
+    from scalingdb.judging import holdouts
+    from scalingdb.judging.holdouts import Holdout, largest
     from scalingdb.law_library import Law, exponent, get_law, law, laws, pareto_envelope, positive, real
     from scalingdb.magic import load_ipython_extension
     from scalingdb.own_sources import LocalSource, add_source, remove_source
@@ -81,7 +82,7 @@ _HOME = {
     "FitWarning": "errors",
     "Fits": "fits",
     "Forecast": "forecasts",
-    "Holdout": "holdouts",
+    "Holdout": "judging.holdouts",
     "Law": "law_library",
     "LocalSource": "own_sources",
     "Plan": "planning",
@@ -98,7 +99,7 @@ _HOME = {
     "fit_by": "fits",
     "forecast": "forecasts",
     "get_law": "law_library",
-    "largest": "holdouts",
+    "largest": "judging.holdouts",
     "law": "law_library",
     "laws": "law_library",
     "load_ipython_extension": "magic",
@@ -115,7 +116,7 @@ _MODULES = {
     "arena": "evidence.arena",
     "charts": "charts",
     "downstream": "downstream",
-    "holdouts": "holdouts",
+    "holdouts": "judging.holdouts",
     "law_library": "law_library",
     "planning": "planning",
     "practices": "practices",

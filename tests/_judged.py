@@ -56,9 +56,8 @@ def long(tables: dict[str, pl.DataFrame]) -> pl.DataFrame:
     for name, table in tables.items():
         keys = [column for column, kind in table.schema.items() if kind == pl.String and column != "finding"]
         numbers = [column for column, kind in table.schema.items() if kind.is_numeric()]
-        labelled = table.select(
-            row=pl.concat_str(keys, separator=" / "), *(pl.col(n).cast(pl.Float64) for n in numbers)
-        )
+        values = [pl.col(number).cast(pl.Float64) for number in numbers]
+        labelled = table.select(pl.concat_str(keys, separator=" / ").alias("row"), *values)
         parts.append(
             labelled.unpivot(numbers, index="row", variable_name="column").select(
                 pl.lit(name).alias("table"), "row", "column", pl.col("value").round_sig_figs(6)

@@ -15,7 +15,7 @@ from scalingdb.errors import DataError, UnknownNameError
 from scalingdb.evidence.arena import _store
 from scalingdb.evidence.arena._cells import SCHEMA, run_pair
 from scalingdb.evidence.arena._contests import SAME_CURVE, contests
-from scalingdb.evidence.arena._cuts import FEW_RUNS, Cut, cuts_of, split
+from scalingdb.evidence.arena._cuts import FEW_RUNS, Cut, cut_along, cuts_of
 from scalingdb.evidence.arena._dataset import TRACKS, DataSet
 from scalingdb.evidence.arena._field import BASELINES, entrants
 from scalingdb.evidence.arena._sets import DATA_SETS
@@ -93,8 +93,13 @@ def _grid(n: int = 60) -> pl.DataFrame:
     )
 
 
+def _sides(rows: pl.DataFrame, reach: int, draw: int | None = None) -> tuple[pl.DataFrame, pl.DataFrame]:
+    cut: Cut = cut_along(rows, "scale", reach, draw)
+    return cut.split.train, cut.split.test
+
+
 def test_held_out_rows_lie_beyond_every_fitted_one() -> None:
-    train, test = split(_grid(), Cut("scale", 10))
+    train, test = _sides(_grid(), 10)
     assert train["scale"].max() <= 120 * 1e18 / 10
     assert train.height + test.height == 60
     assert (test["distance"] > 1).all()
@@ -106,8 +111,8 @@ def test_held_out_rows_lie_beyond_every_fitted_one() -> None:
 
 
 def test_samples_of_twenty_runs_are_small_spread_and_different() -> None:
-    whole, far = split(_grid(), Cut("scale", 30))
-    drawn = [split(_grid(), Cut("scale", 30, draw)) for draw in range(3)]
+    whole, far = _sides(_grid(), 30)
+    drawn = [_sides(_grid(), 30, draw) for draw in range(3)]
     for train, test in drawn:
         assert train.height == FEW_RUNS
         assert set(train["run_id"]) <= set(whole["run_id"])
@@ -120,8 +125,28 @@ def test_samples_of_twenty_runs_are_small_spread_and_different() -> None:
 def test_no_two_hold_outs_fit_the_same_rows() -> None:
     rows = _grid().with_columns(scale=pl.when(pl.col("scale") > 1e17).then(1e20).otherwise("scale"))
     one = DataSet("own", "farseer", "surface", "", "", "")
-    heights = [split(rows, cut)[0].height for cut in cuts_of(one, rows)]
+    heights = [cut.split.train.height for cut in cuts_of(one, rows)]
     assert len(heights) == len(set(heights)) == 1
+
+
+def test_a_new_rule_reaches_the_arena_without_another_line() -> None:
+    """Cells of any hold-out: here every size left out in turn, and a threshold of one's own."""
+    rows = _noisy().with_columns(size=pl.col("n_params").rank("dense"))
+    rules = (sdb.holdouts.each("size"), sdb.holdouts.beyond("n_tokens", 1e11))
+    plain = DataSet("own", "farseer", "surface", "", "", "")
+    one = DataSet("own", "farseer", "surface", "", "", "", holdouts=rules)
+    cuts = cuts_of(one, rows)
+    assert len(cuts) == len(cuts_of(plain, rows)) + 9 + 1
+    assert len({cut.id for cut in cuts}) == len(cuts)
+    found = run_pair(one, "chinchilla", {"n_params": "n_params", "n_tokens": "n_tokens"}, cuts[-10:], "digest")
+    assert found["axis"].n_unique() == 10
+    assert found["reach"].null_count() == found.height
+    assert found["failure"].null_count() == found.height
+    alone = sdb.fit(rows.filter(pl.col("size") != 4), "chinchilla", n_starts=4)
+    left_out = rows.filter(pl.col("size") == 4)
+    errors = (alone.predict(left_out)["prediction"] / left_out["loss"] - 1).abs()
+    cells = found.filter(axis="each size in turn: 4")
+    assert (cells["error"] * cells["n_held_out"]).sum() / left_out.height == pytest.approx(errors.mean(), rel=1e-3)
 
 
 # ---- one pair -----------------------------------------------------------------------------------------
@@ -130,10 +155,10 @@ def test_no_two_hold_outs_fit_the_same_rows() -> None:
 def test_cells_are_the_errors_of_the_fit_itself() -> None:
     rows = _noisy()
     one = DataSet("own", "farseer", "surface", "", "", "")
-    cut = Cut("scale", 10)
-    found = run_pair(one, rows, "chinchilla", {"n_params": "n_params", "n_tokens": "n_tokens"}, [cut], "digest")
+    cut = cut_along(rows, "scale", 10)
+    found = run_pair(one, "chinchilla", {"n_params": "n_params", "n_tokens": "n_tokens"}, [cut], "digest")
     assert found.schema == pl.Schema(SCHEMA)
-    train, test = split(rows, cut)
+    train, test = cut.split.train, cut.split.test
     item = sdb.fit(train, "chinchilla", n_starts=4)
     predicted = item.predict(test, level=0.95)
     for row in found.iter_rows(named=True):
@@ -167,7 +192,7 @@ def test_the_law_that_made_the_rows_wins_and_its_interval_holds() -> None:
     to = {"n_params": "n_params", "n_tokens": "n_tokens"}
     kaplan = {"n_params_non_embedding": "n_params", "n_tokens": "n_tokens"}
     parts = [
-        run_pair(one, rows, law, inputs, cuts, law)
+        run_pair(one, law, inputs, cuts, law)
         for law, inputs in (("chinchilla", to), ("kaplan_lnd", kaplan), ("best_so_far", {}), ("log_log_line", to))
     ]
     far = pl.concat(parts).filter(pl.col("band") == "x30", pl.col("failure").is_null())
@@ -182,11 +207,11 @@ def test_a_refusal_is_kept_with_its_reason() -> None:
     rows = _noisy()
     few = rows.filter(pl.col("run_id").is_in(rows.sort("scale")["run_id"].gather_every(9)))
     inputs = {"n_params_non_embedding": "n_params", "n_tokens": "n_tokens"}
-    found = run_pair(one, few, "farseer", inputs, [Cut("scale", 10)], "digest")
+    found = run_pair(one, "farseer", inputs, [cut_along(few, "scale", 10)], "digest")
     assert found.height == 1
     assert "cannot fix the 9 free parameters" in found["failure"][0]
     negative = rows.with_columns(loss=-pl.col("loss"))
-    line = run_pair(one, negative, "log_log_line", {"n_params": "n_params"}, [Cut("scale", 10)], "digest")
+    line = run_pair(one, "log_log_line", {"n_params": "n_params"}, [cut_along(negative, "scale", 10)], "digest")
     assert "no logarithm" in line["failure"][0]
 
 

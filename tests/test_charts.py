@@ -147,20 +147,20 @@ def downstream_charts() -> dict[str, Any]:
 
 def replication_charts() -> dict[str, Any]:
     """Of a ledger with every verdict, an exact count, a missed one, and figures without a number."""
-    from scalingdb.evidence.replication import MISSING, VERDICTS
+    from scalingdb.evidence.replication import NEEDS_LOCAL_ROWS, VERDICTS
 
     table = pl.DataFrame(
         {
             "figure": [f"one.figure.{i}" for i in range(6)],
             "source_id": ["one", "one", "one", "two", "two", "two"],
-            "published": [1.0, 3.0, 3.0, 2.0, None, 1.0],
+            "stated": [1.0, 3.0, 3.0, 2.0, None, 1.0],
             "ours": [1.001, 3.0, 4.0, 2.5, None, None],
             "tolerance": [0.005, 0.0, 0.0, 0.1, None, 0.1],
-            "verdict": [VERDICTS[0], VERDICTS[1], VERDICTS[2], VERDICTS[2], VERDICTS[3], MISSING],
+            "verdict": [VERDICTS[0], VERDICTS[1], VERDICTS[2], VERDICTS[2], VERDICTS[3], NEEDS_LOCAL_ROWS],
         }
     )
     return {
-        "published_distances": sdb.charts.published_distances(table),
+        "stated_distances": sdb.charts.stated_distances(table),
         "verdict_shares": sdb.charts.verdict_shares(table),
     }
 
@@ -184,7 +184,7 @@ CHARTS = [
     "error_parts",
     "pass_curves",
     "capability_trends",
-    "published_distances",
+    "stated_distances",
     "verdict_shares",
 ]
 

@@ -12,8 +12,9 @@ from _synthetic import GOLDEN, runs
 from scipy import stats
 
 import scalingdb as sdb
-from scalingdb.comparison import _bootstrap, _scores
+from scalingdb.display import percent
 from scalingdb.errors import DataError, FitError, FitWarning, UnknownNameError
+from scalingdb.judging import resampling, scores
 
 pytestmark = pytest.mark.usefixtures("own_laws")
 
@@ -126,14 +127,14 @@ def test_held_out_predictions_are_those_of_a_fit_without_them(rows: pl.DataFrame
 
 def test_sentence(comparison: sdb.Comparison, rows: pl.DataFrame) -> None:
     table, pairs = comparison.tidy(), comparison.pairwise()
-    words = [f"chinchilla is off by {100 * table['error_held_out'][0]:.2f} % on average"]
+    words = [f"chinchilla is off by {percent(table['error_held_out'][0])} on average"]
     for pair in pairs.filter(law_a="chinchilla").iter_rows(named=True):
         assert not pair["is_noise"]
         ratio, low, high = (
             f"{value:.1f}" if value < 100 else f"{value:.3g}"
             for value in (pair["ratio"], pair["ratio_low"], pair["ratio_high"])
         )
-        error = f"{pair['law_b']} by {100 * pair['error_b']:.2f} %"
+        error = f"{pair['law_b']} by {percent(pair['error_b'])}"
         words.append(f"{error} ({ratio} times as much, 95 % interval {low} to {high}: not noise)")
     assert len(words) == 3
     assert comparison.sentence == f"On the largest 10 % by n_params (6 runs), {', '.join(words)}."
@@ -154,7 +155,7 @@ def test_sentence_names_the_best_of_many_laws(rows: pl.DataFrame) -> None:
     assert all(name in five.sentence for name in laws[:5])
     named, rest = six.tidy()["law"].to_list()[:4], six.tidy()["error_held_out"][4]
     assert all(name in six.sentence for name in named)
-    assert six.sentence.endswith(f", 2 other laws by {100 * rest:.2f} % or more.")
+    assert six.sentence.endswith(f", 2 other laws by {percent(rest)} or more.")
 
 
 def test_one_law_given_twice_counts_once(rows: pl.DataFrame) -> None:
@@ -267,7 +268,7 @@ def test_scores_prefer_the_truth_and_punish_conceit() -> None:
     crps = {}
     for width in (0.004, 0.02, 0.1):
         draws = np.exp(rng.normal(0.0, width, (2000, 1)) * np.ones(300))
-        crps[width] = _scores._crps(observed, draws, in_logs=True).mean()
+        crps[width] = scores._crps(observed, draws, in_logs=True).mean()
     assert crps[0.02] < crps[0.004]
     assert crps[0.02] < crps[0.1]
 
@@ -279,11 +280,9 @@ def test_crps_of_a_normal_has_a_closed_form() -> None:
     # Gneiting and Raftery (2007), equation 21
     exact = 0.5 * (z * (2 * stats.norm.cdf(z) - 1) + 2 * stats.norm.pdf(z) - 1 / np.sqrt(np.pi))
     # 20,000 draws: a standard error of 0.5 / sqrt(20,000) = 0.0035
-    assert _scores._crps(y, draws, in_logs=False) == pytest.approx(exact, abs=0.012)
+    assert scores._crps(y, draws, in_logs=False) == pytest.approx(exact, abs=0.012)
     with_gaps = np.vstack([draws, np.full((5, 3), np.nan)])
-    assert _scores._crps(y, with_gaps, in_logs=False) == pytest.approx(
-        _scores._crps(y, draws, in_logs=False), rel=1e-12
-    )
+    assert scores._crps(y, with_gaps, in_logs=False) == pytest.approx(scores._crps(y, draws, in_logs=False), rel=1e-12)
 
 
 def test_intervals_of_the_right_law_hold_what_they_promise() -> None:
@@ -296,7 +295,7 @@ def test_intervals_of_the_right_law_hold_what_they_promise() -> None:
         parts.append(found.held_out)
     held = pl.concat(parts)
     pit = held["pit"].to_numpy()
-    for level in _scores.LEVELS:
+    for level in scores.LEVELS:
         # rows of one study share a fit, so 160 rows count for fewer; three standard errors of about 80
         margin = 3 * np.sqrt(level * (1 - level) / 80)
         assert (2 * np.abs(pit - 0.5) <= level).mean() == pytest.approx(level, abs=margin)
@@ -533,8 +532,8 @@ def test_interval_of_a_mean_error_of_few_runs_covers_it(n: int) -> None:
     truth, held = np.sqrt(2 / np.pi), 0
     for seed in range(400):
         errors = np.abs(rng.standard_normal((1, n)))
-        drawn = _bootstrap.resample(errors, np.arange(n), "runs", seed)
-        low, high = _bootstrap.ends(drawn.values[0], 0.95, n, widened=True)
+        drawn = resampling.resample(errors, np.arange(n), seed)
+        low, high = drawn.interval(lambda values: values[0], 0.95)
         held += low <= truth <= high
     # skewed, and few: 90 to 97 %; plain percentiles reach 86 % of seven
     assert 0.90 <= held / 400 <= 0.98
@@ -544,9 +543,9 @@ def test_whole_runs_are_drawn() -> None:
     """Ten alike checkpoints of a run are one run, not ten."""
     rng = np.random.default_rng(0)
     each = np.abs(rng.standard_normal(8))
-    one = _bootstrap.resample(each[None], np.arange(8), "runs", 0)
-    ten = _bootstrap.resample(np.repeat(each, 10)[None], np.repeat(np.arange(8), 10), "runs", 0)
-    assert ten.n_clusters == 8
+    one = resampling.resample(each[None], np.arange(8), 0)
+    ten = resampling.resample(np.repeat(each, 10)[None], np.repeat(np.arange(8), 10), 0)
+    assert ten.n_units == 8
     assert ten.values == pytest.approx(one.values)
 
 
@@ -593,7 +592,7 @@ def test_each_group_is_predicted_by_a_fit_without_it(families: pl.DataFrame) -> 
 def test_refits_of_groups_stay_with_their_rows(families: pl.DataFrame) -> None:
     mixed = families.sample(fraction=1.0, shuffle=True, seed=0)
     found = sdb.compare(mixed, "chinchilla", sdb.holdouts.each("family"), bootstrap=20)
-    held = found._rows["chinchilla"]
+    held = found._judged.rows["chinchilla"]
     for fold in "ae":
         fit = found.fits["chinchilla", fold]
         rows = held.with_row_index("place").filter(fold=fold)

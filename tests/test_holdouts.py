@@ -135,7 +135,7 @@ def test_each_holds_every_row_out_once() -> None:
     assert list(H.each("size").folds(frame)) == ["1e+08", "1.5e+09"]
     near = pl.DataFrame({"size": [411616256.0, 411616257.0]})
     assert list(H.each("size").folds(near)) == ["411616256.0", "411616257.0"]
-    with pytest.raises(DataError, match=r"has one value only \(a\)"):
+    with pytest.raises(DataError, match=r"has only one value \(a\)"):
         H.each("family").mask(frame.filter(family="a"))
     with pytest.raises(DataError, match="has 1 missing values of 4"):
         H.each("family").mask(frame.with_columns(family=pl.Series(["b", None, "b", "c"])))

@@ -319,6 +319,21 @@ def test_power_grows_with_the_effect_and_with_sizes(benchmark: ModuleType) -> No
     assert float((better["worsens"] - better["sign of the slope, one cut-off"]).mean()) > 0.1
 
 
+def test_noise_that_neighbours_share_raises_false_alarms_and_the_sentence_says_so(benchmark: ModuleType) -> None:
+    table = benchmark.correlated(400, np.random.default_rng(0)).filter(pl.col("sizes") >= 8)
+    rates = dict(table.group_by("correlation").agg(pl.col("worsens").mean()).iter_rows())
+    assert rates[0.0] < 0.04
+    assert rates[0.8] > 0.08
+    independent = table.filter(correlation=0.0)["estimated correlation"]
+    assert independent.abs().max() < 0.06
+    found = sdb.trends.classify(series(np.linspace(0.7, 0.3, 10)), x="n_params", y="score")
+    assert found["label"].item() == "worsens"
+    assert "if neighbouring sizes share no noise" in found["sentence"].item()
+    assert -1 <= found["serial_correlation"].item() <= 1
+    short = sdb.trends.classify(series(np.linspace(0.7, 0.3, 5)), x="n_params", y="score")
+    assert short["serial_correlation"].item() is None
+
+
 def test_the_benchmark_refuses_too_few_series(benchmark: ModuleType) -> None:
     with pytest.raises(SystemExit, match="2"):
         benchmark.main(["--series", "3"])

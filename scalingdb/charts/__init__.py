@@ -41,7 +41,7 @@ from scalingdb.charts.planning import (
     repetition_chart,
 )
 from scalingdb.charts.practices import answer_shift, practice_arms, subset_errors, sweep_map
-from scalingdb.charts.replication import VERDICT_COLORS, published_distances, verdict_shares
+from scalingdb.charts.replication import VERDICT_COLORS, stated_distances, verdict_shares
 from scalingdb.charts.trends import LABEL_COLORS, label_matrix, trend_gallery, trend_scan, trend_surface, unseen_turn
 
 __all__ = [
@@ -81,10 +81,10 @@ __all__ = [
     "practice_arms",
     "predicted_actual",
     "profile",
-    "published_distances",
     "repetition_chart",
     "residuals",
     "score_panels",
+    "stated_distances",
     "subset_errors",
     "sweep_map",
     "task_intervals",

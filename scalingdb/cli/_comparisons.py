@@ -23,7 +23,7 @@ from scalingdb.cli._program import (
 )
 
 if TYPE_CHECKING:
-    from scalingdb.holdouts import Holdout
+    from scalingdb.judging.holdouts import Holdout
 
 
 @app.command()
@@ -109,7 +109,7 @@ def compare(
 
 def _holdout(rule: str) -> Holdout:
     """Which runs are held out, from one word of the command line."""
-    from scalingdb import holdouts
+    from scalingdb.judging import holdouts
 
     for sign in "=>:":
         column, found, text = rule.partition(sign)

@@ -15,6 +15,7 @@ from scalingdb.notices import notice
 __all__ = [
     "as_frame",
     "canonical",
+    "check_level",
     "check_scores",
     "compute_column",
     "default_keys",
@@ -22,7 +23,6 @@ __all__ = [
     "keys_of",
     "label_rows",
     "need_columns",
-    "normal_draws",
     "say_mixtures",
 ]
 
@@ -108,6 +108,12 @@ def finite(frame: pl.DataFrame, columns: Iterable[str], what: str, *, positive: 
             )
 
 
+def check_level(level: float) -> None:
+    """Refuse a coverage that is none."""
+    if not 0 < level < 1:
+        raise DataError(f"level={level!r} is not between 0 and 1", "for example level=0.95.")
+
+
 def check_scores(frame: pl.DataFrame, score: str = "score", what: str = "this analysis") -> None:
     """Refuse scores that are missing, or outside [0, 1] where they are fractions.
 
@@ -151,11 +157,3 @@ def compute_column(frame: pl.DataFrame, compute: str | None) -> pl.Expr:
             'name the column with training compute: compute="<column>" (parameters or tokens serve too).',
         )
     return pl.coalesce(pl.col(name).cast(pl.Float64) for name in present)
-
-
-def normal_draws(centre: FloatArray, covariance: FloatArray, n: int, generator: np.random.Generator) -> FloatArray:
-    """(n, k) draws of a normal distribution whose covariance may be singular or off by rounding."""
-    half = (covariance + covariance.T) / 2
-    values, vectors = np.linalg.eigh(half)
-    root = vectors * np.sqrt(np.maximum(values, 0.0))
-    return np.asarray(centre + generator.standard_normal((n, centre.size)) @ root.T)

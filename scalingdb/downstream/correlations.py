@@ -1,4 +1,4 @@
-"""How predictable is a score from compute? One row a family, task and metric.
+"""How predictable is a score from compute? One row per family, task and metric.
 
 Everything is computed for all groups at once: the whole warehouse (hundreds of thousands of scores,
 tens of thousands of groups) takes seconds.
@@ -15,7 +15,6 @@ import polars as pl
 
 from scalingdb.downstream._checks import (
     BY,
-    FloatArray,
     as_frame,
     canonical,
     check_scores,
@@ -40,8 +39,6 @@ MIN_MODELS = 3
 MIN_FOR_INTERVAL = 5
 LAST_CHECKPOINTS = 10
 """Checkpoints at the end of a run whose scatter is taken for noise."""
-PAIRWISE = 400
-"""Up to this many rows Kendall's tau is a direct count of pairs; beyond, SciPy's n log n algorithm."""
 MEASURES = (
     "n_rows",
     "n_models",
@@ -315,6 +312,8 @@ def _final(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _correlations(rows: pl.DataFrame) -> pl.DataFrame:
+    from scipy.stats import kendalltau
+
     ranked = rows.select("group", "x", "y", rx=pl.col("x").rank().over("group"), ry=pl.col("y").rank().over("group"))
     linear = ranked.group_by("group", maintain_order=True).agg(pearson=pl.corr("x", "y"), spearman=pl.corr("rx", "ry"))
     if ranked.is_empty():
@@ -322,21 +321,10 @@ def _correlations(rows: pl.DataFrame) -> pl.DataFrame:
     ends = np.flatnonzero(np.diff(ranked["group"].to_numpy())) + 1
     xs = np.split(ranked["rx"].to_numpy(), ends)
     ys = np.split(ranked["ry"].to_numpy(), ends)
-    taus = [_kendall(a, b) for a, b in zip(xs, ys, strict=True)]
+    taus = [kendalltau(a, b, method="asymptotic").statistic for a, b in zip(xs, ys, strict=True)]
     return linear.with_columns(pl.Series("kendall", taus, dtype=pl.Float64)).with_columns(
         pl.col("pearson", "spearman", "kendall").fill_nan(None).clip(-1.0, 1.0)
     )
-
-
-def _kendall(x: FloatArray, y: FloatArray) -> float:
-    """Kendall's tau-b of one group."""
-    if x.size > PAIRWISE:
-        from scipy.stats import kendalltau
-
-        return float(kendalltau(x, y).statistic)
-    dx, dy = np.sign(x[:, None] - x), np.sign(y[:, None] - y)
-    pairs = np.sqrt(np.count_nonzero(dx) * np.count_nonzero(dy))
-    return float(np.sum(dx * dy) / pairs) if pairs else float("nan")
 
 
 def _intervals(out: pl.DataFrame, level: float) -> pl.DataFrame:
@@ -500,7 +488,7 @@ def chain_cost(
     Returns
     -------
     DataFrame
-        One row a step: ``before, after`` (metrics), ``n_tasks``, medians ``median_before, median_after``,
+        One row per step: ``before, after`` (metrics), ``n_tasks``, medians ``median_before, median_after``,
         ``change`` (median over tasks of the paired change) with ``low, high``, and
         ``share_worse`` (tasks that lost).
 

@@ -13,19 +13,22 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from scipy.special import expit, ndtri
 
+from scalingdb.display import percent
 from scalingdb.downstream._checks import (
     FloatArray,
     as_frame,
     canonical,
+    check_level,
     check_scores,
     compute_column,
     finite,
     keys_of,
     label_rows,
     need_columns,
-    normal_draws,
 )
+from scalingdb.downstream._refits import Curve, Refits, prediction_interval
 from scalingdb.errors import DataError, FitError
 from scalingdb.notices import notice
 
@@ -38,9 +41,6 @@ __all__ = [
     "principal_capabilities",
     "sloth",
 ]
-
-N_DRAWS = 2000
-
 
 # ---- principal components --------------------------------------------------------------------------
 
@@ -71,7 +71,7 @@ class Capabilities:
     n_fitted: int
 
     def loadings(self) -> pl.DataFrame:
-        """One row a component and benchmark: ``component, benchmark, loading, explained``."""
+        """One row per component and benchmark: ``component, benchmark, loading, explained``."""
         return pl.DataFrame(
             [
                 {"component": f"pc{i + 1}", "benchmark": name, "loading": float(value), "explained": float(share)}
@@ -80,8 +80,27 @@ class Capabilities:
             ]
         )
 
+    def tidy(self) -> pl.DataFrame:
+        """The same as :meth:`loadings`."""
+        return self.loadings()
+
+    def glance(self) -> pl.DataFrame:
+        """One row: ``n_benchmarks, n_components, n_fitted, explained`` (share of the variance)."""
+        return pl.DataFrame(
+            {
+                "n_benchmarks": [len(self.benchmarks)],
+                "n_components": [len(self.explained)],
+                "n_fitted": [self.n_fitted],
+                "explained": [float(self.explained.sum())],
+            }
+        )
+
+    def augment(self) -> pl.DataFrame:
+        """The models with their components: :attr:`scores`."""
+        return self.scores
+
     def __repr__(self) -> str:
-        shares = ", ".join(f"{100 * s:.1f} %" for s in self.explained)
+        shares = ", ".join(percent(s) for s in self.explained)
         return f"<Capabilities of {len(self.benchmarks)} benchmarks, {self.n_fitted} models: {shares}>"
 
 
@@ -101,7 +120,7 @@ def principal_capabilities(
     Parameters
     ----------
     frame : DataFrame
-        One row a model, one column a benchmark (fractions; null where it was not run).
+        One row per model, one column a benchmark (fractions; null where it was not run).
     benchmarks : sequence of str
         Columns.
     n_components : int
@@ -125,7 +144,7 @@ def principal_capabilities(
     if len(names) < 2:
         raise DataError("one benchmark has no components", "give two or more.")
     if not 1 <= n_components <= len(names):
-        raise DataError(f"n_components={n_components} of {len(names)} benchmarks", "at most one a benchmark.")
+        raise DataError(f"n_components={n_components} of {len(names)} benchmarks", "at most one per benchmark.")
     for name in names:
         check_scores(
             table.filter(pl.col(name).is_not_null()).select(
@@ -217,7 +236,7 @@ def family_trends(
     Returns
     -------
     DataFrame
-        One row a family of three models or more: ``n_models, decades, slope`` (per decade),
+        One row per family of three models or more: ``n_models, decades, slope`` (per decade),
         ``intercept, r2``; families with fewer are left out and counted in a notice.
 
     Raises
@@ -277,38 +296,50 @@ class ObservationalLaw:
     params: Mapping[str, float]
     scatter: float
     n_models: int
-    _covariance: FloatArray = field(repr=False)
+    _refits: Refits = field(repr=False)
+    _standard: tuple[FloatArray, FloatArray] = field(repr=False)
 
-    def predict(self, frame: pl.DataFrame, interval: float = 0.95) -> pl.DataFrame:
-        """Add ``prediction, low, high``: uncertain coefficients plus the scatter of the fitted models."""
-        if not 0 < interval < 1:
-            raise DataError(f"interval={interval!r} is not between 0 and 1", "for example interval=0.95.")
+    def tidy(self) -> pl.DataFrame:
+        """One row per parameter: ``param, estimate``."""
+        return pl.DataFrame({"param": list(self.params), "estimate": list(self.params.values())})
+
+    def glance(self) -> pl.DataFrame:
+        """One row: ``target, n_models, df, scatter``."""
+        return pl.DataFrame(
+            {
+                "target": [self.target],
+                "n_models": [self.n_models],
+                "df": [self._refits.df],
+                "scatter": [self.scatter],
+            }
+        )
+
+    def predict(self, frame: pl.DataFrame, level: float = 0.95) -> pl.DataFrame:
+        """Add ``prediction, low, high``: the law refitted to simulated models, plus the scatter of the fitted ones."""
+        check_level(level)
         table = as_frame(frame)
         need_columns(table, self.predictors, "the law", "compute the components for these models first.")
         finite(table, self.predictors, "the law")
-        design = np.column_stack([np.ones(table.height), table.select(self.predictors).to_numpy()])
-        centre = np.array(list(self.params.values()))
+        centre, scale = self._standard
+        x = (table.select(pl.col(self.predictors).cast(pl.Float64)).to_numpy() - centre) / scale
+        curve = _curve_at(np.column_stack([np.ones(table.height), x]))
         generator = np.random.default_rng(0)
-        draws = normal_draws(centre, self._covariance, N_DRAWS, generator)
-        floors = np.clip(draws[:, [-1]], 0, 1)
-        values = floors + (1 - floors) * _expit(draws[:, :-1] @ design.T)
-        values = np.clip(values + self.scatter * generator.standard_normal(values.shape), 0, 1)
-        low, high = np.quantile(values, [(1 - interval) / 2, (1 + interval) / 2], axis=0)
+        draws = self._refits.draws(generator)
+        low, high = prediction_interval(curve(draws.params), draws.scatter, level, generator)
         return table.with_columns(
-            prediction=pl.Series(_curve(centre, design), dtype=pl.Float64),
+            prediction=pl.Series(curve(self._refits.params[None, :])[0], dtype=pl.Float64),
             low=pl.Series(low, dtype=pl.Float64),
             high=pl.Series(high, dtype=pl.Float64),
         )
 
 
-def _expit(x: FloatArray) -> FloatArray:
-    from scipy.special import expit
-
-    return np.asarray(expit(x))
-
-
 def _curve(p: FloatArray, design: FloatArray) -> FloatArray:
-    return np.asarray(p[-1] + (1 - p[-1]) * _expit(design @ p[:-1]))
+    return np.asarray(p[-1] + (1 - p[-1]) * expit(design @ p[:-1]))
+
+
+def _curve_at(design: FloatArray) -> Curve:
+    """Scores for fixed predictors as a function of many sets of coefficients and a floor (B, k)."""
+    return lambda p: np.asarray(p[:, [-1]] + (1 - p[:, [-1]]) * expit(p[:, :-1] @ design.T))
 
 
 def observational_law(
@@ -327,7 +358,7 @@ def observational_law(
     Parameters
     ----------
     frame : DataFrame
-        One row a model: the target score and the predictors (components, or log10 compute).
+        One row per model: the target score and the predictors (components, or log10 compute).
     target : str
     predictors : sequence of str
     floor : (float, float)
@@ -380,22 +411,26 @@ def observational_law(
             best = found
     if best is None:
         raise FitError("no start leads to a finite law", "check the scores.")
-    rows_jac = best.jac[: y.size]
     rest = best.fun[: y.size]
-    inverse = np.linalg.pinv(best.jac.T @ best.jac, rcond=1e-10)
-    correction = y.size / max(y.size - k, 1)
-    covariance = correction * inverse @ (rows_jac.T @ (rows_jac * rest[:, None] ** 2)) @ inverse
+    df = y.size - k
+    scatter = float(np.sqrt(np.sum(rest**2) / max(df, 1)))
+    penalty = np.zeros((k - 2, k))
+    penalty[:, 1:-1] = np.sqrt(ridge) * np.eye(k - 2)
+
+    def curve(p: FloatArray) -> FloatArray:  # the penalty is refitted too, as rows without noise
+        return np.concatenate([_curve_at(design)(p), p @ penalty.T], axis=1)
+
     back = np.eye(k)  # from standardised predictors to their own units
     back[1:-1, 1:-1] = np.diag(1 / scale)
     back[0, 1:-1] = -centre / scale
-    params = back @ best.x
     return ObservationalLaw(
         target,
         tuple(names),
-        dict(zip(("intercept", *names, "floor"), map(float, params), strict=True)),
-        float(np.sqrt(np.sum(rest**2) / max(y.size - k, 1))),
+        dict(zip(("intercept", *names, "floor"), map(float, back @ best.x), strict=True)),
+        scatter,
         int(y.size),
-        back @ covariance @ back.T,
+        Refits(curve, best.x, low, high, -rest, scatter, df),
+        (centre, scale),
     )
 
 
@@ -425,6 +460,24 @@ class Sloth:
     _parts: Mapping[str, FloatArray] = field(repr=False)
     _columns: tuple[str, str, str] = field(repr=False)
 
+    def glance(self) -> pl.DataFrame:
+        """One row: ``n_models, n_families, n_benchmarks, n_skills, objective``."""
+        return pl.DataFrame(
+            {
+                "n_models": [self.n_models],
+                "n_families": [len(self.families)],
+                "n_benchmarks": [len(self.benchmarks)],
+                "n_skills": [self.n_skills],
+                "objective": [self.objective],
+            }
+        )
+
+    def tidy(self) -> pl.DataFrame:
+        """One row per benchmark: ``benchmark, chance_level, scatter``; skills themselves are not identified."""
+        return pl.DataFrame(
+            {"benchmark": self.benchmarks, "chance_level": self._parts["chance"], "scatter": self.scatter}
+        )
+
     def _skills(self, table: pl.DataFrame) -> FloatArray:
         family, size, tokens = self._columns
         unknown = ~table[family].is_in(list(self.families))
@@ -439,23 +492,22 @@ class Sloth:
         index = np.array([self.families.index(name) for name in table[family]], dtype=int)
         return np.asarray(x @ self._parts["slopes"] + self._parts["efficiency"][index])
 
-    def predict(self, frame: pl.DataFrame, interval: float = 0.95) -> pl.DataFrame:
+    def predict(self, frame: pl.DataFrame, level: float = 0.95) -> pl.DataFrame:
         """Predicted scores of models of the fitted families.
 
         Returns
         -------
         DataFrame
-            One row a model and benchmark: the keys of the frame, ``benchmark, prediction, low, high``
-            and ``observed`` where the frame has it. The interval is the scatter of the fitted models
-            alone, and so too narrow for families with a single one.
+            One row per model and benchmark: the keys of the frame, ``benchmark, prediction, low, high`` and
+            ``observed`` where the frame has it. The interval is the scatter of the fitted models alone, without the
+            uncertainty of the coefficients: too narrow, above all for families with a single model.
         """
-        from scipy.special import ndtri
-
+        check_level(level)
         table = as_frame(frame)
         z = self._skills(table)
         c = self._parts["chance"]
-        p = c + (1 - c) * _expit(z @ self._parts["loadings"] + self._parts["offsets"])
-        width = float(ndtri(0.5 + interval / 2)) * self.scatter
+        p = c + (1 - c) * expit(z @ self._parts["loadings"] + self._parts["offsets"])
+        width = float(ndtri(0.5 + level / 2)) * self.scatter
         keys = [name for name in ("run_id", "model_name", *self._columns) if name in table.columns]
         parts = []
         for j, name in enumerate(self.benchmarks):
@@ -502,7 +554,7 @@ def sloth(
     Parameters
     ----------
     frame : DataFrame
-        One row a model, one column a benchmark (fractions, null where not run).
+        One row per model, one column a benchmark (fractions, null where not run).
     benchmarks : sequence of str
     chance : mapping of benchmark to float
         Scores of guessing; required for each of them.
@@ -510,7 +562,7 @@ def sloth(
     family, size, tokens : str
         Columns.
     delta : float
-        Where the Huber loss turns straight (the authors take 0.01).
+        Huber threshold (quadratic to linear); the authors take 0.01.
     ridge : float
         Penalty on efficiencies and loadings, which the data fix only up to scale.
     starts, rng : int
@@ -569,13 +621,13 @@ def sloth(
 
     def residuals(p: FloatArray) -> FloatArray:
         slopes, efficiency, loadings, offsets = unpack(p)
-        s = _expit((x @ slopes + efficiency[index]) @ loadings + offsets)
+        s = expit((x @ slopes + efficiency[index]) @ loadings + offsets)
         return np.concatenate([(c + (1 - c) * s - y)[rows, columns], root * p[:penalised]])
 
     def jacobian(p: FloatArray) -> FloatArray:
         slopes, efficiency, loadings, offsets = unpack(p)
         z = x @ slopes + efficiency[index]
-        s = _expit(z @ loadings + offsets)
+        s = expit(z @ loadings + offsets)
         slope = ((1 - c) * s * (1 - s))[rows, columns]
         through = slope[:, None] * loadings[:, columns].T  # (seen, d): change of a score with each skill
         out = np.zeros((n_seen + penalised, cuts[-1]))
@@ -613,7 +665,7 @@ def sloth(
     if best is None:
         raise FitError("Sloth: no start leads to a finite objective", "check sizes and tokens.")
     slopes, efficiency, loadings, offsets = unpack(best.x)
-    fitted = c + (1 - c) * _expit((x @ slopes + efficiency[index]) @ loadings + offsets)
+    fitted = c + (1 - c) * expit((x @ slopes + efficiency[index]) @ loadings + offsets)
     rest = np.where(seen, fitted - y, np.nan)
     parts = {
         "slopes": slopes,

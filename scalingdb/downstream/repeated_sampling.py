@@ -100,7 +100,7 @@ def pass_curve(
     Parameters
     ----------
     frame : DataFrame
-        One row a problem: ``n_samples, n_correct``.
+        One row per problem: ``n_samples, n_correct``.
     k : sequence of float, optional
         25 values from 1 to the smallest number of samples by default: beyond that the mean would be
         over other problems.
@@ -158,6 +158,26 @@ class PassLaw:
     n_problems: int
     samples: FloatArray = field(repr=False)
 
+    def tidy(self) -> pl.DataFrame:
+        """One row per parameter: ``param, estimate, low, high`` (95 %, from resampling problems)."""
+        known = len(self.samples) > 0
+        ends = np.quantile(self.samples, [0.025, 0.975], axis=0) if known else np.full((2, len(self.params)), np.nan)
+        return pl.DataFrame(
+            {"param": list(self.params), "estimate": list(self.params.values()), "low": ends[0], "high": ends[1]}
+        ).with_columns(pl.col("low", "high").fill_nan(None))
+
+    def glance(self) -> pl.DataFrame:
+        """One row: ``kind, exponent, low, high, n_problems``."""
+        return pl.DataFrame(
+            {
+                "kind": [self.kind],
+                "exponent": [self.exponent],
+                "low": [self.low],
+                "high": [self.high],
+                "n_problems": [self.n_problems],
+            }
+        ).with_columns(pl.col("low", "high").fill_nan(None))
+
     def predict(self, k: Sequence[float] | FloatArray) -> pl.DataFrame:
         """``k, prediction, low, high`` of pass@k."""
         grid = np.asarray(k, dtype=float)
@@ -203,7 +223,7 @@ def aggregate_law(
     Parameters
     ----------
     frame : DataFrame
-        One row a problem: ``n_samples, n_correct``.
+        One row per problem: ``n_samples, n_correct``.
     k : sequence of float, optional
         As for :func:`pass_curve`.
     bootstrap, rng : int
@@ -244,7 +264,7 @@ def mixture_law(frame: pl.DataFrame, *, zero: bool = False, bootstrap: int = 50,
     Parameters
     ----------
     frame : DataFrame
-        One row a problem: ``n_samples, n_correct``.
+        One row per problem: ``n_samples, n_correct``.
     zero : bool
         Allow a share of hopeless problems. It needs many samples to be told from very hard ones, and
         makes pass@k level off.
@@ -353,7 +373,7 @@ def extrapolation_errors(
     Parameters
     ----------
     frame : DataFrame
-        One row a problem: ``n_samples, n_correct``.
+        One row per problem: ``n_samples, n_correct``.
     fraction : float
         Share of the attempts that the laws see.
     repeats : int
@@ -364,7 +384,7 @@ def extrapolation_errors(
     Returns
     -------
     DataFrame
-        One row a law and repeat: ``kind, repeat, exponent, k`` (the smallest number of samples of a
+        One row per law and repeat: ``kind, repeat, exponent, k`` (the smallest number of samples of a
         problem), ``prediction, observed, error`` (difference of pass@k) and ``log_error``
         (ratio of ``-ln pass@k``, as a logarithm).
     """

@@ -12,7 +12,7 @@ from scalingdb.estimation.model import FloatArray
 from scalingdb.estimation.uncertainty import Linearised
 from scalingdb.estimation.verdicts import Kind, Reason, Verdict
 
-__all__ = ["Design", "Identifiability", "assess", "examine"]
+__all__ = ["Design", "Identifiability", "assess", "examine", "wide_intervals"]
 
 BoolArray = np.ndarray[Any, np.dtype[np.bool_]]
 
@@ -66,16 +66,20 @@ class Identifiability:
         The direction of the smallest eigenvalue, in words.
     undetermined : tuple of str
         Parameters that the data leave open: they have no interval.
+    unseen : array (m, k)
+        Directions, in the coordinates of the Jacobian, along which the data say nothing: what
+        depends on one of them has no interval either.
     """
 
     verdict: Verdict
     eigenvalues: FloatArray
     weakest: str
-    undetermined: tuple[str, ...] = ()
+    undetermined: tuple[str, ...]
+    unseen: FloatArray
 
 
 def examine(
-    logs: Mapping[str, FloatArray], y: FloatArray, weights: FloatArray, n_free: int, signed: Sequence[bool] = ()
+    logs: Mapping[str, FloatArray], y: FloatArray, weights: FloatArray, n_free: int, is_power: Sequence[bool] = ()
 ) -> Design:
     """Look at the design alone: rows against parameters, spread of the values, range of the inputs.
 
@@ -85,8 +89,9 @@ def examine(
     y, weights : arrays (n,)
     n_free : int
         Free parameters.
-    signed : sequence of bool
-        Inputs that are no logarithms: decades mean nothing for them.
+    is_power : sequence of bool
+        Inputs that enter as powers; all by default. Decades mean nothing for a date, or a number that may be
+        negative: another zero would change them.
     """
     used = weights > 0
     if np.ptp(y[used]) <= 1e-12 * np.abs(y[used]).max():
@@ -99,7 +104,7 @@ def examine(
             left, right = logs[first][used], logs[second][used]
             if np.ptp(left) > 0 and np.ptp(right) > 0 and abs(np.corrcoef(left, right)[0, 1]) > MOVE_TOGETHER:
                 return Design(fatal=Reason("move_together", (second, first)))
-    for name in (name for i, name in enumerate(names) if not (signed and signed[i])):
+    for name in (name for i, name in enumerate(names) if not is_power or is_power[i]):
         decades = float(np.ptp(logs[name][used])) / np.log(10.0)
         if decades < NARROW_DECADES:
             return Design(weak=Reason("narrow_range", (name,), decades))
@@ -126,16 +131,19 @@ def assess(
     design : Design
     """
     jacobian, weights, inside = local.jacobian, local.weights, local.inside
+    jacobian, weights, inside = local.jacobian, local.weights, local.inside
+    every = np.eye(len(names))
+    bounds = tuple(Reason("at_bound", (name,), value) for name, value in at_bound.items())
     sensitivity = np.sqrt((jacobian**2 * weights).sum(1))
     finite = bool(np.isfinite(jacobian).all() and np.isfinite(theta).all())
     alive = inside & (sensitivity > INERT * sensitivity.max()) if finite else np.zeros_like(inside)
     inert = tuple(name for name, ok, live in zip(names, inside, alive, strict=True) if ok and not live)
+    unseen_alone = every[inside & ~alive]
     index = np.flatnonzero(alive)
-    bounds = tuple(Reason("at_bound", (name,), value) for name, value in at_bound.items())
     if index.size == 0:
         reason = design.fatal or Reason("at_infinity")
-        verdict = Verdict("at_bound", bounds) if bounds else Verdict("not_identified", (reason,))
-        return Identifiability(verdict, np.empty(0), "", inert)
+        verdict = Verdict("at_bound", bounds) if bounds and not inert else Verdict("not_identified", (*bounds, reason))
+        return Identifiability(verdict, np.empty(0), "", inert, unseen_alone)
 
     information = (jacobian[index] * weights) @ jacobian[index].T
     scale = np.sqrt(np.diag(information))
@@ -145,12 +153,14 @@ def assess(
         direction = vectors[:, 0]
         taking_part = [names[index[i]] for i in np.argsort(-np.abs(direction)) if abs(direction[i]) > 0.3]
         weakest = " and ".join(taking_part[:3]) + " trade off"
-    unseen = vectors[:, values <= RANK_TOLERANCE * values[-1]]
-    lost = [names[index[i]] for i in range(index.size) if (np.abs(unseen[i]) > NULL_SHARE).any()]
+    blind = vectors[:, values <= RANK_TOLERANCE * values[-1]]
+    lost = [names[index[i]] for i in range(index.size) if (np.abs(blind[i]) > NULL_SHARE).any()]
+    unseen = np.concatenate([unseen_alone, (blind / scale[:, None]).T @ every[index]])
 
     def judged(kind: Kind, undetermined: tuple[str, ...], *reasons: Reason | None) -> Identifiability:
         stated = (*bounds, *(reason for reason in reasons if reason is not None))
-        return Identifiability(Verdict(kind, stated), values, weakest, undetermined)
+        directions = every[inside] if design.fatal else unseen
+        return Identifiability(Verdict(kind, stated), values, weakest, undetermined, directions)
 
     if design.fatal:
         return judged("not_identified", tuple(names), design.fatal)
@@ -160,7 +170,9 @@ def assess(
         return judged("at_bound", inert, design.weak)
     if inert:  # where no scale has vanished, something else does the same
         return judged("not_identified", inert, Reason("no_effect", inert))
-    weak = _weak(names, theta, is_log, covariance, index)
+    # a parameter that shifts every row alike has no zero of its own
+    moves_all_alike = np.ptp(jacobian, axis=1) <= 1e-9 * np.abs(jacobian).max(1)
+    weak = _weak(names, theta, is_log, covariance, np.flatnonzero(alive & ~(moves_all_alike & ~is_log)))
     return judged("weak" if weak or design.weak else "identified", inert, weak, design.weak)
 
 
@@ -178,10 +190,17 @@ def _weak(
     weak = [i for i in index if relative[i] > limit[i]]
     if not weak:
         return None
-    first = max(weak, key=lambda i: relative[i])
+    return wide_intervals(names, covariance, sorted(weak, key=lambda i: -relative[i]))
+
+
+def wide_intervals(names: Sequence[str], covariance: FloatArray, weak: Sequence[int]) -> Reason:
+    """The reason for wide intervals: the trade-off of the first of `weak` with another parameter, or all of them."""
+    error = np.sqrt(np.maximum(np.diag(covariance), 0.0))
+    first = weak[0]
     correlation = np.abs(covariance[first]) / np.maximum(error[first] * error, 1e-300)
-    partner = max((j for j in index if j != first), key=lambda j: correlation[j], default=first)
-    if partner != first and correlation[partner] > TRADE_OFF:
+    correlation[first] = 0.0
+    partner = int(np.argmax(correlation))
+    if correlation[partner] > TRADE_OFF:
         pair = sorted((first, partner))
         return Reason("trade_off", (names[pair[0]], names[pair[1]]))
-    return Reason("poorly_known", tuple(names[i] for i in weak))
+    return Reason("poorly_known", tuple(names[i] for i in sorted(weak)))

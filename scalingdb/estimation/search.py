@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,9 @@ THOROUGH = 16
 
 FURTHER = 4
 """Times more starts where only one of them reached the best objective."""
+
+RESTARTS = 3
+"""Rounds of starts around the best ends, where starts do not agree on one."""
 
 OwnStarts = Callable[[Sequence[FloatArray], FloatArray, FloatArray], FloatArray]
 """``own(inputs, y, weights) -> (S, k)`` natural free parameters: what a law knows of its own shape."""
@@ -75,6 +78,9 @@ class Found:
     others : array (R, k)
         More starts, best first, for resamples that do not converge from `u`.
     inputs : PreparedInputs
+    n_spread : int, optional
+        So many of the starts, the first ones, were spread over the whole range (None for all of them);
+        the rest began around the best ends, so that their agreement says nothing of other basins.
     """
 
     u: FloatArray
@@ -84,6 +90,12 @@ class Found:
     totals: FloatArray
     others: FloatArray
     inputs: PreparedInputs
+    n_spread: int | None = None
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether there is evidence that the optimum is the global one: two starts from apart ended there."""
+        return bool(self.agree[: self.n_spread].sum() > 1)
 
     @property
     def agree(self) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
@@ -141,6 +153,35 @@ def _polish(
     return solver.minimise(model, objective, u, prepared, rows.y, rows.weights, penalty=penalty, max_iterations=80)
 
 
+def _restarted(
+    model: Model,
+    objective: Objective,
+    polished: Solution,
+    prepared: PreparedInputs,
+    rows: Rows,
+    penalty: Penalty | None,
+    n_starts: int,
+    seed: int | None,
+) -> Solution:
+    """Start again around the best ends until a round finds nothing better and two starts agree."""
+    for turn in range(RESTARTS):
+        order = np.argsort(polished.objective, kind="stable")
+        best = float(polished.objective[order[0]])
+        near = starts.disturbed(model, polished.u[order[:4]], n_starts, (seed or 0) * RESTARTS + turn)
+        if model.basis is not None:
+            solved = starts.structured_starts(model, objective, prepared, rows.y, rows.weights, given=near)
+            near = np.concatenate([near, solved])
+        ordered = starts.ranked(model, objective, near, prepared, rows.y, rows.weights, penalty)
+        again = _polish(model, objective, ordered[: 2 * n_starts], prepared, rows, penalty)
+        polished = Solution(
+            *(np.concatenate([getattr(polished, f.name), getattr(again, f.name)]) for f in fields(Solution))
+        )
+        least = float(polished.objective.min())
+        if least >= best * (1 - AGREE) and (polished.objective <= least * (1 + AGREE)).sum() > 1:
+            break
+    return polished
+
+
 def search(
     model: Model,
     objective: Objective,
@@ -154,7 +195,8 @@ def search(
 ) -> Found | None:
     """Solve one problem from the best and most different of several hundred starts.
 
-    If no two starts agree on the best objective, four times as many are polished.
+    If no two starts agree on the best objective, four times as many are polished, then others around
+    the best ends.
 
     Parameters
     ----------
@@ -174,9 +216,12 @@ def search(
     chosen = starts.choose(candidates, n_starts)
     polished = _polish(model, objective, chosen, prepared, rows, penalty)
     agreeing = (polished.objective <= polished.objective.min() * (1 + AGREE)).sum()
+    n_spread = len(polished.u)
     if 1 < n_starts < candidates.shape[0] and agreeing < 2:
         # nobody else found this optimum: look further before it is believed
         polished = _polish(model, objective, starts.choose(candidates, FURTHER * n_starts), prepared, rows, penalty)
+        n_spread = len(polished.u)
+        polished = _restarted(model, objective, polished, prepared, rows, penalty, n_starts, seed)
     u, status = polished.u.copy(), polished.status.copy()
     best = int(np.argmin(polished.objective))
     if status[best] == solver.ITERATION_LIMIT:
@@ -194,7 +239,7 @@ def search(
     totals = solver.objective_value(model, objective, u, prepared, rows.y, rows.weights, penalty)
     best = int(np.argmin(totals))
     others = starts.choose(candidates, 8)
-    return Found(u[best], float(totals[best]), _STATUS[int(status[best])], u, totals, others, prepared)
+    return Found(u[best], float(totals[best]), _STATUS[int(status[best])], u, totals, others, prepared, n_spread)
 
 
 def search_many(

@@ -15,6 +15,9 @@ ReasonCode = Literal[
     "at_bound",
     "at_infinity",
     "equal_values",
+    "few_degrees",
+    "few_runs",
+    "flat_profile",
     "indistinguishable_from_zero",
     "move_together",
     "narrow_range",
@@ -42,7 +45,10 @@ class Reason:
         ``at_bound`` (`names`: one parameter; `value`: the bound), ``trade_off`` and ``poorly_known``
         (parameters with wide intervals), ``indistinguishable_from_zero`` (scales),
         ``undetermined`` (parameters of a direction that the data do not see), ``no_effect``
-        (parameters), ``move_together`` (two inputs), ``narrow_range`` (an input; `value`: its span in
+        (parameters), ``flat_profile`` (parameters whose objective rises far less at the ends of their
+        interval than a standard error implies), ``few_degrees`` (`value`: independent runs less free
+        parameters), ``few_runs`` (`value`: runs, no more than parameters, so that rows stand in for
+        them), ``move_together`` (two inputs), ``narrow_range`` (an input; `value`: its span in
         decades), ``no_freedom`` (`value`: degrees of freedom), ``equal_values``, ``at_infinity``,
         ``not_converged``, ``stated`` (`names`: the words of a file from an earlier version).
     names : tuple of str
@@ -62,6 +68,12 @@ class Reason:
                 return "the optimum is at infinity"
             case "equal_values":
                 return "all values are equal"
+            case "few_degrees":
+                return f"{self.value:.0f} degree{'s' if self.value != 1 else ''} of freedom"
+            case "few_runs":
+                return f"{self.value:.0f} independent run{'s are' if self.value != 1 else ' is'} too few"
+            case "flat_profile":
+                return f"{_listed(self.names)} {'have' if len(self.names) > 1 else 'has'} a flat profile"
             case "indistinguishable_from_zero":
                 return f"{_listed(self.names)} indistinguishable from 0"
             case "move_together":

@@ -6,7 +6,7 @@ import functools
 import hashlib
 import platform
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from types import MappingProxyType
@@ -22,6 +22,8 @@ from scalingdb.fits._problem import Options, Problem
 from scalingdb.fits._profile import cutoff, solve_at
 from scalingdb.fits._result import Fit
 from scalingdb.fits._rows import Data
+from scalingdb.fits._tables import printed_intervals
+from scalingdb.law_library import Law
 
 if TYPE_CHECKING:
     from scalingdb.estimation.identifiability import Identifiability
@@ -33,6 +35,15 @@ __all__ = ["conclude"]
 
 LOOSE = 0.4
 """Standard error of a logarithm beyond which a scale might be nothing at all."""
+
+DECADES = 2.0
+"""Decades that the interval of a scale spans when its size is unknown."""
+
+FEW_DEGREES = 3
+"""Degrees of freedom below which the scatter itself is all but unknown."""
+
+FLAT = 0.25
+"""Share of the cut-off that an objective must rise by at the ends of a robust interval: it is one for a parabola."""
 
 ZERO_SHARE = 1e-6
 """A scale whose term is below this share of the typical prediction counts as zero."""
@@ -78,8 +89,9 @@ def conclude(problem: Problem, data: Data, found: Found, options: Options, stack
         carry @ curvature @ carry.T,
         optimum.at_bound,
         samples,
+        _unseen(judged, carry, form.spread),
     )
-    verdict = _verdict(judged.verdict, estimate, has_converged=found.status != "iteration limit")
+    verdict = _verdict(judged.verdict, estimate, data, has_converged=found.status != "iteration limit")
     if not verdict.converged or verdict.kind in {"not_identified", "at_bound"}:
         warnings.warn(f"law {form.law.name!r}: {verdict}", FitWarning, stacklevel=stacklevel)
     return Fit(
@@ -100,6 +112,7 @@ def conclude(problem: Problem, data: Data, found: Found, options: Options, stack
         _clusters=problem.clusters,
         _weights=problem.weights,
         _curvature=estimate.curvature,
+        _unseen=estimate.unseen,
     )
 
 
@@ -153,7 +166,9 @@ def _judge(
 
     form, model = problem.form, problem.form.model
     logs = {data.columns[name]: log for name, log in zip(form.law.inputs, problem.prepared.logs, strict=True)}
-    design = identifiability.examine(logs, problem.y, problem.weights, model.n_params, model.signed)
+    is_power = [enters_as_power(form.law, name) for name in form.law.inputs]
+    n_unknown = model.n_params - len(problem.priors)
+    design = identifiability.examine(logs, problem.y, problem.weights, n_unknown, is_power)
     return identifiability.assess(form.free, optimum.theta, model.is_log, local, covariance, optimum.at_bound, design)
 
 
@@ -170,16 +185,108 @@ def _undetermined(
     return tuple(name for name, also in zip(names, carried, strict=True) if also or name in judged.undetermined)
 
 
-def _verdict(judged: Verdict, estimate: Estimate, *, has_converged: bool) -> Verdict:
-    """The verdict on curvature and design, once the search and the profiles of loose scales are counted in."""
-    if not has_converged:
-        kind = "weak" if judged.kind == "identified" else judged.kind
-        return Verdict(kind, (Reason("not_converged"), *judged.reasons))
-    if judged.kind in {"identified", "weak"}:
+def _unseen(judged: Identifiability, carry: FloatArray, spread: FloatArray) -> FloatArray:
+    """Directions (m, K) that the data do not see: on the scale of the covariance, their largest component one."""
+    directions = judged.unseen @ carry.T
+    size = np.abs(directions).max(1, initial=0.0, keepdims=True)
+    # at infinity there is no derivative to carry a direction by: the parameter stands for itself
+    return np.where(size > 0, directions / np.where(size > 0, size, 1.0), judged.unseen @ spread.T)
+
+
+def _verdict(judged: Verdict, estimate: Estimate, data: Data, *, has_converged: bool) -> Verdict:
+    """The verdict on design and curvature, once degrees of freedom, intervals and profiles are counted in."""
+    kind, reasons = judged.kind, judged.reasons
+    if kind != "not_identified":
+        reasons = (*reasons, *_shortages(estimate, data))
+    if has_converged and kind in {"identified", "weak"}:
+        named = {name for reason in reasons for name in reason.names}
+        wide = None if named & set(estimate.problem.form.free) else _wide(estimate)
         unproven = _indistinguishable_from_zero(estimate)
-        if unproven:
-            return Verdict("weak", (*judged.reasons, Reason("indistinguishable_from_zero", unproven)))
-    return judged
+        flat = () if named or wide or unproven else _flat(estimate)
+        reasons = (
+            *reasons,
+            *([wide] if wide else []),
+            *([Reason("indistinguishable_from_zero", unproven)] if unproven else []),
+            *([Reason("flat_profile", flat)] if flat else []),
+        )
+    if not has_converged:
+        reasons = (Reason("not_converged"), *reasons)
+    return Verdict("weak" if reasons and kind == "identified" else kind, reasons)
+
+
+def _shortages(estimate: Estimate, data: Data) -> Iterator[Reason]:
+    """What there is too little of to trust an interval."""
+    left = estimate.problem.n_clusters + len(estimate.problem.priors) - estimate.n_free
+    if data.too_few_runs is not None:
+        yield Reason("few_runs", value=float(data.too_few_runs))
+    elif left < FEW_DEGREES:
+        yield Reason("few_degrees", value=float(left))
+
+
+def _wide(estimate: Estimate) -> Reason | None:
+    """Parameters whose interval, as it is printed, holds zero or spans decades."""
+    from scalingdb.estimation.identifiability import wide_intervals
+
+    low, high = printed_intervals(estimate, 0.95)
+    with np.errstate(all="ignore"):
+        decades = np.log10(high / np.maximum(low, 1e-300))
+    has_unit = all(enters_as_power(estimate.problem.form.law, name) for name in estimate.problem.form.law.inputs)
+    wide = np.where(estimate.is_log, has_unit & (decades > DECADES), (low <= 0) & (high >= 0) & ~_offsets(estimate))
+    free = [i for i, name in enumerate(estimate.names) if name in estimate.problem.form.free and not estimate.held[i]]
+    weak = [i for i in free if wide[i]]
+    return wide_intervals(estimate.names, estimate.covariance, weak) if weak else None
+
+
+def _offsets(estimate: Estimate) -> BoolArray:
+    """Parameters (K,) that shift every row alike on the scale of the residuals: these have no zero of their own."""
+    problem, step = estimate.problem, 1e-5
+    points = estimate.theta + step * np.concatenate([np.eye(estimate.theta.size), -np.eye(estimate.theta.size)])
+    with np.errstate(all="ignore"):
+        values = problem.predict(points)
+        values = np.log(values) if problem.kind.is_log else values
+        slope = values[: estimate.theta.size] - values[estimate.theta.size :]
+        return np.asarray(np.ptp(slope, axis=1) <= 1e-4 * np.abs(slope).max(1))
+
+
+def _flat(estimate: Estimate) -> tuple[str, ...]:
+    """Parameters whose objective rises far less than it should at the ends of their robust interval."""
+    form, flat = estimate.problem.form, []
+    half = estimate.t_quantile(0.95) * estimate.standard_errors
+    for name in form.free:
+        i = estimate.names.index(name)
+        share = half[i] / (1.0 if estimate.is_log[i] else max(abs(estimate.theta[i]), 1e-300))
+        if estimate.held[i] or name in estimate.problem.priors or share < LOOSE:
+            continue
+        spec = form.model.params[form.free.index(name)]
+        ends = estimate.centre[i] + np.array([-half[i], half[i]])
+        ends = np.exp(np.clip(ends, -690, 690)) if estimate.is_log[i] else ends
+        ends = ends[(ends > spec.low) & (ends < spec.high)]
+        if ends.size:
+            rise = solve_at(estimate, name, ends)[0] - estimate.objective
+            if (rise < FLAT * cutoff(estimate, i, 0.95)).any():
+                flat.append(name)
+    return tuple(flat)
+
+
+@functools.cache
+def enters_as_power(law: Law, name: str) -> bool:
+    """Whether an input enters a law as a power, or a product or sum of powers: only then do its decades mean anything.
+
+    It does not where it may be negative, or stands in an exponent or another function, as a date does. A formula
+    that cannot be traced gets the benefit of the doubt.
+    """
+    if name in law.signed_inputs:
+        return False
+    if not law.is_traceable:
+        return True
+    import sympy as sp
+
+    x = law.symbols[name]
+    formula = law.expression.xreplace({sp.log(x): sp.Dummy()})
+    plain = (sp.log, sp.Max, sp.Min, sp.Piecewise, sp.Abs)
+    exponents = [node.exp for node in formula.atoms(sp.Pow)]
+    others = [node for node in formula.atoms(sp.Function) if not isinstance(node, plain)]
+    return not any(x in part.free_symbols for part in (*exponents, *others))
 
 
 def _indistinguishable_from_zero(estimate: Estimate) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,15 @@ if TYPE_CHECKING:
     from scalingdb.estimation.model import FloatArray
 
 __all__ = ["Estimate", "is_on_log_scale", "natural"]
+
+NUDGE = 1e-4
+"""Step along a direction that the data do not see, to find out what depends on it."""
+
+NULL_SHARE = 0.01
+"""Share of what its components do alone, beyond which a step along such a direction counts."""
+
+ROUNDING = 1e-11
+"""Relative change below which a quantity does not change."""
 
 BoolArray = np.ndarray[Any, np.dtype[np.bool_]]
 
@@ -57,6 +66,9 @@ class Estimate:
         Free parameters that ended on a bound, with the bound.
     samples : array (B, K)
         Bootstrap estimates in natural units; empty without a bootstrap.
+    unseen : array (m, K)
+        Directions, on the scale of the covariance and with a largest component of one, along which
+        the data say nothing.
     """
 
     problem: Problem
@@ -66,6 +78,7 @@ class Estimate:
     curvature: FloatArray
     at_bound: Mapping[str, float]
     samples: FloatArray
+    unseen: FloatArray
 
     @property
     def names(self) -> list[str]:
@@ -116,11 +129,43 @@ class Estimate:
         """On the scale of the covariance (K,)."""
         return np.sqrt(np.maximum(np.diag(self.covariance), 0.0))
 
+    @property
+    def method(self) -> str:
+        """How intervals come about, in words."""
+        return f"bootstrap {self.samples.shape[0]}" if self.samples.shape[0] else "robust covariance"
+
     @functools.cached_property
     def axes(self) -> FloatArray:
         """Axes of the covariance (K, K), one per column, as long as a standard deviation."""
         values, vectors = np.linalg.eigh(self.covariance)
         return np.asarray(vectors * np.sqrt(np.maximum(values, 0.0)))
+
+    def is_open(self, function: Callable[[FloatArray], FloatArray]) -> BoolArray:
+        """Whether quantities depend on a direction along which the data say nothing.
+
+        Parameters
+        ----------
+        function : callable ``(theta (P, K)) -> array (P, ...)``
+            Of natural parameters.
+
+        Returns
+        -------
+        array (...) of bool
+        """
+        here = np.asarray(function(self.theta[None]), dtype=float)[0]
+        is_open = np.zeros(here.shape, dtype=bool)
+        for direction in self.unseen:
+            alone = np.diag(direction)[np.abs(direction) > NULL_SHARE]
+            steps = NUDGE * np.concatenate([direction[None], alone])
+            points = natural(self.centre + np.concatenate([steps, -steps]), self.is_log)
+            points[:, self.held] = self.theta[self.held]
+            with np.errstate(all="ignore"):
+                values = np.asarray(function(points), dtype=float)
+                change = values[: len(steps)] - values[len(steps) :]
+                most = np.sqrt(np.square(change[1:]).sum(0))
+                moves = np.abs(change[0]) > NULL_SHARE * most
+                is_open |= (moves & (most > ROUNDING * np.abs(here))) | ~np.isfinite(change[0])
+        return is_open
 
     def scores(self, generator: np.random.Generator, count: int) -> FloatArray:
         """Draws (count, K) along the axes, in standard deviations.

@@ -63,7 +63,7 @@ class Form:
     def expand(self, theta: FloatArray) -> FloatArray:
         """All natural parameters (P, K) from the free ones (P, k)."""
         index = self.spread.argmax(1)
-        full = theta[:, index]
+        full = theta.take(index, axis=1)  # rows in one piece: sums over them do not depend on how it was made
         for i, name in enumerate(self.law.params):
             source = self.tied.get(name, name)
             if source in self.held:
@@ -145,8 +145,16 @@ def compiled(
     bounds: tuple[tuple[str, tuple[float, float]], ...] = (),
 ) -> Model:
     """Compiled form of a law; takes a fraction of a second the first time."""
-    specs = _specs(law, [name for name, _ in tied], dict(bounds))
-    return (_symbolic if law.is_traceable else _numeric)(law, specs, fixed, dict(tied))
+    specs, ties = _specs(law, [name for name, _ in tied], dict(bounds)), dict(tied)
+    if not law.is_traceable:
+        return _numeric(law, specs, fixed, ties, str(law._traced))
+    try:
+        model = _symbolic(law, specs, fixed, ties)
+        _try_out(model, len(law.inputs), len(fixed))
+    except Exception as error:  # whatever SymPy or its printed code raises: there is another way
+        reason = f"its symbolic form cannot be differentiated: {type(error).__name__}: {error}"
+        return _numeric(law, specs, fixed, ties, reason)
+    return model
 
 
 def _specs(law: Law, tied: Collection[str], limits: Mapping[str, tuple[float, float]]) -> list[ParamSpec]:
@@ -167,10 +175,10 @@ def _specs(law: Law, tied: Collection[str], limits: Mapping[str, tuple[float, fl
     return specs
 
 
-def _numeric(law: Law, specs: list[ParamSpec], fixed: Collection[str], ties: Mapping[str, str]) -> Model:
+def _numeric(law: Law, specs: list[ParamSpec], fixed: Collection[str], ties: Mapping[str, str], reason: str) -> Model:
     from scalingdb.estimation.model import numeric_model
 
-    notice(f"law {law.name!r} is fitted with numerical derivatives ({law._traced})", once=True)
+    notice(f"law {law.name!r} is fitted with numerical derivatives ({reason})", once=True)
 
     def function(*inputs: Any, **params: Any) -> Any:
         return law.function(*inputs, **params, **{name: params[source] for name, source in ties.items()})
@@ -193,6 +201,15 @@ def _symbolic(law: Law, specs: list[ParamSpec], fixed: Collection[str], ties: Ma
         fixed,
         law.signed_inputs,
     )
+
+
+def _try_out(model: Model, n_inputs: int, n_fixed: int) -> None:
+    """Evaluate all that was compiled once: printed code may name what NumPy does not have."""
+    inputs = model.prepare([np.array([1.0, 2.0])] * n_inputs, [1.0] * n_fixed)
+    point = np.full((1, model.n_params), 0.5)
+    with np.errstate(all="ignore"):
+        model.evaluate(point, inputs, 2)
+        model.to_internal(model.to_natural(point, inputs), inputs)
 
 
 def make_penalty(form: Form, priors: Mapping[str, tuple[float, float]] | None, factor: float = 1.0) -> Penalty | None:

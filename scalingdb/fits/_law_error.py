@@ -352,13 +352,11 @@ def with_law_error(
 ) -> tuple[FloatArray, FloatArray, IntArray]:
     """Ends of intervals with those of :func:`law_interval` beyond the fitted range.
 
-    An end that is no finite number stays: the rows do not determine the prediction at all.
+    An interval without an end stays: the rows do not determine the prediction at all.
     """
     below, above, n_inner = law_interval(estimate, inputs, prediction, level)
-    is_far = n_inner >= 0
-    low = np.where(is_far & np.isfinite(low), below, low)
-    high = np.where(is_far & np.isfinite(high), above, high)
-    return low, high, n_inner
+    n_inner = np.where(np.isfinite(low) & np.isfinite(high), n_inner, -1)
+    return np.where(n_inner >= 0, below, low), np.where(n_inner >= 0, above, high), n_inner
 
 
 def own_scale(estimate: Estimate) -> float:

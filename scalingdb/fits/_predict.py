@@ -8,9 +8,10 @@ import numpy as np
 import polars as pl
 
 from scalingdb.errors import DataError, check_word
-from scalingdb.fits._estimate import natural
+from scalingdb.fits._estimate import BoolArray, natural
 from scalingdb.fits._form import evaluate_law
 from scalingdb.fits._law_error import with_law_error
+from scalingdb.fits._propagate import opened
 from scalingdb.fits._rows import as_frame, refuse_bad_values
 from scalingdb.notices import notice
 
@@ -56,14 +57,47 @@ def simulate(fit: Fit, frame: pl.DataFrame, *, noise: bool, rng: int) -> FloatAr
         values = evaluate_law(fit.law, fit.samples, fit._arrays(table))
     else:
         values = _straightened(fit, fit._estimate.deviations(generator), table)
-    if not noise:
+    if noise:
+        picked = _scatter(fit, generator, values.shape)
+        values = values * np.exp(picked) if fit._kind.is_log else values + picked
+        values = np.clip(values, 0.0, 1.0) if fit._kind.is_likelihood else values
+    if not fit._unseen.size:
         return values
-    scatter = fit.augment()["residual"].to_numpy()
-    # the scatter around a fit is smaller than around the truth, by the rows the parameters took
-    inflate = np.sqrt(scatter.size / max(scatter.size - fit._estimate.n_free, 1))
-    picked = inflate * generator.choice(scatter, size=values.shape)
-    values = values * np.exp(picked) if fit._kind.is_log else values + picked
-    return np.asarray(np.clip(values, 0.0, 1.0) if fit._kind.is_likelihood else values)
+    is_positive, most = fit._kind.is_log or fit._kind.is_likelihood, 1.0 if fit._kind.is_likelihood else np.inf
+    return opened(values, _is_open(fit, table), is_positive=is_positive, most=most)
+
+
+def _scatter(fit: Fit, generator: np.random.Generator, shape: tuple[int, ...]) -> FloatArray:
+    """Draws of the scatter of a new run, on the scale of the residuals.
+
+    The scatter around a fit is smaller than around the truth, by the rows that the parameters took. With few
+    degrees of freedom left, residuals are too few to draw from: a Student t of their size stands in for them.
+    """
+    from scalingdb.estimation.uncertainty import FEW
+
+    residual, n_free = fit.augment()["residual"].to_numpy(), fit._estimate.n_free
+    left = max(residual.size - n_free, 1)
+    inflate = np.sqrt(residual.size / left)
+    if left < FEW and not fit._kind.is_likelihood:
+        return np.asarray(inflate * np.sqrt(np.square(residual).mean()) * generator.standard_t(left, shape))
+    return np.asarray(inflate * generator.choice(residual, size=shape))
+
+
+def _is_open(fit: Fit, table: pl.DataFrame) -> BoolArray:
+    """Rows whose prediction depends on what the data leave open."""
+    arrays = fit._arrays(table)
+    is_open = fit._estimate.is_open(lambda theta: evaluate_law(fit.law, theta, arrays))
+    together = fit.verdict.because("move_together")
+    return is_open & _beyond_line(fit, table, together[0].names) if together else is_open
+
+
+def _beyond_line(fit: Fit, table: pl.DataFrame, columns: tuple[str, ...]) -> BoolArray:
+    """Rows off the line on which the two inputs of all fitted rows lie: along it, predictions are sound."""
+    across, up = (np.log(fit.data[name].cast(pl.Float64).to_numpy()) for name in columns)
+    slope, start = np.polyfit(across, up, 1)
+    width = max(2 * float(np.abs(up - start - slope * across).max()), 1e-6)
+    x, y = (np.log(table[name].cast(pl.Float64).to_numpy()) for name in columns)
+    return np.asarray(np.abs(y - start - slope * x) > width)
 
 
 def checked(fit: Fit, frame: pl.DataFrame) -> pl.DataFrame:

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from scalingdb.errors import DataError, unknown_name
-from scalingdb.fits._estimate import Estimate
+from scalingdb.fits._estimate import NULL_SHARE, Estimate
 from scalingdb.fits._form import make_form
 from scalingdb.fits._problem import Problem
 
@@ -100,7 +100,7 @@ def cutoff(estimate: Estimate, position: int, level: float) -> float:
 def _curve(estimate: Estimate, param: str, level: float, points: int) -> tuple[pl.DataFrame, float]:
     position, form = _position(estimate, param), estimate.problem.form
     limit = cutoff(estimate, position, level)
-    if not np.isfinite(limit):
+    if not np.isfinite(limit) or (np.abs(estimate.unseen[:, position]) > NULL_SHARE).any():
         raise DataError(
             f"the data do not fix parameter {param}: there is no curvature to measure a profile by",
             "see Fit.verdict for what is missing.",

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from scalingdb.errors import DataError
-from scalingdb.fits._estimate import Estimate, natural
+from scalingdb.fits._estimate import NULL_SHARE, BoolArray, Estimate, natural
 from scalingdb.fits._form import evaluate_law
 from scalingdb.fits._law_error import with_law_error
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from scalingdb.fits._result import Fit
     from scalingdb.law_library import Law
 
-__all__ = ["derived", "draws", "optimum", "propagate"]
+__all__ = ["derived", "draws", "opened", "optimum", "propagate"]
 
 STEP = 1e-4
 """Standard deviations between the points of a difference: far over the rounding of a quantity that is itself searched
@@ -39,17 +39,26 @@ def derived(estimate: Estimate, quantities: Mapping[str, Callable[..., Any]], le
             values = function(**dict(zip(estimate.names, theta.T, strict=True)))
             return np.broadcast_to(np.asarray(values, dtype=float), theta.shape[:1])
 
-        low, high = interval(propagate(estimate, at, rng=rng), level)
-        rows.append((name, float(at(estimate.theta[None])[0]), float(low), float(high)))
-    return pl.DataFrame(rows, schema=["quantity", "estimate", "low", "high"], orient="row")
+        drawn = propagate(estimate, at, rng=rng)
+        low, high = interval(drawn, level)
+        how = "not identified" if np.isinf(drawn).any() and estimate.is_open(at) else estimate.method
+        rows.append((name, float(at(estimate.theta[None])[0]), float(low), float(high), how))
+    return pl.DataFrame(
+        rows, schema=["quantity", "estimate", "low", "high", "interval"], orient="row", strict=False
+    ).with_columns(pl.col("low", "high").fill_nan(None))
 
 
 def propagate(
-    estimate: Estimate, function: Callable[[FloatArray], FloatArray], count: int = 1000, rng: int = 0
+    estimate: Estimate,
+    function: Callable[[FloatArray], FloatArray],
+    count: int = 1000,
+    rng: int = 0,
+    scores: FloatArray | None = None,
 ) -> FloatArray:
     """See :meth:`Fit.propagate`."""
-    if estimate.samples.shape[0]:
-        return np.asarray(function(estimate.finite_samples()), dtype=float)
+    if scores is None and estimate.samples.shape[0]:
+        values = np.asarray(function(estimate.finite_samples()), dtype=float)
+        return opened(values, estimate.is_open(function), is_positive=(values > 0).all(0))
     steps = STEP * estimate.axes.T
     # along the axes of the covariance, in their own lengths: what cancels in a valley cancels in each difference
     at = estimate.centre + np.concatenate([steps, -steps])
@@ -60,16 +69,30 @@ def propagate(
     with np.errstate(all="ignore"):
         in_logs = (values > 0).all(0)
         slopes = np.where(in_logs, np.log(up) - np.log(down), up - down) / (2 * STEP)
-        change = np.tensordot(estimate.scores(np.random.default_rng(rng), count), slopes, axes=1)
-        return np.asarray(np.where(in_logs, here * np.exp(change), here + change))
+        along = estimate.scores(np.random.default_rng(rng), count) if scores is None else scores
+        change = np.tensordot(along, slopes, axes=1)
+        drawn = np.where(in_logs, here * np.exp(change), here + change)
+        return opened(drawn, estimate.is_open(function), is_positive=in_logs)
+
+
+def opened(
+    drawn: FloatArray, is_open: BoolArray, *, is_positive: BoolArray | np.bool_ | bool = False, most: float = np.inf
+) -> FloatArray:
+    """Draws (count, ...) in which those of quantities without an interval lie at the ends of all that is possible."""
+    if not is_open.any():
+        return drawn
+    lowest = np.where(is_positive, 0.0, -np.inf)
+    turn = (np.arange(drawn.shape[0]) % 2 == 0).reshape(-1, *[1] * (drawn.ndim - 1))
+    return np.asarray(np.where(is_open, np.where(turn, lowest, most), drawn))
 
 
 def draws(estimate: Estimate, count: int, rng: int) -> FloatArray:
     """See :meth:`Fit.draws`."""
     if estimate.samples.shape[0]:
         return estimate.finite_samples()
-    drawn = estimate.centre + estimate.deviations(np.random.default_rng(rng), count)
-    return natural(drawn, estimate.is_log)
+    drawn = natural(estimate.centre + estimate.deviations(np.random.default_rng(rng), count), estimate.is_log)
+    drawn[:, (np.abs(estimate.unseen) > NULL_SHARE).any(0)] = np.nan
+    return drawn
 
 
 def optimum(fit: Fit, train_flops: float | Sequence[float], level: float) -> pl.DataFrame:

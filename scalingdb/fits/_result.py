@@ -83,6 +83,7 @@ class Fit:
     _clusters: np.ndarray[Any, np.dtype[np.int64]] = field(repr=False)
     _weights: FloatArray = field(repr=False)
     _curvature: FloatArray = field(repr=False)
+    _unseen: FloatArray = field(repr=False)
 
     # ---- tables --------------------------------------------------------------------------
 
@@ -198,6 +199,9 @@ class Fit:
     ) -> pl.DataFrame:
         """Add ``prediction`` to a frame, and ``low``, ``high``, ``interval`` where a level is given.
 
+        Ends are infinite (0 below, for what is positive) where a prediction depends on what the data
+        leave open: a direction that they do not see, or everything, if there are no degrees of freedom.
+
         Parameters
         ----------
         frame : DataFrame
@@ -279,7 +283,8 @@ class Fit:
         Returns
         -------
         DataFrame
-            ``quantity, estimate, low, high``: percentiles of :meth:`propagate`.
+            ``quantity, estimate, low, high`` (percentiles of :meth:`propagate`) and ``interval`` (how they were
+            made). Ends are infinite where a quantity depends on what the data leave open.
 
         Examples
         --------
@@ -291,7 +296,13 @@ class Fit:
         """
         return _propagate.derived(self._estimate, quantities, level, rng)
 
-    def propagate(self, function: Callable[[FloatArray], FloatArray], count: int = 1000, rng: int = 0) -> FloatArray:
+    def propagate(
+        self,
+        function: Callable[[FloatArray], FloatArray],
+        count: int = 1000,
+        rng: int = 0,
+        scores: FloatArray | None = None,
+    ) -> FloatArray:
         """Draws of what follows from the parameters, as uncertain as the fit.
 
         With a bootstrap: the function at every finite sample. Without: the robust covariance carried
@@ -307,11 +318,15 @@ class Fit:
             Draws, where the fit has no bootstrap.
         rng : int
             Seed of these draws.
+        scores : array (count, K), optional
+            In place of draws along the axes of the covariance, in standard deviations: the fit to first
+            order at these, with or without a bootstrap.
 
         Returns
         -------
         array (draws, ...)
-            ``nan`` where the quantity does not exist at, or right beside, the estimate.
+            ``nan`` where the quantity does not exist at, or right beside, the estimate. Where it depends
+            on what the data leave open, half the draws lie at each end of all that is possible.
 
         Examples
         --------
@@ -322,7 +337,7 @@ class Fit:
         >>> floors.shape, bool(np.quantile(floors, 0.1) < found.params["E"] < np.quantile(floors, 0.9))
         ((1000,), True)
         """
-        return _propagate.propagate(self._estimate, function, count, rng)
+        return _propagate.propagate(self._estimate, function, count, rng, scores)
 
     def draws(self, count: int = 1000, rng: int = 0) -> FloatArray:
         """Parameter vectors (P, K) that are as uncertain as the fit: for anything :meth:`derived` cannot say.
@@ -337,7 +352,8 @@ class Fit:
         Returns
         -------
         array (P, K)
-            In natural units and the order of :attr:`params`. With a bootstrap: its samples that are finite.
+            In natural units and the order of :attr:`params`. With a bootstrap: its samples that are finite;
+            else ``nan`` for parameters that the data leave open.
         """
         return _propagate.draws(self._estimate, count, rng)
 
@@ -498,7 +514,7 @@ class Fit:
     def _estimate(self) -> Estimate:
         theta, at_bound = np.array(list(self.params.values()), dtype=float), self.recipe.at_bound
         spread = (self.covariance, self._curvature)
-        return Estimate(self._problem, theta, self.objective, *spread, at_bound, self.samples)
+        return Estimate(self._problem, theta, self.objective, *spread, at_bound, self.samples, self._unseen)
 
     def _arrays(self, frame: pl.DataFrame) -> list[FloatArray]:
         columns = self.recipe.columns

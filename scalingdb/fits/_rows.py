@@ -48,6 +48,7 @@ class Data:
     clusters: IntArray
     resampled: str
     notes: tuple[str, ...]
+    too_few_runs: int | None = None
     n_items: FloatArray | None = None
 
 
@@ -151,7 +152,12 @@ def collect(frame: object, form: Form, objective: Objective, options: Options) -
     table, law = as_frame(frame), form.law
     if table.is_empty():
         raise DataError("the frame is empty: there is nothing to fit", "check the filters that led to it.")
+    weights = _weights(table, options.weights)
+    n_absent = int((weights == 0).sum())
+    table, weights = table.filter(weights > 0), weights[weights > 0]
     columns, notes = _resolve_inputs(table, law, options.inputs)
+    if n_absent:
+        notes.append(f"{n_absent} row{'s' if n_absent > 1 else ''} of weight 0 left out")
     target = options.output or law.output
     if target not in table.columns:
         raise DataError(
@@ -160,27 +166,24 @@ def collect(frame: object, form: Form, objective: Objective, options: Options) -
         )
     if not options.pool:
         _refuse_incomparable(table, law)
-    weights = _weights(table, options.weights)
     signed = {columns[name] for name in law.signed_inputs}
     positive = [column for column in columns.values() if column not in signed]
     refuse_bad_values(table, [*columns.values(), target], [*positive, *([target] if objective.is_log else [])])
-    used = weights > 0
     n_free = form.model.n_params
-    if used.sum() < n_free:
+    if table.height < n_free:
         raise FitError(
-            f"{int(used.sum())} row(s) cannot fix the {n_free} free parameters of law {law.name!r}",
+            f"{table.height} row(s) cannot fix the {n_free} free parameters of law {law.name!r}",
             "use more runs, a law with fewer parameters (sdb.laws() lists them), or fix some: fixed={...}.",
         )
     arrays = tuple(_floats(table[columns[name]]) for name in law.inputs)
     if not form.held:  # when parameters are fixed, the rest may still be seen
-        _refuse_one_value(law, columns, arrays, used)
-    clusters, resampled = _clusters(table, used, n_free, options.by_run and options.resample != "rows")
-    if clusters.size and "too few" in resampled:
+        _refuse_one_value(law, columns, arrays)
+    clusters, resampled, too_few_runs = _clusters(table, n_free, options.by_run and options.resample != "rows")
+    if too_few_runs is not None:
         notes.append(f"intervals are {resampled}: checkpoints of one run are alike, so they are too narrow")
     items = _items(table, target, options.n_items) if objective.is_likelihood else None
-    return Data(
-        table, columns, target, arrays, _floats(table[target]), weights, clusters, resampled, tuple(notes), items
-    )
+    y = _floats(table[target])
+    return Data(table, columns, target, arrays, y, weights, clusters, resampled, tuple(notes), too_few_runs, items)
 
 
 def _floats(values: pl.Series) -> FloatArray:
@@ -210,11 +213,11 @@ def _weights(table: pl.DataFrame, weights: str | Sequence[float] | None) -> Floa
     return values
 
 
-def _refuse_one_value(law: Law, columns: Mapping[str, str], arrays: Sequence[FloatArray], used: Any) -> None:
+def _refuse_one_value(law: Law, columns: Mapping[str, str], arrays: Sequence[FloatArray]) -> None:
     for name, values in zip(law.inputs, arrays, strict=True):
-        if np.unique(values[used]).size == 1:
+        if np.unique(values).size == 1:
             raise FitError(
-                f"input {columns[name]!r} has one distinct value ({values[used][0]:g}): "
+                f"input {columns[name]!r} has one distinct value ({values[0]:g}): "
                 f"law {law.name!r} cannot be fitted along it",
                 "add runs that vary it, use a law without it (such as power_offset), or fix parameters: fixed={...}.",
             )
@@ -239,18 +242,16 @@ def _items(table: pl.DataFrame, target: str, n_items: str | None) -> FloatArray:
     return np.asarray(table[column].cast(pl.Float64).to_numpy(), dtype=float)
 
 
-def _clusters(
-    table: pl.DataFrame, used: np.ndarray[Any, np.dtype[np.bool_]], free: int, by_run: bool
-) -> tuple[IntArray, str]:
-    """Number of the run that each row belongs to, and how resampling goes, in words.
+def _clusters(table: pl.DataFrame, free: int, by_run: bool) -> tuple[IntArray, str, int | None]:
+    """Number of the run that each row belongs to, how resampling goes, in words, and how many runs are too few.
 
     With no more runs than parameters, runs say nothing about the scatter; rows stand in for them.
     """
     rows = np.arange(table.height, dtype=np.int64)
     if not by_run or "run_id" not in table.columns:
-        return rows, "by row"
+        return rows, "by row", None
     runs = table["run_id"].rank("dense").to_numpy().astype(np.int64) - 1
-    count = np.unique(runs[used]).size
-    if count <= free and count < used.sum():
-        return rows, f"by row ({count} run{'s are' if count > 1 else ' is'} too few)"
-    return runs, "by run_id"
+    count = np.unique(runs).size
+    if count <= free and count < table.height:
+        return rows, f"by row ({count} run{'s are' if count > 1 else ' is'} too few)", count
+    return runs, "by run_id", None

@@ -26,7 +26,7 @@ KEY = b"scalingdb.fit"
 FORMAT = 2
 """Format 1 held the verdict as text."""
 
-ARRAYS = ("covariance", "samples", "eigenvalues", "_clusters", "_weights", "_curvature")
+ARRAYS = ("covariance", "samples", "eigenvalues", "_clusters", "_weights", "_curvature", "_unseen")
 SCALARS = ("objective", "status", "n_starts", "n_agree", "agree_digits", "weakest")
 
 SAME = 1e-9
@@ -123,8 +123,11 @@ def load(path: str | Path) -> Fit:
             f"the law of that name here has {', '.join(law.params)}",
             "define the law as it was when the fit was made.",
         )
+    if content["format"] == 1:  # each undetermined parameter is a direction of its own
+        content["_unseen"] = np.eye(len(law.params))[[name in recipe.undetermined for name in law.params]]
     arrays: dict[str, Any] = {name: np.asarray(content[name], dtype=float) for name in ARRAYS}
     arrays["samples"] = arrays["samples"].reshape(-1, len(law.params))
+    arrays["_unseen"] = arrays["_unseen"].reshape(-1, len(law.params))
     arrays["_clusters"] = arrays["_clusters"].astype(np.int64)
     fit = Fit(
         law=law,

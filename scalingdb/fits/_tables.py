@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from scalingdb.estimation.model import FloatArray
     from scalingdb.fits._result import Fit
 
-__all__ = ["Method", "as_html", "augment", "glance", "how_intervals_were_made", "tidy"]
+__all__ = ["Method", "as_html", "augment", "glance", "how_intervals_were_made", "printed_intervals", "tidy"]
 
 Method = Literal["auto", "bootstrap", "robust", "profile"]
 """How the intervals of parameters are made."""
@@ -59,6 +59,13 @@ def tidy(fit: Fit, level: float, method: Method) -> pl.DataFrame:
             "interval": stated.tolist(),
         }
     ).with_columns(pl.col("std_error", "low", "high").fill_nan(None))
+
+
+def printed_intervals(estimate: Estimate, level: float) -> tuple[FloatArray, FloatArray]:
+    """Ends (K,) of the intervals that :meth:`Fit.tidy` shows by default, also of parameters that have none."""
+    made = _from_bootstrap if estimate.samples.shape[0] else _from_covariance
+    _, low, high = made(estimate, level)
+    return low, high
 
 
 def _from_bootstrap(estimate: Estimate, level: float) -> tuple[FloatArray, FloatArray, FloatArray]:

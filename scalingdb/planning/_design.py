@@ -41,7 +41,7 @@ def next_run(
         (``{"n_params": 7e10, "n_tokens": 1.4e12}``, all inputs of the law); the optimal N of a budget
         (``{"train_flops": 1e24}``); or any function of the parameters by name, as for :meth:`Fit.derived`.
     candidates : DataFrame, optional
-        One row a run that could be trained, with the law's inputs as columns.
+        One row per run that could be trained, with the law's inputs as columns.
     budget : float, optional
         In place of candidates: a grid of runs of up to so many FLOP, over the fitted N and D and up to
         three times more. Smaller ones are left out: the farthest corners always look best to this
@@ -64,7 +64,7 @@ def next_run(
     Raises
     ------
     DataError, UnknownNameError
-        If the target or the candidates are none, or the fit has no covariance to speak of.
+        If the target or the candidates cannot be used, or the fit has no covariance.
 
     Notes
     -----
@@ -185,7 +185,7 @@ def _question(fit: Fit, target: Target) -> tuple[Callable[[dict[str, float]], fl
         return (lambda params: float(function(**params))), same
     if not isinstance(target, Mapping) or not target:
         raise DataError(
-            f"target={target!r} is no parameter, no run and no function",
+            f"target={target!r} is not a parameter, a run or a function",
             "for example 'alpha', {'n_params': 7e10, 'n_tokens': 1.4e12} or {'train_flops': 1e24}.",
         )
     if "train_flops" in target and "train_flops" not in fit.law.inputs:
@@ -212,7 +212,7 @@ def _checked(fit: Fit, candidates: pl.DataFrame) -> pl.DataFrame:
         if name not in table.columns:
             raise unknown_name("column", name, table.columns, f"(an input of law {fit.law.name!r}, of the candidates)")
     if table.is_empty():
-        raise DataError("there is no candidate", "give at least one row, or a budget.")
+        raise DataError("there are no candidates", "give at least one row, or a budget.")
     refuse_bad_values(
         table, list(fit.law.inputs), [name for name in fit.law.inputs if name not in fit.law.signed_inputs]
     )

@@ -44,7 +44,7 @@ def all_laws(
     Returns
     -------
     DataFrame
-        One row a law: ``family, n_small, seen, unit, n_models, n_rows, n_largest, n_target, scale_up,
+        One row per law: ``family, n_small, seen, unit, n_models, n_rows, n_largest, n_target, scale_up,
         error, bias, error_fit, verdict, problem``, and ``outcome``: ``identified``, ``weak``,
         ``at bound``, ``not identified``, ``not converged`` or ``no fit``.
 

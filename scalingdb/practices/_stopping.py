@@ -47,7 +47,7 @@ def stop_early(
     Returns
     -------
     DataFrame
-        One row a reduction (``sum``, ``mean``) and start: ``reduction, start, iterations, objective``
+        One row per reduction (``sum``, ``mean``) and start: ``reduction, start, iterations, objective``
         (the sum, whatever was minimised), ``above`` (relative to the global minimum, minus 1), the
         parameters, and ``is_best``: the start that its reduction would report.
 

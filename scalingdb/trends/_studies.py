@@ -40,7 +40,7 @@ def surface(
     Parameters
     ----------
     frame : DataFrame
-        One row a model and checkpoint.
+        One row per model and checkpoint.
     y, size, tokens : str
         Columns of the score, the size and the training tokens.
     by : str or sequence of str
@@ -328,7 +328,7 @@ def items(
     Parameters
     ----------
     frame : DataFrame
-        One row a model and item.
+        One row per model and item.
     x, y : str
         Size, and the number of the item (right or wrong, loss).
     item : str
@@ -341,10 +341,10 @@ def items(
     Returns
     -------
     DataFrame
-        One row an item that every size has answered, worst first: the keys, `item`, ``small, large`` (mean over
+        One row per item that every size has answered, worst first: the keys, `item`, ``small, large`` (mean over
         the half of the sizes), ``change`` (positive is better), ``share`` (of the sum of all changes of the task;
-        shares beyond 1 are offset by other items; null where all changes cancel), ``n_items`` of the task and ``n_left_out`` (items that some
-        size lacks).
+        shares beyond 1 are offset by other items; null where all changes cancel), ``n_items`` of the task and
+        ``n_left_out`` (items that some size lacks).
 
     Raises
     ------

@@ -119,7 +119,7 @@ def pairs(db: Warehouse) -> list[Pair]:
     found: list[Pair] = []
     for one in DATA_SETS:
         rows = db.sql(one.rows).sort("run_id", "scale", one.output)
-        definition = [one.output, one.axes, one.is_grid, sorted(one.options.items())]
+        definition = [one.output, one.axes, one.is_grid, sorted(one.options.items()), *map(str, one.holdouts)]
         content = [_rows_hash(rows), *definition, ENGINE_VERSION, CUTS_VERSION]
         for law, inputs in entrants(one, rows.columns).items():
             key = repr([*content, law, sorted(inputs.items()), _law_hash(law)])
@@ -215,12 +215,17 @@ def _computed(missing: list[Pair], workers: int) -> Iterator[pl.DataFrame]:
     # a fork of a process in which Polars has begun threads can wait for ever
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context) as pool:
-        jobs = [pool.submit(run_pair, one, rows, law, to, cuts_of(one, rows), key) for one, rows, law, to, key in order]
+        jobs = [pool.submit(_run, pair) for pair in order]
         try:
             for job in as_completed(jobs):
                 yield job.result()
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _run(pair: Pair) -> pl.DataFrame:
+    data_set, rows, law, inputs, digest = pair
+    return run_pair(data_set, law, inputs, cuts_of(data_set, rows), digest)
 
 
 def disagreement(db: Warehouse, chosen: list[Pair], cells: pl.DataFrame) -> pl.DataFrame:
@@ -233,7 +238,7 @@ def disagreement(db: Warehouse, chosen: list[Pair], cells: pl.DataFrame) -> pl.D
         one of the two exists.
     """
     keys = ["data_set", "law", "axis", "reach", "draw", "band"]
-    now = pl.concat(run_pair(one, rows, law, to, cuts_of(one, rows), key) for one, rows, law, to, key in chosen)
+    now = pl.concat(map(_run, chosen))
     stored_too = cells.join(now.select("data_set", "law").unique(), on=["data_set", "law"], how="semi")
     both = now.select(*keys, "error", "failure").join(
         stored_too.select(*keys, "error", "failure"), on=keys, how="full", nulls_equal=True, suffix="_stored"
@@ -271,7 +276,7 @@ def restamp(db: Warehouse, *, rng: int = 0) -> pl.DataFrame:
             "compute them: python -m scalingdb.evidence.arena.",
         )
     sample = disagreement(db, sampled(every, SAMPLE, rng), cells)
-    if (sample["apart"].fill_null(1.0) > AGREE).mean() > 0.05:
+    if (sample["apart"].fill_null(1.0).to_numpy() > AGREE).mean() > 0.05:
         raise DataError(
             "recomputed cells differ from the stored ones:\n" + str(sample.filter(pl.col("apart") > AGREE)),
             "raise ENGINE_VERSION and compute all of them: python -m scalingdb.evidence.arena.",

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from scalingdb.estimation.model import FloatArray
     from scalingdb.fits import Fit
 
-__all__ = ["LEVELS", "Scores", "how_intervals_are_made", "score"]
+__all__ = ["LEVELS", "Scores", "how_intervals_are_made", "predicted", "relative_error", "score"]
 
 LEVELS = (0.5, 0.8, 0.95)
 """Coverage of the intervals that are judged."""
@@ -79,6 +79,29 @@ def how_intervals_are_made(fit: Fit) -> str:
     return f"{kind}, {fit.recipe.resampled}" + (f", without {', '.join(lost)} (not identified)" if lost else "")
 
 
+def predicted(fit: Fit, rows: pl.DataFrame) -> FloatArray:
+    """The fitted law (n,) at other rows, without a remark on how far they lie beyond the fitted ones.
+
+    Raises
+    ------
+    DataError
+        If an input is missing or has values that the law cannot take.
+    """
+    columns = fit.recipe.columns
+    signed = {columns[name] for name in fit.law.signed_inputs}
+    refuse_bad_values(rows, list(columns.values()), [name for name in columns.values() if name not in signed])
+    inputs = [rows[columns[name]].cast(pl.Float64).to_numpy() for name in fit.law.inputs]
+    with np.errstate(all="ignore"):
+        value = np.asarray(fit.law.function(*inputs, **fit.params), dtype=float)
+    return np.array(np.broadcast_to(value, (rows.height,)))
+
+
+def relative_error(prediction: FloatArray, observed: FloatArray) -> FloatArray:
+    """Signed error as a fraction of the size of what was observed: above 0 where the prediction is too high."""
+    with np.errstate(all="ignore"):
+        return np.asarray((prediction - observed) / np.abs(observed))
+
+
 def score(fit: Fit, rows: pl.DataFrame, rng: int = 0) -> Scores:
     """Judge the predictions of a fit on other rows.
 
@@ -106,14 +129,7 @@ def score(fit: Fit, rows: pl.DataFrame, rng: int = 0) -> Scores:
     """
     output = fit.recipe.output
     observed = rows[output].cast(pl.Float64).to_numpy()
-    columns = fit.recipe.columns
-    signed = {columns[name] for name in fit.law.signed_inputs}
-    refuse_bad_values(rows, list(columns.values()), [name for name in columns.values() if name not in signed])
-    # not Fit.predict: it remarks on rows far beyond the fitted ones, which are the point here
-    inputs = [rows[columns[name]].cast(pl.Float64).to_numpy() for name in fit.law.inputs]
-    with np.errstate(all="ignore"):
-        value = np.asarray(fit.law.function(*inputs, **fit.params), dtype=float)
-    prediction = np.array(np.broadcast_to(value, observed.shape))
+    prediction = predicted(fit, rows)
     blank = np.full(observed.size, np.nan)
     how = how_intervals_are_made(fit)
     if how.startswith("none"):

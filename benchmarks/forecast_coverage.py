@@ -160,6 +160,15 @@ class Rows:
             return tuple(self.values["prediction"] * np.exp((moved + sign * half) * far) for sign in (-1, 1))
 
 
+def thinned(table: pl.DataFrame, most: int = 6) -> pl.DataFrame:
+    """Rows enough to learn constants from: some of each hold-out and band, evenly by distance."""
+    place = (
+        pl.col("distance").rank("ordinal").cast(pl.Int64).over("data_set", "law", "axis", "reach", "draw", "band") - 1
+    )
+    count = pl.len().over("data_set", "law", "axis", "reach", "draw", "band")
+    return table.filter((place * most // count) != ((place - 1) * most // count) | (place == 0))
+
+
 def constants_of(values: np.ndarray) -> dict[str, Pooled]:
     shared = dict(zip(SHARED, values[4:], strict=True))
     pairs = {"one": values[:2], "several": values[2:4]}
@@ -347,7 +356,8 @@ def main() -> None:
     chosen = parser.parse_args()
     table = cells(chosen.store, chosen.laws, chosen.sets).filter(pl.col("y") > 0)
     rows = Rows(table)
-    everything = calibrate(rows, np.ones(table.height, dtype=bool), evaluations=2500)
+    few = Rows(thinned(table))
+    everything = calibrate(few, np.ones(few.source.size, dtype=bool), evaluations=2500)
     print(f"{table.height} held-out rows; constants of all sources: {everything}")
     if chosen.calibrate:
         write_constants(everything)
@@ -355,7 +365,7 @@ def main() -> None:
     low, high = (table[name].to_numpy().copy() for name in ("noise_low", "noise_high"))
     for source in np.unique(rows.source):
         own = rows.source == source
-        below, above = rows.ends(calibrate(rows, ~own, everything))
+        below, above = rows.ends(calibrate(few, few.source != source, everything))
         replaced = own & rows.is_far & np.isfinite(low) & np.isfinite(high)
         low[replaced], high[replaced] = below[replaced], above[replaced]
     today = scored(table, table["noise_low"].to_numpy(), table["noise_high"].to_numpy(), "today")

@@ -52,7 +52,6 @@ TRACKS = ("surface", "curve")
 LEFT_OUT = {"bnsl_two_breaks", "m1", "m2", "kaplan_lc", "kaplan_ld", "henighan_ln_lc", "bahri_regime"}
 """One law that takes minutes, and laws that are another one in other letters."""
 
-SHARED = ("noise_power", "log_weight", "log_degrees")
 START = {
     "one": Pooled(-4.1, -2.7, 0.35, -0.8, 0.4),
     "several": Pooled(-4.5, -3.6, 0.35, -0.8, 0.4),
@@ -169,20 +168,35 @@ def thinned(table: pl.DataFrame, most: int = 6) -> pl.DataFrame:
     return table.filter((place * most // count) != ((place - 1) * most // count) | (place == 0))
 
 
-def constants_of(values: np.ndarray) -> dict[str, Pooled]:
-    shared = dict(zip(SHARED, values[4:], strict=True))
-    pairs = {"one": values[:2], "several": values[2:4]}
-    return {kind: Pooled(log_scale=scale, log_scale_alone=alone, **shared) for kind, (scale, alone) in pairs.items()}
-
-
 def calibrate(
-    rows: Rows, keep: np.ndarray, start: dict[str, Pooled] = START, evaluations: int = 600
+    rows: Rows, keep: np.ndarray, start: dict[str, Pooled] = START, evaluations: int = 500
 ) -> dict[str, Pooled]:
-    """Constants of the highest likelihood of the misses, as Student's t, over the rows to keep."""
-    first, second = (astuple(start[kind]) for kind in ("one", "several"))
-    x0 = np.array([*first[:2], *second[:2], *first[2:]])
+    """Constants of the highest likelihood of the misses, as Student's t, over the rows to keep.
+
+    Curves come from few sources, so laws in one input have scales of their own and share the rest with surfaces.
+    """
+    several = keep & ~rows.is_one
+    alone = _most_likely(rows, several, astuple(start["several"]), _only_several, evaluations)["several"]
+    joint = np.array([start["one"].log_scale, start["one"].log_scale_alone, *astuple(start["several"])])
+    return {"one": _most_likely(rows, keep, joint, _both, evaluations)["one"], "several": alone}
+
+
+def _only_several(x: np.ndarray) -> dict[str, Pooled]:
+    return dict.fromkeys(START, Pooled(*map(float, x)))
+
+
+def _both(x: np.ndarray) -> dict[str, Pooled]:
+    values = list(map(float, x))
+    return {"one": Pooled(*values[:2], *values[4:]), "several": Pooled(*values[2:])}
+
+
+def _most_likely(rows: Rows, keep: np.ndarray, first, constants_of, evaluations: int) -> dict[str, Pooled]:
     weight = np.where(keep, rows.weight, 0.0)
-    far = growth(np.maximum(rows.values["log_distance"], 0.0))
+    first = np.asarray(first, dtype=float)
+    if not weight.any():
+        return constants_of(first)
+    far, size = growth(np.maximum(rows.values["log_distance"], 0.0)), first.size
+    near = np.array([*astuple(START["one"])[:2], *astuple(START["several"])])[-size:]
 
     def cost(x: np.ndarray) -> float:
         scale, degrees, moved = rows.spreads(constants_of(x))
@@ -191,13 +205,10 @@ def calibrate(
         density = gammaln((degrees + 1) / 2) - gammaln(degrees / 2) - 0.5 * np.log(degrees * np.pi) - np.log(scale)
         density -= (degrees + 1) / 2 * np.log1p(t * t / degrees)
         # a hundredth of a unit of likelihood holds constants that the rows say nothing about near their start
-        return float(-(weight * density).sum() / weight.sum() + 0.01 * ((x - START_VECTOR) ** 2).sum())
+        return float(-(weight * density).sum() / weight.sum() + 0.01 * ((x - near) ** 2).sum())
 
     options = {"maxiter": evaluations, "maxfev": evaluations, "xatol": 1e-3, "fatol": 1e-6, "adaptive": True}
-    return constants_of(minimize(cost, x0, method="Nelder-Mead", options=options).x)
-
-
-START_VECTOR = np.array([*astuple(START["one"])[:2], *astuple(START["several"])[:2], *astuple(START["one"])[2:]])
+    return constants_of(minimize(cost, first, method="Nelder-Mead", options=options).x)
 
 
 def write_constants(constants: dict[str, Pooled]) -> None:

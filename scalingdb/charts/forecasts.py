@@ -5,7 +5,7 @@ from __future__ import annotations
 import altair as alt
 import polars as pl
 
-from scalingdb.charts._theme import MUTED, PALETTE, log_axis, need, thinned
+from scalingdb.charts._theme import MUTED, PALETTE, POWER, log_axis, need, thinned
 from scalingdb.errors import DataError
 
 __all__ = ["forecast_chart"]
@@ -38,7 +38,7 @@ def forecast_chart(
     x = alt.X(
         "scale:Q",
         scale=alt.Scale(type="log", domain=[low, high], nice=False),
-        axis=log_axis("scale: product of the sizes", low, high),
+        axis=log_axis("scale: product of the sizes", low, high, labels=POWER),
     )
     y_scale = alt.Scale(zero=False)
     dots = (
@@ -79,5 +79,5 @@ def _misses(targets: pl.DataFrame, past: pl.DataFrame) -> alt.LayerChart:
     )
     rules = alt.Chart(widths).mark_rule(color=PALETTE[0], strokeWidth=2).encode(x=x, y=y, y2="upper:Q")
     return alt.layer(dots, rules).properties(
-        width=300, height=260, title="misses of fits to smaller rows, and what the forecasts allow for"
+        width=300, height=260, title="past misses, and what the forecasts allow for"
     )

@@ -7,7 +7,9 @@ square, drawn towards what laws have missed by on published studies, gives the w
 hold-outs; and the interval leans to the side on which the law has missed before.
 
 ``benchmarks/forecast_coverage.py`` measures how often such intervals hold, on sources that had no part in the
-constants, and ``--calibrate`` writes the constants (``law_error.csv``).
+constants, and ``--calibrate`` writes the constants (``law_error.csv``). On the arena's surfaces and curves 95 %
+intervals hold 94 % of the held-out rows (91 % beyond 30 times the fitted scale), where those from the scatter of the
+fitted rows hold 71 % (52 %). They fail where the larger rows follow another curve, as after a sudden drop in loss.
 """
 
 from __future__ import annotations

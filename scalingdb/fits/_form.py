@@ -63,7 +63,9 @@ class Form:
     def expand(self, theta: FloatArray) -> FloatArray:
         """All natural parameters (P, K) from the free ones (P, k)."""
         index = self.spread.argmax(1)
-        full = theta.take(index, axis=1)  # rows in one piece: sums over them do not depend on how it was made
+        full: FloatArray = theta.take(
+            index, axis=1
+        )  # rows in one piece: sums over them do not depend on how it was made
         for i, name in enumerate(self.law.params):
             source = self.tied.get(name, name)
             if source in self.held:

@@ -103,7 +103,9 @@ class Fit:
         -------
         DataFrame
             ``param, estimate, std_error, low, high, interval`` (how the interval was made).
-            Parameters held fixed or at a bound have no interval.
+            Parameters held fixed or at a bound have no interval; with a bootstrap, ``median`` is that of
+            the resamples. Where resamples or a covariance run away, there is no standard error, and
+            ends beyond twenty decades are open (0 or infinite).
 
         Raises
         ------
@@ -113,7 +115,11 @@ class Fit:
         return _tables.tidy(self, level, method)
 
     def glance(self) -> pl.DataFrame:
-        """One row about the fit as a whole: rows, objective, errors, starts, verdict."""
+        """One row about the fit as a whole: rows, objective, errors, starts, verdict.
+
+        ``stands_out`` names the run whose residual is largest, if it is larger than chance allows;
+        ``influential`` the runs without which the answer moves beyond its interval.
+        """
         return _tables.glance(self)
 
     def augment(self) -> pl.DataFrame:
@@ -121,6 +127,56 @@ class Fit:
         plain, observed minus predicted) and ``relative_error`` (predicted over observed, minus 1).
         """
         return _tables.augment(self)
+
+    def influence(
+        self, quantity: Callable[..., Any] | None = None, *, exact: bool = False, **at: float
+    ) -> pl.DataFrame:
+        """What each run does to the fit: its residual, its leverage, and how the answer changes without it.
+
+        Parameters
+        ----------
+        quantity : function, optional
+            Takes the law's parameters by name (arrays) and returns an array, as for :meth:`derived`.
+        exact : bool
+            True: the law is fitted anew without each run (all in one batch). False: the change to
+            first order, by the curvature of the objective. A near-absolute loss passes through
+            as many runs as it has parameters and has no first-order answer for these: with few runs,
+            ask for the exact one.
+        **at : float
+            Where to predict, all inputs of the law (``n_params=7e9, n_tokens=2e12``); or
+            ``train_flops=1e24`` for the compute-optimal run. Without either, and without a
+            quantity: the parameters themselves.
+
+        Returns
+        -------
+        DataFrame
+            One row per run: ``run`` (its ``run_id``, or the number of its row), ``n_rows``,
+            ``residual`` (mean over its rows, observed minus predicted, on the objective's scale),
+            ``studentised`` (over the scatter of the other runs), ``stands_out`` (the largest of as
+            many normal residuals is as large in one study of 50), ``leverage`` (its rows' share in
+            their own predictions, summed), and a column ``*_change`` for each parameter, the
+            ``quantity``, the ``prediction``, or ``n_params, n_tokens, tokens_per_param, loss`` of
+            an optimum: the value without the run, minus the value with it.
+
+        Raises
+        ------
+        DataError
+            If inputs are missing, or the law has no trade-off to optimise.
+
+        References
+        ----------
+        Cook and Weisberg, Residuals and Influence in Regression (1982), chapters 2 and 3.
+
+        Examples
+        --------
+        >>> import scalingdb as sdb
+        >>> found = sdb.fit(sdb.connect().points("epoch_chinchilla"), "chinchilla")
+        >>> found.influence(train_flops=1e24).columns[-4:]
+        ['n_params_change', 'n_tokens_change', 'tokens_per_param_change', 'loss_change']
+        """
+        from scalingdb.fits._influence import influence
+
+        return influence(self, quantity, at, exact=exact)
 
     def information(self) -> pl.DataFrame:
         """Log likelihood, AICc and BIC: how well the law fits for the parameters it takes.

@@ -310,7 +310,7 @@ def approach_3(
     def ends_of_lines(theta: FloatArray) -> FloatArray:
         """Sizes (P, 4) at 1 and at e FLOP: their logarithms are a line's intercept, and that plus its slope."""
         parts = [np.stack([line[:, 0], line.sum(axis=1)], axis=1) for line in lines(theta).values()]
-        return np.exp(np.concatenate(parts, axis=1))
+        return np.asarray(np.exp(np.concatenate(parts, axis=1)))
 
     # without a bootstrap to first order: draws from a covariance leave the valley of the parameters
     drawn = np.log(found.propagate(ends_of_lines))

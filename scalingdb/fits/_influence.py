@@ -217,6 +217,8 @@ def _first_order(estimate: Estimate, shifts: FloatArray, function: Callable[[Flo
     """Changes (G, Q) along the slope at the estimate, in logarithms where a quantity is positive."""
     form = estimate.problem.form
     moved = shifts @ (form.spread @ carried(estimate.problem, optimum_of(estimate))).T
+    if function is _parameters:
+        return natural(estimate.centre + moved, estimate.is_log) - estimate.theta
     steps = STEP * moved
     points = natural(estimate.centre + np.concatenate([steps, -steps]), estimate.is_log)
     points[:, estimate.held] = estimate.theta[estimate.held]
@@ -252,4 +254,8 @@ def _quantity(
             )
         place = [np.array([float(at[name])]) for name in fit.law.inputs]
         return ["prediction"], lambda theta: evaluate_law(fit.law, theta, place)
-    return names, lambda theta: theta
+    return names, _parameters
+
+
+def _parameters(theta: FloatArray) -> FloatArray:
+    return theta

@@ -65,7 +65,7 @@ def percentile_interval(
         level = 1 - 2 * float(ndtr(-np.sqrt(n_units / (n_units - 1)) * stdtrit(n_units - 1, 1 - tail)))
     with np.errstate(all="ignore"):
         known = np.isfinite(values).any(axis=axis)
-        low, high = interval(np.where(known, values, 0.0), level, axis=axis)
+        low, high = interval(np.where(np.expand_dims(known, axis), values, 0.0), level, axis=axis)
         return np.where(known, low, np.nan), np.where(known, high, np.nan)
 
 

@@ -372,7 +372,7 @@ def _sql_format(given: Format | None, output: Path | None, as_json: bool) -> For
 
 
 def _flat(frame: pl.DataFrame) -> pl.DataFrame:
-    """Lists and structs as JSON text, which CSV can hold; text that a spreadsheet takes for a formula behind a quote."""
+    """Lists and structs as JSON text, which CSV can hold; text that looks like a formula behind a quote."""
     import polars as pl
 
     nested = [name for name, dtype in frame.schema.items() if dtype.is_nested()]

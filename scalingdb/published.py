@@ -7,13 +7,9 @@ from pathlib import Path
 
 import polars as pl
 
-<<<<<<< HEAD
-__all__ = ["default_path", "has_intervals", "published_rows", "refitted_sources", "table_files"]
-=======
 from scalingdb._store import read_state
 
-__all__ = ["default_path", "published_rows", "refitted_sources", "table_files"]
->>>>>>> w-warehouse
+__all__ = ["default_path", "has_intervals", "published_rows", "refitted_sources", "table_files"]
 
 REFITS = Path(__file__).parent / "evidence" / "refits" / "results.csv"
 """Published sets fitted again, as ``python -m scalingdb.evidence.refits`` stores them."""

@@ -371,17 +371,10 @@ def test_predict_refuses(found: sdb.Fit, rows: pl.DataFrame) -> None:
         found.predict(rows.drop("n_tokens"))
     with pytest.raises(DataError, match=r"row 3: 0\.0"):
         found.predict(spoil(rows, "n_params", 0.0))
-<<<<<<< HEAD
     with pytest.raises(DataError, match="level=95 is not between 0 and 1"):
         found.predict(rows, level=95)
-    with pytest.raises(DataError, match="Polars frame"):
-        found.predict({"n_params": [1e9]})  # type: ignore[arg-type]
-=======
-    with pytest.raises(DataError, match="interval=95 is not between 0 and 1"):
-        found.predict(rows, interval=95)
     with pytest.raises(DataError, match="a table is needed"):
         found.predict(7)  # type: ignore[arg-type]
->>>>>>> w-fits
 
 
 @pytest.mark.parametrize("bootstrap", [0, 200])

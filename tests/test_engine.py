@@ -425,8 +425,8 @@ def test_bootstrap_keeps_the_checkpoints_of_a_run_together(checkpoints: pl.DataF
 
 @pytest.mark.parametrize("bootstrap", [0, 300])
 def test_intervals_by_run_are_wider_than_by_row(checkpoints: pl.DataFrame, bootstrap: int) -> None:
-    by_run = sdb.fit(checkpoints, "chinchilla", bootstrap=bootstrap)
-    by_row = sdb.fit(checkpoints, "chinchilla", bootstrap=bootstrap, by_run=False)
+    by_run = sdb.fit(checkpoints, "chinchilla", objective="mse_log", bootstrap=bootstrap)
+    by_row = sdb.fit(checkpoints, "chinchilla", objective="mse_log", bootstrap=bootstrap, by_run=False)
     assert by_run.recipe.resampled == "by run_id"
     assert by_row.recipe.resampled == "by row"
     assert dict(by_run.params) == pytest.approx(dict(by_row.params))

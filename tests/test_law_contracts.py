@@ -355,9 +355,19 @@ def test_published_sets_are_complete_and_one_is_the_default() -> None:
             assert sum(s.is_default for s in law.published.values()) == 1, law.name
 
 
-def test_a_law_that_is_not_verified_publishes_nothing() -> None:
+def test_a_law_that_nobody_checked_publishes_nothing() -> None:
     for law in all_laws().values():
-        assert law.verified or not law.published, law.name
+        assert law.evidence_kind != "unchecked" or not law.published, law.name
+        assert law.evidence, law.name
+
+
+def test_what_others_quote_is_not_said_to_be_read() -> None:
+    """The words of the evidence and its kind agree."""
+    quoted = re.compile("independent reading|independent notes|was not read|not at hand|notes of the source")
+    for law in all_laws().values():
+        words = law.evidence.partition(";")[0]
+        assert law.evidence_kind != "read" or not quoted.search(words), law.name
+        assert law.verified == (law.evidence_kind == "read")
 
 
 def test_laws_stand_under_their_own_names() -> None:

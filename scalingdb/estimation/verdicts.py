@@ -19,12 +19,14 @@ ReasonCode = Literal[
     "few_runs",
     "flat_profile",
     "indistinguishable_from_zero",
+    "influential",
     "move_together",
     "narrow_range",
     "no_effect",
     "no_freedom",
     "not_converged",
     "poorly_known",
+    "stands_out",
     "stated",
     "trade_off",
     "undetermined",
@@ -49,7 +51,9 @@ class Reason:
         interval than a standard error implies), ``few_degrees`` (`value`: independent runs less free
         parameters), ``few_runs`` (`value`: runs, no more than parameters, so that rows stand in for
         them), ``move_together`` (two inputs), ``narrow_range`` (an input; `value`: its span in
-        decades), ``no_freedom`` (`value`: degrees of freedom), ``equal_values``, ``at_infinity``,
+        decades), ``influential`` (runs without which the answer moves beyond its interval),
+        ``stands_out`` (a run whose residual is larger than chance allows; `value`: the residual over
+        the prediction), ``no_freedom`` (`value`: degrees of freedom), ``equal_values``, ``at_infinity``,
         ``not_converged``, ``stated`` (`names`: the words of a file from an earlier version).
     names : tuple of str
         Parameters, or columns of inputs.
@@ -76,6 +80,10 @@ class Reason:
                 return f"{_listed(self.names)} {'have' if len(self.names) > 1 else 'has'} a flat profile"
             case "indistinguishable_from_zero":
                 return f"{_listed(self.names)} indistinguishable from 0"
+            case "influential":
+                return f"the answer rests on {_listed(self.names)}"
+            case "stands_out":
+                return f"{self.names[0]} stands out by {100 * (self.value or 0.0):+.2g} %"
             case "move_together":
                 return f"{_listed(self.names)} move together"
             case "narrow_range":

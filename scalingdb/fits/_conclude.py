@@ -7,7 +7,6 @@ import hashlib
 import platform
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from importlib import metadata
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -18,6 +17,8 @@ from scalingdb.errors import FitWarning
 from scalingdb.fits._bootstrap import resample
 from scalingdb.fits._estimate import BoolArray, Estimate, is_on_log_scale
 from scalingdb.fits._facts import Reason, Recipe, Verdict
+from scalingdb.fits._influence import influential, labels_of, runs_of
+from scalingdb.fits._local import Optimum, at_bounds, carried, settle, spread
 from scalingdb.fits._problem import Options, Problem
 from scalingdb.fits._profile import cutoff, solve_at
 from scalingdb.fits._result import Fit
@@ -27,7 +28,7 @@ from scalingdb.law_library import Law
 
 if TYPE_CHECKING:
     from scalingdb.estimation.identifiability import Identifiability
-    from scalingdb.estimation.model import FloatArray, Model, PreparedInputs
+    from scalingdb.estimation.model import FloatArray
     from scalingdb.estimation.search import Found
     from scalingdb.estimation.uncertainty import Linearised
 
@@ -35,6 +36,12 @@ __all__ = ["conclude"]
 
 LOOSE = 0.4
 """Standard error of a logarithm beyond which a scale might be nothing at all."""
+
+FEW = 30
+"""Degrees of freedom below which a verdict names a run that stands out: larger studies have their tails."""
+
+MOST = 1e150
+"""Stands for an infinite variance: its square is still a number."""
 
 DECADES = 2.0
 """Decades that the interval of a scale spans when its size is unknown."""
@@ -45,38 +52,13 @@ FEW_DEGREES = 3
 FLAT = 0.25
 """Share of the cut-off that an objective must rise by at the ends of a robust interval: it is one for a parabola."""
 
-ZERO_SHARE = 1e-6
-"""A scale whose term is below this share of the typical prediction counts as zero."""
-
-
-@dataclass(frozen=True, eq=False)
-class Optimum:
-    """Where a search ended.
-
-    Attributes
-    ----------
-    u, theta : arrays (k,)
-        The free parameters in internal coordinates and in natural units.
-    at_bound : dict
-        Parameters on a bound, with the bound.
-    stretch : array (k,)
-        Derivative of the internal coordinates by those that a fit is judged in: scales are judged by
-        their logarithm, whatever coordinate they were fitted in.
-    """
-
-    u: FloatArray
-    theta: FloatArray
-    at_bound: dict[str, float]
-    inside: BoolArray
-    stretch: FloatArray
-
 
 def conclude(problem: Problem, data: Data, found: Found, options: Options, stacklevel: int = 3) -> Fit:
     """Covariance, verdict, bootstrap and recipe of an optimum."""
-    optimum = _settle(problem, found)
-    local, covariance, curvature = _spread(problem, optimum)
+    optimum = settle(problem, found.u, at_bounds(problem.form.model, found.u, found.inputs, problem.y))
+    local, covariance, curvature = spread(problem, optimum)
     judged = _judge(problem, data, optimum, local, covariance)
-    transform = _to_natural(problem, optimum)
+    transform = carried(problem, optimum)
     undetermined = _undetermined(problem, optimum, judged, transform)
     samples, resampled = resample(problem, data.resampled, found, options)
     form = problem.form
@@ -85,13 +67,13 @@ def conclude(problem: Problem, data: Data, found: Found, options: Options, stack
         problem,
         form.expand(optimum.theta[None])[0],
         found.objective,
-        carry @ covariance @ carry.T,
-        carry @ curvature @ carry.T,
+        _finite(carry @ covariance @ carry.T),
+        _finite(carry @ curvature @ carry.T),
         optimum.at_bound,
         samples,
         _unseen(judged, carry, form.spread),
     )
-    verdict = _verdict(judged.verdict, estimate, data, has_converged=found.status != "iteration limit")
+    verdict = _verdict(judged.verdict, estimate, data, local, has_converged=found.status != "iteration limit")
     if not verdict.converged or verdict.kind in {"not_identified", "at_bound"}:
         warnings.warn(f"law {form.law.name!r}: {verdict}", FitWarning, stacklevel=stacklevel)
     return Fit(
@@ -114,48 +96,6 @@ def conclude(problem: Problem, data: Data, found: Found, options: Options, stack
         _curvature=estimate.curvature,
         _unseen=estimate.unseen,
     )
-
-
-def _settle(problem: Problem, found: Found) -> Optimum:
-    """Where the search ended, parameters on a bound put there exactly."""
-    model, names = problem.form.model, problem.form.free
-    theta = model.to_natural(found.u[None], problem.prepared)[0]
-    at_bound = _at_bounds(model, found.u, found.inputs, problem.y)
-    for name, bound in at_bound.items():
-        theta[names.index(name)] = bound
-    # what a vanished term leaves of its exponent shows only where its scale is zero
-    scales = [i for i in model.linear if model.is_log[i]]
-    u = found.u.copy()
-    u[[i for i in scales if names[i] in at_bound]] = 0.0
-    stretch = np.ones(model.n_params)
-    stretch[scales] = u[scales]
-    return Optimum(found.u, theta, at_bound, np.array([name not in at_bound for name in names]), stretch)
-
-
-def _spread(problem: Problem, optimum: Optimum) -> tuple[Linearised, FloatArray, FloatArray]:
-    """The fit to first order, its covariance and the inverse curvature of its objective, each (k, k)."""
-    from scalingdb.estimation import uncertainty
-
-    model, kind = problem.form.model, problem.kind
-    scales = [i for i in model.linear if model.is_log[i]]
-    u = optimum.u.copy()
-    u[scales] = optimum.stretch[scales]
-    jacobian, residual = uncertainty.jacobian_at(model, kind, u, problem.prepared, problem.y)
-    local = uncertainty.Linearised(
-        jacobian * optimum.stretch[:, None], residual, problem.weights, problem.clusters, optimum.inside
-    )
-    if not np.isfinite(local.jacobian).all():  # the optimum lies at infinity
-        nothing = np.zeros((model.n_params, model.n_params))
-        return local, nothing, nothing
-    width = _small(residual) if kind.is_absolute else kind.delta
-    covariance, curvature = uncertainty.sandwich(local, width, kind.asymmetry)
-    penalty = problem.penalty
-    if penalty is not None:
-        curves = [model.natural_curves(optimum.u[None], problem.prepared, i)[1][0] for i, _, _ in penalty.priors]
-        slopes = np.where(optimum.inside, np.array(curves) * optimum.stretch, 0.0)
-        precisions = np.array([sd**-2 for _, _, sd in penalty.priors])
-        covariance, curvature = uncertainty.with_priors(covariance, curvature, slopes, precisions, penalty.factor)
-    return local, covariance, curvature
 
 
 def _judge(
@@ -185,6 +125,11 @@ def _undetermined(
     return tuple(name for name, also in zip(names, carried, strict=True) if also or name in judged.undetermined)
 
 
+def _finite(matrix: FloatArray) -> FloatArray:
+    """The matrix, with the largest numbers there are for what is beyond them."""
+    return np.nan_to_num(matrix, nan=0.0, posinf=MOST, neginf=-MOST)
+
+
 def _unseen(judged: Identifiability, carry: FloatArray, spread: FloatArray) -> FloatArray:
     """Directions (m, K) that the data do not see: on the scale of the covariance, their largest component one."""
     directions = judged.unseen @ carry.T
@@ -193,7 +138,7 @@ def _unseen(judged: Identifiability, carry: FloatArray, spread: FloatArray) -> F
     return np.where(size > 0, directions / np.where(size > 0, size, 1.0), judged.unseen @ spread.T)
 
 
-def _verdict(judged: Verdict, estimate: Estimate, data: Data, *, has_converged: bool) -> Verdict:
+def _verdict(judged: Verdict, estimate: Estimate, data: Data, local: Linearised, *, has_converged: bool) -> Verdict:
     """The verdict on design and curvature, once degrees of freedom, intervals and profiles are counted in."""
     kind, reasons = judged.kind, judged.reasons
     if kind != "not_identified":
@@ -209,9 +154,29 @@ def _verdict(judged: Verdict, estimate: Estimate, data: Data, *, has_converged: 
             *([Reason("indistinguishable_from_zero", unproven)] if unproven else []),
             *([Reason("flat_profile", flat)] if flat else []),
         )
+        reasons = (*reasons, *_outliers(estimate, data, local))
     if not has_converged:
         reasons = (Reason("not_converged"), *reasons)
-    return Verdict("weak" if reasons and kind == "identified" else kind, reasons)
+    is_doubtful = any(reason.code != "stands_out" for reason in reasons)
+    return Verdict("weak" if is_doubtful and kind == "identified" else kind, reasons)
+
+
+def _outliers(estimate: Estimate, data: Data, local: Linearised) -> Iterator[Reason]:
+    """Runs that lie farther off than chance allows, and those of them that decide the answer."""
+    problem = estimate.problem
+    if problem.kind.is_likelihood:
+        return
+    runs = runs_of(local)
+    outlying = runs.outlying(estimate.n_free)
+    moving = influential(estimate, runs, outlying)
+    if moving:
+        yield Reason("influential", tuple(labels_of(data.frame, problem.clusters, runs.numbers[moving])))
+    elif outlying.size and estimate.degrees < FEW:
+        first = outlying[:1]
+        rows = problem.clusters == runs.numbers[first]
+        typical = 1.0 if problem.kind.is_log else float(np.abs(problem.y[rows]).mean())
+        label = labels_of(data.frame, problem.clusters, runs.numbers[first])[0]
+        yield Reason("stands_out", (label,), float(runs.residual[first][0]) / typical)
 
 
 def _shortages(estimate: Estimate, data: Data) -> Iterator[Reason]:
@@ -344,50 +309,12 @@ def _recipe(estimate: Estimate, data: Data, options: Options, undetermined: tupl
     )
 
 
-def _small(residual: FloatArray) -> float:
-    """A delta that makes the Huber loss an absolute value for all but negligible residuals."""
-    return 1e-6 * float(np.median(np.abs(residual))) + 1e-300
-
-
 def _agreeing_digits(theta: FloatArray) -> float:
     """Digits to which all rows of `theta` (starts that reached one optimum) are equal."""
     if theta.shape[0] < 2:
         return 0.0
     spread = np.max(np.abs(theta - theta[0]) / np.maximum(np.abs(theta[0]), 1e-300))
     return float(np.clip(-np.log10(max(spread, 1e-16)), 0.0, 16.0))
-
-
-def _at_bounds(model: Model, u: FloatArray, prepared: PreparedInputs, y: FloatArray) -> dict[str, float]:
-    """Parameters that ended on a bound, with the bound. A vanishing term means that its scale is 0."""
-    at_bound = {}
-    typical = float(np.median(np.abs(y)))
-    largest = np.abs(model.basis(u[None], prepared)[1][0]).max(1) if model.basis is not None else np.empty(0)
-    for i, spec in enumerate(model.params):
-        if i in model.linear and spec.is_log:
-            # a scale is judged by its term where that is largest: what it counts in is the unit of the inputs,
-            # and a steep term that is nothing at the centre may be much at the edge
-            if u[i] * largest[model.linear.index(i)] < ZERO_SHARE * typical:
-                at_bound[spec.name] = 0.0
-            continue
-        # where the solver stopped, in its coordinate: a share of a wide range may be most of the parameter
-        for at, bound in ((model.low[i], spec.low), (model.high[i], spec.high)):
-            near = 1e-9 * min(model.high[i] - model.low[i], max(1.0, abs(at)))
-            if np.isfinite(at) and abs(u[i] - at) <= near:
-                at_bound[spec.name] = float(bound)
-    return at_bound
-
-
-def _to_natural(problem: Problem, optimum: Optimum) -> FloatArray:
-    """Derivatives (k, k) of the natural parameters (logarithms for scales) by the coordinates of the covariance."""
-    model, u, stretch, inside = problem.form.model, optimum.u, optimum.stretch, optimum.inside
-    k = u.size
-    step = 1e-6 * np.maximum(np.abs(u), np.where(stretch != 1.0, 1e-300, 1.0))
-    points = np.concatenate([u + np.diag(step), u - np.diag(step)])
-    theta = model.to_natural(points, problem.prepared)
-    values = np.where(model.is_log, np.log(np.maximum(theta, 1e-300)), theta)
-    with np.errstate(invalid="ignore"):  # an optimum at infinity
-        transform = (values[:k] - values[k:]).T / (2 * step) * stretch
-    return np.where(inside[:, None] & inside & np.isfinite(transform), transform, 0.0)
 
 
 def digest(arrays: Sequence[FloatArray]) -> str:

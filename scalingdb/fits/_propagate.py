@@ -11,13 +11,14 @@ import polars as pl
 from scalingdb.errors import DataError
 from scalingdb.fits._estimate import NULL_SHARE, BoolArray, Estimate, natural
 from scalingdb.fits._form import evaluate_law
+from scalingdb.fits._law_error import with_law_error
 
 if TYPE_CHECKING:
     from scalingdb.estimation.model import FloatArray
     from scalingdb.fits._result import Fit
     from scalingdb.law_library import Law
 
-__all__ = ["derived", "draws", "opened", "optimum", "propagate"]
+__all__ = ["derived", "draws", "opened", "optimal", "optimum", "propagate"]
 
 STEP = 1e-4
 """Standard deviations between the points of a difference: far over the rounding of a quantity that is itself searched
@@ -96,14 +97,7 @@ def draws(estimate: Estimate, count: int, rng: int) -> FloatArray:
 
 def optimum(fit: Fit, train_flops: float | Sequence[float], level: float) -> pl.DataFrame:
     """See :meth:`Fit.optimum`."""
-    budgets = np.atleast_1d(np.asarray(train_flops, dtype=float))
-    if fit.law.output != "loss" or len(fit.law.inputs) != 2 or "n_tokens" not in fit.law.inputs:
-        raise DataError(
-            f"law {fit.law.name!r} is no loss surface over N and D: there is no trade-off to optimise",
-            "fit a surface such as chinchilla or farseer.",
-        )
-    if not (np.isfinite(budgets).all() and (budgets > 0).all()):
-        raise DataError("a budget must be a positive number of FLOP", "for example train_flops=1e24.")
+    budgets = _budgets(fit, train_flops)
     from scalingdb.estimation.uncertainty import interval
 
     names = ("n_params", "n_tokens", "tokens_per_param", "loss")
@@ -120,7 +114,29 @@ def optimum(fit: Fit, train_flops: float | Sequence[float], level: float) -> pl.
     for i, name in enumerate(names):
         out[name] = best[i][0]
         out[f"{name}_low"], out[f"{name}_high"] = interval(spread[:, i], level)
+    inputs = [out["n_params" if name != "n_tokens" else name] for name in fit.law.inputs]
+    ends = (out["loss_low"], out["loss_high"])
+    out["loss_low"], out["loss_high"], _ = with_law_error(fit._estimate, inputs, out["loss"], *ends, level)
     return pl.DataFrame(out).with_columns(pl.selectors.ends_with("_low", "_high").fill_nan(None))
+
+
+def _budgets(fit: Fit, train_flops: float | Sequence[float]) -> FloatArray:
+    """Budgets (B,); refuses those that are none, and laws without a trade-off."""
+    budgets = np.atleast_1d(np.asarray(train_flops, dtype=float))
+    if fit.law.output != "loss" or len(fit.law.inputs) != 2 or "n_tokens" not in fit.law.inputs:
+        raise DataError(
+            f"law {fit.law.name!r} is no loss surface over N and D: there is no trade-off to optimise",
+            "fit a surface such as chinchilla or farseer.",
+        )
+    if not (np.isfinite(budgets).all() and (budgets > 0).all()):
+        raise DataError("a budget must be a positive number of FLOP", "for example train_flops=1e24.")
+    return budgets
+
+
+def optimal(fit: Fit, train_flops: float) -> Callable[[FloatArray], FloatArray]:
+    """N*, D*, D*/N* and loss (P, 4) of one budget, as a function of all parameters (P, K)."""
+    budgets = _budgets(fit, train_flops)
+    return lambda theta: np.concatenate(_optimise(fit.law, theta, budgets), axis=1)
 
 
 def _optimise(law: Law, theta: FloatArray, budgets: FloatArray) -> tuple[FloatArray, ...]:

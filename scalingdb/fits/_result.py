@@ -15,6 +15,7 @@ from scalingdb.fits import _predict, _profile, _propagate, _tables
 from scalingdb.fits._estimate import Estimate
 from scalingdb.fits._facts import Recipe, Verdict, frozen, thawed
 from scalingdb.fits._form import Form, make_form
+from scalingdb.fits._predict import ErrorModel
 from scalingdb.fits._problem import Problem
 from scalingdb.fits._tables import Method
 from scalingdb.law_library import Law
@@ -102,7 +103,9 @@ class Fit:
         -------
         DataFrame
             ``param, estimate, std_error, low, high, interval`` (how the interval was made).
-            Parameters held fixed or at a bound have no interval.
+            Parameters held fixed or at a bound have no interval; with a bootstrap, ``median`` is that of
+            the resamples. Where resamples or a covariance run away, there is no standard error, and
+            ends beyond twenty decades are open (0 or infinite).
 
         Raises
         ------
@@ -112,7 +115,11 @@ class Fit:
         return _tables.tidy(self, level, method)
 
     def glance(self) -> pl.DataFrame:
-        """One row about the fit as a whole: rows, objective, errors, starts, verdict."""
+        """One row about the fit as a whole: rows, objective, errors, starts, verdict.
+
+        ``stands_out`` names the run whose residual is largest, if it is larger than chance allows;
+        ``influential`` the runs without which the answer moves beyond its interval.
+        """
         return _tables.glance(self)
 
     def augment(self) -> pl.DataFrame:
@@ -120,6 +127,56 @@ class Fit:
         plain, observed minus predicted) and ``relative_error`` (predicted over observed, minus 1).
         """
         return _tables.augment(self)
+
+    def influence(
+        self, quantity: Callable[..., Any] | None = None, *, exact: bool = False, **at: float
+    ) -> pl.DataFrame:
+        """What each run does to the fit: its residual, its leverage, and how the answer changes without it.
+
+        Parameters
+        ----------
+        quantity : function, optional
+            Takes the law's parameters by name (arrays) and returns an array, as for :meth:`derived`.
+        exact : bool
+            True: the law is fitted anew without each run (all in one batch). False: the change to
+            first order, by the curvature of the objective. A near-absolute loss passes through
+            as many runs as it has parameters and has no first-order answer for these: with few runs,
+            ask for the exact one.
+        **at : float
+            Where to predict, all inputs of the law (``n_params=7e9, n_tokens=2e12``); or
+            ``train_flops=1e24`` for the compute-optimal run. Without either, and without a
+            quantity: the parameters themselves.
+
+        Returns
+        -------
+        DataFrame
+            One row per run: ``run`` (its ``run_id``, or the number of its row), ``n_rows``,
+            ``residual`` (mean over its rows, observed minus predicted, on the objective's scale),
+            ``studentised`` (over the scatter of the other runs), ``stands_out`` (the largest of as
+            many normal residuals is as large in one study of 50), ``leverage`` (its rows' share in
+            their own predictions, summed), and a column ``*_change`` for each parameter, the
+            ``quantity``, the ``prediction``, or ``n_params, n_tokens, tokens_per_param, loss`` of
+            an optimum: the value without the run, minus the value with it.
+
+        Raises
+        ------
+        DataError
+            If inputs are missing, or the law has no trade-off to optimise.
+
+        References
+        ----------
+        Cook and Weisberg, Residuals and Influence in Regression (1982), chapters 2 and 3.
+
+        Examples
+        --------
+        >>> import scalingdb as sdb
+        >>> found = sdb.fit(sdb.connect().points("epoch_chinchilla"), "chinchilla")
+        >>> found.influence(train_flops=1e24).columns[-4:]
+        ['n_params_change', 'n_tokens_change', 'tokens_per_param_change', 'loss_change']
+        """
+        from scalingdb.fits._influence import influence
+
+        return influence(self, quantity, at, exact=exact)
 
     def information(self) -> pl.DataFrame:
         """Log likelihood, AICc and BIC: how well the law fits for the parameters it takes.
@@ -188,9 +245,15 @@ class Fit:
     # ---- what follows from the parameters ------------------------------------------------
 
     def predict(
-        self, frame: pl.DataFrame, interval: float | None = None, *, noise: bool = True, rng: int = 0
+        self,
+        frame: pl.DataFrame,
+        level: float | None = None,
+        *,
+        error: ErrorModel = "law",
+        noise: bool = True,
+        rng: int = 0,
     ) -> pl.DataFrame:
-        """Add ``prediction`` to a frame, and ``low``, ``high`` where an interval is asked for.
+        """Add ``prediction`` to a frame, and ``low``, ``high``, ``interval`` where a level is given.
 
         Ends are infinite (0 below, for what is positive) where a prediction depends on what the data
         leave open: a direction that they do not see, or everything, if there are no degrees of freedom.
@@ -199,20 +262,35 @@ class Fit:
         ----------
         frame : DataFrame
             With the columns that the fit used as inputs.
-        interval : float, optional
-            Coverage, for example 0.95.
+        level : float, optional
+            Coverage of the interval, for example 0.95.
+        error : {"law", "noise"}
+            What an interval beyond the fitted range allows for. ``law``: that the law itself is wrong out there, by
+            what it missed its own larger rows by when it was fitted to the smaller ones. ``noise``: uncertain
+            parameters and the scatter of the fitted rows alone, as if the law were true, which held far fewer of
+            the larger runs of published studies than it promised (``sdb.track_record()`` has both). Within the
+            fitted range the two are the same.
         noise : bool
-            True: the interval is for a new run (uncertain parameters plus the scatter of the fitted
-            rows). False: for the law itself.
+            False: an interval for the law's own value, from uncertain parameters alone, wherever the row lies.
         rng : int
             Seed of the draws.
+
+        Returns
+        -------
+        DataFrame
+            The column ``interval`` says for each row what its interval allows for: ``law``; ``law, pooled`` where
+            the fitted rows allow no inner hold-out, so that the width is what laws have missed by on published
+            studies; ``noise``; or ``parameters`` (with ``noise=False``).
 
         Raises
         ------
         DataError
-            If an input column is missing or holds values that are not positive numbers.
+            If an input column is missing or holds values that are not positive numbers, or the level is not between
+            0 and 1.
+        UnknownNameError
+            For an unknown kind of error.
         """
-        return _predict.predict(self, frame, interval, noise=noise, rng=rng)
+        return _predict.predict(self, frame, level, error=error, noise=noise, rng=rng)
 
     def simulate(self, frame: pl.DataFrame, *, noise: bool = True, rng: int = 0) -> FloatArray:
         """Draws of the predictions: what the intervals of :meth:`predict` are percentiles of.
@@ -343,7 +421,8 @@ class Fit:
         train_flops : float or sequence of float
         level : float
             Coverage of the intervals: percentiles over the bootstrap, or the robust covariance carried
-            over to first order where there is none (:meth:`propagate`).
+            over to first order where there is none (:meth:`propagate`). Beyond the fitted range the interval of the
+            loss allows for the law's own error, as in :meth:`predict`.
 
         Returns
         -------

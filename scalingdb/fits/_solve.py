@@ -92,7 +92,8 @@ def fit(
         much as its likelihood against the scatter of the rows (measured by a fit without it).
     resample : {"runs", "rows", "residuals", "wild"}
         What a bootstrap draws: whole runs (``by_run``), rows, residuals put back on the law (equal
-        scatter everywhere), or residuals with random signs, one sign per run (scatter may differ).
+        scatter everywhere), or residuals with random signs, one sign per run (scatter may differ;
+        not for a near-absolute loss, under which it is too narrow).
     n_starts : int
         Starts polished to the end.
     search_seed : int, optional

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -14,8 +15,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from scalingdb.errors import DataError
+from scalingdb.errors import DataError, ScalingDBError
 from scalingdb.estimation.verdicts import Kind
+from scalingdb.fits._conclude import digest
 from scalingdb.fits._facts import Reason, Recipe, Verdict
 from scalingdb.fits._result import Fit
 from scalingdb.law_library import get_law
@@ -23,11 +25,14 @@ from scalingdb.law_library import get_law
 __all__ = ["load", "save"]
 
 KEY = b"scalingdb.fit"
+SEAL = b"scalingdb.fit.sha256"
 FORMAT = 2
 """Format 1 held the verdict as text."""
 
 ARRAYS = ("covariance", "samples", "eigenvalues", "_clusters", "_weights", "_curvature", "_unseen")
 SCALARS = ("objective", "status", "n_starts", "n_agree", "agree_digits", "weakest")
+
+DAMAGED = "the file is damaged, or the law of this name is another one here."
 
 SAME = 1e-9
 """Relative difference to which the stored objective must follow from the stored rows."""
@@ -83,7 +88,8 @@ def save(fit: Fit, path: str | Path) -> Path:
         **{name: getattr(fit, name) for name in (*SCALARS, *ARRAYS)},
     }
     table = fit.data.to_arrow()
-    table = table.replace_schema_metadata({KEY: json.dumps(_plain(content)).encode()})
+    text = json.dumps(_plain(content)).encode()
+    table = table.replace_schema_metadata({KEY: text, SEAL: hashlib.sha256(text).hexdigest().encode()})
     try:
         handle, name = tempfile.mkstemp(dir=target.parent, suffix=".part")
         os.close(handle)
@@ -110,7 +116,18 @@ def load(path: str | Path) -> Fit:
     stored = (table.schema.metadata or {}).get(KEY)
     if stored is None:
         raise DataError(f"{source} is a Parquet file but holds no fit", "give a file that Fit.save wrote.")
-    content = _rich(json.loads(stored))
+    seal = table.schema.metadata.get(SEAL)
+    if seal is not None and seal.decode() != hashlib.sha256(stored).hexdigest():
+        raise DataError(f"{source}: what the file says about the fit was changed (sha256 differs)", DAMAGED)
+    try:
+        return _made_of(source, table, _rich(json.loads(stored)))
+    except (KeyError, TypeError, ValueError) as error:
+        if isinstance(error, ScalingDBError):
+            raise
+        raise DataError(f"{source}: what the file says about the fit is incomplete ({error!r})", DAMAGED) from error
+
+
+def _made_of(source: Path, table: Any, content: dict[str, Any]) -> Fit:
     if content["format"] not in {1, FORMAT}:
         raise DataError(f"{source} is of format {content['format']}, this version reads {FORMAT} and 1")
     frame = pl.from_arrow(table.replace_schema_metadata(None))
@@ -138,10 +155,13 @@ def load(path: str | Path) -> Fit:
         **{name: content[name] for name in SCALARS},
         **arrays,
     )
+    problem = fit._problem
+    if digest([*problem.inputs, problem.y, problem.weights]) != recipe.data_sha256:
+        raise DataError(f"{source}: the rows are not those that the fit was made from (data_sha256 differs)", DAMAGED)
     again = fit.objective_at({})
     if not math.isclose(again, fit.objective, rel_tol=SAME, abs_tol=1e-300):
         raise DataError(
             f"{source}: the rows give an objective of {again!r}, the file says {fit.objective!r}",
-            "the file is damaged, or the law of this name is another one here.",
+            DAMAGED,
         )
     return fit

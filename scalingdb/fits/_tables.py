@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import warnings
 from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
@@ -11,6 +12,7 @@ import polars as pl
 from scalingdb.display import Markup, html_table, number, percent
 from scalingdb.errors import DataError, check_word
 from scalingdb.fits._estimate import Estimate
+from scalingdb.fits._influence import standing_out
 from scalingdb.fits._profile import profile_interval
 
 if TYPE_CHECKING:
@@ -18,6 +20,14 @@ if TYPE_CHECKING:
     from scalingdb.fits._result import Fit
 
 __all__ = ["Method", "as_html", "augment", "glance", "how_intervals_were_made", "printed_intervals", "tidy"]
+
+REACH = 1e20
+"""Ratio of the ends of an interval beyond which they are open: no runs tell twenty decades apart."""
+
+RUNAWAY = 100.0
+"""Standard deviation of resamples over the width of their middle beyond which it describes outliers only."""
+
+BEYOND = 1e300
 
 Method = Literal["auto", "bootstrap", "robust", "profile"]
 """How the intervals of parameters are made."""
@@ -57,8 +67,16 @@ def tidy(fit: Fit, level: float, method: Method) -> pl.DataFrame:
             "low": low * blank,
             "high": high * blank,
             "interval": stated.tolist(),
+            **({"median": _median(estimate) * blank} if resampled else {}),
         }
-    ).with_columns(pl.col("std_error", "low", "high").fill_nan(None))
+    ).with_columns(pl.selectors.by_name("std_error", "low", "high", "median", require_all=False).fill_nan(None))
+
+
+def _median(estimate: Estimate) -> FloatArray:
+    """Of the resamples (K,)."""
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        return np.asarray(np.nanmedian(estimate.samples, axis=0))
 
 
 def printed_intervals(estimate: Estimate, level: float) -> tuple[FloatArray, FloatArray]:
@@ -72,17 +90,39 @@ def _from_bootstrap(estimate: Estimate, level: float) -> tuple[FloatArray, Float
     """Standard errors and ends of intervals, each (K,)."""
     from scalingdb.estimation.uncertainty import interval
 
-    return np.nanstd(estimate.samples, axis=0, ddof=1), *interval(estimate.samples, level)
+    samples = estimate.samples
+    low, high = interval(samples, level)
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # no resample converged: nan
+        error = np.nanstd(samples, axis=0, ddof=1)
+        middle = np.nanpercentile(np.clip(samples, -BEYOND, BEYOND), [15.87, 84.13], axis=0)
+        # a few resamples that run away say nothing about the rest: no standard error describes both
+        is_sound = np.isfinite(error) & (error <= RUNAWAY * np.maximum(np.ptp(middle, axis=0), 1e-300))
+    return (np.where(is_sound, error, np.nan), *_within_reach(estimate, low, high))
 
 
 def _from_covariance(estimate: Estimate, level: float) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Standard errors and ends of intervals, each (K,); intervals of scales are symmetric in the logarithm."""
     theta, is_log, error = estimate.theta, estimate.is_log, estimate.standard_errors
     half = estimate.t_quantile(level) * error
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         low = np.where(is_log, theta * np.exp(-half), theta - half)
         high = np.where(is_log, theta * np.exp(half), theta + half)
-    return np.where(is_log, theta * error, error), low, high
+        size = np.where(is_log, theta * error, error)
+    low, high = _within_reach(estimate, low, high)
+    return np.where(np.isfinite(low) & np.isfinite(high) & ~(is_log & (low == 0)), size, np.nan), low, high
+
+
+def _within_reach(estimate: Estimate, low: FloatArray, high: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Ends of intervals; open where an end lies farther from the estimate than any runs could tell."""
+    size = np.maximum(np.abs(estimate.theta), 1e-300)
+    with np.errstate(all="ignore"):
+        is_wide = estimate.is_log & (high / np.maximum(low, 1e-300) > REACH)
+        low = np.where(is_wide & (low < size / np.sqrt(REACH)), 0.0, low)
+        high = np.where(is_wide & (high > size * np.sqrt(REACH)), np.inf, high)
+        low = np.where(~estimate.is_log & (low < -REACH * size), -np.inf, low)
+        high = np.where(~estimate.is_log & (high > REACH * size), np.inf, high)
+    return low, high
 
 
 def how_intervals_were_made(tidy: pl.DataFrame) -> str:
@@ -93,6 +133,7 @@ def how_intervals_were_made(tidy: pl.DataFrame) -> str:
 
 def glance(fit: Fit) -> pl.DataFrame:
     """See :meth:`Fit.glance`."""
+    moving = [name for reason in fit.verdict.because("influential") for name in reason.names]
     rows = fit.augment()
     relative = rows["relative_error"].abs()
     y = rows[fit.recipe.output].cast(pl.Float64).to_numpy()
@@ -112,10 +153,12 @@ def glance(fit: Fit) -> pl.DataFrame:
             "n_starts": [fit.n_starts],
             "n_agree": [fit.n_agree],
             "status": [fit.status],
+            "stands_out": [standing_out(fit)],
+            "influential": [", ".join(moving) or None],
             "verdict": [str(fit.verdict)],
             "verdict_kind": [fit.verdict.kind],
         },
-        schema_overrides={"r_squared": pl.Float64},
+        schema_overrides={"r_squared": pl.Float64, "stands_out": pl.String, "influential": pl.String},
     )
 
 

@@ -301,6 +301,7 @@ def _coupled_starts(
     },
     starts=_coupled_starts,
     authors_fit="Huber loss of log residuals, deltas from 1e-5 to 1e4 tried, in log-sum-exp form",
+    evidence_kind="second_hand",
     evidence="code of the xLSTM scaling laws, which takes the form from the distillation paper",
 )
 def chinchilla_coupled(

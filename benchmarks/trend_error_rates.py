@@ -72,11 +72,14 @@ def long(scores: Array, n_items: int) -> pl.DataFrame:
     )
 
 
-def labels(scores: Array, n_items: int, **options: object) -> pl.Series:
-    result = sdb.trends.classify(
+def classified(scores: Array, n_items: int, **options: object) -> pl.DataFrame:
+    return sdb.trends.classify(
         long(scores, n_items), x="n_params", y="score", by="series", multiplicity=None, bootstrap=0, **options
     )
-    return result["label"]
+
+
+def labels(scores: Array, n_items: int, **options: object) -> pl.Series:
+    return classified(scores, n_items, **options)["label"]
 
 
 def share(found: pl.Series, *names: str) -> float:
@@ -205,6 +208,28 @@ def pooled(n_series: int, rng: np.random.Generator) -> pl.DataFrame:
     return pl.DataFrame(rows)
 
 
+def correlated(n_series: int, rng: np.random.Generator) -> pl.DataFrame:
+    """False alarms on flat series whose noise between models is shared by neighbouring sizes (first-order)."""
+    rows = []
+    for k in SIZES:
+        for rho in (0.0, 0.5, 0.8):
+            noise = rng.standard_normal((n_series, k))
+            for i in range(1, k):
+                noise[:, i] = rho * noise[:, i - 1] + np.sqrt(1 - rho**2) * noise[:, i]
+            logits = np.log(0.4 / 0.6) + 0.3 * noise
+            result = classified(rng.binomial(1000, 1 / (1 + np.exp(-logits))) / 1000, 1000)
+            rows.append(
+                {
+                    "sizes": k,
+                    "correlation": rho,
+                    "worsens": share(result["label"], "worsens"),
+                    "u_shaped": share(result["label"], "u_shaped"),
+                    "estimated correlation": result["serial_correlation"].mean(),
+                }
+            )
+    return pl.DataFrame(rows)
+
+
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--series", type=int, default=4000, help="simulated series for each cell")
@@ -245,6 +270,10 @@ def main(argv: list[str] | None = None) -> int:
             "\nPower: share of series that get the label, by the change of the score from end to end (or depth of the U)"
         )
         print(power(options.series // 2, rng))
+        print(
+            "\nNoise that neighbouring sizes share: false alarms on flat series (not corrected for, and said in sentences)"
+        )
+        print(correlated(options.series, rng))
         print("\nPooled noise")
         print(pooled(options.series, rng))
     worst = float(alarms["harmful"].max())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 
@@ -15,7 +15,9 @@ from scalingdb.schema import TABLES
 if TYPE_CHECKING:
     from ingest._raw import RawFolder
 
-__all__ = ["Builder", "Correction", "PublishedFit", "SetAside", "Source", "conform"]
+__all__ = ["Builder", "Correction", "Evidence", "PublishedFit", "SetAside", "Source", "conform"]
+
+Evidence = Literal["read", "second_hand", "refit", "converted"]
 
 Builder = Callable[["RawFolder"], dict[str, pl.DataFrame]]
 
@@ -31,7 +33,12 @@ class PublishedFit:
     params : mapping of str to float
         Parameters in full printed precision, in the law's own sign convention.
     where_stated : str
-        Table, equation or file that holds the numbers.
+        Table, equation or file that holds the numbers; for ``second_hand`` also who quotes it.
+    evidence : str
+        How the numbers are known, one of ``scalingdb.schema.EVIDENCE``: ``"read"`` at `where_stated`,
+        in the paper or its release; ``"second_hand"``, quoted elsewhere; ``"refit"``, our own fit of the
+        authors' rows; ``"converted"``, computed from what was read there (exp of a logarithm, another
+        unit, a mean) or read in a machine-converted copy. A set of several kinds has the weakest.
     output_unit : str
         Unit of the law's output with these coefficients (a name of ``scalingdb.schema.UNITS``,
         or a plain word such as ``tokens`` for laws whose output is no loss).
@@ -41,19 +48,17 @@ class PublishedFit:
         95 % intervals where the source prints them.
     is_default : bool
         Whether ``law_<id>()`` in SQL evaluates this set.
-    is_verified : bool
-        Whether the numbers were read at `where_stated`, or refitted from the authors' data.
     """
 
     law: str
     variant: str
     params: Mapping[str, float]
     where_stated: str
+    evidence: Evidence
     output_unit: str
     n_definition: str | None = None
     intervals: Mapping[str, tuple[float, float]] = field(default_factory=lambda: MappingProxyType({}))
     is_default: bool = False
-    is_verified: bool = True
 
 
 @dataclass(frozen=True)
@@ -113,7 +118,7 @@ class Source:
         return conform("sources", pl.DataFrame([values], infer_schema_length=1), self.source_id)
 
     def published_fits_frame(self) -> pl.DataFrame:
-        """The declared coefficient sets, one row a parameter."""
+        """The declared coefficient sets, one row per parameter."""
         rows = [
             {
                 "law": fit.law,
@@ -127,7 +132,7 @@ class Source:
                 "n_definition": fit.n_definition,
                 "output_unit": fit.output_unit,
                 "where_stated": fit.where_stated,
-                "is_verified": fit.is_verified,
+                "evidence": fit.evidence,
             }
             for fit in self.published_fits
             for param, value in fit.params.items()

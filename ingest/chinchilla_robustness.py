@@ -44,6 +44,7 @@ def _fit(column: str, a: float, b: float, e: float, alpha: float, beta: float) -
         variant=FITTED[column],
         params={"E": e, "A": a, "B": b, "alpha": alpha, "beta": beta},
         where_stated=f"{FITS} of the repository, column '{column}'",
+        evidence="read",
         output_unit="nats_per_token",
         n_definition="n_params",
     )

@@ -77,6 +77,7 @@ SOURCE = Source(
                 "plotstables/return_alloc.ipynb: log E 0.6254804, log A 6.255414, log B 7.3049974, alpha = beta; in "
                 "the paper's law N and D are effective numbers, below the actual ones for repeats and excess parameters"
             ),
+            evidence="converted",
             output_unit="nats_per_token",
             n_definition="n_params",
         ),
@@ -92,7 +93,11 @@ SOURCE = Source(
                 "rd": 15.387756,
                 "rn": 5.309743,
             },
-            where_stated="plotstables/return_alloc.ipynb; arXiv 2305.16264, eq. 16 to 20 (form in the source's notes)",
+            where_stated=(
+                "plotstables/return_alloc.ipynb, logarithms of E, A, B; arXiv 2305.16264, eq. 16 to 20 (form in the "
+                "source's notes)"
+            ),
+            evidence="converted",
             output_unit="nats_per_token",
             n_definition="n_params",
             is_default=True,

@@ -33,6 +33,7 @@ SOURCE = Source(
             variant="published",
             params={"a": 0.88, "b": 163.27, "c": -5.74},
             where_stated="README of tongxuluo/prts: log10 d = 0.88 log10 N + 163.27 / log10 C - 5.74",
+            evidence="read",
             output_unit="tokens",
             n_definition="n_params",
             is_default=True,

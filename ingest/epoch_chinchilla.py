@@ -54,6 +54,7 @@ SOURCE = Source(
                 "beta": (0.331, 0.415),
             },
             where_stated="arXiv 2404.10102, fitted law and bootstrap intervals; notebook data_analysis.ipynb",
+            evidence="read",
             output_unit="nats_per_token",
             n_definition="n_params",
             is_default=True,

@@ -51,6 +51,7 @@ SOURCE = Source(
                 "jaxpruner/projects/bigsparse/sparsity-scaling.ipynb, stored output, scales converted from N in "
                 "millions and D in billions"
             ),
+            evidence="converted",
             output_unit="nats_per_example",
             n_definition="n_params_non_embedding",
             is_default=True,

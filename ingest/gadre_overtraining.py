@@ -53,6 +53,7 @@ def _refit(corpus: str, **params: float) -> PublishedFit:
             f"least-squares refit of the authors' five small {corpus} runs (sizes 11M, 79M, 154M, 412M at 20 tokens "
             "per parameter, 11M at 320), loss on eval set c4_val; rounds to the values of the paper"
         ),
+        evidence="refit",
         output_unit="nats_per_token",
         n_definition="n_params",
         is_default=corpus == "c4",
@@ -69,6 +70,7 @@ def _error_refit(corpus: str, **params: float) -> PublishedFit:
             "20 tokens per parameter) on 17 tasks against the loss on c4_val; the RedPajama set equals the outputs "
             "stored in the repository"
         ),
+        evidence="refit",
         output_unit="fraction",
         is_default=corpus == "c4",
     )

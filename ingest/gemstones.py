@@ -58,9 +58,10 @@ def _power_sum(suffix: str, objective: str, n_definition: str, **params: float) 
         params={name: math.exp(value) for name, value in logs.items()}
         | {"alpha": params["alpha"], "beta": params["beta"]},
         where_stated=(
-            f"parameters_delta-4/approach_3_parameters_grid_search_0_{objective}.json (the file stores the logarithms "
+            f"parameters_delta-4/approach_3_parameters_grid_search_0_{objective}.json (the file stores logarithms "
             "of E, A and B; Huber delta 1e-4 on the log loss)"
         ),
+        evidence="converted",
         output_unit="nats_per_token",
         n_definition=n_definition,
     )

@@ -38,7 +38,11 @@ def _fits() -> tuple[PublishedFit, ...]:
                         law="henighan_ln_lc",
                         variant=f"{domain}_{suffix}",
                         params=dict(zip(("L_inf", "x_0", "alpha"), numbers, strict=True)),
-                        where_stated=f"arXiv 2010.14701, Table 1, row {row}: L = L_inf + (x / x_0)^-alpha, {x}",
+                        where_stated=(
+                            f"arXiv 2010.14701, Table 1 in a machine-converted copy, row {row}: "
+                            f"L = L_inf + (x / x_0)^-alpha, {x}"
+                        ),
+                        evidence="converted",
                         output_unit="nats_per_token",
                         n_definition="n_params_non_embedding",
                         is_default=(domain, suffix) == ("language", "n"),
@@ -50,7 +54,11 @@ def _fits() -> tuple[PublishedFit, ...]:
                     law="henighan_n_opt",
                     variant=domain,
                     params=dict(zip(("C_0", "beta"), optimum, strict=True)),
-                    where_stated=f"arXiv 2010.14701, Table 1, row {row}: N_opt = (C / C_0)^beta, C in petaflop-days",
+                    where_stated=(
+                        f"arXiv 2010.14701, Table 1 in a machine-converted copy, row {row}: N_opt = (C / C_0)^beta, C "
+                        "in petaflop-days"
+                    ),
+                    evidence="converted",
                     output_unit="parameters",
                     n_definition="n_params_non_embedding",
                     is_default=domain == "language",

@@ -47,7 +47,8 @@ SOURCE = Source(
             law="chinchilla",
             variant="hoffmann",
             params={"E": 1.69, "A": 406.4, "B": 410.7, "alpha": 0.34, "beta": 0.28},
-            where_stated="arXiv 2203.15556, Appendix D.2, eq. 10",
+            where_stated="arXiv 2203.15556, Appendix D.2, eq. 10, as epoch-research/analyzing-chinchilla quotes it",
+            evidence="second_hand",
             output_unit="nats_per_token",
             n_definition="n_params",
         ),
@@ -62,8 +63,10 @@ SOURCE = Source(
                 "beta": 0.2849083,
             },
             where_stated=(
-                "TeX source of arXiv 2203.15556 (logarithms of E, A, B), as epoch-research/analyzing-chinchilla uses it"
+                "TeX source of arXiv 2203.15556 (logarithms of E, A, B), as epoch-research/analyzing-chinchilla quotes "
+                "it"
             ),
+            evidence="second_hand",
             output_unit="nats_per_token",
             n_definition="n_params",
         ),
@@ -75,6 +78,7 @@ SOURCE = Source(
                 "arXiv 2203.15556, Table 2, approach 1 (10th to 90th percentile of bootstraps: 0.488 to 0.502, 0.501 "
                 "to 0.512), as an independent reading of the paper quotes it"
             ),
+            evidence="second_hand",
             output_unit="unitless",
             n_definition="n_params",
             is_default=True,
@@ -85,8 +89,9 @@ SOURCE = Source(
             params={"a": 0.49, "b": 0.51},
             where_stated=(
                 "arXiv 2203.15556, Table 2, approach 2 (10th to 90th percentile of bootstraps: 0.462 to 0.534, 0.483 "
-                "to 0.529)"
+                "to 0.529), as the table of published exponents of arXiv 2603.22339 quotes it"
             ),
+            evidence="second_hand",
             output_unit="unitless",
             n_definition="n_params",
             is_default=True,

@@ -5,15 +5,18 @@ from __future__ import annotations
 import polars as pl
 
 from ingest._raw import RawFolder
-from ingest._source import PublishedFit, Source
+from ingest._source import Evidence, PublishedFit, Source
 
 
-def _fit(law: str, place: str, params: dict[str, float], output_unit: str = "nats_per_token") -> PublishedFit:
+def _fit(
+    law: str, place: str, params: dict[str, float], output_unit: str = "nats_per_token", evidence: Evidence = "read"
+) -> PublishedFit:
     return PublishedFit(
         law=law,
         variant="kaplan",
         params=params,
         where_stated=f"arXiv 2001.08361, {place}",
+        evidence=evidence,
         output_unit=output_unit,
         n_definition="n_params_non_embedding" if "N_c" in params or "C_c" in params else None,
         is_default=True,
@@ -59,6 +62,7 @@ SOURCE = Source(
                 "arXiv 2001.08361, Table 2 (form: eq. 1.5), as several independent readings quote it; the set implies "
                 "the paper's eq. 4.4, D > 5e3 N^0.74 for 2 % overfitting"
             ),
+            evidence="second_hand",
             output_unit="nats_per_token",
             n_definition="n_params_non_embedding",
             is_default=True,
@@ -70,6 +74,7 @@ SOURCE = Source(
             "kaplan_ls",
             "eq. 1.6 (S_c, alpha_S) and the table of the joint fit as independent readings quote it (N_c, alpha_N)",
             {"N_c": 6.5e13, "alpha_N": 0.077, "S_c": 2.1e3, "alpha_S": 0.76},
+            evidence="second_hand",
         ),
         _fit("kaplan_bcrit", "eq. 1.4", {"B_star": 2e8, "alpha_B": 0.21}, "tokens"),
     ),

@@ -33,6 +33,7 @@ SOURCE = Source(
             variant="tokens_200m",
             params={"A": 0.05, "alpha": 1.02, "E": 3.43},
             where_stated="arXiv 2509.14786, Figure 3, as several independent readings quote it; N in billions",
+            evidence="second_hand",
             output_unit="nats_per_token",
             is_default=True,
         ),

@@ -61,6 +61,7 @@ SOURCE = Source(
             variant="integer",
             params=TRAINING,
             where_stated="arXiv 2411.04330, Appendix K, Table 2 (form: eq. 4, with the shifts of Appendix K)",
+            evidence="read",
             output_unit="nats_per_token",
             n_definition="n_params_non_embedding",
             is_default=True,
@@ -73,6 +74,7 @@ SOURCE = Source(
                 "arXiv 2411.04330, Appendix N (g_w, n_w) and Table 2 (the rest); says nothing of activations and KV "
                 "cache in floating point"
             ),
+            evidence="read",
             output_unit="nats_per_token",
             n_definition="n_params_non_embedding",
         ),
@@ -81,6 +83,7 @@ SOURCE = Source(
             variant="integer",
             params={"C_T": 0.0598, "g_D": 0.5068, "g_N": 0.3439, "g_post": 0.5907, "b": 1.1277},
             where_stated="arXiv 2411.04330, Appendix K, Table 2 (form: eq. 2, with the shift of Appendix K)",
+            evidence="read",
             output_unit="nats_per_token",
             n_definition="n_params_non_embedding",
             is_default=True,

@@ -71,14 +71,22 @@ SOURCE = Source(
             law="chinchilla_a2",
             variant="llama3",
             params={"a": 0.463, "b": 0.537},
-            where_stated="arXiv 2407.21783, Figure 3 (b; the text rounds it to 0.53), a = 1 - b; both recomputed",
+            where_stated=(
+                "arXiv 2407.21783, Figure 3 (b; the text rounds it to 0.53), as a second reading of the report gives "
+                "it; a = 1 - b; recomputed from the points of Figure 2"
+            ),
+            evidence="second_hand",
             output_unit="unitless",
         ),
         PublishedFit(
             law="llama3_tokens",
             variant="figure",
             params={"A": 0.299, "alpha": 0.537},
-            where_stated="arXiv 2407.21783, Figure 3 (legend); recomputed from the points of Figure 2",
+            where_stated=(
+                "arXiv 2407.21783, Figure 3 (legend), as a second reading of the report gives it; recomputed from the "
+                "points of Figure 2"
+            ),
+            evidence="second_hand",
             output_unit="tokens",
             is_default=True,
         ),
@@ -86,7 +94,11 @@ SOURCE = Source(
             law="llama3_tokens",
             variant="text",
             params={"A": 0.29, "alpha": 0.53},
-            where_stated="arXiv 2407.21783, section 3.2.1: two digits, which move the tokens at 3.8e25 FLOP by a third",
+            where_stated=(
+                "arXiv 2407.21783, section 3.2.1, as a second reading of the report gives it: two digits, which move "
+                "the tokens at 3.8e25 FLOP by a third"
+            ),
+            evidence="second_hand",
             output_unit="tokens",
         ),
     ),

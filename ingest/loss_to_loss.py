@@ -76,6 +76,7 @@ def _fit(corpus: str, **params: float) -> PublishedFit:
         variant=f"loss_to_loss_{corpus.replace('-', '_')}",
         params=params,
         where_stated=f"{FITS} of the repository: trained on {corpus}, loss on C4, kaplan = False",
+        evidence="read",
         output_unit="nats_per_token",
         n_definition="n_params",
     )

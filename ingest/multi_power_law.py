@@ -85,6 +85,7 @@ SOURCE = Source(
             variant=f"n{size}m",
             params={"L_0" if name == "L0" else name: value for name, value in parameters.items()},
             where_stated="stored parameters of the repository, newer than those of arXiv 2503.12811",
+            evidence="read",
             output_unit="nats_per_token",
             is_default=size == "400",
         )

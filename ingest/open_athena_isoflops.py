@@ -47,9 +47,10 @@ FIT_PARAMETERS = {
 }
 
 # variant, whose fit, exponents of optimal size and optimal tokens in compute
+DEEPSEEK_N = "N is no parameter count but non-embedding FLOPs per token, C = N D"
 EXPONENTS = (
-    ("deepseek", "DeepSeek LLM, current data", 0.524, 0.476),
-    ("deepseek_early", "DeepSeek LLM, early data", 0.450, 0.550),
+    ("deepseek", f"DeepSeek LLM, current data; {DEEPSEEK_N}", 0.524, 0.476),
+    ("deepseek_early", f"DeepSeek LLM, early data; {DEEPSEEK_N}", 0.450, 0.550),
     ("xlstm", "xLSTM", 0.547, 0.417),
     ("xlstm_transformer", "the Transformer of the xLSTM study", 0.575, 0.424),
     ("discrete_diffusion", "a discrete diffusion language model", 0.589, 0.411),
@@ -104,7 +105,8 @@ SOURCE = Source(
             law="chinchilla_a2",
             variant=variant,
             params={"a": a, "b": b},
-            where_stated=f"arXiv 2603.22339, table of published exponents: {whose}",
+            where_stated=f"arXiv 2603.22339, table of published exponents of other studies: {whose}",
+            evidence="second_hand",
             output_unit="unitless",
         )
         for variant, whose, a, b in EXPONENTS

@@ -20,8 +20,9 @@ SOURCE = Source(
         "The released quantised checkpoints are not held; only coefficients. Law qid: the loss that quantisation adds "
         "is k D^beta / (N^alpha P^gamma), D in tokens, N non-embedding parameters, P in bits. Fitted to Pythia "
         "checkpoints (160M to 12B, up to 206e9 tokens) quantised by GPTQ to 2, 3 and 4 bits: do not go below. The "
-        "caption of the figure is the place that was read; figures for one variable at a time print slightly other "
-        "exponents (0.5316, 0.2276, 5.4812). Variant 'qid_pythia' of law kaplan_lnd is the loss of the same "
+        "captions of the figures were read where a public review quotes them; those for one variable "
+        "at a time print slightly other exponents (0.5316, 0.2276, 5.4812). Variant 'qid_pythia' of law "
+        "kaplan_lnd is the loss of the same "
         "checkpoints before quantisation."
     ),
     bibtex=(
@@ -34,7 +35,8 @@ SOURCE = Source(
             law="qid",
             variant="pythia_gptq",
             params={"k": 0.017, "beta": 0.5251, "alpha": 0.2261, "gamma": 5.4967},
-            where_stated="arXiv 2411.17691, Figure 6 (form: eq. 8)",
+            where_stated="arXiv 2411.17691, Figure 6 (form: eq. 8), caption as a public review of the paper quotes it",
+            evidence="second_hand",
             output_unit="nats_per_token",
             n_definition="n_params_non_embedding",
             is_default=True,
@@ -43,7 +45,8 @@ SOURCE = Source(
             law="kaplan_lnd",
             variant="qid_pythia",
             params={"N_c": 4.74e19, "D_c": 7.63e10, "alpha_N": 0.045, "alpha_D": 0.399},
-            where_stated="arXiv 2411.17691, Figure 7 (form: eq. 3)",
+            where_stated="arXiv 2411.17691, Figure 7 (form: eq. 3), caption as a public review of the paper quotes it",
+            evidence="second_hand",
             output_unit="nats_per_token",
             n_definition="n_params_non_embedding",
         ),

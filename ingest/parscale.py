@@ -28,9 +28,11 @@ def _refit(corpus: str, **params: float) -> PublishedFit:
         params=params,
         where_stated=(
             "refit of the 24 points with the authors' objective (sum of Huber losses, delta 1e-3, of log residuals): L "
-            "= E + (A / (N (1 + k ln P)))^alpha, A and N in parameters; agrees with arXiv 2505.10475, table of the "
-            "fitted parameters"
+            "= E + (A / (N (1 + k ln P)))^alpha, A and N in parameters; arXiv 2505.10475 prints "
+            + ", ".join(f"{name} {value:.7g}" for name, value in PUBLISHED[corpus].items() if name != "r2")
+            + " (claims)"
         ),
+        evidence="refit",
         output_unit="nats_per_token",
         n_definition="n_params_non_embedding",
         is_default=corpus == "stack_v2_python",

@@ -80,6 +80,7 @@ SOURCE = Source(
             variant="vocabulary_32k",
             params={"g": 47_491.0},
             where_stated="arXiv 2406.12907, main analysis, and script of the repository: N_T = N_E + g N_E^(1/3)",
+            evidence="read",
             output_unit="parameters",
             n_definition="n_params_non_embedding",
             is_default=True,

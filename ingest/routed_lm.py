@@ -73,6 +73,7 @@ def _fits() -> tuple[PublishedFit, ...]:
             variant=router.lower().replace("-", "_") + suffix,
             params=params,
             where_stated=place,
+            evidence="refit" if suffix else "second_hand",
             output_unit="nats_per_token",
             n_definition="n_params_active",
             is_default=router == "S-Base" and suffix == "_refit",

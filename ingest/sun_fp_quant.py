@@ -49,6 +49,7 @@ SOURCE = Source(
                 "nu": 2.9543,
             },
             where_stated="arXiv 2501.02423, Appendix B.1, Table 2 (form: eq. 26)",
+            evidence="read",
             output_unit="nats_per_token",
             n_definition="n_params_non_embedding",
             is_default=True,

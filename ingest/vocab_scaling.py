@@ -70,9 +70,11 @@ SOURCE = Source(
             variant="published",
             params={"E": 5.5328, "A1": 1.8314, "A2": 0.1958, "a2": 0.6707, "B": 2.1241, "beta": 0.4466},
             where_stated=(
-                "stored outputs of the repository, approach3_isoloss.py; printed with fewer digits in arXiv "
-                "2407.13623, approach 3. D on the scale of the code's slip (V / 1,000), see the notes of the source"
+                "stored outputs of the repository, approach3_isoloss.py, to four decimals; printed with fewer digits "
+                "in arXiv 2407.13623, approach 3. D on the scale of the code's slip (V / 1,000), see the notes of the "
+                "source"
             ),
+            evidence="read",
             output_unit="nats_per_token_vs_unigram",
             n_definition="n_params_non_embedding",
         ),
@@ -91,6 +93,7 @@ SOURCE = Source(
                 f"refit of the {N_FITTED:,} points that the authors fit, sum of Huber losses (delta 1e-3) of the loss "
                 "itself, D in billions of true tokens"
             ),
+            evidence="refit",
             output_unit="nats_per_token_vs_unigram",
             n_definition="n_params_non_embedding",
             is_default=True,

@@ -13,12 +13,14 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from scalingdb import charts, downstream, holdouts, law_library, planning, practices, trends, units
+    from scalingdb import charts, downstream, law_library, planning, practices, trends, units
     from scalingdb.comparison import Comparison, compare
     from scalingdb.errors import DomainWarning, FitWarning, ScalingDBError
     from scalingdb.evidence import arena, replication
     from scalingdb.fits import Fit, Fits, fit, fit_by
-    from scalingdb.holdouts import Holdout, largest
+    from scalingdb.forecasts import Forecast, TrackRecord, forecast, track_record
+    from scalingdb.judging import holdouts
+    from scalingdb.judging.holdouts import Holdout, largest
     from scalingdb.law_library import Law, exponent, get_law, law, laws, pareto_envelope, positive, real
     from scalingdb.magic import load_ipython_extension
     from scalingdb.own_sources import LocalSource, add_source, remove_source
@@ -32,11 +34,13 @@ __all__ = [
     "Fit",
     "FitWarning",
     "Fits",
+    "Forecast",
     "Holdout",
     "Law",
     "LocalSource",
     "Plan",
     "ScalingDBError",
+    "TrackRecord",
     "Warehouse",
     "add_source",
     "arena",
@@ -49,6 +53,7 @@ __all__ = [
     "exponent",
     "fit",
     "fit_by",
+    "forecast",
     "get_law",
     "holdouts",
     "largest",
@@ -65,6 +70,7 @@ __all__ = [
     "real",
     "remove_source",
     "replication",
+    "track_record",
     "trends",
     "units",
 ]
@@ -75,11 +81,13 @@ _HOME = {
     "Fit": "fits",
     "FitWarning": "errors",
     "Fits": "fits",
-    "Holdout": "holdouts",
+    "Forecast": "forecasts",
+    "Holdout": "judging.holdouts",
     "Law": "law_library",
     "LocalSource": "own_sources",
     "Plan": "planning",
     "ScalingDBError": "errors",
+    "TrackRecord": "forecasts",
     "Warehouse": "warehouse",
     "add_source": "own_sources",
     "compare": "comparison",
@@ -89,8 +97,9 @@ _HOME = {
     "exponent": "law_library",
     "fit": "fits",
     "fit_by": "fits",
+    "forecast": "forecasts",
     "get_law": "law_library",
-    "largest": "holdouts",
+    "largest": "judging.holdouts",
     "law": "law_library",
     "laws": "law_library",
     "load_ipython_extension": "magic",
@@ -100,13 +109,14 @@ _HOME = {
     "read_runs": "reading",
     "real": "law_library",
     "remove_source": "own_sources",
+    "track_record": "forecasts",
 }
 
 _MODULES = {
     "arena": "evidence.arena",
     "charts": "charts",
     "downstream": "downstream",
-    "holdouts": "holdouts",
+    "holdouts": "judging.holdouts",
     "law_library": "law_library",
     "planning": "planning",
     "practices": "practices",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 __all__ = [
     "BuildError",
@@ -24,6 +25,8 @@ __all__ = [
     "ScalingDBError",
     "UnknownNameError",
     "WarehouseError",
+    "check_seed",
+    "check_word",
     "unknown_name",
 ]
 
@@ -120,3 +123,32 @@ def unknown_name(kind: str, name: str, known: Iterable[str], hint: str | None = 
     else:
         advice = f"there are {len(choices)} {kind}s, none of them spelled like this."
     return UnknownNameError(f"unknown {kind} {name!r}", advice if hint is None else f"{advice} {hint}")
+
+
+def check_word(value: Any, allowed: Iterable[str], name: str) -> Any:
+    """The word itself if it is one of those that the option `name` allows.
+
+    Returned untyped, so that a plain string can become the ``Literal`` of an option.
+
+    Raises
+    ------
+    UnknownNameError
+    """
+    words = tuple(allowed)
+    if value not in words:
+        raise unknown_name("option", str(value), words, f"(for {name})")
+    return value
+
+
+def check_seed(rng: Any, name: str = "rng") -> int:
+    """The seed as an int.
+
+    Raises
+    ------
+    DataError
+        For anything but a whole number that is not negative. A generator has no seed that could be
+        stored with a result, so the result could not be made again from it.
+    """
+    if isinstance(rng, bool) or not hasattr(rng, "__index__") or int(rng) < 0:
+        raise DataError(f"{name}={rng!r} is not a seed", f"give a whole number that is not negative, such as {name}=0.")
+    return int(rng)

@@ -9,7 +9,7 @@ import polars as pl
 
 from scalingdb._store import read_state
 
-__all__ = ["default_path", "published_rows", "refitted_sources", "table_files"]
+__all__ = ["default_path", "has_intervals", "published_rows", "refitted_sources", "table_files"]
 
 REFITS = Path(__file__).parent / "evidence" / "refits" / "results.csv"
 """Published sets fitted again, as ``python -m scalingdb.evidence.refits`` stores them."""
@@ -40,6 +40,12 @@ def published_rows(path: Path | None = None) -> pl.DataFrame:
     if not files:
         return pl.DataFrame(schema={"law": pl.String})
     return _read(tuple((file, file.stat().st_mtime_ns) for file in files))
+
+
+def has_intervals(law: str, source_id: str, variant: str) -> bool:
+    """Whether the source of a coefficient set states an interval for any of its coefficients."""
+    rows = published_rows()
+    return rows.filter(law=law, source_id=source_id, variant=variant)["low"].count() > 0
 
 
 @functools.lru_cache(maxsize=1)

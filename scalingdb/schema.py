@@ -20,6 +20,7 @@ import polars as pl
 __all__ = [
     "COLUMNS",
     "DERIVED",
+    "EVIDENCE",
     "FLOPS_PER_6ND",
     "LEDGER_VERDICTS",
     "METRICS",
@@ -392,6 +393,10 @@ N_DEFINITIONS: tuple[str, ...] = ("n_params", "n_params_non_embedding", "n_param
 """The columns that hold a parameter count; a source's headline analysis uses one of them."""
 
 
+EVIDENCE: tuple[str, ...] = ("read", "converted", "second_hand", "refit")
+"""How a published coefficient is known, from the firmest."""
+
+
 @dataclass(frozen=True)
 class Column:
     """One column of the warehouse: its name, type, unit, bounds and meaning."""
@@ -655,7 +660,13 @@ COLUMNS: Mapping[str, Column] = MappingProxyType(
             Column("is_default", pl.Boolean, "whether law_<id>() in SQL uses this set"),
             _text("param", "parameter of the law"),
             _text("where_stated", "table, equation, figure or file that holds the number"),
-            Column("is_verified", pl.Boolean, "whether the number was read at that place (or refitted there)"),
+            _text(
+                "evidence",
+                "how the number is known: read there (the paper or its release); second_hand (quoted elsewhere, "
+                "as where_stated says); refit (our own fit of the authors' rows: nobody published it); converted "
+                "(computed from what stands there, or read in a machine-converted copy)",
+                EVIDENCE,
+            ),
             _text("output_unit", "unit of the law's output with these coefficients"),
             # ---- claims ------------------------------------------------------------------
             _text("claim_id", "one finding: <arXiv id or source>/<number or name>"),
@@ -934,7 +945,7 @@ TABLES: Mapping[str, Table] = MappingProxyType(
                     "n_definition",
                     "output_unit",
                     "where_stated",
-                    "is_verified",
+                    "evidence",
                 ),
                 ("law", "source_id", "variant", "param"),
                 (
@@ -945,7 +956,7 @@ TABLES: Mapping[str, Table] = MappingProxyType(
                     "value",
                     "output_unit",
                     "where_stated",
-                    "is_verified",
+                    "evidence",
                 ),
             ),
             Table(

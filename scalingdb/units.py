@@ -268,7 +268,7 @@ def n_params_open_lm(n_layers: Any, d_model: Any, *, vocab_size: Any = 50_432) -
 
 
 def flops_6nd(n_params: Any, n_tokens: Any) -> Any:
-    """Training compute as ``6 * N * D``: two FLOP a parameter and token forward, four backward.
+    """Training compute as ``6 * N * D``: two FLOP per parameter and token forward, four backward.
 
     Which N decides what it means: with total parameters it counts the look-up of the embedding as
     if it were a product, with body parameters it leaves out the head.
@@ -373,7 +373,7 @@ def flops_porian(
         The defaults are those of the authors' runs.
     count : {"standard", "kaplan", "attention"}
         ``standard``: six per parameter of body and head. ``kaplan``: six per parameter of the
-        body, without the head. ``attention``: standard, and ``6 * n_layers * n_ctx * d_model`` a token.
+        body, without the head. ``attention``: standard, and ``6 * n_layers * n_ctx * d_model`` per token.
 
     Raises
     ------

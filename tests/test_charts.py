@@ -89,9 +89,9 @@ def drawn(found: sdb.Fit) -> dict[str, alt.TopLevelMixin]:
         "fit_chart": found.chart(),
         "loss_curves": sdb.charts.loss_curves(curves(3, 50)),
         "estimate_paths": sdb.charts.estimate_paths(estimates(rows), "rows", "objective", ["alpha", "beta"]),
-        "objective_map": sdb.charts.objective_map(cells(found), "alpha", "beta", best=found, paths=ways(found)),
-        "profile": sdb.charts.profile(found, "E"),
-        "verdicts": sdb.charts.verdicts({"all": found, "again": found}),
+        "objective_map": sdb.charts.objective_map(cells(found), "alpha", "beta", best=found.params, paths=ways(found)),
+        "profile": found.profile_chart("E"),
+        "verdicts": sdb.charts.verdicts({"all": found.design(), "again": found.design()}),
         **downstream_charts(),
         **replication_charts(),
     }
@@ -147,20 +147,20 @@ def downstream_charts() -> dict[str, Any]:
 
 def replication_charts() -> dict[str, Any]:
     """Of a ledger with every verdict, an exact count, a missed one, and figures without a number."""
-    from scalingdb.evidence.replication import MISSING, VERDICTS
+    from scalingdb.evidence.replication import NEEDS_LOCAL_ROWS, VERDICTS
 
     table = pl.DataFrame(
         {
             "figure": [f"one.figure.{i}" for i in range(6)],
             "source_id": ["one", "one", "one", "two", "two", "two"],
-            "published": [1.0, 3.0, 3.0, 2.0, None, 1.0],
+            "stated": [1.0, 3.0, 3.0, 2.0, None, 1.0],
             "ours": [1.001, 3.0, 4.0, 2.5, None, None],
             "tolerance": [0.005, 0.0, 0.0, 0.1, None, 0.1],
-            "verdict": [VERDICTS[0], VERDICTS[1], VERDICTS[2], VERDICTS[2], VERDICTS[3], MISSING],
+            "verdict": [VERDICTS[0], VERDICTS[1], VERDICTS[2], VERDICTS[2], VERDICTS[3], NEEDS_LOCAL_ROWS],
         }
     )
     return {
-        "published_distances": sdb.charts.published_distances(table),
+        "stated_distances": sdb.charts.stated_distances(table),
         "verdict_shares": sdb.charts.verdict_shares(table),
     }
 
@@ -184,7 +184,7 @@ CHARTS = [
     "error_parts",
     "pass_curves",
     "capability_trends",
-    "published_distances",
+    "stated_distances",
     "verdict_shares",
 ]
 
@@ -196,7 +196,9 @@ PRACTICES = ["answer_shift", "practice_arms", "subset_errors", "sweep_map"]
 """tests/test_practices.py draws them from fits of synthetic families."""
 ARENA = ["arena_distance", "arena_map", "interval_coverage", "win_rates"]
 """tests/test_arena.py draws them from the cells that ship."""
-ELSEWHERE = [*TRENDS, *PRACTICES, *ARENA]
+FORECASTS = ["forecast_chart"]
+"""tests/test_forecasts.py draws it."""
+ELSEWHERE = [*TRENDS, *PRACTICES, *ARENA, *FORECASTS]
 
 PLANS = [
     "allocation_chart",
@@ -248,7 +250,7 @@ LARGE: dict[str, Callable[[pl.DataFrame], Any]] = {
     "residuals": lambda rows: sdb.charts.residuals(scored(rows), {"n_params": "N"}),
     "held_out_errors": lambda rows: sdb.charts.held_out_errors(scored(rows)),
     "fit_chart": lambda rows: sdb.fit(rows, "chinchilla", objective="mse_log", fixed={"E": 1.8}).chart(),
-    "verdicts": lambda rows: sdb.charts.verdicts({"all": sdb.fit(rows, "chinchilla", objective="mse_log")}),
+    "verdicts": lambda rows: sdb.charts.verdicts({"all": sdb.fit(rows, "chinchilla", objective="mse_log").design()}),
     "loss_curves, long": lambda _: sdb.charts.loss_curves(curves(20, 1000)),
     "loss_curves, many": lambda _: sdb.charts.loss_curves(curves(900, 20)),
 }
@@ -350,7 +352,7 @@ def layers_with(chart: Any, field: str) -> list[list[dict[str, Any]]]:
 
 
 def test_profile_chart_meets_the_cutoff_at_both_intervals(found: sdb.Fit) -> None:
-    chart = sdb.charts.profile(found, "E", level=0.9)
+    chart = found.profile_chart("E", level=0.9)
     parabola, curve = layers_with(chart, "rise")[-2:]
     uprights = [row["value"] for row in layers_with(chart, "value")[0]]
     robust, cut = (found.tidy(0.9, method=name).row(0, named=True) for name in ("robust", "profile"))
@@ -368,7 +370,7 @@ def test_profile_chart_of_an_open_interval_has_one_end() -> None:
     x = np.geomspace(1e7, 1e9, 25)
     noise = np.exp(0.01 * np.random.default_rng(3).standard_normal(25))
     fit = sdb.fit(pl.DataFrame({"n_tokens": x, "loss": (0.05 + 30 * x**-0.2) * noise}), "power_offset")
-    chart = sdb.charts.profile(fit, "E")
+    chart = fit.profile_chart("E")
     uprights = [row["value"] for row in layers_with(chart, "value")[0]]
     assert uprights[0] == 0.0
     assert uprights[1] > fit.params["E"]
@@ -377,16 +379,17 @@ def test_profile_chart_of_an_open_interval_has_one_end() -> None:
 
 def test_profile_chart_refuses(found: sdb.Fit) -> None:
     with pytest.raises(sdb.ScalingDBError, match="gamma"):
-        sdb.charts.profile(found, "gamma")
+        found.profile_chart("gamma")
     with pytest.raises(DataError, match="no profile"):
-        sdb.charts.profile(sdb.fit(found.data, "chinchilla", fixed={"E": 1.8}), "E")
+        sdb.fit(found.data, "chinchilla", fixed={"E": 1.8}).profile_chart("E")
     with pytest.raises(DataError, match="between 0 and 1"):
-        sdb.charts.profile(found, "E", level=95)
+        found.profile_chart("E", level=95)
 
 
 def test_objective_map_shows_the_excess_over_the_fit(found: sdb.Fit) -> None:
     grid = cells(found)
-    drawn_cells = layers_with(sdb.charts.objective_map(grid, "alpha", "beta", best=found), "excess")[0]
+    chart = sdb.charts.objective_map(grid, "alpha", "beta", best=found.params, lowest=found.objective)
+    drawn_cells = layers_with(chart, "excess")[0]
     expected = [100 * (value / found.objective - 1) for value in grid["objective"]]
     assert [row["excess"] for row in drawn_cells] == pytest.approx(expected)
     # cells touch: every right border is the left border of the next column
@@ -397,7 +400,7 @@ def test_objective_map_shows_the_excess_over_the_fit(found: sdb.Fit) -> None:
 
 
 def test_objective_map_ends_every_path_at_its_last_step(found: sdb.Fit) -> None:
-    chart = sdb.charts.objective_map(cells(found), "alpha", "beta", best=found, paths=ways(found))
+    chart = sdb.charts.objective_map(cells(found), "alpha", "beta", best=found.params, paths=ways(found))
     cross, ends = ([*layers_with(chart, "alpha")][i] for i in (-1, -2))
     assert [(row["path"], row["step"]) for row in ends] == [(0, 2), (1, 2)]
     assert cross == [{"alpha": found.params["alpha"], "beta": found.params["beta"]}]
@@ -410,7 +413,7 @@ def test_objective_map_refuses(found: sdb.Fit) -> None:
     with pytest.raises(DataError, match="excess over it cannot be a percentage"):
         sdb.charts.objective_map(grid.with_columns(objective=pl.lit(0.0)), "alpha", "beta")
     with pytest.raises(DataError, match="no parameter 'gamma'"):
-        sdb.charts.objective_map(grid.rename({"beta": "gamma"}), "alpha", "gamma", best=found)
+        sdb.charts.objective_map(grid.rename({"beta": "gamma"}), "alpha", "gamma", best=found.params)
     with pytest.raises(DataError, match="4096 cells are too many"):
         sdb.charts.objective_map(cells(found, 64), "alpha", "beta")
     with pytest.raises(DataError, match="no column 'step'"):
@@ -428,11 +431,13 @@ def test_verdicts_say_what_the_fits_say(found: sdb.Fit) -> None:
     with pytest.warns(sdb.FitWarning):
         bad = sdb.fit(ray, "chinchilla")
     one_input = sdb.fit(found.data, "power_offset", pool=True)
-    specification = sdb.charts.verdicts({"grid": found, "ray": bad, "D alone": one_input}, columns=2).to_dict()
+    fits = {"grid": found, "ray": bad, "D alone": one_input}
+    drawn = sdb.charts.verdicts({name: fit.design() for name, fit in fits.items()}, columns=2)
+    specification = drawn.to_dict()
     panels = [panel for line in specification["vconcat"] for panel in line["hconcat"]]
     said = [" ".join(panel["title"]["subtitle"]).strip() for panel in panels]
     assert [panel["title"]["text"] for panel in panels] == ["grid", "ray", "D alone"]
-    assert said == [fit.verdict.replace("; ", " ") for fit in (found, bad, one_input)]
+    assert said == [str(fit.verdict).replace("; ", " ") for fit in (found, bad, one_input)]
     assert "move together" in said[1]
     axes = [[panel["encoding"][side]["axis"]["title"] for side in ("x", "y")] for panel in panels]
     assert axes == [["n_params", "n_tokens"], ["n_params", "n_tokens"], ["n_tokens", "loss"]]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
 from scipy import stats
 
 import scalingdb as sdb
@@ -18,7 +20,14 @@ from scalingdb.downstream import (
     answer_chain,
     ccdf,
     chain_cost,
+    checkpoint_pairs,
+    difficulty_shapes,
+    early_to_final,
+    final_values,
+    forecast,
     predictability,
+    roles_by_compute,
+    score_table,
     scores,
     task_means,
     transform,
@@ -510,3 +519,78 @@ def test_accuracy_costs_signal_on_every_task_of_the_ladder(db: sdb.Warehouse) ->
     assert (last["before"], last["after"]) == ("answer_probability", "acc_norm")
     assert last["high"] < 0
     assert last["share_worse"] > 0.9
+
+
+# ---- order never matters -------------------------------------------------------------------------
+
+
+def benchmark(seed: int = 0) -> pl.DataFrame:
+    """Two tasks, 0-shot and 5-shot scores at the same compute, checkpoints, and ties of every kind."""
+    generator = np.random.default_rng(seed)
+    rows = [
+        {"source_id": "s", "family": "f", "task": task, "metric": metric, "n_shots": shots, "run_id": f"r{run}"}
+        | {"n": 1e8 * 2**run, "n_tokens": 1e9 * step, "step": step, "train_flops_6nd": 6e17 * 2**run * step}
+        | {"score": float(np.round(generator.uniform(0.2, 0.9), 2)), "n_items": 100, "chance_level": 0.25}
+        for task in ("a", "b")
+        for metric in ("acc", "brier")
+        for shots in (0, 5)
+        for run in range(6)
+        for step in (1, 2, 4, 8)
+    ]
+    return pl.DataFrame(rows)
+
+
+def shuffled(frame: pl.DataFrame, seed: int) -> pl.DataFrame:
+    return frame.sample(fraction=1.0, shuffle=True, seed=seed)
+
+
+ANALYSES = {
+    "predictability": predictability,
+    "predictability, shots pooled": lambda f: predictability(f, ["task", "metric"]),
+    "predictability, one compute per run": lambda f: predictability(f, compute="n"),
+    "chain_cost": lambda f: chain_cost(predictability(f), chain=("acc", "brier")),
+    "ccdf": lambda f: ccdf(predictability(f)),
+    "forecast": lambda f: forecast(roles_by_compute(f, factor=3.0), ("largest", "line", "logistic", "backtest")),
+    "early_to_final": lambda f: early_to_final(f, 0.6, by=("task", "metric", "n_shots"), last=2),
+    "score_table": lambda f: score_table(forecast(roles_by_compute(f, factor=3.0), ("largest", "line"))),
+    "final_values": lambda f: final_values(f, "score", last=2),
+    "checkpoint_pairs": lambda f: checkpoint_pairs(f, ("score",), window=3),
+    "difficulty_shapes": lambda f: difficulty_shapes(f, ["task", "metric"]),
+}
+
+
+@pytest.mark.parametrize("name", ANALYSES)
+@pytest.mark.parametrize("seed", [1, 2])
+def test_the_order_of_the_rows_never_matters(name: str, seed: int) -> None:
+    frame = benchmark()
+    first, second = ANALYSES[name](frame), ANALYSES[name](shuffled(frame, seed))
+    labels = [c for c, kind in first.schema.items() if not kind.is_float()]
+    if name in {"final_values", "checkpoint_pairs"}:
+        labels = first.columns
+    assert_frame_equal(first.sort(labels), second.sort(labels), rel_tol=1e-9, abs_tol=1e-12)
+
+
+def test_shots_are_separated_by_default_and_pooling_them_is_said(notices: Callable[[], list[str]]) -> None:
+    table = predictability(benchmark())
+    assert table.height == 8
+    assert "n_shots" in table.columns
+    assert not notices()
+    predictability(benchmark(), ["task", "metric"])
+    assert "4 of 4 groups mix several numbers of shots" in notices()[-1]
+
+
+@pytest.mark.parametrize("k", [3, 4, 10])
+def test_checkpoint_noise_is_unbiased_for_short_tails(k: int) -> None:
+    generator = np.random.default_rng(0)
+    scores_of_runs = 0.5 + 0.01 * generator.standard_normal((4000, k)) + 0.02 * np.arange(k)
+    frame = pl.DataFrame(
+        {
+            "run_id": np.repeat(np.arange(4000), k).astype(str),
+            "step": np.tile(np.arange(k), 4000),
+            "train_flops": np.repeat(np.geomspace(1e18, 1e22, 4000), k),
+            "score": scores_of_runs.ravel(),
+            "task": "t",
+        }
+    )
+    noise = predictability(frame, "task")["noise"].item()
+    assert noise == pytest.approx(0.01, rel=0.03)  # k - 1 differences: once too large by sqrt(k / (k - 1))

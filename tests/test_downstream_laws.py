@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import functools
+import importlib.util
 import math
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
-from scipy.special import expit
+from polars.testing import assert_frame_equal
+from scipy.special import expit, stdtrit
 
 import scalingdb as sdb
 from ingest._raw import RawFolder
@@ -149,7 +152,7 @@ def test_errors_split_exactly_and_intervals_carry_both_steps(
     half = (done["high"] - done["low"]) / 2
     total = math.sqrt(done["sd_loss_step"] ** 2 + done["sd_link"] ** 2 + done["sd_scatter"] ** 2)
     assert half == pytest.approx(1.96 * total, rel=0.35)  # skewed by the link, so only roughly
-    narrow = model.predict(final.filter(run_id=TARGETS["13B"]), interval=0.5).row(0, named=True)
+    narrow = model.predict(final.filter(run_id=TARGETS["13B"]), level=0.5).row(0, named=True)
     assert narrow["high"] - narrow["low"] < done["high"] - done["low"]
 
 
@@ -251,7 +254,7 @@ def grid(noise: float = 0.0, chance: float = 0.25) -> pl.DataFrame:
 
 @pytest.mark.filterwarnings("ignore::scalingdb.errors.FitWarning")
 def test_two_steps_extrapolate_their_own_truth() -> None:
-    model = two_step(grid(), bootstrap=20)
+    model = two_step(grid())
     target = pl.DataFrame({"n_params": [3e10], "n_tokens": [2e12]})
     done = model.predict(target).row(0, named=True)
     loss = 0.4 + 60 / 3e10**0.25 + 200 / 2e12**0.28
@@ -273,9 +276,9 @@ def test_prediction_intervals_cover() -> None:
         )
         loss = (0.4 + 60 / 1e10**0.25 + 200 / 8e11**0.28) * np.exp(0.004 * generator.standard_normal())
         actual = 1 - 0.75 * expit(5 * (loss - 1.0)) + 0.01 * generator.standard_normal()
-        row = two_step(noisy, bootstrap=40, rng=seed).predict(target).row(0, named=True)
+        row = two_step(noisy, rng=seed).predict(target).row(0, named=True)
         hits += row["low"] <= actual <= row["high"]
-    assert hits >= 16
+    assert hits >= 17  # 19 expected; the intervals once held 15 of 20 (75 %)
 
 
 @pytest.mark.parametrize("form", ["logistic", "power", "size_and_tokens"])
@@ -340,8 +343,6 @@ def test_single_step_and_link_name_what_they_know() -> None:
         fit_link(np.arange(9.0), np.arange(9.0) / 9, "exponental")
     with pytest.raises(FitError, match="3 row"):
         fit_link(np.arange(3.0), np.arange(3.0) / 9, "logistic")
-    with pytest.raises(DataError, match="bootstrap=0"):
-        two_step(grid(), bootstrap=0)
     with pytest.raises(DataError, match="'task_loss'"):
         two_step(grid().drop("task_loss"))
 
@@ -910,3 +911,111 @@ def test_the_end_of_a_run_from_its_beginning() -> None:
         early_to_final(runs_in_time(), 0.01)
     with pytest.raises(DataError, match="look like percentages"):
         early_to_final(runs_in_time().with_columns(score=100 * pl.col("score")))
+
+
+# ---- order never matters ---------------------------------------------------------------------------
+
+
+def _task_columns(frame: pl.DataFrame) -> pl.DataFrame:
+    return frame.with_columns(
+        a=pl.col("score"), b=1 - pl.col("task_loss") / 4, family=pl.col("n_params").cast(pl.String)
+    )
+
+
+LAWS = {
+    "two_step": lambda f, at: two_step(f).predict(at),
+    "one_step": lambda f, at: one_step(f).predict(at),
+    "one_step power": lambda f, at: one_step(f, "power").predict(at),
+    "observational_law": lambda f, at: observational_law(f, "score", ["task_loss"]).predict(at),
+    "loss_to_loss": lambda f, at: loss_to_loss(f, "task_loss", "text_loss").predict(at),
+    "principal_capabilities": lambda f, at: principal_capabilities(f, ["score", "b"], n_components=1).loadings(),
+    "family_trends": lambda f, at: family_trends(f, "score"),
+    "sloth": lambda f, at: sloth(f, ["a", "b"], chance={"a": 0.25, "b": 0.0}, n_skills=1).predict(f[:0].vstack(at)),
+}
+
+
+@pytest.mark.parametrize("name", LAWS)
+@pytest.mark.filterwarnings("ignore::scalingdb.errors.FitWarning")
+def test_laws_do_not_depend_on_the_order_of_the_rows(name: str) -> None:
+    frame = _task_columns(grid(0.01)).with_columns(text_loss=1.0 + pl.col("task_loss") ** 1.3)
+    at = frame.sort("run_id")[:3]
+    first = LAWS[name](frame, at)
+    second = LAWS[name](frame.sample(fraction=1.0, shuffle=True, seed=1), at)
+    assert_frame_equal(first, second, rel_tol=1e-6, abs_tol=1e-8)
+
+
+PASS = {
+    "pass_curve": pass_curve,
+    "aggregate_law": lambda f: aggregate_law(f).predict([10.0, 1000.0]),
+    "mixture_law": lambda f: mixture_law(f, bootstrap=5).predict([10.0, 1000.0]),
+    "extrapolation_errors": lambda f: extrapolation_errors(f, repeats=2),
+    "thin": lambda f: thin(f, 0.1).sort("name"),
+}
+
+
+@pytest.mark.parametrize("name", PASS)
+def test_repeated_sampling_does_not_depend_on_the_order_of_the_problems(name: str) -> None:
+    frame = problems(0.3, 2.0, n=60, samples=200).with_row_index("name")
+    assert_frame_equal(PASS[name](frame), PASS[name](frame.sample(fraction=1.0, shuffle=True, seed=1)), rel_tol=1e-7)
+
+
+# ---- intervals of forecasts with few models --------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def coverage_benchmark() -> ModuleType:
+    path = Path(__file__).parents[1] / "benchmarks" / "downstream_coverage.py"
+    spec = importlib.util.spec_from_file_location("downstream_coverage", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize(
+    ("method", "count", "studies"),
+    [("largest", 3, 200), ("largest", 6, 200), ("line", 3, 200), ("line", 4, 200), ("logistic", 3, 60)],
+)
+def test_forecasts_of_the_right_form_cover(
+    coverage_benchmark: ModuleType, method: str, count: int, studies: int
+) -> None:
+    """With 3 to 6 models normal quantiles held 60 to 82 % of the scores where 95 % were promised."""
+    found = coverage_benchmark.coverage(lambda rng: coverage_benchmark.one_step(method, count, rng), studies, 1)
+    slack = 3 * math.sqrt(0.95 * 0.05 / studies)
+    assert found["coverage"].item() >= 0.95 - slack
+
+
+def test_a_curve_through_every_point_says_nothing_about_a_new_one() -> None:
+    loss = np.array([1.5, 1.2, 1.0, 0.8])
+    link = fit_link(loss, 1 - 0.75 * expit(5 * (loss - 1.1)))
+    low, high = link.interval(0.6)
+    if link.refits.df < 1:
+        assert (low.item(), high.item()) == (0, 1)
+    three = pl.DataFrame({"score": [0.3, 0.5, 0.6], "compute": [1e19, 1e20, 1e21]})
+    row = one_step(three, "power", compute="compute").predict(three[-1:]).row(0, named=True)
+    assert (row["low"], row["high"]) == (0, 1)
+
+
+def test_draws_of_a_link_stay_among_curves_that_fit() -> None:
+    """Draws of the normal approximation put losses of several fitted scores at nonsense; refits do not."""
+    generator = np.random.default_rng(0)
+    loss = np.linspace(1.6, 0.8, 10)
+    link = fit_link(loss, 1 - 0.75 * expit(5 * (loss - 1.1)) + 0.01 * generator.standard_normal(10))
+    draws = link.draws(np.random.default_rng(1))
+    fitted = link.many(np.broadcast_to(loss, (len(draws.scatter), 10)), draws.params)
+    misfit = np.sqrt(np.mean((fitted - link(loss)) ** 2, axis=1))
+    assert np.quantile(misfit / draws.scatter, 0.99) < 1.5
+
+
+def test_refits_of_a_line_follow_students_t() -> None:
+    """A linear link has exact intervals: they must agree with the textbook's."""
+    generator = np.random.default_rng(3)
+    x = np.linspace(0.0, 1.0, 6)
+    y = 0.2 + 0.5 * x + 0.01 * generator.standard_normal(6)
+    low, high = fit_link(x, y, "linear").interval([1.4], 0.8)
+    design = np.column_stack([np.ones(6), x])
+    params, rss = np.linalg.lstsq(design, y, rcond=None)[:2]
+    at = np.array([1.0, 1.4])
+    half = stdtrit(4, 0.9) * math.sqrt(rss[0] / 4 * (1 + at @ np.linalg.inv(design.T @ design) @ at))
+    assert [low.item(), high.item()] == pytest.approx([at @ params - half, at @ params + half], abs=0.12 * half)

@@ -8,6 +8,7 @@ import pickle
 import re
 import warnings
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from _synthetic import TRUTH, chinchilla_loss, runs
 
 import scalingdb as sdb
 from scalingdb.errors import DataError, FitError, FitWarning, ScalingDBError, UnknownNameError
+from scalingdb.fits import Reason, Verdict
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +46,7 @@ def verdict_of(frame: pl.DataFrame, law: str, **options: Any) -> str:
     """Verdict of a fit that may warn."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FitWarning)
-        return sdb.fit(frame, law, **options).verdict
+        return sdb.fit(frame, law, **options).verdict.kind
 
 
 # ---- frames that are refused -------------------------------------------------------------------
@@ -147,7 +149,7 @@ def test_rows_that_do_not_compare(rows: pl.DataFrame, found: sdb.Fit, column: st
     assert "pool=True" in message
     pooled = sdb.fit(mixed, "chinchilla", pool=True)
     assert pooled.objective == found.objective
-    assert pooled.recipe["pool"] is True
+    assert pooled.recipe.pool is True
 
 
 def test_a_known_and_an_unknown_tokenizer_do_not_compare(rows: pl.DataFrame) -> None:
@@ -158,10 +160,17 @@ def test_a_known_and_an_unknown_tokenizer_do_not_compare(rows: pl.DataFrame) -> 
         sdb.fit(mixed, "chinchilla")
 
 
-@pytest.mark.parametrize("frame", [{"n_params": [1.0]}, [1, 2], np.ones((3, 3)), "points", None])
-def test_other_than_polars_frames(frame: Any) -> None:
-    with pytest.raises(DataError, match="a Polars frame is needed"):
+@pytest.mark.parametrize("frame", [[1, 2], np.ones((3, 3)), "points", None])
+def test_what_is_no_table_is_refused(frame: Any) -> None:
+    with pytest.raises(DataError, match="a table is needed"):
         sdb.fit(frame, "chinchilla")
+
+
+def test_any_dataframe_is_fitted_alike(rows: pl.DataFrame) -> None:
+    columns = rows.select("n_params", "n_tokens", "loss")
+    expected = sdb.fit(columns, "chinchilla").objective
+    for frame in (columns.to_pandas(), columns.to_arrow(), columns.to_dict(as_series=False), columns.to_dicts()):
+        assert sdb.fit(frame, "chinchilla").objective == expected
 
 
 # ---- options that are refused ------------------------------------------------------------------
@@ -218,26 +227,26 @@ def test_other_column_names(rows: pl.DataFrame, found: sdb.Fit) -> None:
     renamed = rows.rename({"n_params": "size", "loss": "validation_loss"})
     again = sdb.fit(renamed, "chinchilla", inputs={"n_params": "size"}, output="validation_loss")
     assert again.objective == found.objective
-    assert dict(again.recipe["columns"]) == {"n_params": "size", "n_tokens": "n_tokens"}
+    assert dict(again.recipe.columns) == {"n_params": "size", "n_tokens": "n_tokens"}
     assert again.predict(renamed)["prediction"].to_list() == found.predict(rows)["prediction"].to_list()
 
 
 def test_says_which_count_of_parameters_it_used(rows: pl.DataFrame, found: sdb.Fit) -> None:
     only_body = rows.rename({"n_params": "n_params_non_embedding"})
     again = sdb.fit(only_body, "chinchilla")
-    assert again.recipe["columns"]["n_params"] == "n_params_non_embedding"
-    assert "N is n_params_non_embedding" in again.recipe["notes"][0]
+    assert again.recipe.columns["n_params"] == "n_params_non_embedding"
+    assert "N is n_params_non_embedding" in again.recipe.notes[0]
     assert "N is n_params_non_embedding" in again._repr_html_()
     assert again.objective == found.objective
-    assert found.recipe["notes"] == ()
+    assert found.recipe.notes == ()
 
 
 def test_headline_definition_of_n_is_followed(rows: pl.DataFrame) -> None:
     both = rows.with_columns(
         n_params_non_embedding=pl.col("n_params") * 0.8, n_definition=pl.lit("n_params_non_embedding")
     )
-    assert sdb.fit(both, "chinchilla").recipe["columns"]["n_params"] == "n_params_non_embedding"
-    assert sdb.fit(both, "chinchilla", inputs={"n_params": "n_params"}).recipe["columns"]["n_params"] == "n_params"
+    assert sdb.fit(both, "chinchilla").recipe.columns["n_params"] == "n_params_non_embedding"
+    assert sdb.fit(both, "chinchilla", inputs={"n_params": "n_params"}).recipe.columns["n_params"] == "n_params"
 
 
 # ---- the fit -----------------------------------------------------------------------------------
@@ -248,30 +257,32 @@ def test_a_fit_cannot_be_changed(found: sdb.Fit) -> None:
         found.objective = 0.0  # type: ignore[misc]
     with pytest.raises(TypeError):
         found.params["E"] = 0.0  # type: ignore[index]
+    with pytest.raises(AttributeError):
+        found.recipe.rng = 1  # type: ignore[misc]
     with pytest.raises(TypeError):
-        found.recipe["rng"] = 1  # type: ignore[index]
+        found.recipe.columns["n_params"] = "n_tokens"  # type: ignore[index]
 
 
 def test_the_recipe_repeats_the_fit(rows: pl.DataFrame, resampled: sdb.Fit) -> None:
     recipe = resampled.recipe
     again = sdb.fit(
         resampled.data,
-        recipe["law"],
-        objective=recipe["objective"],
-        delta=recipe["delta"],
-        bootstrap=recipe["bootstrap"],
-        fixed=recipe["fixed"],
-        rng=recipe["rng"],
-        inputs=recipe["columns"],
-        output=recipe["output"],
-        pool=recipe["pool"],
+        recipe.law,
+        objective=recipe.objective,
+        delta=recipe.delta,
+        bootstrap=recipe.bootstrap,
+        fixed=recipe.fixed,
+        rng=recipe.rng,
+        inputs=recipe.columns,
+        output=recipe.output,
+        pool=recipe.pool,
     )
     assert again.objective == resampled.objective
     assert np.array_equal(again.samples, resampled.samples)
-    assert again.recipe["data_sha256"] == recipe["data_sha256"]
+    assert again.recipe.data_sha256 == recipe.data_sha256
     other = sdb.fit(rows.with_columns(pl.col("loss") * 1.01), "chinchilla")
-    assert other.recipe["data_sha256"] != recipe["data_sha256"]
-    assert {"python", "scalingdb", "numpy", "scipy", "polars"} <= set(recipe["versions"])
+    assert other.recipe.data_sha256 != recipe.data_sha256
+    assert {"python", "scalingdb", "numpy", "scipy", "polars"} <= set(recipe.versions)
 
 
 def test_a_fit_survives_pickling_and_copying(resampled: sdb.Fit) -> None:
@@ -279,7 +290,7 @@ def test_a_fit_survives_pickling_and_copying(resampled: sdb.Fit) -> None:
         assert other.law is resampled.law
         assert dict(other.params) == dict(resampled.params)
         assert other.tidy().equals(resampled.tidy())
-        assert other.recipe["columns"] == resampled.recipe["columns"]
+        assert other.recipe.columns == resampled.recipe.columns
         with pytest.raises(TypeError):
             other.params["E"] = 0.0
 
@@ -316,7 +327,7 @@ def test_glance(rows: pl.DataFrame, found: sdb.Fit) -> None:
     assert row["n_free"] == 5
     assert row["objective"] == found.objective
     assert row["objective_name"] == "huber_log"
-    assert row["verdict"] == found.verdict
+    assert row["verdict"] == str(found.verdict)
     assert row["n_agree"] <= row["n_starts"]
     # half a percent of scatter: the mean absolute error of a normal is 0.8 of its standard deviation,
     # with 12 % of its own from 36 rows
@@ -344,13 +355,13 @@ def test_predict(rows: pl.DataFrame, found: sdb.Fit) -> None:
     targets = pl.DataFrame({"n_params": [7e10, 1e12], "n_tokens": [1.4e12, 2e13], "note": ["a", "b"]})
     plain = found.predict(targets)
     assert plain.columns == ["n_params", "n_tokens", "note", "prediction"]
-    table = found.predict(targets, interval=0.9)
-    assert table.columns == ["n_params", "n_tokens", "note", "prediction", "low", "high"]
+    table = found.predict(targets, level=0.9, error="noise")
+    assert table.columns == ["n_params", "n_tokens", "note", "prediction", "low", "high", "interval"]
     assert (table["low"] < table["prediction"]).all()
     assert (table["prediction"] < table["high"]).all()
-    assert table.equals(found.predict(targets, interval=0.9))
-    assert not table.equals(found.predict(targets, interval=0.9, rng=1))
-    of_the_law = found.predict(targets, interval=0.9, noise=False)
+    assert table.equals(found.predict(targets, level=0.9, error="noise"))
+    assert not table.equals(found.predict(targets, level=0.9, error="noise", rng=1))
+    of_the_law = found.predict(targets, level=0.9, noise=False)
     assert ((of_the_law["high"] - of_the_law["low"]) < (table["high"] - table["low"])).all()
     assert found.predict(rows.clear()).height == 0
 
@@ -360,10 +371,10 @@ def test_predict_refuses(found: sdb.Fit, rows: pl.DataFrame) -> None:
         found.predict(rows.drop("n_tokens"))
     with pytest.raises(DataError, match=r"row 3: 0\.0"):
         found.predict(spoil(rows, "n_params", 0.0))
-    with pytest.raises(DataError, match="interval=95 is not between 0 and 1"):
-        found.predict(rows, interval=95)
-    with pytest.raises(DataError, match="Polars frame"):
-        found.predict({"n_params": [1e9]})  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="level=95 is not between 0 and 1"):
+        found.predict(rows, level=95)
+    with pytest.raises(DataError, match="a table is needed"):
+        found.predict(7)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("bootstrap", [0, 200])
@@ -371,7 +382,7 @@ def test_prediction_intervals_hold_new_runs(bootstrap: int) -> None:
     inside = []
     for seed in range(4):
         item = sdb.fit(runs(7, noise=5e-3, seed=seed), "chinchilla", objective="mse_log", bootstrap=bootstrap)
-        new = item.predict(runs(7, noise=5e-3, seed=100 + seed), interval=0.9)
+        new = item.predict(runs(7, noise=5e-3, seed=100 + seed), level=0.9)
         inside.append(new["loss"].is_between(new["low"], new["high"]).mean())
     # 196 rows at 90 %: a standard error of 2 %, and residuals are a finite sample of the scatter
     assert np.mean(inside) == pytest.approx(0.9, abs=0.06)
@@ -442,7 +453,7 @@ def test_as_many_rows_as_parameters_leave_nothing_to_judge_by(case: str) -> None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FitWarning)
         item = sdb.fit(frame, law)
-    assert item.verdict != "identified"
+    assert item.verdict.kind != "identified"
     table = item.tidy().drop_nulls()
     assert (table["high"] - table["low"] > 1e-3 * table["estimate"]).all()
 
@@ -542,11 +553,80 @@ def test_fit_by_names_the_group_that_fails(families: pl.DataFrame) -> None:
         sdb.fit_by(spoiled, "chinchilla", by="family")
     recorded = sdb.fit_by(spoiled, "chinchilla", by="family", on_error="record")
     assert list(recorded) == [("a",), ("c",)]
-    assert "cannot fix" in recorded.errors[("b",)]
+    assert "cannot fix" in str(recorded.errors[("b",)])
     assert "1 failed" in repr(recorded)
     assert recorded.glance()["family"].to_list() == ["a", "c"]
     with pytest.raises(KeyError, match="cannot fix"):
         recorded["b"]
+
+
+def test_errors_keep_their_class_in_a_group_and_across_processes(families: pl.DataFrame) -> None:
+    missing = families.with_columns(loss=pl.when(family="b").then(None).otherwise("loss"))
+    executor: Executor
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as executor:
+        recorded = sdb.fit_by(missing, "chinchilla", by="family", on_error="record", executor=executor)
+        with pytest.raises(DataError, match=r"group family='b': column 'loss' has"):
+            sdb.fit_by(missing, "chinchilla", by="family", executor=executor)
+    error = recorded.errors[("b",)]
+    assert type(error) is DataError
+    assert "column 'loss' has" in error.fact
+    assert error.hint is not None
+    assert "filter these rows out" in error.hint
+
+
+@pytest.mark.parametrize("option", ["rng", "search_seed"])
+@pytest.mark.parametrize("seed", [np.random.default_rng(0), -1, 1.5, True])
+def test_a_seed_is_a_number_that_can_be_stored(rows: pl.DataFrame, option: str, seed: Any) -> None:
+    with pytest.raises(DataError, match=f"{option}=.* is not a seed"):
+        sdb.fit(rows, "chinchilla", **{option: seed})
+
+
+def test_html_says_how_intervals_were_made(rows: pl.DataFrame) -> None:
+    page = sdb.fit(rows, "chinchilla", fixed={"E": TRUTH["E"]})._repr_html_()
+    assert "intervals: robust covariance" in page
+
+
+@pytest.mark.parametrize(
+    ("reasons", "kind", "label", "text"),
+    [
+        ((), "identified", "identified", "identified"),
+        ((Reason("trade_off", ("E", "alpha")),), "weak", "weak", "weak: E-alpha trade-off"),
+        ((Reason("at_bound", ("E",), 0.0),), "at_bound", "at bound", "at bound: E=0"),
+        (
+            (Reason("at_bound", ("E",), 0.0), Reason("no_freedom", value=0)),
+            "not_identified",
+            "not identified",
+            "at bound: E=0; not identified: as many rows as parameters",
+        ),
+        (
+            (Reason("not_converged"), Reason("narrow_range", ("n_params",), 0.31)),
+            "weak",
+            "not converged",
+            "not converged; weak: n_params covers 0.3 decades",
+        ),
+        ((Reason("not_converged"),), "weak", "not converged", "not converged"),
+        (
+            (Reason("indistinguishable_from_zero", ("E", "A")),),
+            "weak",
+            "weak",
+            "weak: E and A indistinguishable from 0",
+        ),
+    ],
+)
+def test_a_verdict_is_a_kind_with_reasons_and_reads_as_text(
+    reasons: tuple[Reason, ...], kind: Any, label: str, text: str
+) -> None:
+    verdict = Verdict(kind, reasons)
+    assert (verdict.kind, verdict.label, str(verdict)) == (kind, label, text)
+
+
+def test_a_file_of_the_first_format_still_loads() -> None:
+    old = sdb.Fit.load(Path(__file__).parent / "golden" / "fit_format_1.fit")
+    assert old.verdict.kind == "weak"
+    assert str(old.verdict) == "weak: A-alpha trade-off"
+    assert old.recipe.priors == {"E": (1.7, 0.1)}
+    assert old.samples.shape == (20, 5)
+    assert old.refit().objective == pytest.approx(old.objective, rel=1e-9)
 
 
 def test_fit_by_refuses(families: pl.DataFrame, fits: sdb.Fits) -> None:
@@ -578,7 +658,7 @@ def test_fit_by_on_processes(families: pl.DataFrame, fits: sdb.Fits) -> None:
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as executor:
         same_fits(sdb.fit_by(families, "chinchilla", by="family", bootstrap=10, executor=executor), fits)
         spoiled = families.with_columns(loss=pl.when(pl.col("family") == "b").then(0.0).otherwise("loss"))
-        with pytest.raises(FitError, match=r"group family='b': column 'loss' has 25 value\(s\)"):
+        with pytest.raises(DataError, match=r"group family='b': column 'loss' has 25 value\(s\)"):
             sdb.fit_by(spoiled, "chinchilla", by="family", executor=executor)
 
 

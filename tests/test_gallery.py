@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import operator
 import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -16,14 +16,8 @@ import scalingdb as sdb
 from scalingdb.charts.gallery import law_picture
 from scalingdb.errors import DataError
 from scalingdb.evidence.refits import _core as refits_core
-from scalingdb.evidence.refits import all_refits, refit_table
-from scalingdb.law_library import Law, all_laws
+from scalingdb.law_library import Law, all_aliases, all_laws
 from scalingdb.site import gallery, report
-
-IDS = (Path(__file__).parent / "golden" / "law_ids.txt").read_text(encoding="utf-8").splitlines()
-SECOND = IDS.index("# Second outputs of a law above that have a form and parameters of their own.")
-CATALOGUE = [line for line in IDS[:SECOND] if not line.startswith("#")]
-CHAPTERS = len({law.chapter for law in all_laws().values()})
 
 
 @pytest.fixture(scope="module")
@@ -42,36 +36,27 @@ def page(db: sdb.Warehouse) -> Iterator[str]:
 # ---- the account ---------------------------------------------------------------------------------
 
 
-def test_the_catalogue_is_the_list_of_ids() -> None:
-    assert list(gallery.CATALOGUE) == CATALOGUE
-    assert len(set(gallery.CATALOGUE)) == 74
-
-
-def test_every_id_is_accounted_for() -> None:
+def test_every_name_is_accounted_for_once() -> None:
     table = gallery.accounting()
-    assert table["id"].to_list() == CATALOGUE
-    here = {"implemented, verified", "implemented, unverified"}
+    assert table["id"].is_unique().all()
+    assert set(all_laws()) | set(all_aliases()) <= set(table["id"])
+    assert set(table["status"]) <= {gallery.VERIFIED, gallery.UNVERIFIED, gallery.PROCEDURE}
     for row in table.iter_rows(named=True):
-        if row["status"] in here:
+        if row["status"] == gallery.PROCEDURE:
+            assert row["where"]
+            assert row["reason"]
+        else:
             law = all_laws()[row["law"]]
             assert row["status"].endswith("unverified") == (not law.verified)
             assert row["variant"] is None or row["variant"] in law.published
-        elif row["status"] == "procedure":
-            assert row["where"]
-            assert row["reason"]
-    missing = table.filter(pl.col("status") == "not implemented", pl.col("reason").is_null())["id"].to_list()
-    if CHAPTERS < 6:
-        pytest.skip(f"chapters of the library are missing: {len(missing)} ids wait for them")
-    assert missing == []
 
 
-def test_procedures_name_laws_that_exist() -> None:
-    if CHAPTERS < 6:
-        pytest.skip("chapters of the library are missing")
+def test_procedures_name_laws_and_functions_that_exist() -> None:
     for name, other in gallery.ELSEWHERE.items():
-        assert name in gallery.CATALOGUE
-        for law in re.findall(r"laws? ((?:[a-z0-9_]+(?:, )?)+)", other.where):
-            assert set(law.split(", ")) <= set(all_laws()), name
+        for laws in re.findall(r"laws? ((?:[a-z0-9_]+(?:, )?)+)", other.where):
+            assert set(laws.split(", ")) <= set(all_laws()), name
+        for public in re.findall(r"sdb\.([a-z_.]+)", other.where):
+            assert operator.attrgetter(public)(sdb), name
 
 
 # ---- pictures ------------------------------------------------------------------------------------
@@ -111,45 +96,6 @@ def test_a_law_without_values_has_no_picture() -> None:
         law_picture(pl.DataFrame(schema={"x": float, "y": float, "series": str, "rank": int}), x_title="", y_title="")
 
 
-# ---- refits --------------------------------------------------------------------------------------
-
-
-def test_stored_refits_are_used_and_others_are_made(
-    db: sdb.Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (one,) = (r for r in all_refits() if (r.law, r.variant) == ("chinchilla", "epoch"))
-    monkeypatch.setattr(refits_core, "all_refits", lambda: [one])
-    monkeypatch.setattr(refits_core, "RESULTS", tmp_path / "results.csv")
-    made = refit_table(db)
-    assert made["param"].to_list() == ["E", "A", "B", "alpha", "beta"]
-    assert made["objective"][0] <= made["published_objective"][0]
-    assert made["objective"][0] == pytest.approx(1.01827e-3, rel=1e-4)  # the catalogue's own minimum
-
-    marked = made.with_columns(verdict=pl.lit("from the file"))
-    marked.select(list(refits_core.SCHEMA)).write_csv(tmp_path / "results.csv")
-    assert set(refit_table(db)["verdict"]) == {"from the file"}
-    changed = replace(one, options={**one.options, "objective": "mse_log"})  # other options: the stored result is stale
-    monkeypatch.setattr(refits_core, "all_refits", lambda: [changed])
-    assert "from the file" not in set(refit_table(db)["verdict"])
-    assert set(refit_table(db)["note"]) == {one.note}
-
-
-def test_stored_refits_belong_to_refits_and_do_not_lose() -> None:
-    stored = pl.read_csv(refits_core.RESULTS, schema=refits_core.SCHEMA)
-    known = {(one.law, one.variant, one.source_id) for one in all_refits()}
-    assert set(stored.select("law", "variant", "source_id").iter_rows()) <= known
-    # at or below the objective of the authors' coefficients, up to rounding
-    assert stored.filter(pl.col("excess") < -1e-6).is_empty()
-
-
-def test_the_digest_ignores_the_order_of_rows(db: sdb.Warehouse) -> None:
-    (one,) = (r for r in all_refits() if (r.law, r.variant) == ("chinchilla", "epoch"))
-    first = refits_core.digest(db, one)
-    turned = replace(one, rows=f"select * from ({one.rows}) order by loss desc")
-    fewer = replace(one, rows=f"select * from ({one.rows}) where n_params > 1e8")
-    assert refits_core.digest(db, turned) == first != refits_core.digest(db, fewer)
-
-
 # ---- the page ------------------------------------------------------------------------------------
 
 
@@ -180,7 +126,7 @@ def test_every_drawing_has_ids_of_its_own(page: str) -> None:
 
 def test_the_account_stands_on_the_page(page: str) -> None:
     end = page[page.index('id="account"') :]
-    assert all(f"<code>{name}</code>" in end for name in CATALOGUE)
+    assert all(f"<code>{name}</code>" in end for name in gallery.accounting()["id"])
 
 
 def test_formulas_are_well_formed(page: str) -> None:

@@ -25,6 +25,7 @@ from scalingdb.cli import app
 from scalingdb.errors import DataError, ScalingDBError, UnknownNameError, WarehouseError
 from scalingdb.schema import TABLES
 from scalingdb.warehouse import local_folder
+from tests import _own_files
 
 HEADER = "Params,Tokens,val_loss,note"
 MAP = {"n_params": "Params", "n_tokens": "Tokens", "loss": "val_loss"}
@@ -158,14 +159,11 @@ def test_a_warehouse_that_is_named_shows_no_own_source(make_warehouse: Callable[
 @pytest.mark.parametrize(
     ("rows", "told"),
     [
-        (["1,2,big,x"], ["row 3, column 'val_loss': 'big' is no number"]),
-        (["1,2,,x"], ["row 3: no value in 'val_loss'"]),
-        (["1,2,nan,x"], ["row 3, 'val_loss': value = nan is not finite"]),
+        (["1,2,big,x"], ["loss = 'val_loss': 1 cell(s) that are no number (row 3 says 'big')"]),
         (["1,2,31,x", "1,2,-1,x"], ["row 3, 'val_loss': value 31.0 is outside 0.0 to 30.0", "row 4, 'val_loss'"]),
-        (["0,2,2.5,x"], ["row 3, column 'Params': n_params = 0.0 is below 1 parameters"]),
-        (["inf,2,2.5,x"], ["row 3, column 'Params': n_params = inf is not finite"]),
-        (["1e9,2,2.5,x"], ["row 3, column 'Params': n_params = 1e+18 is above"]),
-        (["1,1e12,2.5,x"], ["row 3, column 'Tokens': n_tokens = 1e+21 is above"]),
+        (["0,2,2.5,x"], ["mine/row 3: n_params = 0.0 is below 1 parameters"]),
+        (["1e9,2,2.5,x"], ["mine/row 3: n_params = 1e+18 is above"]),
+        (["1,1e12,2.5,x"], ["mine/row 3: n_tokens = 1e+21 is above"]),
     ],
 )
 def test_bad_values_are_told_with_their_row(own: Path, rows: list[str], told: list[str]) -> None:
@@ -174,12 +172,49 @@ def test_bad_values_are_told_with_their_row(own: Path, rows: list[str], told: li
         sdb.add_source("runs.csv", "mine", MAP, **GIVEN)
     for text in told:
         assert text in caught.value.fact
-    assert "nothing was added" in str(caught.value.hint)
+    assert "fix these" in str(caught.value.hint)
     assert _stored(own) == []
 
 
+def test_a_row_without_a_value_is_left_out_and_counted(notices: Callable[[], list[str]]) -> None:
+    _table("1,2,2.5,x", "1,3,2.4,x", "1,4,,x", "1,5,nan,x")
+    assert sdb.add_source("runs.csv", "mine", MAP, **GIVEN).rows["evals"] == 2
+    assert any("2 row(s) without a value in 'val_loss'" in text for text in notices())
+
+
+def test_a_source_is_replaced_or_gets_more_rows() -> None:
+    sdb.add_source(_table("1,2,2.5,x", "1,3,2.4,x"), "mine", MAP, **GIVEN)
+    sdb.add_source(_table("2,2,2.45,x"), "mine", MAP, **GIVEN, replace=True)
+    assert sdb.connect().points("mine")["loss"].to_list() == [2.45]
+    table = _table("b,4,2,2.3", header="run,Params,Tokens,val_loss")
+    sdb.add_source(table, "mine", MAP, **GIVEN, append=True)
+    assert sdb.connect().points("mine")["loss"].sort().to_list() == [2.3, 2.45]
+    with pytest.raises(DataError, match="not unique"):
+        sdb.add_source(table, "mine", MAP, **GIVEN, append=True)
+
+
+def test_a_headline_is_what_was_mapped() -> None:
+    table = _table("1,2,2.5,2.1", header="Params,Tokens,val_loss,train_loss")
+    sdb.add_source(table, "mine", MAP, **GIVEN)
+    db = sdb.connect()
+    assert db.points("mine").select("loss", "metric", "eval_set").rows() == [(2.5, "loss", "c4_val")]
+    assert db.sql("select metric from evals where source_id = 'mine'").rows() == [("loss",)]
+
+
+def test_items_come_in(tmp_path: Path) -> None:
+    sdb.add_source(_own_files.inspect_json(tmp_path), "evaluated")
+    assert sdb.connect().sql("select sum(value) from items where source_id = 'evaluated'").item() == 4
+
+
+def test_what_was_mapped_comes_back_in_points() -> None:
+    table = _table("1,2,2.5,512,3", "1,3,2.4,1024,4", header="Params,Tokens,val_loss,ctx,heads")
+    sdb.add_source(table, "mine", {**MAP, "context_length": "ctx", "my_heads": "heads"}, **GIVEN)
+    points = sdb.connect().points("mine").sort("loss")
+    assert points.select("context_length", "my_heads").rows() == [(1024.0, 4.0), (512.0, 3.0)]
+
+
 def test_a_long_list_of_faults_is_cut_and_counted() -> None:
-    _table(*["1,2,99,x"] * 50)
+    _table(*["1,2,2.5,x"] * 60, *["1,2,35,x"] * 50)
     with pytest.raises(DataError, match=r"(?s)50 fault\(s\).*and 30 more"):
         sdb.add_source("runs.csv", "mine", MAP, **GIVEN)
 
@@ -189,22 +224,21 @@ def test_a_long_list_of_faults_is_cut_and_counted() -> None:
     [
         ({"source_id": "farseer"}, DataError, "'farseer' exists already", "another name"),
         ({"source_id": "My Runs"}, DataError, "'My Runs' is no name", "lower-case"),
-        ({"columns": {**MAP, "n_parms": "Params"}}, UnknownNameError, "'n_parms'", "'n_params'"),
-        ({"columns": {**MAP, "loss": "valloss"}}, UnknownNameError, "'valloss'", "'val_loss'"),
-        ({"columns": {**MAP, "raw_row": "note"}}, UnknownNameError, "'raw_row'", ""),
-        ({"columns": {"n_params": "Params"}, "scale": None}, DataError, "'loss' (or 'value'", "'val_loss'"),
-        ({"columns": {**MAP, "value": "val_loss"}}, DataError, "both mapped", "one of them"),
-        ({"columns": {**MAP, "step": "note"}}, DataError, "'run_id'", "map"),
-        ({"unit": None}, DataError, "no unit is given", "nats_per_token or bits_per_token"),
+        ({"mapping": {**MAP, "n_parms": "Params"}}, UnknownNameError, "'n_parms'", "'n_params'"),
+        ({"mapping": {**MAP, "loss": "valloss"}}, UnknownNameError, "'valloss'", "'val_loss'"),
+        ({"mapping": {**MAP, "raw_row": "note"}}, UnknownNameError, "'raw_row'", ""),
+        ({"mapping": {"n_params": "Params", "L": "note"}, "scale": None}, DataError, "no number", "fix"),
+        ({"mapping": {**MAP, "value": "val_loss"}}, DataError, "both mapped", "one of them"),
+        ({"mapping": {"loss": "val_loss", "step": "Tokens"}, "scale": None}, DataError, "'run_id'", "map"),
+        ({"unit": None}, DataError, "has no unit", "nats_per_token or bits_per_token"),
         ({"unit": "nats_per_tokn"}, UnknownNameError, "'nats_per_tokn'", "'nats_per_token'"),
-        ({"unit": "fraction"}, DataError, "metric 'loss' cannot have unit 'fraction'", "nats_per_token"),
+        ({"unit": "fraction"}, DataError, "unit 'fraction' does not fit metric 'loss'", "nats_per_token"),
         ({"metric": "los"}, UnknownNameError, "'los'", "'loss'"),
-        ({"eval_set": None}, DataError, "'eval_set'", "eval_set"),
         ({"scale": {"n_token": 1e9}}, UnknownNameError, "'n_token'", "'n_tokens'"),
-        ({"columns": {**MAP, "corpus": "note"}, "scale": {"corpus": 2.0}}, DataError, "'corpus' cannot be scaled", ""),
+        ({"mapping": {**MAP, "corpus": "note"}, "scale": {"corpus": 2.0}}, DataError, "'corpus' cannot be scaled", ""),
         ({"n_definition": "n_params_active"}, DataError, "no column is mapped", "map"),
-        ({"path": "nowhere.csv"}, WarehouseError, "'nowhere.csv' does not exist", "table"),
-        ({"path": "runs.txt"}, DataError, "'runs.txt'", ".csv"),
+        ({"what": "nowhere.csv"}, WarehouseError, "'nowhere.csv' does not exist", "file"),
+        ({"what": "runs.txt"}, DataError, "'runs.txt'", "known are tables"),
     ],
 )
 def test_a_declaration_that_does_not_fit_is_refused(
@@ -212,7 +246,7 @@ def test_a_declaration_that_does_not_fit_is_refused(
 ) -> None:
     _table(*_grid())
     Path("runs.txt").write_text("a", encoding="utf-8")
-    options: dict[str, Any] = {"path": "runs.csv", "source_id": "mine", "columns": MAP, **GIVEN, **changes}
+    options: dict[str, Any] = {"what": "runs.csv", "source_id": "mine", "mapping": MAP, **GIVEN, **changes}
     with pytest.raises(error) as caught:
         sdb.add_source(**options)
     assert fact in caught.value.fact
@@ -236,10 +270,9 @@ def test_a_number_given_twice_is_told_with_both_rows() -> None:
     ("content", "told"),
     [
         (b"Params,Tokens,val_loss\n1,2,2.5\n1,2,\xe4\n", "not UTF-8 at byte 35"),
-        (b"Params;Tokens;val_loss\n1;2;2.5\n", "unknown column 'Params'"),
-        (b"Params,Tokens,val_loss\n1,2,2.5,7,8\n", "cannot be read"),
-        (b"Params,Tokens,val_loss\n", "no rows"),
-        (b"", "cannot be read"),
+        (b"Params,Tokens,val_loss\n1,2,2.5,7,8\n", "line 2 has 5 cells"),
+        (b"Params,Tokens,val_loss\n", "without rows"),
+        (b"", "is empty"),
     ],
 )
 def test_a_file_that_is_no_such_table_is_refused(own: Path, content: bytes, told: str) -> None:
@@ -387,17 +420,17 @@ def test_harness_results_of_both_layouts(notices: Callable[[], list[str]]) -> No
 def test_a_limited_run_of_the_harness_is_flagged() -> None:
     sdb.add_source(_harness(a={**OLD, "config": {**OLD["config"], "limit": 10}}), "mine")  # type: ignore[dict-item]
     flags = sdb.connect().sql("select distinct flag, flag_reason from evals where source_id = 'mine'").rows()
-    assert flags == [("limited", "the harness ran with --limit 10: a part of the task")]
+    assert flags == [("limited", "run with --limit 10: a part of the task")]
 
 
 @pytest.mark.parametrize(
     ("report", "told"),
     [
-        ("{", "is no JSON"),
-        ({"config": {}}, "has no 'results'"),
-        ({"results": {"arc": {"unheard_of": 1.0}}}, "no metric that is known here; it has unheard_of"),
-        ({"results": {"arc": {"acc": 55.0}}}, "'results/arc/acc': value 55.0 is outside 0.0 to 1.0"),
-        ({"results": {"arc": {"acc": float("nan")}}}, "value = nan is not finite"),
+        ("{", "damaged JSON"),
+        ({"config": {}}, "JSON of no known kind"),
+        ({"results": {"arc": {"unheard_of": 1.0}}}, "none of unheard_of is known here"),
+        ({"results": {"arc": {"acc": 55.0}}}, r"acc = 55 of arc \(no share\)"),
+        ({"results": {"arc": {"acc": float("nan")}}}, "no task has a number"),
     ],
 )
 def test_harness_results_that_are_wrong_are_refused(own: Path, report: Any, told: str) -> None:
@@ -406,14 +439,17 @@ def test_harness_results_that_are_wrong_are_refused(own: Path, report: Any, told
     assert _stored(own) == []
 
 
-def test_the_same_model_and_task_twice_is_told_with_both_files() -> None:
+def test_the_same_model_and_task_twice_counts_once_if_equal_and_is_told_with_both_files_if_not() -> None:
+    other = {**OLD, "results": {"lambada_openai": {"acc": 0.41}}}
     with pytest.raises(DataError, match=r"(?s)'a/results.*is not unique.*'b/results"):
-        sdb.add_source(_harness(a=OLD, b=OLD), "mine")
+        sdb.add_source(_harness(a=OLD, b=other), "mine")
+    Path("output/b/results_2024-05-01.json").write_text(json.dumps(OLD), encoding="utf-8")
+    assert sdb.add_source("output", "mine").rows["evals"] == 2
 
 
 def test_a_folder_without_results_is_refused() -> None:
     Path("output").mkdir()
-    with pytest.raises(DataError, match=r"no results\*\.json"):
+    with pytest.raises(DataError, match="the folder is empty"):
         sdb.add_source("output", "mine")
 
 
@@ -464,15 +500,15 @@ def _one(tmp_path: Path, **changes: object) -> Path:
 @pytest.mark.parametrize(
     ("changes", "fact"),
     [
-        ({"loss": 0.0}, "no loss that was measured"),
-        ({"loss": 1e-320}, "no loss that was measured"),
-        ({"loss": -1.0}, "value"),
+        ({"loss": 0.0}, "no language model has"),
+        ({"loss": 1e-320}, "no language model has"),
+        ({"loss": -1.0}, "no language model has"),
         ({"n_tokens": 0.0}, "n_tokens"),
         ({"n_params": 0.0}, "n_params"),
-        ({"loss": True}, "is no number"),
-        ({"loss": datetime.date(2024, 1, 1)}, "is no number"),
-        ({"n_params": datetime.datetime(2024, 1, 1)}, "is no number"),
-        ({"n_params": datetime.timedelta(1)}, "is no number"),
+        ({"loss": True}, "holds"),
+        ({"loss": datetime.date(2024, 1, 1)}, "holds"),
+        ({"n_params": datetime.datetime(2024, 1, 1)}, "holds"),
+        ({"n_params": datetime.timedelta(1)}, "holds"),
     ],
 )
 def test_what_is_no_measurement_is_refused(tmp_path: Path, changes: dict[str, object], fact: str) -> None:
@@ -493,7 +529,7 @@ def test_a_small_file_of_very_many_rows_is_refused_before_it_is_read(tmp_path: P
             f"copy (select 3.0 as loss, 1e8 as n_params, 'c4' as eval_set from range(20000000)) to '{file}' "
             "(format parquet, compression zstd)"
         ).fetchall()
-    with pytest.raises(DataError, match=r"20,000,000 rows; 5,000,000 can be added"):
+    with pytest.raises(DataError, match=r"20,000,000 rows; 5,000,000 can be read"):
         sdb.add_source(file, "mine", unit="nats_per_token")
 
 
@@ -535,18 +571,18 @@ def test_mutated_harness_results_are_taken_or_refused_in_our_words(
         inner[path[-1]] = ODD[odd]
     (tmp_path / "results.json").write_text(json.dumps(report), encoding="utf-8")
     with contextlib.suppress(ScalingDBError):
-        own_sources._from_harness(tmp_path / "results.json", "mine")
+        sdb.read_runs(tmp_path / "results.json")
 
 
 def test_a_key_that_occurs_twice_is_refused(tmp_path: Path) -> None:
     (tmp_path / "results.json").write_text('{"results": {"boolq": {"acc": 0.5, "acc": 0.9}}}', encoding="utf-8")
-    with pytest.raises(DataError, match="'acc' occurs twice"):
+    with pytest.raises(DataError, match="'acc' stands twice"):
         sdb.add_source(tmp_path / "results.json", "mine")
 
 
 def test_two_adds_of_one_name_one_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both have looked whether the name is free before either has written."""
-    monkeypatch.setattr(own_sources, "_check_id", lambda source_id: None)
+    monkeypatch.setattr(own_sources, "_check_id", lambda source_id, **_: None)
     sdb.add_source(_one(tmp_path), "mine", unit="nats_per_token")
     with pytest.raises(DataError, match="added meanwhile"):
         sdb.add_source(_one(tmp_path, loss=2.0), "mine", unit="nats_per_token")

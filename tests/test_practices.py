@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
 import scalingdb as sdb
 from scalingdb import practices
 from scalingdb.errors import DataError, UnknownNameError
+from scalingdb.practices import _core
 
 LAW = sdb.get_law("chinchilla")
 SIZES = (1e8, 2e8, 4e8, 8e8, 1.6e9, 3.2e9)
@@ -145,6 +147,72 @@ def test_families_of_one_unit_count_once() -> None:
     assert table["n_fits"].to_list() == [4, 4]
     assert table["low"].null_count() == 2  # two units give no interval
     assert table["finding"][1] == "too few units"
+
+
+def test_only_n_and_d_stand_for_inputs_of_those_names(clean: pl.DataFrame) -> None:
+    """`vocab_loss` takes vocabulary parameters and `nmt_encdec` two sizes: neither of them is N."""
+    with pytest.raises(UnknownNameError, match="unknown column 'n_params_vocabulary'"):
+        practices.drop_first_tokens(clean, "vocab_loss", cuts=(0.1,))
+    with pytest.raises(UnknownNameError, match="unknown column 'n_params_"):
+        practices.drop_first_tokens(clean, "nmt_encdec", cuts=(0.1,))
+    both = clean.with_columns(n_params_vocabulary=1e7 * (1 + pl.col("n_params").rank("dense")))
+    families = _core.read(
+        both,
+        "vocab_loss",
+        by="family",
+        scale="n_params",
+        tokens="n_tokens",
+        output="loss",
+        run="run_id",
+        unit=None,
+        tail=0.3,
+        checkpoints=10,
+    )
+    assert families.inputs["n_params_vocabulary"] == "n_params_vocabulary"
+    assert families.small["n_params_vocabulary"].unique().len() == 5
+    missing = both.with_columns(n_params_vocabulary=pl.lit(None, dtype=pl.Float64))
+    with pytest.raises(DataError, match="n_params_vocabulary"):
+        practices.drop_first_tokens(missing, "vocab_loss", cuts=(0.1,))
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_no_practice_depends_on_the_order_of_rows(clean: pl.DataFrame, seed: int) -> None:
+    curves = clean.filter(pl.col("n_tokens").rank("dense").over("run_id") % 6 == 0)
+    ties = pl.concat([curves, curves.filter(pl.col("n_params") == 8e8).with_columns(run_id=pl.lit("twin"))])
+    mixed = ties.sample(fraction=1.0, shuffle=True, seed=seed)
+    for trial in (
+        lambda rows: practices.checkpoints_or_finals(rows, checkpoints=10).tidy(),
+        lambda rows: practices.small_models(rows, counts=(2, 3), subsets=3).tidy(),
+        lambda rows: practices.number_or_size(practices.small_models(rows, counts=(2, 3), subsets=3)),
+        lambda rows: practices.borrow(rows, checkpoints=10).tidy(),
+        lambda rows: practices.all_laws(rows, shares=(1.0,)).sort("family", "n_small").drop("verdict"),
+        lambda rows: practices.seed_noise(rows, by=["family", "n_params", "n_tokens"]),
+    ):
+        assert_frame_equal(trial(mixed), trial(ties), rel_tol=1e-6, abs_tol=1e-9)
+    sweep = pl.DataFrame({"rate": np.geomspace(1e-4, 1e-2, 12)}).join(
+        pl.DataFrame({"batch": np.geomspace(1e5, 1e7, 12)}), how="cross"
+    )
+    sweep = sweep.with_columns(
+        size=pl.int_range(pl.len()) % 2,
+        loss=(2 + 0.01 * (pl.col("rate") / 1e-3).log() ** 2 + 0.01 * (pl.col("batch") / 1e6).log() ** 2).round(3),
+        rule=pl.lit(1e-3),
+    )
+    shuffled = sweep.sample(fraction=1.0, shuffle=True, seed=seed)
+    for table in (
+        lambda rows: practices.plateau(rows, cell=["size"], knobs=["rate", "batch"]),
+        lambda rows: practices.regret(rows, {"rate": "rule"}, cell=["size"]),
+    ):
+        assert_frame_equal(table(shuffled), table(sweep), rel_tol=1e-9)
+
+
+def test_glance_and_augment_of_a_practice(clean: pl.DataFrame) -> None:
+    shown = practices.drop_first_tokens(clean, cuts=(0.0, 0.2))
+    row = shown.glance().row(0, named=True)
+    arm = shown.tidy().row(1, named=True)
+    assert (row["baseline"], row["best"]) == ("nothing left out", "first 20 %")
+    assert (row["ratio"], row["finding"]) == (arm["ratio"], arm["finding"])
+    assert shown.augment().equals(shown.rows)
+    assert row["n_fits"] == shown.rows.height
 
 
 @pytest.mark.parametrize(

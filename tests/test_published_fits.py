@@ -7,6 +7,7 @@ whether or not the library implements the law.
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter, defaultdict
 from pathlib import Path
 
@@ -19,7 +20,7 @@ import scalingdb as sdb
 from ingest import multi_power_law, parscale, vocab_scaling
 from ingest._build import load_source, source_ids, source_tables
 from ingest._source import PublishedFit
-from scalingdb.schema import UNITS
+from scalingdb.schema import EVIDENCE, UNITS
 
 PETAFLOP_DAY = 8.64e19
 GOPHER = 5.76e23
@@ -49,38 +50,6 @@ Sets = dict[str, dict[str, dict[str, float]]]
 
 # ---- declarations --------------------------------------------------------------------------------
 
-COUNTS = {
-    "bnsl": 1,
-    "chinchilla_a1": 1,
-    "chinchilla_a2": 10,
-    "fp_quant": 1,
-    "frantar_sparse": 1,
-    "gadre_error": 3,
-    "gstack_timing": 1,
-    "henighan_ln_lc": 22,
-    "henighan_n_opt": 8,
-    "infinite_compute_n": 1,
-    "kaplan_bcrit": 1,
-    "kaplan_chinchilla_map": 1,
-    "kaplan_lc": 1,
-    "kaplan_ld": 1,
-    "kaplan_ln": 1,
-    "kaplan_ls": 1,
-    "muennighoff_repeat": 1,
-    "multi_power": 3,
-    "parscale": 2,
-    "precision_neff": 2,
-    "precision_ptq": 1,
-    "qat_error": 5,
-    "qid": 1,
-    "routing_moe": 6,
-    "vocab_loss": 2,
-}
-
-
-def test_every_law_has_the_declared_number_of_sets(declared: dict[str, dict[str, PublishedFit]]) -> None:
-    assert {law: len(fits) for law, fits in declared.items() if law in COUNTS} == COUNTS
-
 
 def test_one_default_a_law_a_known_unit_and_a_place(declared: dict[str, dict[str, PublishedFit]]) -> None:
     for law, fits in declared.items():
@@ -89,6 +58,45 @@ def test_one_default_a_law_a_known_unit_and_a_place(declared: dict[str, dict[str
             assert fit.output_unit in UNITS.keys() | WORDS, fit
             assert fit.where_stated
             assert all(math.isfinite(value) for value in fit.params.values())
+
+
+def test_each_set_says_how_its_numbers_are_known(declared: dict[str, dict[str, PublishedFit]]) -> None:
+    says = {
+        "refit": r"refit",
+        "second_hand": r"quote|second reading|of other studies",
+        "converted": r"exp\b|logarithm|log E|converted|mean of|= 1 - b",
+    }
+    for fits in declared.values():
+        for fit in fits.values():
+            assert fit.evidence in EVIDENCE
+            assert re.search(says.get(fit.evidence, "."), fit.where_stated), (fit.law, fit.variant)
+            assert ("refit" in fit.where_stated) == (fit.evidence == "refit"), (fit.law, fit.variant)
+    known = {(law, name): fit.evidence for law, fits in declared.items() for name, fit in fits.items()}
+    assert known["parscale", "pile"] == known["bnsl", "four_digit_addition"] == "refit"  # nobody printed these digits
+    assert known["farseer", "printed"] == "read"
+    assert known["farseer", "published"] == "second_hand"
+    assert known["kaplan_ln", "kaplan"] == "read"
+    assert known["kaplan_lnd", "kaplan"] == "second_hand"
+
+
+@pytest.mark.parametrize(("variant", "percent"), [("published", "0.48"), ("printed", "2.81")])
+def test_the_two_sets_of_farseer_state_their_error_on_the_validation_runs(
+    variant: str, percent: str, declared: dict[str, dict[str, PublishedFit]], db: sdb.Warehouse
+) -> None:
+    fit = declared["farseer"][variant]
+    runs = db.points("farseer").filter(split="validation")
+    law = sdb.get_law("farseer")
+    predicted = law(*(runs[name].to_numpy() for name in ("n_params_non_embedding", "n_tokens")), variant=variant)
+    error = 100 * float(np.abs(predicted / runs["loss"].to_numpy() - 1).mean())
+    assert f"{error:.2f}" == percent
+    assert f"mean error {percent} %" in fit.where_stated
+
+
+def test_deepseeks_exponents_name_their_model_scale(declared: dict[str, dict[str, PublishedFit]]) -> None:
+    for variant in ("deepseek", "deepseek_early"):
+        fit = declared["chinchilla_a2"][variant]
+        assert fit.n_definition is None  # no parameter count
+        assert "non-embedding FLOPs per token" in fit.where_stated
 
 
 def test_the_shipped_table_holds_every_declared_set(

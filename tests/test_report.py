@@ -330,7 +330,7 @@ def test_pages_of_sources_that_are_gone_go_and_files_of_others_stay(
     build_report(output=output, notebooks=tmp_path)
     assert sorted(path.name for path in pages.iterdir()) == ["epoch_chinchilla.html", "kaplan.html", "mine.html"]
     (pages / "kaplan.html").write_text("my own page")
-    with pytest.raises(OutputError, match="no page of a report"):
+    with pytest.raises(OutputError, match="was not written by scalingdb"):
         build_report(output=output, notebooks=tmp_path)
     assert (pages / "kaplan.html").read_text() == "my own page"
 
@@ -339,12 +339,12 @@ def test_files_of_others_are_not_replaced(tmp_path: Path, monkeypatch: pytest.Mo
     _without_execution(monkeypatch)
     write(tmp_path, "a", prose("# A"))
     (tmp_path / "index.html").write_text("my home page")
-    with pytest.raises(OutputError, match="no page of a report"):
+    with pytest.raises(OutputError, match="was not written by scalingdb"):
         build_report(output=tmp_path, notebooks=tmp_path)
     assert (tmp_path / "index.html").read_text() == "my home page"
     (tmp_path / "index.html").unlink()
     (tmp_path / "laws.html").write_text("my own laws")
-    with pytest.raises(OutputError, match="no page of a report"):
+    with pytest.raises(OutputError, match="was not written by scalingdb"):
         build_report(output=tmp_path, notebooks=tmp_path)
     assert (tmp_path / "laws.html").read_text() == "my own laws"
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 from scipy import stats
 
 import scalingdb as sdb
@@ -316,6 +317,21 @@ def test_power_grows_with_the_effect_and_with_sizes(benchmark: ModuleType) -> No
     # a single cut-off that keeps its promise under every noise sees far less
     better = power.filter(pl.col("effect").is_in([0.05, 0.1]))
     assert float((better["worsens"] - better["sign of the slope, one cut-off"]).mean()) > 0.1
+
+
+def test_noise_that_neighbours_share_raises_false_alarms_and_the_sentence_says_so(benchmark: ModuleType) -> None:
+    table = benchmark.correlated(400, np.random.default_rng(0)).filter(pl.col("sizes") >= 8)
+    rates = dict(table.group_by("correlation").agg(pl.col("worsens").mean()).iter_rows())
+    assert rates[0.0] < 0.04
+    assert rates[0.8] > 0.08
+    independent = table.filter(correlation=0.0)["estimated correlation"]
+    assert independent.abs().max() < 0.06
+    found = sdb.trends.classify(series(np.linspace(0.7, 0.3, 10)), x="n_params", y="score")
+    assert found["label"].item() == "worsens"
+    assert "if neighbouring sizes share no noise" in found["sentence"].item()
+    assert -1 <= found["serial_correlation"].item() <= 1
+    short = sdb.trends.classify(series(np.linspace(0.7, 0.3, 5)), x="n_params", y="score")
+    assert short["serial_correlation"].item() is None
 
 
 def test_the_benchmark_refuses_too_few_series(benchmark: ModuleType) -> None:
@@ -783,3 +799,37 @@ def test_a_key_with_the_name_of_a_result_is_refused() -> None:
     frame = series(np.linspace(0.7, 0.3, 6)).rename({"name": "effect"})
     with pytest.raises(DataError, match="column 'effect' of by="):
         sdb.trends.classify(frame, x="n_params", y="score", by="effect")
+
+
+# ---- order never matters -------------------------------------------------------------------------
+
+ANALYSES = {
+    "classify": lambda f: sdb.trends.classify(f, x="n_params", y="score", by=["task", "metric"], ties="mean"),
+    "curves": lambda f: sdb.trends.curves(f, x="n_params", y="score", by=["task", "metric"], ties="mean"),
+    "compare_metrics": lambda f: sdb.trends.compare_metrics(f, x="n_params", y="score", by="task", ties="mean"),
+    "before_the_turn": lambda f: sdb.trends.before_the_turn(
+        f, x="n_params", y="score", by=["task", "metric"], ties="mean", turn=1e9
+    ),
+    "surface": lambda f: sdb.trends.surface(f, y="score", by=["task", "metric"]),
+    "given": lambda f: sdb.trends.given(f, x="n_params", y="score", covariates="n_tokens", by=["task", "metric"]),
+    "items": lambda f: sdb.trends.items(f.filter(metric="acc"), x="n_params", y="score", by="task"),
+    "by_difficulty": lambda f: sdb.trends.by_difficulty(f.filter(metric="acc"), x="n_params", y="score", by="task"),
+}
+
+
+@pytest.mark.parametrize("name", ANALYSES)
+def test_the_order_of_the_rows_never_matters(name: str) -> None:
+    generator = np.random.default_rng(0)
+    frame = pl.DataFrame(
+        [
+            {"task": task, "metric": metric, "n_params": 1e8 * 3**size, "n_tokens": 1e9 * tokens, "item_id": item}
+            | {"score": float(np.round(generator.uniform(0.2, 0.9), 1)), "n_items": 100.0}
+            for task in "ab"
+            for metric in ("acc", "brier")
+            for size in range(6)
+            for tokens in (1, 2)
+            for item in range(4)
+        ]
+    )
+    first, second = ANALYSES[name](frame), ANALYSES[name](frame.sample(fraction=1.0, shuffle=True, seed=1))
+    assert_frame_equal(first, second, rel_tol=1e-9, abs_tol=1e-12)

@@ -28,6 +28,7 @@ from scalingdb.charts.downstream import (
 )
 from scalingdb.charts.extrapolation import calibration, error_by_distance, held_out_predictions, law_errors
 from scalingdb.charts.fits import estimate_paths, objective_map, profile, verdicts
+from scalingdb.charts.forecasts import forecast_chart
 from scalingdb.charts.planning import (
     allocation_chart,
     allocation_exponents,
@@ -40,7 +41,7 @@ from scalingdb.charts.planning import (
     repetition_chart,
 )
 from scalingdb.charts.practices import answer_shift, practice_arms, subset_errors, sweep_map
-from scalingdb.charts.replication import VERDICT_COLORS, published_distances, verdict_shares
+from scalingdb.charts.replication import VERDICT_COLORS, stated_distances, verdict_shares
 from scalingdb.charts.trends import LABEL_COLORS, label_matrix, trend_gallery, trend_scan, trend_surface, unseen_turn
 
 __all__ = [
@@ -62,6 +63,7 @@ __all__ = [
     "error_parts",
     "estimate_paths",
     "fit_chart",
+    "forecast_chart",
     "held_out_errors",
     "held_out_predictions",
     "interval_coverage",
@@ -79,10 +81,10 @@ __all__ = [
     "practice_arms",
     "predicted_actual",
     "profile",
-    "published_distances",
     "repetition_chart",
     "residuals",
     "score_panels",
+    "stated_distances",
     "subset_errors",
     "sweep_map",
     "task_intervals",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import altair as alt
 import numpy as np
@@ -11,9 +11,6 @@ import polars as pl
 
 from scalingdb.charts._theme import COUNT, INK, MAX_ROWS, MUTED, PALETTE, POWER, RULE, log_axis, log_x, need, thinned
 from scalingdb.errors import DataError
-
-if TYPE_CHECKING:
-    from scalingdb.fits import Fit
 
 
 def coverage(
@@ -216,11 +213,20 @@ def held_out_errors(held_out: pl.DataFrame, x: str = "train_flops_6nd") -> alt.L
     return alt.layer(zero, dots).properties(width=560, height=280)
 
 
-def fit_chart(fit: Fit) -> alt.HConcatChart:
-    """Observed against predicted, and the relative error along each input of the law."""
-    output = fit.recipe["output"]
-    columns = dict(fit.recipe["columns"])
-    rows = thinned(fit.augment())
+def fit_chart(frame: pl.DataFrame, columns: Mapping[str, str], output: str, *, title: str = "") -> alt.HConcatChart:
+    """Observed against predicted, and the relative error along each input of a law: :meth:`Fit.chart`.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        One row per observation, as :meth:`Fit.augment` returns it.
+    columns : mapping
+        Column for each input of the law.
+    output : str
+        Column of the observed values.
+    """
+    need(frame, [output, "prediction", "relative_error", *columns.values()])
+    rows = thinned(frame)
     unit = rows["unit"][0] if "unit" in rows.columns and rows["unit"].n_unique() == 1 else ""
     label = f"{output} ({unit})" if unit else output
     shown = rows.select(
@@ -257,7 +263,7 @@ def fit_chart(fit: Fit) -> alt.HConcatChart:
             )
         )
         panels.append(alt.layer(zero, along).properties(width=250, height=220))
-    return alt.hconcat(*panels).properties(title=f"{fit.law.name}: {fit.verdict}")
+    return alt.hconcat(*panels).properties(title=title)
 
 
 def loss_curves(curves: pl.DataFrame, color: str = "run_id", x: str = "n_tokens") -> alt.Chart:

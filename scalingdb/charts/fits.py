@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import altair as alt
 import numpy as np
@@ -12,9 +12,6 @@ import polars as pl
 
 from scalingdb.charts._theme import COUNT, INK, MAX_ROWS, MUTED, PALETTE, log_axis, need, thinned
 from scalingdb.errors import DataError
-
-if TYPE_CHECKING:
-    from scalingdb.fits import Fit
 
 __all__ = ["estimate_paths", "objective_map", "profile", "verdicts"]
 
@@ -34,7 +31,7 @@ def estimate_paths(
     title: str = "",
     size: tuple[int, int] = (290, 220),
 ) -> alt.HConcatChart:
-    """Estimates as something about the fit is varied: a panel a parameter, a line a group.
+    """Estimates as something about the fit is varied: one panel per parameter, one line per group.
 
     Parameters
     ----------
@@ -80,7 +77,8 @@ def objective_map(
     x: str,
     y: str,
     *,
-    best: Fit | None = None,
+    best: Mapping[str, float] | None = None,
+    lowest: float | None = None,
     paths: pl.DataFrame | None = None,
     title: str = "",
     size: tuple[int, int] = (330, 300),
@@ -90,11 +88,12 @@ def objective_map(
     Parameters
     ----------
     cells : DataFrame
-        A row a cell of a grid: the columns `x` and `y`, and ``objective`` (not negative), for
+        One row per cell of a grid: the columns `x` and `y`, and ``objective`` (not negative), for
         example of a fit with both parameters fixed.
-    best : Fit, optional
-        Its parameters are marked with a cross. Colours show the excess over its objective; without
-        it, over the lowest of the cells.
+    best : mapping of parameter to value, optional
+        Where a cross is drawn: the estimates of a fit.
+    lowest : float, optional
+        Objective of that fit. Colours show the excess over it, or over the lowest of the cells.
     paths : DataFrame, optional
         Ways through the plane, such as an optimiser's: `x`, `y`, ``path`` (which one) and ``step``
         (its order). A dot marks the last step of each.
@@ -107,11 +106,10 @@ def objective_map(
     if grid.height > MAX_ROWS:
         raise DataError(f"{grid.height} cells are too many for one chart", f"draw a coarser grid, {MAX_ROWS} at most.")
     floor = float(grid["objective"].min())  # type: ignore[arg-type]
-    if best is not None:
-        for name in (x, y):
-            if name not in best.params:
-                raise DataError(f"the fit has no parameter {name!r}", f"it has {', '.join(best.params)}.")
-        floor = min(floor, best.objective)
+    for name in (x, y):
+        if best is not None and name not in best:
+            raise DataError(f"the estimates have no parameter {name!r}", f"they have {', '.join(best)}.")
+    floor = min(floor, floor if lowest is None else lowest)
     if not floor > 0:
         raise DataError(f"the lowest objective is {floor:g}: an excess over it cannot be a percentage")
     wide, tall = _edges(columns), _edges(rows)
@@ -157,7 +155,7 @@ def objective_map(
             .encode(**common),
         ]
     if best is not None:
-        cross = pl.DataFrame({x: [best.params[x]], y: [best.params[y]]})
+        cross = pl.DataFrame({x: [best[x]], y: [best[y]]})
         layers.append(
             alt.Chart(cross)
             .mark_point(shape="cross", size=130, color="white", stroke=INK, strokeWidth=1.2, opacity=1)
@@ -167,9 +165,15 @@ def objective_map(
 
 
 def profile(
-    fit: Fit, param: str, level: float = 0.95, *, title: str = "", size: tuple[int, int] = (310, 230)
+    curve: pl.DataFrame,
+    intervals: pl.DataFrame,
+    *,
+    title: str = "",
+    size: tuple[int, int] = (310, 230),
 ) -> alt.LayerChart:
     """The lowest objective for every value of one parameter, beside the parabola of its standard error.
+
+    What :meth:`Fit.profile_chart` draws.
 
     Between the two upright lines, where the curve lies under the cut-off, is the profile interval;
     the dashed parabola meets the cut-off at the ends of the robust one. Where the two part, a
@@ -177,20 +181,16 @@ def profile(
 
     Parameters
     ----------
-    fit : Fit
-    param : str
-    level : float
-
-    Raises
-    ------
-    UnknownNameError, DataError
-        As :meth:`Fit.profile` does: for a parameter that the law lacks, that is not free, or that
-        the data do not fix.
+    curve : DataFrame
+        ``value, rise, cutoff``, as :meth:`Fit.profile` returns it.
+    intervals : DataFrame
+        Two rows with ``method`` (``robust`` and ``profile``), ``param, estimate, low, high`` and
+        ``is_log`` (whether the robust one is an interval of the logarithm), ``level``.
     """
-    curve = fit.profile(param, level)
-    robust, cut = (
-        fit.tidy(level, method=method).filter(param=param).row(0, named=True) for method in ("robust", "profile")
-    )
+    need(curve, ["value", "rise", "cutoff"])
+    need(intervals, ["method", "param", "estimate", "low", "high", "is_log", "level"])
+    robust, cut = (intervals.filter(method=method).row(0, named=True) for method in ("robust", "profile"))
+    param = robust["param"]
     cutoff = float(curve["cutoff"][0])
     # fit objectives differ by orders of magnitude: a rise is read against the cut-off, as a multiple of it
     shown = curve.select("value", rise=pl.col("rise") / cutoff).filter(pl.col("rise") <= 2 * HEADROOM)
@@ -205,7 +205,7 @@ def profile(
     if limits:
         layers.append(alt.Chart(pl.DataFrame({"value": limits})).mark_rule(color=PALETTE[0], strokeWidth=1).encode(x=x))
     if robust["low"] is not None and robust["high"] is not None:
-        on_log = param in fit.recipe["on_log_scale"] and robust["low"] > 0
+        on_log = robust["is_log"] and robust["low"] > 0
         values = np.linspace(ends[0], ends[1], 120)
         if on_log:
             values = values[values > 0]
@@ -224,35 +224,35 @@ def profile(
         .encode(x=x, y=y, tooltip=[alt.Tooltip("value:Q", format=".5g"), alt.Tooltip("rise:Q", format=".3f")])
     )
     heading = {
-        "text": title or f"{fit.law.name}: profile of {param}",
-        "subtitle": f"line: profile; dashed: standard error; {100 * level:g} % cut-off at 1",
+        "text": title or f"profile of {param}",
+        "subtitle": f"line: profile; dashed: standard error; {100 * robust['level']:g} % cut-off at 1",
     }
     return alt.layer(*layers).properties(title=heading, width=size[0], height=size[1])
 
 
-def verdicts(fits: Mapping[str, Fit], *, columns: int = 3, size: tuple[int, int] = (220, 170)) -> alt.VConcatChart:
+def verdicts(
+    designs: Mapping[str, tuple[pl.DataFrame, str]], *, columns: int = 3, size: tuple[int, int] = (220, 170)
+) -> alt.VConcatChart:
     """Where the runs of several fits lie, each under the verdict that they led to.
-
-    A law of two inputs or more is drawn in the plane of its first two, one of a single input as
-    that input and the value it was fitted to.
 
     Parameters
     ----------
-    fits : mapping of title to Fit
+    designs : mapping of title to (DataFrame, verdict)
+        As :meth:`Fit.design` returns it: the frame's first two columns are drawn against each other.
     columns : int
         Panels side by side.
     """
-    if not fits:
+    if not designs:
         raise DataError("no fits were given: there is nothing to draw")
     texts = {
-        name: [line for part in fit.verdict.split("; ") for line in textwrap.wrap(part, max(size[0] // 6, 12))]
-        for name, fit in fits.items()
+        name: [line for part in str(verdict).split("; ") for line in textwrap.wrap(part, max(size[0] // 6, 12))]
+        for name, (_, verdict) in designs.items()
     }
     tallest = max(map(len, texts.values()))
     panels = []
-    for name, fit in fits.items():
-        axes = [*fit.recipe["columns"].values(), fit.recipe["output"]][:2]
-        rows = thinned(fit.data.select(pl.col(axis).cast(pl.Float64) for axis in axes)).rename(
+    for name, (frame, _) in designs.items():
+        axes = frame.columns[:2]
+        rows = thinned(frame.select(pl.col(axis).cast(pl.Float64) for axis in axes)).rename(
             dict(zip(axes, ("across", "up"), strict=True))
         )
         heading = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import altair as alt
 import numpy as np
@@ -10,9 +10,6 @@ import polars as pl
 
 from scalingdb.charts._theme import COUNT, INK, MUTED, PALETTE, POWER, RULE, log_axis, need, thinned
 from scalingdb.errors import DataError
-
-if TYPE_CHECKING:
-    from scalingdb.planning import Allocation, ComputeMultiplier, Crossover, Plan
 
 __all__ = [
     "allocation_chart",
@@ -41,19 +38,30 @@ def _log(values: list[float], title: str, labels: str = COUNT) -> dict[str, Any]
     }
 
 
+def _drawable(table: pl.DataFrame, name: str) -> pl.DataFrame:
+    """Infinite ends at the edge of what a logarithmic axis can show: a thousand times the largest value."""
+    table = table.filter(pl.col(name).is_finite())
+    ends = [column for column in table.columns if column.endswith("_high") and table[column].is_infinite().any()]
+    return table.with_columns(
+        pl.col(end).clip(upper_bound=1e3 * float(table[end.removesuffix("_high")].max()))  # type: ignore[arg-type]
+        for end in ends
+    )
+
+
 def _flop_label(values: pl.Expr) -> pl.Expr:
     return values.map_elements(lambda v: f"{v:.1e} FLOP".replace("e+", "e").replace(".0e", "e"), return_dtype=pl.String)
 
 
-def plan_chart(plan: Plan) -> alt.HConcatChart:
+def plan_chart(table: pl.DataFrame) -> alt.HConcatChart:
     """Best N and D, tokens per parameter and loss against the budget, with their intervals.
 
     Parameters
     ----------
-    plan : Plan
-        Of several budgets, or of one.
+    table : DataFrame
+        A plan for one or more budgets: ``train_flops, n_params, n_tokens, tokens_per_param, loss``, each with
+        ``_low`` and ``_high``, as :meth:`scalingdb.planning.Plan.tidy` gives them.
     """
-    table = plan.tidy()
+    table = _drawable(table, "train_flops")
     flops = _log(table["train_flops"].to_list(), FLOP, POWER)
     many = table.height > 1
 
@@ -94,10 +102,18 @@ def plan_chart(plan: Plan) -> alt.HConcatChart:
     ).resolve_scale(color="independent")
 
 
-def plan_isoflop(plan: Plan) -> alt.LayerChart:
-    """Loss against N for each budget; a dot where it is least, a bar for the interval of that N."""
-    curves = plan.isoflop().with_columns(budget=_flop_label(pl.col("train_flops")))
-    table = plan.tidy().with_columns(budget=_flop_label(pl.col("train_flops")))
+def plan_isoflop(curves: pl.DataFrame, table: pl.DataFrame) -> alt.LayerChart:
+    """Loss against N for each budget; a dot where it is least, a bar for the interval of that N.
+
+    Parameters
+    ----------
+    curves : DataFrame
+        ``train_flops, n_params, loss, loss_low, loss_high``.
+    table : DataFrame
+        The plan, as for :func:`plan_chart`.
+    """
+    curves = curves.with_columns(budget=_flop_label(pl.col("train_flops")))
+    table = _drawable(table, "n_params").with_columns(budget=_flop_label(pl.col("train_flops")))
     x = alt.X("n_params:Q", **_log(curves["n_params"].to_list(), "parameters N"))
     top = float(table["loss"].max()) + 0.6 * float(curves["loss"].quantile(0.9) - table["loss"].min())  # type: ignore[operator,arg-type]
     y = alt.Y("loss:Q", scale=alt.Scale(zero=False, domainMax=top, clamp=True), title="loss")
@@ -125,10 +141,16 @@ def plan_isoflop(plan: Plan) -> alt.LayerChart:
     return alt.layer(band, lines, bars, dots).properties(width=470, height=300)
 
 
-def plan_iso_loss(plan: Plan) -> alt.LayerChart:
-    """Lines of equal loss in the plane of N and D, lines of equal compute, and the plan."""
-    lines = plan.iso_loss()
-    table = plan.tidy()
+def plan_iso_loss(lines: pl.DataFrame, table: pl.DataFrame) -> alt.LayerChart:
+    """Lines of equal loss in the plane of N and D, lines of equal compute, and the plan.
+
+    Parameters
+    ----------
+    lines : DataFrame
+        ``loss, n_params, n_tokens``.
+    table : DataFrame
+        The plan, as for :func:`plan_chart`.
+    """
     low, high = (float(end) for end in (lines["n_params"].min(), lines["n_params"].max()))  # type: ignore[arg-type]
     middle = float(np.exp(np.mean(np.log(table["n_tokens"].to_numpy()))))
     bottom = min(middle / 100, float(table["n_tokens"].min()) / 5)  # type: ignore[arg-type]
@@ -174,10 +196,19 @@ def plan_iso_loss(plan: Plan) -> alt.LayerChart:
     return alt.layer(isoflop, contours, labels, dots).properties(width=430, height=330)
 
 
-def crossover_chart(found: Crossover) -> alt.VConcatChart:
-    """Least loss of two laws, and how far apart they are; a grey band is the interval of a crossover."""
-    curves, table = found.curves().drop_nulls("loss"), found.tidy()
-    apart = found.difference()
+def crossover_chart(curves: pl.DataFrame, apart: pl.DataFrame, table: pl.DataFrame) -> alt.VConcatChart:
+    """Least loss of two laws, and how far apart they are; a grey band is the interval of a crossover.
+
+    Parameters
+    ----------
+    curves : DataFrame
+        ``law, train_flops, loss, loss_low, loss_high``.
+    apart : DataFrame
+        ``train_flops, percent, low, high``.
+    table : DataFrame
+        The crossovers: ``train_flops, train_flops_low, train_flops_high, loss``.
+    """
+    curves = curves.drop_nulls("loss")
     flops = _log(curves["train_flops"].to_list(), FLOP, POWER)
     x = alt.X("train_flops:Q", **flops)
     legend = alt.Legend(orient="top", labelLimit=420, columns=1, symbolOpacity=1)
@@ -210,15 +241,28 @@ def crossover_chart(found: Crossover) -> alt.VConcatChart:
     )
 
 
-def multiplier_chart(found: ComputeMultiplier) -> alt.LayerChart:
-    """How many times the compute the second law needs, against the budget of the first."""
-    table = found.tidy().filter(pl.col("multiplier").is_finite())
+def multiplier_chart(table: pl.DataFrame) -> alt.LayerChart:
+    """How many times the compute the second law needs, against the budget of the first.
+
+    Parameters
+    ----------
+    table : DataFrame
+        ``train_flops, multiplier, multiplier_low, multiplier_high``; rows with an infinite multiplier are not drawn.
+
+    Raises
+    ------
+    DataError
+        If no multiplier is finite.
+    """
+    table = table.filter(pl.col("multiplier").is_finite())
     if table.is_empty():
-        raise DataError(f"{found.labels[1]} reaches none of these losses: there is nothing to draw")
-    clean = table.with_columns(pl.col("multiplier_high").clip(upper_bound=1e6))
+        raise DataError("the second law reaches none of these losses: there is nothing to draw")
+    clean = table.with_columns(
+        pl.col("multiplier_high").clip(upper_bound=1e6), pl.col("multiplier_low").clip(lower_bound=1e-6)
+    )
     x = alt.X("train_flops:Q", **_log(clean["train_flops"].to_list(), FLOP, POWER))
     values = [v for c in ("multiplier", "multiplier_low", "multiplier_high") for v in clean[c].drop_nulls().to_list()]
-    scale = _log([*values, 0.9, 1.1], "times the compute", "format(datum.value, '~g')")
+    scale = _log([*values, 0.9, 1.1], "compute of the second law / compute of the first", "format(datum.value, '~g')")
     base = alt.Chart(clean).encode(x=x)
     band = base.transform_filter("isValid(datum.multiplier_low)").encode(
         y=alt.Y("multiplier_low:Q", **scale), y2="multiplier_high:Q"
@@ -231,57 +275,35 @@ def multiplier_chart(found: ComputeMultiplier) -> alt.LayerChart:
     ).properties(width=480, height=240)
 
 
-def allocation_chart(found: Allocation) -> alt.HConcatChart:
-    """The runs behind an approach with the optima found, and the power law through them."""
-    points, optima = found.runs(), found.optima()
+def allocation_chart(
+    points: pl.DataFrame, optima: pl.DataFrame, lines: pl.DataFrame, parabolas: pl.DataFrame | None = None
+) -> alt.HConcatChart:
+    """The runs behind an approach with the optima found, and the power law through them.
+
+    Parameters
+    ----------
+    points : DataFrame
+        Runs: ``train_flops, n_params, n_tokens, loss``, and ``used`` where some were left out.
+    optima : DataFrame
+        The same columns, for the best size of each budget.
+    lines : DataFrame
+        ``train_flops``, and ``n_params, n_tokens`` with ``_low`` and ``_high``.
+    parabolas : DataFrame, optional
+        ``train_flops, n_params, loss``: curves of equal compute, drawn in a panel of their own.
+    """
     flops = _log(points["train_flops"].to_list(), FLOP, POWER)
     kept = optima.filter(pl.col("used")) if "used" in optima.columns else optima
-    panels = []
-    if found.approach == 2:
-        shown = thinned(points).with_columns(budget=_flop_label(pl.col("train_flops")))
-        fine = []
-        for (c,), group in points.sort("train_flops").group_by("train_flops", maintain_order=True):
-            w = np.log(group["n_params"].to_numpy())
-            second, first, zeroth = np.polyfit(w - w.mean(), group["loss"].to_numpy(), 2)
-            x = np.linspace(w.min(), w.max(), 30)
-            fine.append(
-                pl.DataFrame(
-                    {
-                        "train_flops": np.full(30, float(c)),
-                        "n_params": np.exp(x),
-                        "loss": zeroth + first * (x - w.mean()) + second * (x - w.mean()) ** 2,
-                    }
-                )
-            )
-        curve = pl.concat(fine)
-        size = alt.X("n_params:Q", **_log(points["n_params"].to_list(), "parameters N"))
-        loss = alt.Y("loss:Q", scale=alt.Scale(zero=False), title="loss")
-        color = alt.Color(
-            "train_flops:Q",
-            scale=alt.Scale(type="log", range=["#9fc6d6", PALETTE[0], "#143642"]),
-            legend=None,
-        )
-        panels.append(
-            alt.layer(
-                alt.Chart(curve).mark_line(strokeWidth=1.2).encode(size, loss, color, detail="train_flops:Q"),
-                alt.Chart(shown)
-                .mark_point(size=18, opacity=0.7)
-                .encode(size, loss, color, tooltip=["budget:N", "loss:Q"]),
-                alt.Chart(kept).mark_point(size=60, color=PALETTE[1], opacity=1, shape="diamond").encode(size, loss),
-            ).properties(width=270, height=250)
-        )
+    panels = [] if parabolas is None else [_isoflop_panel(points, kept, parabolas)]
     for name, title in (("n_params", "optimal parameters N"), ("n_tokens", "optimal tokens D")):
-        low, high = float(points["train_flops"].min()), float(points["train_flops"].max())  # type: ignore[arg-type]
-        line = found.at(np.geomspace(low, high, 30))
-        ends = [value for end in ("", "_low", "_high") for value in line[f"{name}{end}"].drop_nulls().to_list()]
+        ends = [value for end in ("", "_low", "_high") for value in lines[f"{name}{end}"].drop_nulls().to_list()]
         axis = _log([*kept[name].to_list(), *ends], title)
         x = alt.X("train_flops:Q", **flops)
         layers: list[Any] = [
-            alt.Chart(line)
+            alt.Chart(lines)
             .transform_filter(f"isValid(datum.{name}_low)")
             .mark_area(opacity=0.18, color=PALETTE[0])
             .encode(x, y=alt.Y(f"{name}_low:Q", **axis), y2=f"{name}_high:Q"),
-            alt.Chart(line).mark_line(strokeWidth=2).encode(x, alt.Y(f"{name}:Q", **axis)),
+            alt.Chart(lines).mark_line(strokeWidth=2).encode(x, alt.Y(f"{name}:Q", **axis)),
         ]
         if not kept.is_empty():
             mark = alt.Chart(thinned(kept)).mark_point(size=40, color=PALETTE[1], opacity=0.9, shape="diamond")
@@ -290,10 +312,35 @@ def allocation_chart(found: Allocation) -> alt.HConcatChart:
     return alt.hconcat(*panels)
 
 
+def _isoflop_panel(points: pl.DataFrame, optima: pl.DataFrame, parabolas: pl.DataFrame) -> alt.LayerChart:
+    """Loss against N: runs, the parabola of each budget, and its vertex; runs left out are hollow."""
+    shown = thinned(points).with_columns(
+        budget=_flop_label(pl.col("train_flops")),
+        used=pl.col("used") if "used" in points.columns else pl.lit(value=True),
+    )
+    # a diverged run would flatten all curves
+    seen = shown.filter(pl.col("used"))["loss"]
+    low, high = float(seen.min()), float(seen.max())  # type: ignore[arg-type]
+    margin = 0.08 * (high - low)
+    scale = alt.Scale(domain=[low - margin, high + margin], clamp=True)
+    size = alt.X("n_params:Q", **_log(points["n_params"].to_list(), "parameters N"))
+    loss = alt.Y("loss:Q", scale=scale, title="loss")
+    color = alt.Color(
+        "train_flops:Q", scale=alt.Scale(type="log", range=["#9fc6d6", PALETTE[0], "#143642"]), legend=None
+    )
+    dots = alt.Chart(shown).encode(size, loss, color, tooltip=["budget:N", "loss:Q"])
+    return alt.layer(
+        alt.Chart(parabolas).mark_line(strokeWidth=1.2, clip=True).encode(size, loss, color, detail="train_flops:Q"),
+        dots.transform_filter("datum.used").mark_point(size=18, opacity=0.7),
+        dots.transform_filter("!datum.used").mark_point(size=26, opacity=0.7, filled=False),
+        alt.Chart(optima).mark_point(size=60, color=PALETTE[1], opacity=1, shape="diamond").encode(size, loss),
+    ).properties(width=270, height=250)
+
+
 def allocation_exponents(
     table: pl.DataFrame, by: str, exponent: str = "a", *, reference: float | None = 0.5
 ) -> alt.LayerChart:
-    """Exponents of the optimal size with their intervals, a row a data set or approach.
+    """Exponents of the optimal size with their intervals, one row per data set or approach.
 
     Parameters
     ----------
@@ -342,7 +389,7 @@ def next_run_map(ranked: pl.DataFrame, size: str = "n_params", *, title: str = "
     y = alt.Y("n_tokens:Q", **_log(shown["n_tokens"].to_list(), "tokens D"))
     color = alt.Color(
         "percent:Q",
-        title="narrower by, %",
+        title="interval narrower by, %",
         scale=alt.Scale(range=["#eef3f5", PALETTE[0]]),
         legend=alt.Legend(gradientLength=120),
     )
@@ -359,7 +406,7 @@ def repetition_chart(
     y: str = "excess",
     by: str = "law",
 ) -> alt.LayerChart:
-    """What repeating data costs: a curve a law against the number of epochs, and runs as dots.
+    """What repeating data costs: one curve per law against the number of epochs, and runs as dots.
 
     Parameters
     ----------
@@ -371,7 +418,7 @@ def repetition_chart(
     need(curves, [x, y, by])
     scale = _log(curves[x].to_list(), "epochs over the unique tokens", "format(datum.value, '~g')")
     color = alt.Color(f"{by}:N", title=None, sort=None, legend=alt.Legend(orient="top", columns=2, labelLimit=320))
-    vertical = alt.Y(f"{y}:Q", title="loss over that of fresh data, %", scale=alt.Scale(zero=True))
+    vertical = alt.Y(f"{y}:Q", title="excess loss over fresh data, %", scale=alt.Scale(zero=True))
     layers = [alt.Chart(curves).mark_line(strokeWidth=2).encode(alt.X(f"{x}:Q", **scale), vertical, color)]
     if observed is not None:
         need(observed, [x, y, by])

@@ -9,7 +9,7 @@ from scalingdb.charts._theme import INK, MUTED, PALETTE, RULE, need
 from scalingdb.errors import DataError
 from scalingdb.schema import LEDGER_VERDICTS, NEEDS_LOCAL_ROWS
 
-__all__ = ["VERDICT_COLORS", "published_distances", "verdict_shares"]
+__all__ = ["VERDICT_COLORS", "stated_distances", "verdict_shares"]
 
 VERDICT_COLORS = dict(
     zip((*LEDGER_VERDICTS, NEEDS_LOCAL_ROWS), (PALETTE[0], "#7fb3cc", PALETTE[1], "#b8b8b4", RULE), strict=True)
@@ -32,7 +32,7 @@ def _color(verdicts: pl.Series) -> alt.Color:
 
 
 def verdict_shares(table: pl.DataFrame, by: str = "source_id", *, width: int = 420) -> alt.LayerChart:
-    """Verdicts as shares of the figures, a bar a source; the number of figures stands at the right.
+    """Verdicts as shares of the figures, one bar per source; the number of figures stands at the right.
 
     Parameters
     ----------
@@ -79,20 +79,20 @@ def verdict_shares(table: pl.DataFrame, by: str = "source_id", *, width: int = 4
     return alt.layer(bars, totals).properties(width=width, height=alt.Step(20))
 
 
-def published_distances(table: pl.DataFrame, by: str = "source_id", *, width: int = 420) -> alt.LayerChart:
-    """Distance of ours from each published number, in units of its tolerance: left of the line reproduces.
+def stated_distances(table: pl.DataFrame, by: str = "source_id", *, width: int = 420) -> alt.LayerChart:
+    """Distance of ours from each stated number, in units of its tolerance: left of the line reproduces.
 
     Parameters
     ----------
     table : DataFrame
-        ``figure, published, ours, tolerance, verdict`` and the column named by `by`, as
-        :func:`scalingdb.evidence.replication.ledger` has them. Figures without a published number or
+        ``figure, stated, ours, tolerance, verdict`` and the column named by `by`, as
+        :func:`scalingdb.evidence.replication.ledger` has them. Figures without a stated number or
         without ours have no dot.
     """
-    need(table, [by, "figure", "published", "ours", "tolerance", "verdict"])
-    away = (pl.col("ours") - pl.col("published")).abs()
+    need(table, [by, "figure", "stated", "ours", "tolerance", "verdict"])
+    away = (pl.col("ours") - pl.col("stated")).abs()
     shown = (
-        table.drop_nulls(["published", "ours", "tolerance"])
+        table.drop_nulls(["stated", "ours", "tolerance"])
         .with_columns(
             # a tolerance of zero, as counts have, is met exactly or not at all
             distance=pl.when(away == 0)
@@ -103,13 +103,13 @@ def published_distances(table: pl.DataFrame, by: str = "source_id", *, width: in
             .clip(NEAREST, FARTHEST),
             lane=pl.int_range(pl.len()).over(by) * 7 % 11,  # neighbours of the table lie apart
         )
-        .select(by, "figure", "published", "ours", "distance", "lane", "verdict")
+        .select(by, "figure", "stated", "ours", "distance", "lane", "verdict")
     )
     if shown.is_empty():
-        raise DataError("no figure has both a published number and ours: there is nothing to draw")
+        raise DataError("no figure has both a stated number and ours: there is nothing to draw")
     x = alt.X(
         "distance:Q",
-        title="distance of ours from the published number, in tolerances",
+        title="distance of ours from the stated number / tolerance",
         scale=alt.Scale(type="log", domain=[NEAREST, FARTHEST], padding=6),
         axis=alt.Axis(
             values=[NEAREST, 0.01, 0.1, 1, 10, 100, FARTHEST],
@@ -127,7 +127,7 @@ def published_distances(table: pl.DataFrame, by: str = "source_id", *, width: in
             y=alt.Y(f"{by}:N", title=None, axis=alt.Axis(labelLimit=260, ticks=False, domain=False, grid=True)),
             yOffset=alt.YOffset("lane:Q", scale=alt.Scale(domain=[-2, 12])),
             color=_color(shown["verdict"]),
-            tooltip=["figure:N", alt.Tooltip("published:Q", format=".5g"), alt.Tooltip("ours:Q", format=".5g")],
+            tooltip=["figure:N", alt.Tooltip("stated:Q", format=".5g"), alt.Tooltip("ours:Q", format=".5g")],
         )
     )
     line = alt.Chart(pl.DataFrame({"distance": [1.0]})).mark_rule(color=INK, strokeWidth=0.8).encode(x=x)

@@ -17,7 +17,7 @@ from scalingdb.cli._output import (
     replacing,
     rows_of,
 )
-from scalingdb.cli._points import filtered, read_points
+from scalingdb.cli._points import MapOption, ScaleOption, UnitOption, declared, read_points
 from scalingdb.cli._program import (
     FAILED,
     JsonOption,
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 @guarded
 def fit(
     source: Annotated[
-        str, typer.Argument(metavar="SOURCE", help="Source of the warehouse, or a .csv or .parquet file.")
+        str, typer.Argument(metavar="SOURCE", help="Source of the warehouse, or your own file or folder.")
     ],
     law: Annotated[str, typer.Argument(metavar="LAW", help="Law to fit, such as chinchilla.")],
     metric: Annotated[str | None, typer.Option("--metric", help="Metric; the source's headline by default.")] = None,
@@ -48,13 +48,16 @@ def fit(
         str | None, typer.Option("--where", metavar="CONDITION", help="SQL condition on the columns of points.")
     ] = None,
     flagged: Annotated[bool, typer.Option("--flagged", help="Keep rows that are set aside.")] = False,
+    mapping: MapOption = None,
+    unit: UnitOption = None,
+    scale: ScaleOption = None,
     by: Annotated[
         list[str] | None, typer.Option("--by", metavar="COLUMN", help="Fit each group of a column. Repeatable.")
     ] = None,
     objective: Annotated[
         str, typer.Option("--objective", help="huber_log, mse_log, mae_log, huber, mse or mae; always a sum.")
     ] = "huber_log",
-    delta: Annotated[float, typer.Option("--delta", help="Where the Huber loss turns straight.")] = 1e-3,
+    delta: Annotated[float, typer.Option("--delta", help="Huber threshold (quadratic to linear).")] = 1e-3,
     bootstrap: Annotated[int, typer.Option("--bootstrap", metavar="N", help="Resamples for the intervals.")] = 0,
     fix: Annotated[
         list[str] | None, typer.Option("--fix", metavar="NAME=VALUE", help="Hold a parameter. Repeatable.")
@@ -79,9 +82,10 @@ def fit(
       scalingdb fit epoch_chinchilla chinchilla --bootstrap 1000 --train-flops 1e24
       scalingdb fit gadre_overtraining gadre_overtrain --by family
       scalingdb fit farseer chinchilla --split fit --where "n_params_non_embedding > 2e8" --flagged
-      scalingdb fit runs.csv chinchilla --fix E=1.7 --chart fit.svg --json
+      scalingdb fit runs.csv chinchilla --map N=Params --map L=val_loss --where "State = 'finished'"
     """
     from scalingdb import fits
+    from scalingdb.law_library import get_law
 
     held = {}
     for name, text in pairs_of(fix, "--fix").items():
@@ -94,9 +98,9 @@ def fit(
     if chart is not None and chart.suffix not in {".svg", ".png", ".html"}:
         refuse(f"cannot draw to {chart.name!r}", "use a file that ends in .svg, .png or .html.")
     selection = {"metric": metric, "eval_set": eval_set, "study": study, "family": family, "split": split}
-    frame = read_points(source, selection, flagged)
-    if where is not None:
-        frame = filtered(frame, where)
+    told = declared(mapping, unit, scale)
+    inputs = [*get_law(law).inputs, *(by or ())]
+    frame = read_points(source, selection, flagged, where, file=told, inputs=inputs)
     options: dict[str, Any] = {
         "objective": objective,
         "delta": delta,
@@ -120,7 +124,7 @@ def fit(
             "tidy": rows_of(found.tidy()),
             "glance": rows_of(found.glance())[0],
             "weakest": found.weakest,
-            "recipe": found.recipe,
+            "recipe": found.recipe.as_dict(),
         }
         print(as_json_text(answer if best is None else {**answer, "optimum": rows_of(best)}))
     else:
@@ -128,6 +132,8 @@ def fit(
 
 
 def _print_fit(found: Fit, best: pl.DataFrame | None) -> None:
+    from scalingdb.fits import how_intervals_were_made
+
     glance = found.glance().row(0, named=True)
     if found.law.is_traceable:
         import sympy as sp
@@ -142,16 +148,14 @@ def _print_fit(found: Fit, best: pl.DataFrame | None) -> None:
     print(f"\n{found.law.cite}\n")
     tidy = found.tidy()
     print_frame(tidy.drop("interval").with_columns(meaning=_meanings(found)), rows=0)
-    intervals = (
-        tidy.filter(interval="held").height < tidy.height and tidy.filter(tidy["interval"] != "held")["interval"][0]
-    )
+    intervals = how_intervals_were_made(tidy)
     lines = [
         ("intervals", f"95 %, {intervals}" if intervals else ""),
-        ("verdict", found.verdict),
+        ("verdict", str(found.verdict)),
         ("weakest", found.weakest),
-        ("objective", f"{found.objective!r} ({found.recipe['objective']}, sum)"),
+        ("objective", f"{found.objective!r} ({found.recipe.objective}, sum)"),
         ("rows", str(glance["n_rows"])),
-        ("inputs", ", ".join(f"{name} = {column}" for name, column in found.recipe["columns"].items())),
+        ("inputs", ", ".join(f"{name} = {column}" for name, column in found.recipe.columns.items())),
         ("mean error", f"{100 * glance['mean_abs_rel_error']:.3f} %"),
         ("starts", f"{found.n_agree} of {found.n_starts} agree to {found.agree_digits:.0f} digits; {found.status}"),
     ]
@@ -180,9 +184,9 @@ def _meanings(found: Fit) -> pl.Series:
 
 
 def _print_fits(many: Fits, as_json: bool) -> None:
-    errors = {", ".join(map(str, key)): text for key, text in many.errors.items()}
+    errors = {", ".join(map(str, key)): str(error) for key, error in many.errors.items()}
     if as_json:
-        recipes = [{**dict(zip(many.by, key, strict=True)), **many.fits[key].recipe} for key in many]
+        recipes = [{**dict(zip(many.by, key, strict=True)), **many.fits[key].recipe.as_dict()} for key in many]
         answer = {"tidy": rows_of(many.tidy()), "glance": rows_of(many.glance()), "recipes": recipes, "errors": errors}
         print(as_json_text(answer))
     else:

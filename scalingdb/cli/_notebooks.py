@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -20,9 +20,6 @@ from scalingdb.cli._program import (
     guarded,
 )
 from scalingdb.errors import OutputError
-
-if TYPE_CHECKING:
-    pass
 
 
 @app.command()
@@ -40,8 +37,8 @@ def report(
 ) -> None:
     r"""Execute notebooks and write an offline site.
 
-    A cell that fails stops the report and leaves the old site as it was. With names, these pages are
-    renewed and the others stay.
+    If a cell fails, the report stops and the old site is kept. With names, only those pages are
+    written.
 
     \b
     Examples:
@@ -99,7 +96,7 @@ def lab(
                 code = process.wait()
                 break
             except KeyboardInterrupt:
-                continue  # JupyterLab got it too, and asks before it stops
+                continue  # JupyterLab receives it as well and asks before it stops
     if code:
         raise typer.Exit(code)
 

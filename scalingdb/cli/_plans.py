@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -24,41 +24,39 @@ from scalingdb.cli._program import (
     say,
 )
 
-if TYPE_CHECKING:
-    pass
-
 
 @app.command()
 @guarded
 def plan(
     law: Annotated[str, typer.Argument(metavar="LAW", help="Law, such as chinchilla or farseer.")],
-    flops: Annotated[
-        list[float] | None, typer.Option("--flops", metavar="FLOP", help="Training budget. Repeatable.")
+    train_flops: Annotated[
+        list[float] | None, typer.Option("--train-flops", metavar="FLOP", help="Training budget. Repeatable.")
     ] = None,
+    flops: Annotated[list[float] | None, typer.Option("--flops", hidden=True)] = None,
     gpu_hours: Annotated[
         list[float] | None, typer.Option("--gpu-hours", metavar="HOURS", help="Training budget. Repeatable.")
     ] = None,
     accelerator: Annotated[
-        str | None, typer.Option("--accelerator", metavar="NAME", help="Of the hours, such as h100_sxm.")
+        str | None, typer.Option("--accelerator", metavar="NAME", help="Accelerator of those hours, such as h100_sxm.")
     ] = None,
     flops_per_second: Annotated[
-        float | None, typer.Option("--flops-per-second", metavar="FLOP/S", help="Peak of any other one.")
+        float | None, typer.Option("--flops-per-second", metavar="FLOP/S", help="Peak of any other accelerator.")
     ] = None,
     utilisation: Annotated[
-        float | None, typer.Option("--utilisation", metavar="SHARE", help="Of the peak that the run reaches.")
+        float | None, typer.Option("--utilisation", metavar="SHARE", help="Share of the peak that the run reaches.")
     ] = None,
     target_loss: Annotated[
         list[float] | None, typer.Option("--target-loss", metavar="LOSS", help="Least compute for a loss. Repeatable.")
     ] = None,
-    n_tokens: Annotated[float | None, typer.Option("--tokens", metavar="D", help="Hold the tokens.")] = None,
-    n_params: Annotated[float | None, typer.Option("--params", metavar="N", help="Hold the parameters.")] = None,
+    n_tokens: Annotated[float | None, typer.Option("--tokens", metavar="D", help="Fix the tokens.")] = None,
+    n_params: Annotated[float | None, typer.Option("--params", metavar="N", help="Fix the parameters.")] = None,
     inference_tokens: Annotated[
         float | None,
-        typer.Option("--inference-tokens", metavar="T", help="Tokens served: train and serve at least cost."),
+        typer.Option("--inference-tokens", metavar="T", help="Tokens served after training: least cost of both."),
     ] = None,
     variant: Annotated[str | None, typer.Option("--variant", metavar="NAME", help="Published coefficients.")] = None,
     source: Annotated[
-        str | None, typer.Option("--fit", metavar="SOURCE", help="Fit the law to a source or file first: intervals.")
+        str | None, typer.Option("--fit", metavar="SOURCE", help="Fit the law to a source or file first.")
     ] = None,
     bootstrap: Annotated[int, typer.Option("--bootstrap", metavar="N", help="Resamples of that fit.")] = 1000,
     given: Annotated[
@@ -80,11 +78,11 @@ def plan(
 
     \b
     Examples:
-      scalingdb plan chinchilla --flops 1e23
-      scalingdb plan chinchilla --fit epoch_chinchilla --flops 1e22 --flops 1e24
+      scalingdb plan chinchilla --train-flops 1e23
+      scalingdb plan chinchilla --fit epoch_chinchilla --train-flops 1e22 --train-flops 1e24
       scalingdb plan chinchilla --gpu-hours 1e5 --accelerator h100_sxm --utilisation 0.4
       scalingdb plan chinchilla --target-loss 2.0 --inference-tokens 1e13
-      scalingdb plan muennighoff_repeat --flops 1e22 --set n_tokens_unique=1e10 --json
+      scalingdb plan muennighoff_repeat --train-flops 1e22 --set n_tokens_unique=1e10 --json
     """
     from scalingdb import fits, planning
 
@@ -92,17 +90,17 @@ def plan(
     for name, text in pairs_of(given, "--set", "n_tokens_unique=1e10").items():
         value = number_of(text)
         if isinstance(value, str):
-            refuse(f"--set {name}={text}: {text!r} is no number", "for example --set n_tokens_unique=1e10")
+            refuse(f"--set {name}={text}: {text!r} is not a number", "for example --set n_tokens_unique=1e10")
         values[name] = float(value)
     if chart is not None and chart.suffix not in {".svg", ".png", ".html"}:
         refuse(f"cannot draw to {chart.name!r}", "use a file that ends in .svg, .png or .html.")
     what: Any = law
     if source is not None:
         what = fits.fit(read_points(source, {}, flagged=False), law, bootstrap=bootstrap)
-    found = planning.plan(
+    answer = planning.plan(
         what,
         variant=variant,
-        train_flops=flops or None,
+        train_flops=[*(train_flops or ()), *(flops or ())] or None,
         gpu_hours=gpu_hours or None,
         accelerator=accelerator,
         flops_per_second=flops_per_second,
@@ -117,22 +115,22 @@ def plan(
     )
     if chart is not None:
         with replacing(chart) as scratch:
-            found.chart().save(str(scratch), inline=True)
+            answer.chart().save(str(scratch), inline=True)
         say(f"chart written to {chart}")
     if as_json:
-        answer = {
-            "plan": found.label,
+        fields = {
+            "plan": answer.label,
             "level": level,
-            "interval": found.interval,
-            "notes": found.notes,
-            "sentence": found.sentence,
-            "tidy": rows_of(found.tidy()),
+            "interval": answer.interval,
+            "notes": answer.notes,
+            "sentence": answer.sentence,
+            "tidy": rows_of(answer.tidy()),
         }
-        print(as_json_text(answer))
+        print(as_json_text(fields))
         return
-    print(found.sentence + "\n")
-    table = found.tidy()
+    print(answer.sentence + "\n")
+    table = answer.tidy()
     print_frame(table[[column.name for column in table if column.null_count() < table.height]], rows=0)
     print()
-    for note in [found.interval, *found.notes]:
+    for note in [answer.interval, *answer.notes]:
         print(f"  {note}")

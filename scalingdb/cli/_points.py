@@ -1,43 +1,94 @@
-"""Rows that a command works on: points of a source, or of a file, under a condition."""
+"""Rows that a command works on: points of a source, or of a user's file, under a condition."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from scalingdb.cli._output import (
-    refuse,
-)
-from scalingdb.errors import DataError, QueryError
+import typer
+
+from scalingdb.cli._output import number_of, pairs_of, refuse
+from scalingdb.errors import QueryError
 
 if TYPE_CHECKING:
     import polars as pl
 
+MapOption = Annotated[
+    list[str] | None,
+    typer.Option("--map", metavar="NAME=COLUMN", help="Name here (or N, D, C, L), column of the file. Repeatable."),
+]
+UnitOption = Annotated[str | None, typer.Option("--unit", help="Unit, such as nats_per_token or percent.")]
+ScaleOption = Annotated[
+    list[str] | None, typer.Option("--scale", metavar="NAME=FACTOR", help="Factor to the unit here. Repeatable.")
+]
 
-def read_points(source: str, selection: dict[str, str | None], flagged: bool) -> pl.DataFrame:
-    """Points of a source of the warehouse, or the rows of a file."""
-    import polars as pl
 
+@dataclass(frozen=True)
+class Declared:
+    """What the shell says about a file."""
+
+    mapping: Mapping[str, str]
+    unit: str | None
+    scale: Mapping[str, float]
+
+
+def declared(mapping: Sequence[str] | None, unit: str | None, scale: Sequence[str] | None) -> Declared:
+    """Options of a file as values."""
+    factors = {}
+    for name, text in pairs_of(list(scale or ()), "--scale", "n_params=1e9").items():
+        value = number_of(text)
+        if isinstance(value, str):
+            refuse(f"--scale {name}={text}: {text!r} is no number", "for example --scale n_params=1e9")
+        factors[name] = float(value)
+    return Declared(pairs_of(list(mapping or ()), "--map", "loss=val_loss"), unit, factors)
+
+
+def is_file(source: str) -> bool:
+    """Whether an argument means a file or folder, not a source of the warehouse."""
+    path = Path(source)
+    return path.suffix != "" or path.exists() or "/" in source
+
+
+def read_points(
+    source: str,
+    selection: dict[str, str | None],
+    flagged: bool,
+    where: str | None = None,
+    *,
+    file: Declared | None = None,
+    inputs: Sequence[str] = (),
+) -> pl.DataFrame:
+    """Points of a source of the warehouse, or the rows of a user's file, under a SQL condition.
+
+    `inputs` are columns of a file that the law takes, whatever their names.
+    """
     from scalingdb.warehouse import connect
 
-    path = Path(source)
-    if path.suffix not in {".csv", ".parquet"}:
-        return connect().points(source, flagged=flagged, **selection)
+    if not is_file(source):
+        if file is not None and (file.mapping or file.unit or file.scale):
+            refuse(f"--map, --unit and --scale describe a file, and {source!r} is a source", "leave them out.")
+        frame = connect().points(source, flagged=flagged, **selection)
+        return frame if where is None else filtered(frame, where)
     given = [f"--{name.replace('_', '-')}" for name, value in selection.items() if value is not None]
-    if flagged or given:
+    if given:
         refuse(
-            f"{', '.join(given + ['--flagged'] * flagged)} select rows of the warehouse, and {source!r} is a file",
+            f"{', '.join(given)} select rows of the warehouse, and {source!r} is a file",
             "choose its rows with --where.",
         )
-    if not path.is_file():
-        refuse(f"file {source!r} does not exist", "give a path to a .csv or .parquet file, or the name of a source.")
-    try:
-        # the whole file decides a column's type: a size that turns fractional in row 5,000 is no error
-        return pl.read_csv(path, infer_schema_length=None) if path.suffix == ".csv" else pl.read_parquet(path)
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise DataError(
-            f"file {source!r} cannot be read: {error}", "check that it is a table with a header."
-        ) from error
+    if not Path(source).exists():
+        refuse(f"file {source!r} does not exist", "give a path, or the name of a source.")
+    from scalingdb.notices import notice
+    from scalingdb.reading import Options, read_measured
+
+    told = file or Declared({}, None, {})
+    options = Options(
+        told.mapping, told.unit, "loss", None, told.scale, None, where, None, None, None, keep=tuple(inputs)
+    )
+    measured = read_measured(source, options, curves=False, flagged=flagged)
+    notice(str(measured.report))
+    return measured.frame
 
 
 def filtered(frame: pl.DataFrame, condition: str) -> pl.DataFrame:

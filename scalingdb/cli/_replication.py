@@ -34,10 +34,10 @@ def replicate(
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    r"""Compute published figures again and set ours beside them.
+    r"""Recompute the figures that papers and releases state, and set ours beside them.
 
-    A figure reproduces where ours lies within its stated tolerance. Which figures do not, and why, is
-    part of the ledger; the command fails where a verdict is another one than the ledger says.
+    A figure reproduces where ours lies within its tolerance. Which figures do not, and why, is part of
+    the ledger; the command fails where a verdict differs from the one in the ledger.
 
     \b
     Examples:
@@ -61,28 +61,39 @@ def replicate(
             table = replication.ledger(
                 connect(), name, progress=lambda done, total: bar.update(task, completed=done, total=total)
             )
-    changed = table.filter(~pl.col("verdict").is_in([replication.MISSING]), pl.col("verdict") != pl.col("expected"))
+    changed = table.filter(
+        ~pl.col("verdict").is_in([replication.NEEDS_LOCAL_ROWS]), pl.col("verdict") != pl.col("expected")
+    )
     if as_json:
         print(as_json_text(rows_of(table)))
     else:
         _print_ledger(table)
     for row in changed.iter_rows(named=True):
-        say(f"{row['figure']}: {row['verdict']}, where the ledger says {row['expected']!r}")
+        say(f"{row['figure']}: {row['verdict']}; the ledger expects: {row['expected']}")
     if changed.height:
         raise typer.Exit(FAILED)
 
 
 def _print_ledger(table: pl.DataFrame) -> None:
     """The figures, then how many of each verdict, then why those that do not reproduce do not."""
-    from scalingdb.evidence.replication import VERDICTS, readable
+    from scalingdb.evidence.replication import ORIGINS, VERDICTS, WIDE, readable, wide_tolerances
 
     shown = readable(table)
-    print_frame(shown.select("figure", "published", "tolerance", "ours", "verdict"), rows=0)
+    print_frame(shown.select("figure", "stated", "tolerance", "ours", "verdict"), rows=0)
     print()
-    for verdict, count in table["verdict"].value_counts(sort=True).iter_rows():
-        print(f"{count:>6}  {verdict}")
+    for origin, words in ORIGINS.items():
+        of_origin = table.filter(origin=origin)
+        if of_origin.height:
+            print(f"{words} ({of_origin.height})")
+            for verdict, count in (
+                of_origin["verdict"].value_counts(sort=True).sort("count", "verdict").reverse().iter_rows()
+            ):
+                print(f"{count:>6}  {verdict}")
+    wide = wide_tolerances(table).height
+    if wide:
+        print(f"{wide} tolerances are wider than {WIDE:g} half-units of the last stated digit (--json: half_digits)")
     reasons = shown.filter(shown["verdict"].is_in(VERDICTS[1:]), shown["explanation"] != "")
-    # figures that share a reason are named together, in the order of the table
+    # figures that share a reason are named together
     for (verdict, why), group in reasons.group_by("verdict", "explanation", maintain_order=True):
         print(f"\n{verdict}: {', '.join(group['figure'])}")
         print(textwrap.fill(str(why), width=98, initial_indent="  ", subsequent_indent="  "))

@@ -25,6 +25,7 @@ from scalingdb.cli._output import (
     replacing,
     rows_of,
 )
+from scalingdb.cli._points import MapOption, ScaleOption, UnitOption, declared
 from scalingdb.cli._program import (
     CHECKOUT,
     FAILED,
@@ -187,64 +188,71 @@ def check(
 @app.command()
 @guarded
 def add(
-    path: Annotated[
-        Path | None, typer.Argument(metavar="[FILE_OR_FOLDER]", help="A .csv, .tsv or .parquet; or harness results.")
-    ] = None,
+    paths: Annotated[list[Path] | None, typer.Argument(metavar="[FILE_OR_FOLDER]...", help="What to read.")] = None,
     source_id: Annotated[str | None, typer.Option("--source-id", metavar="NAME", help="Name of the source.")] = None,
-    columns: Annotated[
-        list[str] | None, typer.Option("--map", metavar="NAME=COLUMN", help="Column of the warehouse, of the file.")
-    ] = None,
-    unit: Annotated[str | None, typer.Option("--unit", help="Unit of a loss, such as nats_per_token.")] = None,
+    mapping: MapOption = None,
+    unit: UnitOption = None,
     metric: Annotated[str, typer.Option("--metric", help="What 'loss' or 'value' measures.")] = "loss",
     eval_set: Annotated[str | None, typer.Option("--eval-set", help="Text that it was measured on.")] = None,
-    scale: Annotated[
-        list[str] | None, typer.Option("--scale", metavar="NAME=FACTOR", help="Factor to the warehouse's unit.")
+    scale: ScaleOption = None,
+    models: Annotated[Path | None, typer.Option("--models", help="Table of sizes and tokens by model.")] = None,
+    where: Annotated[str | None, typer.Option("--where", metavar="CONDITION", help="SQL on its columns.")] = None,
+    tasks: Annotated[
+        list[str] | None, typer.Option("--task", metavar="COLUMN", help="Column of scores of a task. Repeatable.")
     ] = None,
+    tokens_per_step: Annotated[float | None, typer.Option("--tokens-per-step", help="Batch size in tokens.")] = None,
+    decimal: Annotated[str | None, typer.Option("--decimal", help="'.' or ',', where both are possible.")] = None,
     n_definition: Annotated[str | None, typer.Option("--n-definition", help="Which count is N.")] = None,
     title: Annotated[str | None, typer.Option("--title", help="Title of the source.")] = None,
     licence: Annotated[str, typer.Option("--licence", help="Licence of the data.")] = "own data",
+    replace: Annotated[bool, typer.Option("--replace", help="Replace your source of this name.")] = False,
+    append: Annotated[bool, typer.Option("--append", help="Add rows to your source of this name.")] = False,
     remove: Annotated[str | None, typer.Option("--remove", metavar="NAME", help="Take a source out again.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    r"""Add own results beside the curated ones, or take them out.
+    r"""Add your own results beside the curated ones, or take them out.
 
-    A table with one row a run (or checkpoint), or the results of lm-evaluation-harness. They are
-    checked like any other source and kept in the user's data folder ($SCALINGDB_LOCAL).
+    Training logs (W&B, TensorBoard CSV, Trainer states, JSON lines), evaluation results (lm-evaluation-harness,
+    Inspect, HELM, OpenCompass, Every Eval Ever) or any table. They are checked like any other source and kept in
+    your data folder ($SCALINGDB_LOCAL).
 
     \b
     Examples:
-      scalingdb add runs.csv --source-id mine --map n_params=Params --map loss=val_loss \
-          --scale n_params=1e9 --unit nats_per_token --eval-set c4_val
-      scalingdb add lm_eval_output --source-id my_models
+      scalingdb add runs.csv --source-id mine --map N=Params --map D=Tokens --map L=val_loss \
+          --unit nats_per_token --eval-set c4_val --where "State = 'finished'"
+      scalingdb add lm_eval_output --source-id my_models --models sizes.csv
+      scalingdb add more_runs.csv --source-id mine --unit nats_per_token --append
       scalingdb add --remove mine
     """
     from scalingdb.own_sources import add_source, remove_source
 
     if remove is not None:
-        if path is not None or source_id is not None:
+        if paths or source_id is not None:
             refuse("--remove takes a source out; a file and --source-id add one", "do one at a time.")
         remove_source(remove)
         say(f"source {remove!r} removed")
         return
-    if path is None or source_id is None:
+    if not paths or source_id is None:
         refuse("a file (or folder) and --source-id are needed", "scalingdb add runs.csv --source-id mine ...")
-    factors = {}
-    for name, text in pairs_of(scale, "--scale", "n_params=1e9").items():
-        value = number_of(text)
-        if isinstance(value, str):
-            refuse(f"--scale {name}={text}: {text!r} is no number", "for example --scale n_params=1e9")
-        factors[name] = float(value)
+    told = declared(mapping, unit, scale)
     added = add_source(
-        path,
+        list(paths),
         source_id,
-        pairs_of(columns, "--map", "loss=val_loss"),
+        told.mapping,
         unit=unit,
         metric=metric,
         eval_set=eval_set,
-        scale=factors,
+        models=models,
+        scale=told.scale,
+        where=where,
+        tasks=tasks,
+        tokens_per_step=tokens_per_step,
+        decimal=decimal,
         n_definition=n_definition,
         title=title,
         licence=licence,
+        replace=replace,
+        append=append,
     )
     if as_json:
         answer = {"source_id": added.source_id, "rows": added.rows, "unused": added.unused, "folder": added.folder}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +12,10 @@ import polars as pl
 
 from scalingdb.comparison import _tables
 from scalingdb.comparison._result import Comparison
-from scalingdb.comparison._scores import LEVELS, score
-from scalingdb.errors import DataError, FitError, ScalingDBError, unknown_name
+from scalingdb.errors import DataError, FitError, ScalingDBError, check_seed, check_word, unknown_name
 from scalingdb.fits import Fit, as_frame, fit, refuse_bad_values
-from scalingdb.holdouts import Holdout, largest, where
+from scalingdb.judging.holdouts import Holdout, Split, largest, where
+from scalingdb.judging.scores import LEVELS, relative_error, score
 from scalingdb.law_library import Law, get_law
 from scalingdb.schema import N_DEFINITIONS
 
@@ -29,7 +30,7 @@ def compare(
     laws: str | Law | Sequence[str | Law],
     holdout: Holdout | pl.Expr | None = None,
     *,
-    bootstrap: int = 0,
+    bootstrap: int = 200,
     on_error: str = "raise",
     rng: int = 0,
     **options: Any,
@@ -50,20 +51,24 @@ def compare(
     bootstrap : int
         Refits of every law on resampled training runs, the same resamples for all of them: intervals
         of errors and of their differences then cover the noise of the training runs, and prediction
-        intervals come from the refits. 200 are enough to tell laws apart, 1000 for a publication.
+        intervals come from the refits. 200 are enough to tell laws apart, 1000 for a publication. With 0
+        only the held-out runs are resampled; the words then say so, because two equally good laws are
+        called different too often (``benchmarks/compare_error_rates.py``).
     on_error : {"raise", "record"}
         What becomes of a law that cannot be fitted to these rows: an error that names it, or a row of
         the table with the reason as its verdict.
     rng : int
         Seed of all resampling.
     **options
-        As for :func:`fit`: ``objective``, ``fixed``, ``inputs``, ``output``, ``weights`` (a column), ...
+        As for :func:`fit`: ``objective``, ``fixed``, ``output``, ``weights`` (a column), ... An entry of ``inputs``
+        applies to the laws that have the input.
 
     Returns
     -------
     Comparison
-        ``tidy()`` (a row a law), ``pairwise()`` (a row a pair, and whether the difference is noise),
-        ``calibration()``, ``by(column)``, ``by_distance()``, ``held_out`` (a row a law and run),
+        ``tidy()`` (one row per law), ``pairwise()`` (one row per pair, and whether the difference is noise),
+        ``glance()`` (one row),
+        ``calibration()``, ``by(column)``, ``by_distance()``, ``held_out`` or ``augment()`` (one row per law and run),
         ``sentence``, ``chart(kind)``.
 
     Raises
@@ -90,21 +95,56 @@ def compare(
     Every corpus left out in turn, each law refitted without it:
 
     >>> gadre = sdb.connect().points("gadre_overtraining")
-    >>> sdb.compare(gadre, "chinchilla", sdb.holdouts.each("family"), pool=True).by("fold")["n_held_out"].to_list()
+    >>> by_corpus = sdb.compare(gadre, "chinchilla", sdb.holdouts.each("family"), pool=True, bootstrap=0)
+    >>> by_corpus.by("fold")["n_held_out"].to_list()
     [34, 35, 35]
 
-    With ``bootstrap=200`` the laws are refitted on the same 200 resamples of the training runs:
+    The laws are refitted on the same 200 resamples of the training runs. Without that the verdict holds for these
+    fits only:
 
-    >>> found = sdb.compare(points, laws, sdb.largest("n_params", 0.1), bootstrap=200)
     >>> found.pairwise()["resampled"][0]
     'held-out runs and training runs'
+    >>> fast = sdb.compare(points, laws, sdb.largest("n_params", 0.1), bootstrap=0)
+    >>> fast.pairwise()["verdict"][0]
+    'chinchilla is better among these fits: not noise'
     """
     table = as_frame(frame)
+    chosen = _chosen(laws, options)
+    check_word(on_error, ("raise", "record"), "on_error")
+    rule = largest("train_flops_6nd", 0.1) if holdout is None else holdout
+    if not isinstance(rule, Holdout):
+        rule = where(rule)
+    splits = _splits(rule, table)
+    _refuse_unknown_inputs(chosen.values(), options.get("inputs") or {})
+    options = {**options, "bootstrap": bootstrap, "rng": check_seed(rng)}
+    results: dict[tuple[str, str], _Side] = {}
+    errors: dict[tuple[str, str], str] = {}
+    for law in chosen.values():
+        for split in splits:
+            try:
+                results[law.name, split.name] = _judge(law, split, rule, _options_of(law, options))
+            except ScalingDBError as error:
+                if on_error == "raise":
+                    raise
+                errors[law.name, split.name] = error.fact
+    return _compared(chosen, table, rule, len(splits), results, errors, options)
+
+
+@dataclass(frozen=True, eq=False)
+class _Side:
+    """One law on one split: its held-out rows, errors (B, n) of its refits, and how intervals are made."""
+
+    fit: Fit
+    held_out: pl.DataFrame
+    refits: FloatArray
+    how: str
+
+
+def _chosen(laws: str | Law | Sequence[str | Law], options: Mapping[str, Any]) -> dict[str, Law]:
+    """The laws by name, if they can be compared."""
     chosen = {entry.name: entry for entry in map(get_law, [laws] if isinstance(laws, (str, Law)) else laws)}
     if not chosen:
         raise DataError("no law to compare", "name some: compare(frame, ['chinchilla', 'kaplan_lnd']).")
-    if on_error not in {"raise", "record"}:
-        raise unknown_name("option", on_error, ("raise", "record"), "(for on_error)")
     outputs = {entry.output for entry in chosen.values()}
     if len(outputs) > 1 and not options.get("output"):
         raise DataError(
@@ -114,73 +154,101 @@ def compare(
         )
     if options.get("weights") is not None and not isinstance(options["weights"], str):
         raise DataError("weights must be the name of a column: only some of the rows are fitted")
-    rule = largest("train_flops_6nd", 0.1) if holdout is None else holdout
-    if not isinstance(rule, Holdout):
-        rule = where(rule)
-    folds = rule.folds(table)
-    for name, mask in folds.items():
-        _refuse_empty(rule, name, table.height, int(mask.sum()))
-    options = {**options, "bootstrap": bootstrap, "rng": rng}
-    size = _size_column(table, rule)
-    output = options.get("output") or next(iter(chosen.values())).output
+    return chosen
 
-    fits: dict[tuple[str, str], Fit] = {}
-    errors: dict[tuple[str, str], str] = {}
-    intervals: dict[str, list[str]] = {}
-    parts, refits = [], {}
-    numbered = table.with_columns(row=pl.int_range(pl.len()))
-    for law in chosen.values():
-        again = []
-        for fold, mask in folds.items():
-            train, test = table.filter(~mask), numbered.filter(mask)
-            try:
-                found = _fit(law, train, test.height, rule, options)
-                refuse_bad_values(test, [found.recipe["output"]], [])
-                part, refitted, how = _judged(law.name, fold, found, train, test, rng)
-            except ScalingDBError as error:
-                if on_error == "raise":
-                    raise
-                errors[law.name, fold] = error.fact
-                continue
-            output = found.recipe["output"]
-            fits[law.name, fold] = found
-            intervals.setdefault(law.name, []).append(how)
-            parts.append(part)
-            again.append((part["row"].to_numpy(), refitted))
-        if bootstrap and again:
-            order = np.argsort(np.concatenate([rows for rows, _ in again]))
-            refits[law.name] = np.concatenate([values for _, values in again], axis=1)[:, order]
+
+def _splits(rule: Holdout, table: pl.DataFrame) -> list[Split]:
+    """Both sides of each split; ``row`` of the test side is its place in the frame.
+
+    Rows are put in an order that depends on their content alone, so that random draws do not depend on theirs.
+    """
+    keys = [name for name, kind in table.schema.items() if kind.is_numeric() or kind in (pl.String, pl.Boolean)]
+    order = table.select(pl.arg_sort_by(keys).cast(pl.Int64)).to_series()
+    ordered = table[order]
+    numbered = ordered.with_columns(order.alias("row"))
+    masks = rule.folds(ordered).values()
+    return [
+        Split(split.name, split.train, numbered.filter(mask))
+        for split, mask in zip(rule.splits(ordered), masks, strict=True)
+    ]
+
+
+def _refuse_unknown_inputs(laws: Iterable[Law], inputs: Mapping[str, str]) -> None:
+    """An input may be missing from some of the laws, but not from all."""
+    known = list(dict.fromkeys(name for law in laws for name in law.inputs))
+    for name in inputs:
+        if name not in known:
+            raise unknown_name("input", name, known, "(of the laws that are compared)")
+
+
+def _options_of(law: Law, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options for the fit of one law: of the columns named for inputs, those that it takes."""
+    inputs = {name: column for name, column in (options.get("inputs") or {}).items() if name in law.inputs}
+    return {**options, "inputs": inputs or None}
+
+
+def _judge(law: Law, split: Split, rule: Holdout, options: Mapping[str, Any]) -> _Side:
+    """Fit one side, predict the other."""
+    fitted = _fit(law, split.train, split.test.height, rule, options)
+    refuse_bad_values(split.test, [fitted.recipe.output], [])
+    held_out, refits, how = _held_out(law.name, split.name, fitted, split.train, split.test, options["rng"])
+    return _Side(fitted, held_out, refits, how)
+
+
+def _compared(
+    chosen: Mapping[str, Law],
+    table: pl.DataFrame,
+    rule: Holdout,
+    n_splits: int,
+    results: Mapping[tuple[str, str], _Side],
+    errors: Mapping[tuple[str, str], str],
+    options: Mapping[str, Any],
+) -> Comparison:
+    """Results of all laws and sides put together."""
+    by_law = {name: [side for (law, _), side in results.items() if law == name] for name in chosen}
     summary = pl.concat(
         _tables.fitted_errors(
             name,
-            [found for (law_name, _), found in fits.items() if law_name == name],
-            intervals.get(name, []),
-            [text for (law_name, _), text in errors.items() if law_name == name],
+            [side.fit for side in sides],
+            [side.how for side in sides],
+            [text for (law, _), text in errors.items() if law == name],
         )
-        for name in chosen
+        for name, sides in by_law.items()
     )
-    one_fold = len(folds) == 1
+    fits = {(key[0] if n_splits == 1 else key): side.fit for key, side in results.items()}
+    parts = [side.held_out.sort("row") for side in results.values()]
+    outputs = [side.fit.recipe.output for side in results.values()]
     return Comparison(
-        fits=MappingProxyType({key[0]: found for key, found in fits.items()} if one_fold else fits),
-        held_out=pl.concat(parts) if parts else _nothing(numbered),
+        fits=MappingProxyType(fits),
+        held_out=pl.concat(parts) if parts else _nothing(table.with_columns(row=pl.int_range(pl.len()))),
         label=rule.label,
-        output=output,
-        errors=MappingProxyType(errors),
+        output=outputs[0] if outputs else options.get("output") or next(iter(chosen.values())).output,
+        errors=MappingProxyType(dict(errors)),
         _fitted=summary,
-        _refits=MappingProxyType(_paired(refits, fits)),
-        _size=size,
-        _rng=rng,
+        _refits=MappingProxyType(_shared_refits({name: sides for name, sides in by_law.items() if sides})),
+        _size=_size_column(table, rule),
+        _rng=options["rng"],
     )
 
 
-def _refuse_empty(rule: Holdout, fold: str, n_rows: int, n_held: int) -> None:
-    if 0 < n_held < n_rows:
-        return
-    part = "" if fold == rule.label else f" (at {fold})"
-    raise DataError(
-        f"the hold-out ({rule.label}){part} leaves {n_rows - n_held} rows to fit and {n_held} to test",
-        "choose another column, fraction, threshold or group.",
-    )
+def _shared_refits(by_law: Mapping[str, Sequence[_Side]]) -> dict[str, FloatArray]:
+    """Errors of refits in the order of the rows, of laws that were resampled in the same way.
+
+    Only those share their resamples: a law with about as many parameters as there are runs resamples rows in place
+    of runs.
+    """
+    resampled = {
+        name: frozenset(side.fit.recipe.resampled for side in sides)
+        for name, sides in by_law.items()
+        if all(side.refits.shape[0] for side in sides)
+    }
+    commonest = max(resampled.values(), key=list(resampled.values()).count, default=frozenset())
+    shared = {}
+    for name, how in resampled.items():
+        if how == commonest:
+            order = np.argsort(np.concatenate([side.held_out["row"].to_numpy() for side in by_law[name]]))
+            shared[name] = np.concatenate([side.refits for side in by_law[name]], axis=1)[:, order]
+    return shared
 
 
 def _fit(law: Law, train: pl.DataFrame, n_test: int, rule: Holdout, options: Mapping[str, Any]) -> Fit:
@@ -225,17 +293,19 @@ def _size_column(frame: pl.DataFrame, rule: Holdout) -> str | None:
     return None
 
 
-def _judged(
-    law: str, fold: str, found: Fit, train: pl.DataFrame, test: pl.DataFrame, rng: int
+def _held_out(
+    law: str, fold: str, fitted: Fit, train: pl.DataFrame, test: pl.DataFrame, rng: int
 ) -> tuple[pl.DataFrame, FloatArray, str]:
     """Held-out rows with predictions and scores, errors (B, n) of refits, and how intervals are made."""
-    scores = score(found, test, rng)
-    observed = test[found.recipe["output"]].cast(pl.Float64).to_numpy()
+    scores = score(fitted, test, rng)
+    observed = test[fitted.recipe.output].cast(pl.Float64).to_numpy()
     with np.errstate(all="ignore"):
-        relative = scores.prediction / observed - 1
+        relative = relative_error(scores.prediction, observed)
         log_error = np.log(scores.prediction / observed)
         refitted = (
-            np.abs(found.simulate(test, noise=False) / observed - 1) if found.samples.shape[0] else np.empty((0, 0))
+            np.abs(relative_error(fitted.simulate(test, noise=False), observed))
+            if fitted.samples.shape[0]
+            else np.empty((0, 0))
         )
     columns: dict[str, Any] = {"prediction": scores.prediction}
     for level in LEVELS:
@@ -259,16 +329,6 @@ def _judged(
         [pl.Series("law", [law] * test.height), pl.Series("fold", [fold] * test.height), test["row"], *known]
     )
     return frame.hstack(test.drop("row", *(own & set(test.columns)))), refitted, scores.how
-
-
-def _paired(refits: Mapping[str, FloatArray], fits: Mapping[tuple[str, str], Fit]) -> dict[str, FloatArray]:
-    """Refits of laws that were resampled in the same way: only those share their resamples.
-
-    A law with about as many parameters as there are runs resamples rows in place of runs.
-    """
-    how = {law: tuple(fit.recipe["resampled"] for (name, _), fit in fits.items() if name == law) for law in refits}
-    common = max(how.values(), key=list(how.values()).count, default=())
-    return {law: values for law, values in refits.items() if set(how[law]) == set(common)}
 
 
 def _nothing(numbered: pl.DataFrame) -> pl.DataFrame:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from scalingdb.comparison._scores import LEVELS
+from scalingdb.display import number, percent
 from scalingdb.fits import Fit
+from scalingdb.judging.scores import LEVELS
 
 __all__ = [
     "COLUMNS",
@@ -17,7 +19,9 @@ __all__ = [
     "RATIOS",
     "SCALES",
     "calibration",
+    "errors_by_distance",
     "fitted_errors",
+    "glance",
     "held_out_errors",
     "readable",
 ]
@@ -106,9 +110,9 @@ def fitted_errors(law: str, fits: Sequence[Fit], intervals: Sequence[str], error
     rows = [fit.augment() for fit in fits]
     relative = [np.asarray(frame["relative_error"], dtype=float) for frame in rows]
     with np.errstate(all="ignore"):
-        off = [np.log1p(part) for part in relative]
+        log_errors = [np.log1p(values) for values in relative]
     criteria = pl.concat(fit.information() for fit in fits)
-    verdicts = [fit.verdict for fit in fits]
+    verdicts = [str(fit.verdict) for fit in fits]
     if errors:
         verdicts += [f"not fitted: {text}" for text in errors]
     kinds = list(dict.fromkeys(verdicts))
@@ -125,7 +129,7 @@ def fitted_errors(law: str, fits: Sequence[Fit], intervals: Sequence[str], error
         "median_error_fit": float(np.median(np.abs(every))),
         "max_error_fit": float(np.abs(every).max()),
         "bias_fit": float(every.mean()),
-        "rmse_log_fit": float(np.sqrt(np.square(np.concatenate(off)).mean())),
+        "rmse_log_fit": float(np.sqrt(np.square(np.concatenate(log_errors)).mean())),
         "aicc": criteria["aicc"].mean() if criteria["aicc"].null_count() == 0 else None,
         "bic": criteria["bic"].mean() if criteria["bic"].null_count() == 0 else None,
         "objective": float(np.mean([fit.objective for fit in fits])),
@@ -162,6 +166,48 @@ def held_out_errors(
     )
 
 
+def errors_by_distance(held_out: pl.DataFrame, output: str, ratio: str, edges: Sequence[float]) -> pl.DataFrame:
+    """See :meth:`Comparison.by_distance`."""
+    cuts = sorted(float(edge) for edge in edges)
+    names = [
+        f"up to x{cuts[0]:g}",
+        *(f"x{near:g} to x{far:g}" for near, far in itertools.pairwise(cuts)),
+        f"beyond x{cuts[-1]:g}",
+    ]
+    place = pl.sum_horizontal(*(pl.col(ratio).gt(edge).cast(pl.Int32) for edge in cuts))
+    known = held_out.filter(pl.col(ratio).is_not_null()).with_columns(
+        distance=place.replace_strict(dict(enumerate(names)), return_dtype=pl.Enum(names))
+    )
+    return held_out_errors(known, output, None, ["distance", "law"]).sort("distance", "error_held_out", "law")
+
+
+def glance(table: pl.DataFrame, pairs: pl.DataFrame, held_out: pl.DataFrame, label: str) -> pl.DataFrame:
+    """See :meth:`Comparison.glance`."""
+    judged = table.filter(pl.col("error_held_out").is_finite())
+    best = judged.row(0, named=True) if judged.height else {}
+    first = pairs.row(0, named=True) if judged.height > 1 and pairs.height else {}
+    rows = held_out.unique("row")
+    has_runs = "run_id" in rows.columns and rows["run_id"].null_count() == 0
+    return pl.DataFrame(
+        {
+            "holdout": [label],
+            "n_laws": [table.height],
+            "n_judged": [judged.height],
+            "n_rows": [rows.height],
+            "n_runs": [rows["run_id"].n_unique() if has_runs else None],
+            "best": [best.get("law")],
+            "error": [best.get("error_held_out")],
+            "runner_up": [first.get("law_b")],
+            "ratio": [first.get("ratio")],
+            "is_noise": [first.get("is_noise")],
+        },
+        schema_overrides={
+            **{"n_runs": pl.Int64, "best": pl.String, "error": pl.Float64},
+            **{"runner_up": pl.String, "ratio": pl.Float64, "is_noise": pl.Boolean},
+        },
+    )
+
+
 def calibration(held_out: pl.DataFrame, output: str) -> pl.DataFrame:
     """See :meth:`Comparison.calibration`."""
     parts = []
@@ -193,28 +239,19 @@ def calibration(held_out: pl.DataFrame, output: str) -> pl.DataFrame:
 
 
 def readable(table: pl.DataFrame) -> pl.DataFrame:
-    """The columns of a tidy comparison that a person reads first, as text, errors in percent."""
-
-    def percent(value: float | None, digits: int = 2) -> str:
-        return "" if value is None else f"{100 * value:.{digits}f}"
-
-    def number(value: float | None, digits: int) -> str:
-        return "" if value is None else f"{value:.{digits}f}"
-
+    """The columns of a tidy comparison that a person reads first, as text."""
     rows = [
         {
             "law": row["law"],
             "parameters": str(row["n_free"] or ""),
-            "error fitted, %": percent(row["error_fit"]),
-            "held out, %": percent(row["error_held_out"]),
-            "95 % interval": ""
-            if row["error_low"] is None
-            else f"{percent(row['error_low'])} to {percent(row['error_high'])}",
-            "largest model, %": percent(row["error_largest"]),
-            "bias, %": percent(row["bias_held_out"]),
-            "log score": number(row["log_score"], 2),
-            "in 95 % interval, %": percent(row["coverage"], 0),
-            "AICc": number(row["aicc"], 1),
+            "error fitted": percent(row["error_fit"]),
+            "held out": percent(row["error_held_out"]),
+            "95 % interval": " to ".join(filter(None, (percent(row["error_low"]), percent(row["error_high"])))),
+            "largest model": percent(row["error_largest"]),
+            "bias": percent(row["bias_held_out"]),
+            "log score": number(row["log_score"], 3),
+            "in 95 % interval": percent(row["coverage"]),
+            "AICc": number(row["aicc"], 6),
             "verdict": row["verdict"],
         }
         for row in table.iter_rows(named=True)

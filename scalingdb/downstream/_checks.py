@@ -10,23 +10,40 @@ from numpy.typing import NDArray
 
 from scalingdb.errors import DataError, unknown_name
 from scalingdb.fits import as_frame
+from scalingdb.notices import notice
 
 __all__ = [
     "as_frame",
+    "canonical",
+    "check_level",
     "check_scores",
     "compute_column",
+    "default_keys",
     "finite",
     "keys_of",
     "label_rows",
     "need_columns",
-    "normal_draws",
+    "say_mixtures",
 ]
 
 MAX_SHOWN = 4
 LABELS = ("source_id", "run_id", "task", "metric", "item_id", "n_tokens")
 """Columns that help a person find a row."""
 
+BY = ("source_id", "family", "task", "metric")
+"""Columns that define a group of comparable scores, before the number of shots."""
+
 FloatArray = NDArray[np.float64]
+
+
+def canonical(frame: pl.DataFrame, first: Sequence[str] = ()) -> pl.DataFrame:
+    """The rows in an order that depends on their values alone: by `first`, then by every other column.
+
+    Resampling and averaging over this order gives the same result however the rows were arranged.
+    """
+    others = [name for name in sorted(frame.columns) if name not in first and not frame[name].dtype.is_nested()]
+    order = [*first, *(name for name in others if frame[name].dtype != pl.Object)]
+    return frame.sort(order, nulls_last=True) if order else frame
 
 
 def keys_of(by: str | Sequence[str], frame: pl.DataFrame) -> list[str]:
@@ -36,6 +53,20 @@ def keys_of(by: str | Sequence[str], frame: pl.DataFrame) -> list[str]:
         if name not in frame.columns:
             raise unknown_name("column", name, frame.columns, "(given in by)")
     return keys
+
+
+def default_keys(frame: pl.DataFrame) -> list[str]:
+    """The grouping of scores by default: 0-shot and 5-shot scores are different quantities."""
+    return [*BY, *(["n_shots"] if "n_shots" in frame.columns else [])]
+
+
+def say_mixtures(frame: pl.DataFrame, keys: list[str]) -> None:
+    """Count the groups in which scores with several numbers of shots are mixed."""
+    if "n_shots" not in frame.columns or "n_shots" in keys:
+        return
+    counts = frame.group_by(keys).agg(pl.col("n_shots").n_unique())
+    if mixed := int((counts["n_shots"] > 1).sum()):
+        notice(f"{mixed} of {counts.height} groups mix several numbers of shots: add 'n_shots' to by to separate them")
 
 
 def need_columns(frame: pl.DataFrame, columns: Iterable[str], what: str, hint: str) -> None:
@@ -75,6 +106,12 @@ def finite(frame: pl.DataFrame, columns: Iterable[str], what: str, *, positive: 
                 + label_rows(frame, bad, name),
                 "filter these rows out, so that what is left out is your decision.",
             )
+
+
+def check_level(level: float) -> None:
+    """Refuse a coverage that is none."""
+    if not 0 < level < 1:
+        raise DataError(f"level={level!r} is not between 0 and 1", "for example level=0.95.")
 
 
 def check_scores(frame: pl.DataFrame, score: str = "score", what: str = "this analysis") -> None:
@@ -120,11 +157,3 @@ def compute_column(frame: pl.DataFrame, compute: str | None) -> pl.Expr:
             'name the column with training compute: compute="<column>" (parameters or tokens serve too).',
         )
     return pl.coalesce(pl.col(name).cast(pl.Float64) for name in present)
-
-
-def normal_draws(centre: FloatArray, covariance: FloatArray, n: int, generator: np.random.Generator) -> FloatArray:
-    """(n, k) draws of a normal distribution whose covariance may be singular or off by rounding."""
-    half = (covariance + covariance.T) / 2
-    values, vectors = np.linalg.eigh(half)
-    root = vectors * np.sqrt(np.maximum(values, 0.0))
-    return np.asarray(centre + generator.standard_normal((n, centre.size)) @ root.T)

@@ -19,6 +19,7 @@ from typing import Literal
 
 import numpy as np
 import polars as pl
+from scipy.special import expit, ndtr, ndtri
 
 from scalingdb.downstream._checks import (
     FloatArray,
@@ -83,18 +84,6 @@ class Transform:
         return self._inverse is not None
 
 
-def _normal_quantile(p: FloatArray) -> FloatArray:
-    from scipy.special import ndtri
-
-    return np.asarray(ndtri(p))
-
-
-def _normal_cdf(z: FloatArray) -> FloatArray:
-    from scipy.special import ndtr
-
-    return np.asarray(ndtr(z))
-
-
 def _above(p: FloatArray, x: Arrays) -> FloatArray:
     return np.asarray((p - x["chance_level"]) / (1 - x["chance_level"]))
 
@@ -128,16 +117,16 @@ TRANSFORMS: Mapping[str, Transform] = MappingProxyType(
                 "log-odds",
                 _forward=lambda p, _: np.log(p) - np.log1p(-p),
                 _slope=lambda p, _: 1 / (p * (1 - p)),
-                _inverse=lambda z, _: 1 / (1 + np.exp(-z)),
+                _inverse=lambda z, _: expit(z),
                 _open=True,
             ),
             Transform(
                 "probit",
                 "a fraction strictly between 0 and 1",
                 "quantile of the normal distribution",
-                _forward=lambda p, _: _normal_quantile(p),
-                _slope=lambda p, _: np.sqrt(2 * np.pi) * np.exp(_normal_quantile(p) ** 2 / 2),
-                _inverse=lambda z, _: _normal_cdf(z),
+                _forward=lambda p, _: ndtri(p),
+                _slope=lambda p, _: np.sqrt(2 * np.pi) * np.exp(ndtri(p) ** 2 / 2),
+                _inverse=lambda z, _: ndtr(z),
                 _open=True,
             ),
             Transform(
@@ -147,7 +136,7 @@ TRANSFORMS: Mapping[str, Transform] = MappingProxyType(
                 needs=("chance_level",),
                 _forward=lambda p, x: np.log(p - x["chance_level"]) - np.log1p(-p),
                 _slope=lambda p, x: 1 / (p - x["chance_level"]) + 1 / (1 - p),
-                _inverse=lambda z, x: x["chance_level"] + (1 - x["chance_level"]) / (1 + np.exp(-z)),
+                _inverse=lambda z, x: x["chance_level"] + (1 - x["chance_level"]) * expit(z),
                 _open=True,
             ),
             Transform(
@@ -236,7 +225,7 @@ def transform(
     Parameters
     ----------
     frame : DataFrame
-        One row a score.
+        One row per score.
     name : str
         Key of :data:`TRANSFORMS`: ``logit``, ``probit``, ``above_chance``, ``logit_above_chance``,
         ``error``, ``neg_log``, ``bits_per_byte``, ``exact_match``, ``horizon``.

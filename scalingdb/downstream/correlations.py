@@ -1,4 +1,4 @@
-"""How predictable is a score from compute? One row a family, task and metric.
+"""How predictable is a score from compute? One row per family, task and metric.
 
 Everything is computed for all groups at once: the whole warehouse (hundreds of thousands of scores,
 tens of thousands of groups) takes seconds.
@@ -14,12 +14,15 @@ import numpy as np
 import polars as pl
 
 from scalingdb.downstream._checks import (
-    FloatArray,
+    BY,
     as_frame,
+    canonical,
     check_scores,
     compute_column,
+    default_keys,
     keys_of,
     label_rows,
+    say_mixtures,
 )
 from scalingdb.downstream.chain import CHAIN
 from scalingdb.errors import DataError, unknown_name
@@ -31,14 +34,28 @@ if TYPE_CHECKING:
 
 __all__ = ["ccdf", "chain_cost", "predictability", "scores"]
 
-BY = ("source_id", "family", "task", "metric")
 MIN_MODELS = 3
 """Fewer models than this leave nothing to correlate."""
 MIN_FOR_INTERVAL = 5
 LAST_CHECKPOINTS = 10
 """Checkpoints at the end of a run whose scatter is taken for noise."""
-PAIRWISE = 400
-"""Up to this many rows Kendall's tau is a direct count of pairs; beyond, SciPy's n log n algorithm."""
+MEASURES = (
+    "n_rows",
+    "n_models",
+    "n_without_compute",
+    "decades",
+    *(f"{name}{end}" for name in ("pearson", "spearman", "kendall") for end in ("", "_low", "_high")),
+    "signal",
+    "noise",
+    "noise_from",
+    "snr",
+    "share_rising",
+    "rank_consistency",
+    "predictable_from",
+    "verdict",
+    "status",
+)
+"""Columns of :func:`predictability` after the keys and ``grain``."""
 CLEAR = 2.0
 """Standard errors above chance that count as above."""
 
@@ -103,7 +120,7 @@ def scores(db: Warehouse, source: str | Sequence[str] | None = None, *, flagged:
 
 def predictability(
     frame: pl.DataFrame,
-    by: str | Sequence[str] = BY,
+    by: str | Sequence[str] | None = None,
     *,
     score: str = "score",
     compute: str | None = None,
@@ -116,12 +133,13 @@ def predictability(
     Parameters
     ----------
     frame : DataFrame
-        One row a score: the columns of `by`, ``run_id``, the score, training compute; ``unit``,
+        One row per score: the columns of `by`, ``run_id``, the score, training compute; ``unit``,
         ``chance_level``, ``std_error``, ``n_items``, ``n``, ``n_tokens`` are used where present. Rows may be
         final models or checkpoints too.
-    by : str or sequence of str
-        What makes a group. Add ``n_shots`` where a source has several; with ``item_id`` every item
-        of a test is a group of its own.
+    by : str or sequence of str, optional
+        Columns that define a group; by default ``source_id, family, task, metric``, and ``n_shots`` where the
+        frame has it. With ``item_id``, every item of a test is a group of its own. A notice counts the groups of
+        a coarser `by` that mix numbers of shots.
     score : str
     compute : str, optional
         Column with training compute; ``train_flops_6nd``, else ``train_flops``, by default. Only its
@@ -138,7 +156,7 @@ def predictability(
     Returns
     -------
     DataFrame
-        One row a group:
+        One row per group:
 
         - ``grain`` (``item`` or ``task``), ``n_rows``, ``n_models`` (runs), ``n_without_compute``,
           ``decades`` of compute;
@@ -183,22 +201,43 @@ def predictability(
     if not 0 < level < 1:
         raise DataError(f"level={level!r} is not between 0 and 1", "for example 0.95.")
     table = as_frame(frame)
-    keys = keys_of(by, table)
+    keys = keys_of(default_keys(table) if by is None else by, table)
     check_scores(table, score, "predictability")
     if "run_id" not in table.columns:
         raise DataError(
             "the frame has no column 'run_id', which says how many models there are",
             "add it: one name a training run, shared by its checkpoints.",
         )
+    say_mixtures(table, keys)
     rows = _rows(table, keys, score, compute)
     groups = rows.select("group", *keys).unique("group", maintain_order=True).sort("group")
-    good = rows.filter(pl.col("x").is_not_null())
-    base = rows.group_by("group").agg(
+    counts = _counts(rows)
+    failed = groups.join(counts, on="group").filter(pl.col("status").is_not_null()).sort("group")
+    if failed.height and on_error == "raise":
+        raise DataError(
+            f"{failed.height} of {groups.height} groups cannot be assessed\n"
+            + label_rows(failed, pl.Series([True] * failed.height), *keys, "status"),
+            'filter them, choose a coarser `by`, or pass on_error="record" to get the reasons in a column.',
+        )
+    usable = rows.filter(pl.col("x").is_not_null()).join(
+        counts.filter(pl.col("status").is_null()).select("group"), on="group", how="semi", maintain_order="left"
+    )
+    measured = counts
+    for measure in (_correlations, _noise, _course, _consistency, _onset):
+        measured = measured.join(measure(usable), on="group", how="left")
+    result = groups.join(_verdicts(_intervals(measured, level), bar), on="group", how="left").sort("group")
+    return result.select(*keys, pl.lit("item" if "item_id" in keys else "task").alias("grain"), *MEASURES)
+
+
+def _counts(rows: pl.DataFrame) -> pl.DataFrame:
+    """Rows, models and decades of each group, and why it cannot be assessed (``status``, null where it can)."""
+    has_compute = pl.col("x").is_not_null()
+    counts = rows.group_by("group").agg(
         n_rows=pl.col("x").count().cast(pl.Int64),
-        n_models=pl.col("run").filter(pl.col("x").is_not_null()).n_unique().cast(pl.Int64),
+        n_models=pl.col("run").filter(has_compute).n_unique().cast(pl.Int64),
         n_without_compute=pl.col("x").null_count().cast(pl.Int64),
         decades=pl.col("x").max() - pl.col("x").min(),
-        is_constant=pl.col("y").filter(pl.col("x").is_not_null()).n_unique() <= 1,
+        is_constant=pl.col("y").filter(has_compute).n_unique() <= 1,
     )
     status = (
         pl.when(pl.col("n_rows") == 0)
@@ -212,23 +251,14 @@ def predictability(
         .when(pl.col("is_constant"))
         .then(pl.lit("the score is constant"))
     )
-    base = base.with_columns(status=status).sort("group")
-    failed = base.join(groups, on="group").filter(pl.col("status").is_not_null()).sort("group")
-    if failed.height and on_error == "raise":
-        raise DataError(
-            f"{failed.height} of {groups.height} groups cannot be assessed\n"
-            + label_rows(failed, pl.Series([True] * failed.height), *keys, "status"),
-            'filter them, choose a coarser `by`, or pass on_error="record" to get the reasons in a column.',
-        )
-    usable = base.filter(pl.col("status").is_null())["group"]
-    good = good.filter(pl.col("group").is_in(usable.implode()))
-    out = base.drop("is_constant")
-    for part in (_correlations(good), _noise(good), _course(good), _consistency(good), _onset(good)):
-        out = out.join(part, on="group", how="left")
-    out = _intervals(out, level)
-    noise = [("checkpoints", "noise_checkpoints"), ("seeds", "noise_seeds"), ("sampling", "noise_sampling")]
-    source = pl.coalesce(pl.when(pl.col(c).is_not_null()).then(pl.lit(name)) for name, c in noise)
-    out = out.with_columns(noise=pl.coalesce(c for _, c in noise), noise_from=source).with_columns(
+    return counts.with_columns(status=status).drop("is_constant").sort("group")
+
+
+def _verdicts(measured: pl.DataFrame, bar: float) -> pl.DataFrame:
+    """The noise that counts, the signal over it, and the verdict on Spearman's coefficient."""
+    noises = {"checkpoints": "noise_checkpoints", "seeds": "noise_seeds", "sampling": "noise_sampling"}
+    origin = pl.coalesce(pl.when(pl.col(column).is_not_null()).then(pl.lit(name)) for name, column in noises.items())
+    return measured.with_columns(noise=pl.coalesce(noises.values()), noise_from=origin).with_columns(
         snr=pl.when(pl.col("noise") > 0).then(pl.col("signal") / pl.col("noise")),
         verdict=pl.when(pl.col("spearman_low") >= bar)
         .then(pl.lit("predictable"))
@@ -236,26 +266,6 @@ def predictability(
         .then(pl.lit("not predictable"))
         .when(pl.col("spearman").is_not_null())
         .then(pl.lit("undecided")),
-        grain=pl.lit("item" if "item_id" in keys else "task"),
-    )
-    correlations = [f"{name}{end}" for name in ("pearson", "spearman", "kendall") for end in ("", "_low", "_high")]
-    return groups.join(out, on="group", how="left").select(
-        *keys,
-        "grain",
-        "n_rows",
-        "n_models",
-        "n_without_compute",
-        "decades",
-        *correlations,
-        "signal",
-        "noise",
-        "noise_from",
-        "snr",
-        "share_rising",
-        "rank_consistency",
-        "predictable_from",
-        "verdict",
-        "status",
     )
 
 
@@ -281,36 +291,40 @@ def _rows(table: pl.DataFrame, keys: list[str], score: str, compute: str | None)
         y=sign * y,
         n=number("n"),
         d=number("n_tokens"),
+        step=number("step"),
         error=pl.coalesce(number("std_error"), binomial),
         chance=sign * number("chance_level"),
+    ).sort("group", "x", "d", "step", "run", "y", "error", "chance")
+
+
+def _evaluations(rows: pl.DataFrame) -> pl.DataFrame:
+    """One row per evaluation of a run in the order of training; several scores of one evaluation are averaged."""
+    return (
+        rows.group_by("group", "run", "x", "d", "step", maintain_order=True)
+        .agg(pl.col("y").mean(), pl.col("n").first(), pl.col("error").mean())
+        .sort("group", "run", "x", "d", "step")
     )
 
 
+def _final(rows: pl.DataFrame) -> pl.DataFrame:
+    """The last evaluation of each run."""
+    return _evaluations(rows).group_by("group", "run", maintain_order=True).last()
+
+
 def _correlations(rows: pl.DataFrame) -> pl.DataFrame:
-    ranked = rows.select(
-        "group", "x", "y", rx=pl.col("x").rank().over("group"), ry=pl.col("y").rank().over("group")
-    ).sort("group", "x")
+    from scipy.stats import kendalltau
+
+    ranked = rows.select("group", "x", "y", rx=pl.col("x").rank().over("group"), ry=pl.col("y").rank().over("group"))
     linear = ranked.group_by("group", maintain_order=True).agg(pearson=pl.corr("x", "y"), spearman=pl.corr("rx", "ry"))
     if ranked.is_empty():
         return linear.with_columns(kendall=pl.lit(None, pl.Float64))
     ends = np.flatnonzero(np.diff(ranked["group"].to_numpy())) + 1
     xs = np.split(ranked["rx"].to_numpy(), ends)
     ys = np.split(ranked["ry"].to_numpy(), ends)
-    taus = [_kendall(a, b) for a, b in zip(xs, ys, strict=True)]
+    taus = [kendalltau(a, b, method="asymptotic").statistic for a, b in zip(xs, ys, strict=True)]
     return linear.with_columns(pl.Series("kendall", taus, dtype=pl.Float64)).with_columns(
         pl.col("pearson", "spearman", "kendall").fill_nan(None).clip(-1.0, 1.0)
     )
-
-
-def _kendall(x: FloatArray, y: FloatArray) -> float:
-    """Kendall's tau-b of one group."""
-    if x.size > PAIRWISE:
-        from scipy.stats import kendalltau
-
-        return float(kendalltau(x, y).statistic)
-    dx, dy = np.sign(x[:, None] - x), np.sign(y[:, None] - y)
-    pairs = np.sqrt(np.count_nonzero(dx) * np.count_nonzero(dy))
-    return float(np.sum(dx * dy) / pairs) if pairs else float("nan")
 
 
 def _intervals(out: pl.DataFrame, level: float) -> pl.DataFrame:
@@ -336,42 +350,46 @@ def _intervals(out: pl.DataFrame, level: float) -> pl.DataFrame:
 
 def _noise(rows: pl.DataFrame) -> pl.DataFrame:
     """Spread across scale, and the three kinds of noise a score may show."""
-    last = rows.sort("x").group_by("group", "run").agg(pl.col("y").last(), pl.col("n", "d", "error").last())
-    signal = last.group_by("group").agg(signal=pl.col("y").std(), noise_sampling=pl.col("error").mean())
-    tail = rows.sort("x").group_by("group", "run").agg(pl.col("y").tail(LAST_CHECKPOINTS))
+    last = _final(rows)
+    signal = last.group_by("group", maintain_order=True).agg(
+        signal=pl.col("y").std(), noise_sampling=pl.col("error").mean()
+    )
+    tail = _evaluations(rows).group_by("group", "run", maintain_order=True).agg(pl.col("y").tail(LAST_CHECKPOINTS))
+    n_differences = pl.col("diff").list.len()
     drift = (
         tail.filter(pl.col("y").list.len() >= 3)
         .with_columns(diff=pl.col("y").list.diff(null_behavior="drop"))
-        # neighbours differ by twice the variance of one; their common drift cancels in the spread
-        .with_columns(variance=pl.col("diff").list.var(ddof=1) / 2)
-        .group_by("group")
+        # k differences of independent errors have a mean spread of 2 (k + 1) / k times the variance of one error,
+        # since neighbouring differences share an error with opposite signs; a common drift cancels
+        .with_columns(variance=pl.col("diff").list.var(ddof=1) / 2 * n_differences / (n_differences + 1))
+        .group_by("group", maintain_order=True)
         .agg(noise_checkpoints=pl.col("variance").mean().sqrt())
     )
     seeds = (
         last.drop_nulls(["n", "d"])
-        .group_by("group", "n", "d")
+        .group_by("group", "n", "d", maintain_order=True)
         .agg(variance=pl.col("y").var(), count=pl.len())
         .filter(pl.col("count") > 1)
-        .group_by("group")
+        .group_by("group", maintain_order=True)
         .agg(noise_seeds=pl.col("variance").mean().sqrt())
     )
     return signal.join(drift, on="group", how="left").join(seeds, on="group", how="left")
 
 
 def _course(rows: pl.DataFrame) -> pl.DataFrame:
-    last = rows.sort("x").group_by("group", "run").agg(pl.col("x", "y").last())
     return (
-        last.group_by("group", "x")
+        _final(rows)
+        .group_by("group", "x", maintain_order=True)
         .agg(pl.col("y").mean())
         .sort("group", "x")
-        .group_by("group")
+        .group_by("group", maintain_order=True)
         .agg(share_rising=(pl.col("y").diff() > 0).cast(pl.Float64).slice(1).mean())
     )
 
 
 def _consistency(rows: pl.DataFrame) -> pl.DataFrame:
     """Whether larger models stand above smaller ones after the same number of tokens."""
-    known = rows.drop_nulls(["n", "d"]).group_by("group", "d", "n").agg(pl.col("y").mean())
+    known = rows.drop_nulls(["n", "d"]).group_by("group", "d", "n", maintain_order=True).agg(pl.col("y").mean())
     pairs = known.join(known, on=["group", "d"]).filter(pl.col("n") < pl.col("n_right"))
     return (
         pairs.group_by("group", "d")
@@ -383,12 +401,15 @@ def _consistency(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _onset(rows: pl.DataFrame) -> pl.DataFrame:
-    known = rows.drop_nulls(["chance", "error"]).sort("group", "x", descending=[False, True])
+    """Smallest compute from which at least 95 % of the scores, and all at that compute, are clearly above chance."""
     above = (pl.col("y") - pl.col("chance") > CLEAR * pl.col("error")).cast(pl.Float64)
-    share = above.cum_sum().over("group") / pl.int_range(1, pl.len() + 1).over("group")
     return (
-        known.with_columns(share=share, above=above)
-        .filter((pl.col("share") >= 0.95) & (pl.col("above") == 1))
+        rows.drop_nulls(["chance", "error"])
+        .group_by("group", "x")
+        .agg(above=above.sum(), count=pl.len())
+        .sort("group", "x", descending=[False, True])
+        .with_columns(share=pl.col("above").cum_sum().over("group") / pl.col("count").cum_sum().over("group"))
+        .filter((pl.col("share") >= 0.95) & (pl.col("above") == pl.col("count")))
         .group_by("group")
         .agg(predictable_from=10 ** pl.col("x").min())
     )
@@ -434,7 +455,7 @@ def ccdf(table: pl.DataFrame, value: str = "spearman", by: str | Sequence[str] =
 def _task_keys(table: pl.DataFrame) -> list[str]:
     """What :func:`predictability` grouped by, except the metric."""
     end = table.columns.index("grain") if "grain" in table.columns else 0
-    grouped = table.columns[:end] or [name for name in BY if name in table.columns]
+    grouped = table.columns[:end] or [name for name in (*BY, "n_shots") if name in table.columns]
     return [name for name in grouped if name != "metric"]
 
 
@@ -467,7 +488,7 @@ def chain_cost(
     Returns
     -------
     DataFrame
-        One row a step: ``before, after`` (metrics), ``n_tasks``, medians ``median_before, median_after``,
+        One row per step: ``before, after`` (metrics), ``n_tasks``, medians ``median_before, median_after``,
         ``change`` (median over tasks of the paired change) with ``low, high``, and
         ``share_worse`` (tasks that lost).
 
@@ -493,8 +514,11 @@ def chain_cost(
             f"the table holds {len(present)} metric(s) of the chain ({', '.join(present) or 'none'})",
             "a step needs two metrics of the same tasks.",
         )
-    wide = rows.filter(pl.col("metric").is_in(present)).pivot(
-        "metric", index=keys, values=value, aggregate_function="mean"
+    wide = canonical(
+        rows.filter(pl.col("metric").is_in(present)).pivot(
+            "metric", index=keys, values=value, aggregate_function="mean"
+        ),
+        keys,
     )
     generator = np.random.default_rng(rng)
     out = []

@@ -11,10 +11,12 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from scipy.special import expit
 
 from scalingdb.downstream._checks import (
     FloatArray,
     as_frame,
+    canonical,
     check_scores,
     compute_column,
     finite,
@@ -46,7 +48,7 @@ def difficulty_shapes(
     Parameters
     ----------
     frame : DataFrame
-        One row a model and group: score, compute, the columns of `by`; ``metric`` says whether less is
+        One row per model and group: score, compute, the columns of `by`; ``metric`` says whether less is
         better (``brier``), and such scores are turned round.
     by : str or sequence of str
     score, compute : str
@@ -55,7 +57,7 @@ def difficulty_shapes(
     Returns
     -------
     DataFrame
-        One row a group: ``n_models``, ``slope`` of the line (per decade), ``curvature`` of the parabola with
+        One row per group: ``n_models``, ``slope`` of the line (per decade), ``curvature`` of the parabola with
         ``curvature_error``, ``slope_low`` and ``slope_high`` (at the ends) with one-sided p-values
         ``p_low, p_high`` (of falling, of rising), ``vertex`` (FLOP), ``shape``.
 
@@ -74,9 +76,11 @@ def difficulty_shapes(
     if "metric" in table.columns:
         worse = [m.name for m in METRICS.values() if not m.larger_is_better]
         sign = pl.when(pl.col("metric").is_in(worse)).then(-1.0).otherwise(1.0)
-    rows = table.select(
-        *keys, x=compute_column(table, compute).log10(), y=sign * pl.col(score).cast(pl.Float64)
-    ).drop_nulls()
+    rows = (
+        table.select(*keys, x=compute_column(table, compute).log10(), y=sign * pl.col(score).cast(pl.Float64))
+        .drop_nulls()
+        .sort(*keys, "x", "y")
+    )
     out = []
     for key, group in rows.group_by(keys, maintain_order=True):
         x, y = group["x"].to_numpy(), group["y"].to_numpy()
@@ -151,7 +155,7 @@ def slice_and_sandwich(
     Parameters
     ----------
     frame : DataFrame
-        One row a model: compute, accuracy `score`, Brier scores of the easy group, the hard group and all
+        One row per model: compute, accuracy `score`, Brier scores of the easy group, the hard group and all
         questions (0 is best).
     threshold : float
         FLOP; models at or above are forecast.
@@ -163,7 +167,7 @@ def slice_and_sandwich(
     Returns
     -------
     DataFrame
-        One row a model and method (``slice and sandwich``, ``logistic``): ``compute, observed, prediction``
+        One row per model and method (``slice and sandwich``, ``logistic``): ``compute, observed, prediction``
         (clipped to [0, 1]), ``role`` (``fit`` or ``test``).
 
     References
@@ -178,7 +182,7 @@ def slice_and_sandwich(
         raise DataError(f"chance={chance!r} is not a fraction below 1", "1 over the number of options.")
     done = table.with_columns(_x=compute_column(table, compute).log10())
     finite(done, [*columns, "_x"], "slice and sandwich")
-    done = done.sort("_x")
+    done = canonical(done, ["_x"])
     x = done["_x"].to_numpy()
     seen = x < np.log10(threshold)
     need = max(degrees) + 2
@@ -201,7 +205,7 @@ def slice_and_sandwich(
     forecast = forecast + accuracy[seen].mean() - forecast[seen].mean()
     above = np.clip(accuracy - chance, 0, 1)  # the authors' own logit: scores below chance weigh heavily
     b1, b0 = np.polyfit(x[seen], np.log((above[seen] + 1e-6) / (1 - above[seen] + 1e-6)), 1)
-    logistic = chance + 1 / (1 + np.exp(-(b0 + b1 * x)))
+    logistic = chance + expit(b0 + b1 * x)
     keys = [c for c in ("run_id", "model_name", "family", "task") if c in done.columns]
     return pl.concat(
         done.select(

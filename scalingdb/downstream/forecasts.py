@@ -7,8 +7,19 @@ from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
+from scipy.special import stdtrit
 
-from scalingdb.downstream._checks import FloatArray, as_frame, check_scores, compute_column, keys_of, need_columns
+from scalingdb.downstream._checks import (
+    FloatArray,
+    as_frame,
+    canonical,
+    check_scores,
+    compute_column,
+    default_keys,
+    keys_of,
+    need_columns,
+    say_mixtures,
+)
 from scalingdb.downstream.task_laws import one_step
 from scalingdb.errors import DataError, ScalingDBError, unknown_name
 from scalingdb.notices import notice
@@ -23,7 +34,7 @@ PREDICTION = ("method", "observed", "prediction", "low", "high", "compute_ratio"
 
 def roles_by_compute(
     frame: pl.DataFrame,
-    by: str | Sequence[str] = ("source_id", "family", "task", "metric"),
+    by: str | Sequence[str] | None = None,
     *,
     factor: float = 10.0,
     compute: str | None = None,
@@ -42,7 +53,8 @@ def roles_by_compute(
     if not factor > 1:
         raise DataError(f"factor={factor!r} is not above 1", "for example 10.")
     table = as_frame(frame)
-    keys = keys_of(by, table)
+    keys = keys_of(default_keys(table) if by is None else by, table)
+    say_mixtures(table, keys)
     known = table.with_columns(compute=compute_column(table, compute)).filter(pl.col("compute") > 0)
     if known.height < table.height:
         notice(f"{table.height - known.height} of {table.height} rows have no compute and are left out")
@@ -61,9 +73,10 @@ def forecast(
     frame: pl.DataFrame,
     methods: Sequence[str] = ("largest", "logistic"),
     *,
-    by: str | Sequence[str] = ("source_id", "family", "task", "metric"),
+    by: str | Sequence[str] | None = None,
     score: str = "score",
     chance: float | None = None,
+    level: float = 0.95,
 ) -> pl.DataFrame:
     """Predict held-out models of every group by simple laws of compute.
 
@@ -77,27 +90,32 @@ def forecast(
         :func:`one_step`. ``backtest``: for each group, whichever of the other methods asked for did best
         when the fitted models within a factor of three of the largest (with few models: the largest alone)
         were held out of its own fit; no change, where even that leaves too few.
-    by : str or sequence of str
+    by : str or sequence of str, optional
+        As for :func:`predictability`.
     score : str
     chance : float, optional
-        For ``logistic``, where the rows hold no ``chance_level``. Without either, groups are skipped aloud.
+        For ``logistic``, where the rows hold no ``chance_level``. Without either, groups are left out with a notice.
+    level : float
+        Coverage of the intervals for a new model. They use Student's t with the residual degrees of freedom, and hold
+        if the method has the right form.
 
     Returns
     -------
     DataFrame
-        One row a held-out score and method: the keys, ``run_id`` where present, ``observed, prediction,
-        low, high`` (95 %), ``compute_ratio`` (of the target over the largest model fitted).
+        One row per held-out score and method: the keys, ``run_id`` where present, ``observed, prediction,
+        low, high``, ``compute_ratio`` (of the target over the largest model fitted).
     """
     for name in methods:
         if name not in METHODS:
             raise unknown_name("method", name, METHODS)
     table = as_frame(frame)
-    keys = keys_of(by, table)
+    keys = keys_of(default_keys(table) if by is None else by, table)
+    say_mixtures(table, keys)
     need_columns(table, ["role", "compute"], "a forecast", "use roles_by_compute(frame) first.")
     check_scores(table, score, "a forecast")
     out: list[pl.DataFrame] = []
     skipped: dict[str, int] = {}
-    for key, group in table.group_by(keys, maintain_order=True):
+    for key, group in canonical(table, [*keys, "compute"]).group_by(keys, maintain_order=True):
         seen, target = group.filter(role="fit"), group.filter(role="test")
         if seen["compute"].n_unique() < 3 or target.is_empty():
             skipped["fewer than three budgets to fit, or none to test"] = (
@@ -110,9 +128,9 @@ def forecast(
             try:
                 if name == "backtest":
                     chosen = _backtested([m for m in methods if m != "backtest"], seen, score, chance)
-                    values = _by_method(chosen, seen, target, score, chance)
+                    values = _by_method(chosen, seen, target, score, chance, level)
                 else:
-                    values = _by_method(name, seen, target, score, chance)
+                    values = _by_method(name, seen, target, score, chance, level)
             except ScalingDBError as error:
                 reason = f"{name}: " + re.sub(r"\d[\d.]*", "#", error.fact.splitlines()[0])
                 skipped[reason] = skipped.get(reason, 0) + 1
@@ -150,7 +168,7 @@ def _backtested(methods: Sequence[str], seen: pl.DataFrame, score: str, chance: 
     if inner["compute"].n_unique() >= 3 and not outer.is_empty():
         for name in methods:
             try:
-                predicted = _by_method(name, inner, outer, score, chance)[0]
+                predicted = _by_method(name, inner, outer, score, chance, None)[0]
             except ScalingDBError:
                 continue
             errors[name] = float(np.mean(np.abs(predicted - outer[score].to_numpy())))
@@ -158,7 +176,7 @@ def _backtested(methods: Sequence[str], seen: pl.DataFrame, score: str, chance: 
 
 
 def _by_method(
-    name: str, seen: pl.DataFrame, target: pl.DataFrame, score: str, chance: float | None
+    name: str, seen: pl.DataFrame, target: pl.DataFrame, score: str, chance: float | None, level: float | None
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     x, y = np.log10(seen["compute"].to_numpy()), seen[score].cast(pl.Float64).to_numpy().astype(float)
     at = np.log10(target["compute"].to_numpy())
@@ -166,17 +184,24 @@ def _by_method(
         design = np.column_stack([np.ones_like(x), x - x.mean()])
         inverse = np.linalg.inv(design.T @ design)
         params = inverse @ design.T @ y
-        spread = float(np.sqrt(np.sum((design @ params - y) ** 2) / max(y.size - 2, 1)))
-        there = np.column_stack([np.ones_like(at), at - x.mean()])
-        width = 1.96 * spread * np.sqrt(1 + np.einsum("ij,jk,ik->i", there, inverse, there))
+        df = y.size - 2
+        spread = float(np.sqrt(np.sum((design @ params - y) ** 2) / df))
+        half = float(stdtrit(df, (1 + level) / 2)) * spread if level is not None else np.nan
         if name == "line":
-            middle = np.clip(there @ params, 0, 1)
-            return middle, np.clip(there @ params - width, 0, 1), np.clip(there @ params + width, 0, 1)
-        middle = np.full(at.size, float(y[x == x.max()].mean()))
-        # its interval is that of a score which stays: the scatter alone, knowing nothing of a trend
-        return middle, np.clip(middle - 1.96 * spread, 0, 1), np.clip(middle + 1.96 * spread, 0, 1)
+            there = np.column_stack([np.ones_like(at), at - x.mean()])
+            middle = there @ params
+            width = half * np.sqrt(1 + np.einsum("ij,jk,ik->i", there, inverse, there))
+        else:
+            # a score that stays: the scatter around the line, and that of the mean of the largest models
+            largest = y[x == x.max()]
+            middle = np.full(at.size, float(largest.mean()))
+            width = half * np.sqrt(1 + 1 / largest.size)
+        return tuple(np.clip(values, 0, 1) for values in (middle, middle - width, middle + width))
     law = one_step(seen, name, score=score, compute="compute", chance=chance if name == "logistic" else None)
-    done = law.predict(target)
+    if level is None:
+        unknown = np.full(at.size, np.nan)
+        return law.expected(target), unknown, unknown
+    done = law.predict(target, level)
     return tuple(done[c].to_numpy().astype(float) for c in ("prediction", "low", "high"))  # type: ignore[return-value]
 
 
@@ -205,7 +230,7 @@ def early_to_final(
     Returns
     -------
     DataFrame
-        One row a run, task and method: ``observed`` (mean of the last evaluations), ``prediction``, ``low,
+        One row per run, task and method: ``observed`` (mean of the last evaluations), ``prediction``, ``low,
         high``, ``compute_ratio`` (1 / fraction), ``early``, ``n_seen``. Methods: ``stays`` (the score at the cut),
         ``line`` (straight in log tokens over what was seen), ``peers`` (final score as a line in the early
         one, learnt from the other runs of the task). Intervals are the spread of the same method's errors
@@ -223,8 +248,7 @@ def early_to_final(
     need_columns(table, ["run_id", "n_tokens"], "the course of a run", "give checkpoints.")
     check_scores(table, score, "the course of a run")
     rows = (
-        table.filter(pl.col("n_tokens") > 0)
-        .sort("n_tokens")
+        canonical(table.filter(pl.col("n_tokens") > 0), ["n_tokens"])
         .with_columns(_y=pl.col(score).cast(pl.Float64), _x=pl.col("n_tokens").log())
         .with_columns(_end=pl.col("n_tokens").max().over("run_id", *keys))
     )
@@ -264,7 +288,8 @@ def early_to_final(
     error2 = (pl.col("prediction") - pl.col("observed")) ** 2
     count = pl.len().over(*keys, "method")
     others = ((error2.sum().over(*keys, "method") - error2) / (count - 1)).sqrt()
-    width = pl.when(count >= 4).then(1.96 * others)
+    t = {n: float(stdtrit(n - 1, 0.975)) for n in long.select(count).to_series().unique() if n >= 4}
+    width = pl.when(count >= 4).then(count.replace_strict(t, default=None, return_dtype=pl.Float64) * others)
     return long.with_columns(
         low=(pl.col("prediction") - width).clip(0, 1),
         high=(pl.col("prediction") + width).clip(0, 1),

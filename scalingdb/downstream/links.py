@@ -11,7 +11,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from scalingdb.downstream._checks import FloatArray, normal_draws
+from scalingdb.downstream._checks import FloatArray
+from scalingdb.downstream._refits import Curve, Draws, Refits, prediction_interval
 from scalingdb.errors import FitError, unknown_name
 from scalingdb.law_library import get_law
 
@@ -99,6 +100,11 @@ LINKS: Mapping[str, _Form] = MappingProxyType(
 """Curves by name: ``logistic`` (OLMo ladder, arXiv:2412.04403), ``exponential`` (Gadre, arXiv:2403.08540)."""
 
 
+def _curve_at(form: _Form, x: FloatArray) -> Curve:
+    """The curve at fixed losses, as a function of many sets of parameters (B, k)."""
+    return lambda params: form.function(x, *(params[:, [i]] for i in range(params.shape[1])))
+
+
 @dataclass(frozen=True, eq=False)
 class Link:
     """A fitted curve from a loss to a score.
@@ -114,6 +120,8 @@ class Link:
         Standard deviation of the run-level residuals: what the curve leaves unexplained in a new run.
     n_rows, n_runs : int
     at_bound : tuple of str
+    refits : Refits
+        Source of the draws behind every interval.
     x_range : tuple of float
         Losses that were fitted; a prediction outside is an extrapolation of the link.
     """
@@ -126,6 +134,7 @@ class Link:
     n_runs: int
     at_bound: tuple[str, ...]
     x_range: tuple[float, float]
+    refits: Refits = field(repr=False)
 
     @property
     def formula(self) -> str:
@@ -136,23 +145,26 @@ class Link:
         """Score at loss `x`."""
         return LINKS[self.name].function(np.asarray(x, dtype=float), *self.params.values())
 
-    def draws(self, n: int, generator: np.random.Generator) -> FloatArray:
-        """Parameters from the normal approximation of their uncertainty, (n, k), kept within bounds."""
-        form = LINKS[self.name]
-        centre = np.array(list(self.params.values()))
-        sample = normal_draws(centre, self.covariance, n, generator)
-        return np.asarray(np.clip(sample, form.low, form.high))
+    def draws(self, generator: np.random.Generator) -> Draws:
+        """Refits to data simulated around the curve, with the scatter of each; they stay among curves that fit."""
+        return self.refits.draws(generator)
+
+    def interval(self, x: Any, level: float = 0.95, *, rng: int = 0) -> tuple[FloatArray, FloatArray]:
+        """Ends of the interval for the score of a new run at loss `x`; without degrees of freedom, 0 and 1."""
+        generator = np.random.default_rng(rng)
+        draws = self.draws(generator)
+        losses = np.broadcast_to(np.atleast_1d(np.asarray(x, dtype=float)), (len(draws.scatter), np.size(x)))
+        return prediction_interval(self.many(losses, draws.params), draws.scatter, level, generator)
 
     def many(self, x: FloatArray, params: FloatArray) -> FloatArray:
-        """Scores of every draw: (n,) or (n, m) losses and (n, k) parameters give the shape of `x`."""
-        columns = [params[:, i].reshape(-1, *[1] * (x.ndim - 1)) for i in range(params.shape[1])]
-        return LINKS[self.name].function(x, *columns)
+        """Scores of every draw: (n, m) losses and (n, k) parameters give (n, m) scores."""
+        return _curve_at(LINKS[self.name], x)(params)
 
     def tidy(self, level: float = 0.95) -> pl.DataFrame:
-        """One row a parameter: ``param, estimate, std_error, low, high, at_bound``."""
-        from scipy.special import ndtri
+        """One row per parameter: ``param, estimate, std_error, low, high, at_bound`` (Student's t over runs)."""
+        from scipy.special import stdtrit
 
-        z = float(ndtri(0.5 + level / 2))
+        z = float(stdtrit(self.refits.df, 0.5 + level / 2)) if self.refits.df > 0 else float("inf")
         errors = np.sqrt(np.diag(self.covariance))
         return pl.DataFrame(
             {
@@ -243,7 +255,8 @@ def fit_link(
         correction = n_runs / max(n_runs - free.size, 1)
         covariance[np.ix_(free, free)] = correction * bread @ (score.T @ score) @ bread
     last = np.zeros(n_runs)
-    last[groups] = residual  # rows come in the order of training: the last one of a run stays
+    order = np.argsort(-x, kind="stable")
+    last[groups[order]] = residual[order]  # the lowest loss of a run is its end, whatever the order of the rows
     scatter = float(np.sqrt(np.sum(last**2) / max(n_runs - free.size, 1)))
     return Link(
         name,
@@ -254,4 +267,14 @@ def fit_link(
         n_runs,
         tuple(p for p, h in zip(form.params, held, strict=True) if h),
         (float(x.min()), float(x.max())),
+        Refits(
+            _curve_at(form, xs),
+            params,
+            low,
+            high,
+            residual,
+            scatter,
+            n_runs - k if n_runs > k else n_runs - free.size,  # a bound may be left by other data
+            groups if n_runs < x.size else None,
+        ),
     )

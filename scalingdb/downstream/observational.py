@@ -1,8 +1,7 @@
-"""Laws learnt from models that others trained: principal capabilities, and skills shared by families.
+"""Observational scaling: capabilities of models that others trained, measured by the benchmarks themselves.
 
-Public models differ in data and recipe, so compute alone predicts their scores badly. Two ways out:
-measure capability by the benchmarks themselves (observational scaling, arXiv:2405.10938), or give each
-family its own efficiency and share everything else (Sloth, arXiv:2412.06540).
+Public models differ in data and recipe, so compute alone predicts their scores badly. Principal components of
+their benchmark scores predict other tasks better (arXiv:2405.10938).
 """
 
 from __future__ import annotations
@@ -13,33 +12,32 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from scipy.special import expit
 
+from scalingdb.display import percent
 from scalingdb.downstream._checks import (
     FloatArray,
     as_frame,
+    canonical,
+    check_level,
     check_scores,
     compute_column,
     finite,
     keys_of,
     label_rows,
     need_columns,
-    normal_draws,
 )
+from scalingdb.downstream._refits import Curve, Refits, prediction_interval
 from scalingdb.errors import DataError, FitError
 from scalingdb.notices import notice
 
 __all__ = [
     "Capabilities",
     "ObservationalLaw",
-    "Sloth",
     "family_trends",
     "observational_law",
     "principal_capabilities",
-    "sloth",
 ]
-
-N_DRAWS = 2000
-
 
 # ---- principal components --------------------------------------------------------------------------
 
@@ -70,7 +68,7 @@ class Capabilities:
     n_fitted: int
 
     def loadings(self) -> pl.DataFrame:
-        """One row a component and benchmark: ``component, benchmark, loading, explained``."""
+        """One row per component and benchmark: ``component, benchmark, loading, explained``."""
         return pl.DataFrame(
             [
                 {"component": f"pc{i + 1}", "benchmark": name, "loading": float(value), "explained": float(share)}
@@ -79,8 +77,27 @@ class Capabilities:
             ]
         )
 
+    def tidy(self) -> pl.DataFrame:
+        """The same as :meth:`loadings`."""
+        return self.loadings()
+
+    def glance(self) -> pl.DataFrame:
+        """One row: ``n_benchmarks, n_components, n_fitted, explained`` (share of the variance)."""
+        return pl.DataFrame(
+            {
+                "n_benchmarks": [len(self.benchmarks)],
+                "n_components": [len(self.explained)],
+                "n_fitted": [self.n_fitted],
+                "explained": [float(self.explained.sum())],
+            }
+        )
+
+    def augment(self) -> pl.DataFrame:
+        """The models with their components: :attr:`scores`."""
+        return self.scores
+
     def __repr__(self) -> str:
-        shares = ", ".join(f"{100 * s:.1f} %" for s in self.explained)
+        shares = ", ".join(percent(s) for s in self.explained)
         return f"<Capabilities of {len(self.benchmarks)} benchmarks, {self.n_fitted} models: {shares}>"
 
 
@@ -100,7 +117,7 @@ def principal_capabilities(
     Parameters
     ----------
     frame : DataFrame
-        One row a model, one column a benchmark (fractions; null where it was not run).
+        One row per model, one column a benchmark (fractions; null where it was not run).
     benchmarks : sequence of str
         Columns.
     n_components : int
@@ -124,7 +141,7 @@ def principal_capabilities(
     if len(names) < 2:
         raise DataError("one benchmark has no components", "give two or more.")
     if not 1 <= n_components <= len(names):
-        raise DataError(f"n_components={n_components} of {len(names)} benchmarks", "at most one a benchmark.")
+        raise DataError(f"n_components={n_components} of {len(names)} benchmarks", "at most one per benchmark.")
     for name in names:
         check_scores(
             table.filter(pl.col(name).is_not_null()).select(
@@ -216,7 +233,7 @@ def family_trends(
     Returns
     -------
     DataFrame
-        One row a family of three models or more: ``n_models, decades, slope`` (per decade),
+        One row per family of three models or more: ``n_models, decades, slope`` (per decade),
         ``intercept, r2``; families with fewer are left out and counted in a notice.
 
     Raises
@@ -226,7 +243,7 @@ def family_trends(
     """
     table = as_frame(frame)
     need_columns(table, [family, component], "the trend of a family", "name them: family=..., component=....")
-    rows = table.select(family, component, x=compute_column(table, compute).log10()).drop_nulls()
+    rows = canonical(table.select(family, component, x=compute_column(table, compute).log10()).drop_nulls())
     sizes = rows.group_by(family).agg(pl.len().alias("n"), pl.col("x").n_unique().alias("distinct"))
     enough = sizes.filter((pl.col("n") >= 3) & (pl.col("distinct") >= 3))[family]
     if enough.is_empty():
@@ -250,7 +267,7 @@ def family_trends(
             intercept=pl.col(component).mean() - slope * pl.col("x").mean(),
             r2=pl.corr("x", component) ** 2,
         )
-        .sort("r2", descending=True)
+        .sort("r2", family, descending=[True, False])
     )
 
 
@@ -276,38 +293,50 @@ class ObservationalLaw:
     params: Mapping[str, float]
     scatter: float
     n_models: int
-    _covariance: FloatArray = field(repr=False)
+    _refits: Refits = field(repr=False)
+    _standard: tuple[FloatArray, FloatArray] = field(repr=False)
 
-    def predict(self, frame: pl.DataFrame, interval: float = 0.95) -> pl.DataFrame:
-        """Add ``prediction, low, high``: uncertain coefficients plus the scatter of the fitted models."""
-        if not 0 < interval < 1:
-            raise DataError(f"interval={interval!r} is not between 0 and 1", "for example interval=0.95.")
+    def tidy(self) -> pl.DataFrame:
+        """One row per parameter: ``param, estimate``."""
+        return pl.DataFrame({"param": list(self.params), "estimate": list(self.params.values())})
+
+    def glance(self) -> pl.DataFrame:
+        """One row: ``target, n_models, df, scatter``."""
+        return pl.DataFrame(
+            {
+                "target": [self.target],
+                "n_models": [self.n_models],
+                "df": [self._refits.df],
+                "scatter": [self.scatter],
+            }
+        )
+
+    def predict(self, frame: pl.DataFrame, level: float = 0.95) -> pl.DataFrame:
+        """Add ``prediction, low, high``: the law refitted to simulated models, plus the scatter of the fitted ones."""
+        check_level(level)
         table = as_frame(frame)
         need_columns(table, self.predictors, "the law", "compute the components for these models first.")
         finite(table, self.predictors, "the law")
-        design = np.column_stack([np.ones(table.height), table.select(self.predictors).to_numpy()])
-        centre = np.array(list(self.params.values()))
+        centre, scale = self._standard
+        x = (table.select(pl.col(self.predictors).cast(pl.Float64)).to_numpy() - centre) / scale
+        curve = _curve_at(np.column_stack([np.ones(table.height), x]))
         generator = np.random.default_rng(0)
-        draws = normal_draws(centre, self._covariance, N_DRAWS, generator)
-        floors = np.clip(draws[:, [-1]], 0, 1)
-        values = floors + (1 - floors) * _expit(draws[:, :-1] @ design.T)
-        values = np.clip(values + self.scatter * generator.standard_normal(values.shape), 0, 1)
-        low, high = np.quantile(values, [(1 - interval) / 2, (1 + interval) / 2], axis=0)
+        draws = self._refits.draws(generator)
+        low, high = prediction_interval(curve(draws.params), draws.scatter, level, generator)
         return table.with_columns(
-            prediction=pl.Series(_curve(centre, design), dtype=pl.Float64),
+            prediction=pl.Series(curve(self._refits.params[None, :])[0], dtype=pl.Float64),
             low=pl.Series(low, dtype=pl.Float64),
             high=pl.Series(high, dtype=pl.Float64),
         )
 
 
-def _expit(x: FloatArray) -> FloatArray:
-    from scipy.special import expit
-
-    return np.asarray(expit(x))
-
-
 def _curve(p: FloatArray, design: FloatArray) -> FloatArray:
-    return np.asarray(p[-1] + (1 - p[-1]) * _expit(design @ p[:-1]))
+    return np.asarray(p[-1] + (1 - p[-1]) * expit(design @ p[:-1]))
+
+
+def _curve_at(design: FloatArray) -> Curve:
+    """Scores for fixed predictors as a function of many sets of coefficients and a floor (B, k)."""
+    return lambda p: np.asarray(p[:, [-1]] + (1 - p[:, [-1]]) * expit(p[:, :-1] @ design.T))
 
 
 def observational_law(
@@ -326,7 +355,7 @@ def observational_law(
     Parameters
     ----------
     frame : DataFrame
-        One row a model: the target score and the predictors (components, or log10 compute).
+        One row per model: the target score and the predictors (components, or log10 compute).
     target : str
     predictors : sequence of str
     floor : (float, float)
@@ -351,7 +380,7 @@ def observational_law(
     table = as_frame(frame)
     names = keys_of(predictors, table)
     need_columns(table, [target], "the law", "name the column with the score.")
-    rows = table.filter(pl.col(target).is_not_null())
+    rows = canonical(table.filter(pl.col(target).is_not_null()), [target])
     check_scores(rows.drop("unit", strict=False), target, "the law")
     finite(rows, names, "the law")
     k = len(names) + 2
@@ -379,256 +408,24 @@ def observational_law(
             best = found
     if best is None:
         raise FitError("no start leads to a finite law", "check the scores.")
-    rows_jac = best.jac[: y.size]
     rest = best.fun[: y.size]
-    inverse = np.linalg.pinv(best.jac.T @ best.jac, rcond=1e-10)
-    correction = y.size / max(y.size - k, 1)
-    covariance = correction * inverse @ (rows_jac.T @ (rows_jac * rest[:, None] ** 2)) @ inverse
+    df = y.size - k
+    scatter = float(np.sqrt(np.sum(rest**2) / max(df, 1)))
+    penalty = np.zeros((k - 2, k))
+    penalty[:, 1:-1] = np.sqrt(ridge) * np.eye(k - 2)
+
+    def curve(p: FloatArray) -> FloatArray:  # the penalty is refitted too, as rows without noise
+        return np.concatenate([_curve_at(design)(p), p @ penalty.T], axis=1)
+
     back = np.eye(k)  # from standardised predictors to their own units
     back[1:-1, 1:-1] = np.diag(1 / scale)
     back[0, 1:-1] = -centre / scale
-    params = back @ best.x
     return ObservationalLaw(
         target,
         tuple(names),
-        dict(zip(("intercept", *names, "floor"), map(float, params), strict=True)),
-        float(np.sqrt(np.sum(rest**2) / max(y.size - k, 1))),
+        dict(zip(("intercept", *names, "floor"), map(float, back @ best.x), strict=True)),
+        scatter,
         int(y.size),
-        back @ covariance @ back.T,
-    )
-
-
-# ---- Sloth -------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, eq=False)
-class Sloth:
-    """Shared skills with one efficiency a family. Made by :func:`sloth`.
-
-    Attributes
-    ----------
-    benchmarks, families : tuple of str
-    objective : float
-        The minimised sum of Huber losses plus the penalty.
-    n_models, n_skills : int
-    scatter : array (n_benchmarks,)
-        Standard deviation of the residuals of each benchmark.
-    """
-
-    benchmarks: tuple[str, ...]
-    families: tuple[str, ...]
-    n_skills: int
-    n_models: int
-    objective: float
-    scatter: FloatArray = field(repr=False)
-    _parts: Mapping[str, FloatArray] = field(repr=False)
-    _columns: tuple[str, str, str] = field(repr=False)
-
-    def _skills(self, table: pl.DataFrame) -> FloatArray:
-        family, size, tokens = self._columns
-        unknown = ~table[family].is_in(list(self.families))
-        if unknown.any():
-            raise DataError(
-                f"{int(unknown.sum())} model(s) belong to families that were not fitted\n"
-                + label_rows(table, unknown, family),
-                "a family needs one fitted model, which fixes its efficiency.",
-            )
-        finite(table, [size, tokens], "Sloth", positive=True)
-        x = (_inputs(table, size, tokens) - self._parts["centre"]) / self._parts["scale"]
-        index = np.array([self.families.index(name) for name in table[family]], dtype=int)
-        return np.asarray(x @ self._parts["slopes"] + self._parts["efficiency"][index])
-
-    def predict(self, frame: pl.DataFrame, interval: float = 0.95) -> pl.DataFrame:
-        """Predicted scores of models of the fitted families.
-
-        Returns
-        -------
-        DataFrame
-            One row a model and benchmark: the keys of the frame, ``benchmark, prediction, low, high``
-            and ``observed`` where the frame has it. The interval is the scatter of the fitted models
-            alone, and so too narrow for families with a single one.
-        """
-        from scipy.special import ndtri
-
-        table = as_frame(frame)
-        z = self._skills(table)
-        c = self._parts["chance"]
-        p = c + (1 - c) * _expit(z @ self._parts["loadings"] + self._parts["offsets"])
-        width = float(ndtri(0.5 + interval / 2)) * self.scatter
-        keys = [name for name in ("run_id", "model_name", *self._columns) if name in table.columns]
-        parts = []
-        for j, name in enumerate(self.benchmarks):
-            observed = pl.col(name).cast(pl.Float64) if name in table.columns else pl.lit(None, pl.Float64)
-            parts.append(
-                table.select(
-                    *keys,
-                    benchmark=pl.lit(name),
-                    observed=observed,
-                    prediction=pl.Series(p[:, j]),
-                    low=pl.Series(np.clip(p[:, j] - width[j], 0, 1)),
-                    high=pl.Series(np.clip(p[:, j] + width[j], 0, 1)),
-                )
-            )
-        return pl.concat(parts)
-
-
-def _inputs(table: pl.DataFrame, size: str, tokens: str) -> FloatArray:
-    n = np.log(table[size].cast(pl.Float64).to_numpy().astype(float))
-    d = np.log(table[tokens].cast(pl.Float64).to_numpy().astype(float))
-    return np.column_stack([n, d, n * d])
-
-
-def sloth(
-    frame: pl.DataFrame,
-    benchmarks: Sequence[str],
-    *,
-    chance: Mapping[str, float],
-    n_skills: int = 2,
-    family: str = "family",
-    size: str = "n_params",
-    tokens: str = "n_tokens",
-    delta: float = 0.01,
-    ridge: float = 1e-3,
-    starts: int = 2,
-    rng: int = 0,
-) -> Sloth:
-    """Fit Sloth: skills from size, tokens and the family's efficiency, scores from skills.
-
-    ``score_j = c_j + (1 - c_j) / (1 + exp(-(w_j . z + b_j)))`` with
-    ``z = B . (ln N, ln D, ln N ln D) + a_family``. Skills are known up to an invertible map only, so
-    the predictions are the result, not the skills.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        One row a model, one column a benchmark (fractions, null where not run).
-    benchmarks : sequence of str
-    chance : mapping of benchmark to float
-        Scores of guessing; required for each of them.
-    n_skills : int
-    family, size, tokens : str
-        Columns.
-    delta : float
-        Where the Huber loss turns straight (the authors take 0.01).
-    ridge : float
-        Penalty on efficiencies and loadings, which the data fix only up to scale.
-    starts, rng : int
-        Random starts, and their seed; the best is kept.
-
-    Raises
-    ------
-    DataError
-        For scores outside [0, 1], a missing chance level, missing sizes or tokens, or if every family
-        has one model: then its efficiency takes up the whole score.
-
-    References
-    ----------
-    Maia Polo et al., arXiv:2412.06540, eqs. 2 to 4.
-    """
-    from scipy.optimize import least_squares
-
-    table = as_frame(frame)
-    names = keys_of(benchmarks, table)
-    need_columns(table, [family, size, tokens], "Sloth", "name them: family=..., size=..., tokens=....")
-    absent = [name for name in names if name not in chance]
-    if absent:
-        raise DataError(
-            f"the chance level of {', '.join(absent)} is missing", "give it in chance: 1 over the options, 0 if free."
-        )
-    for name in names:
-        present = table.filter(pl.col(name).is_not_null())
-        check_scores(present.select(*(c for c in ("run_id", family) if c in present.columns), name), name, "Sloth")
-    finite(table, [size, tokens], "Sloth", positive=True)
-    counts = table[family].value_counts()
-    if counts["count"].max() == 1:
-        raise DataError(
-            f"each of the {counts.height} families has one model: its efficiency would take up the whole score",
-            "keep two models or more of some families.",
-        )
-    families = tuple(counts[family].sort().to_list())
-    index = np.array([families.index(name) for name in table[family]], dtype=int)
-    raw = _inputs(table, size, tokens)
-    centre, scale = raw.mean(axis=0), np.maximum(raw.std(axis=0), 1e-12)
-    x = (raw - centre) / scale
-    y = table.select(pl.col(names).cast(pl.Float64)).to_numpy().astype(float)
-    seen = ~np.isnan(y)
-    c = np.array([float(chance[name]) for name in names])
-    n_families, n_tests, d = len(families), len(names), n_skills
-    shapes = [(x.shape[1], d), (n_families, d), (d, n_tests), (1, n_tests)]
-    cuts = np.cumsum([0, *(a * b for a, b in shapes)])
-
-    def unpack(p: FloatArray) -> list[FloatArray]:
-        return [p[cuts[i] : cuts[i + 1]].reshape(shape) for i, shape in enumerate(shapes)]
-
-    rows, columns = np.nonzero(seen)
-    n_seen = rows.size
-    penalised = cuts[3]  # everything but the offsets
-    root = np.sqrt(ridge)
-
-    def residuals(p: FloatArray) -> FloatArray:
-        slopes, efficiency, loadings, offsets = unpack(p)
-        s = _expit((x @ slopes + efficiency[index]) @ loadings + offsets)
-        return np.concatenate([(c + (1 - c) * s - y)[rows, columns], root * p[:penalised]])
-
-    def jacobian(p: FloatArray) -> FloatArray:
-        slopes, efficiency, loadings, offsets = unpack(p)
-        z = x @ slopes + efficiency[index]
-        s = _expit(z @ loadings + offsets)
-        slope = ((1 - c) * s * (1 - s))[rows, columns]
-        through = slope[:, None] * loadings[:, columns].T  # (seen, d): change of a score with each skill
-        out = np.zeros((n_seen + penalised, cuts[-1]))
-        line = np.arange(n_seen)
-        out[:n_seen, : cuts[1]] = (x[rows][:, :, None] * through[:, None, :]).reshape(n_seen, -1)
-        for k in range(d):
-            out[line, cuts[1] + index[rows] * d + k] = through[:, k]
-            out[line, cuts[2] + k * n_tests + columns] = slope * z[rows, k]
-        out[line, cuts[3] + columns] = slope
-        out[n_seen + np.arange(penalised), np.arange(penalised)] = root
-        return out
-
-    def robust(scaled: FloatArray) -> FloatArray:
-        """Huber's loss for the scores, squares for the penalty."""
-        outer = scaled > 1
-        outer[n_seen:] = False
-        far = np.sqrt(np.where(outer, scaled, 1.0))
-        return np.array(
-            [
-                np.where(outer, 2 * far - 1, scaled),
-                np.where(outer, 1 / far, 1.0),
-                np.where(outer, -0.5 / far**3, 0.0),
-            ]
-        )
-
-    generator = np.random.default_rng(rng)
-    best = None
-    for _ in range(starts):
-        begin = 0.3 * generator.standard_normal(cuts[-1])
-        found = least_squares(  # type: ignore[operator]
-            residuals, begin, jac=jacobian, loss=robust, f_scale=delta, max_nfev=60, ftol=1e-9, xtol=1e-9
-        )
-        if np.isfinite(found.cost) and (best is None or found.cost < best.cost):
-            best = found
-    if best is None:
-        raise FitError("Sloth: no start leads to a finite objective", "check sizes and tokens.")
-    slopes, efficiency, loadings, offsets = unpack(best.x)
-    fitted = c + (1 - c) * _expit((x @ slopes + efficiency[index]) @ loadings + offsets)
-    rest = np.where(seen, fitted - y, np.nan)
-    parts = {
-        "slopes": slopes,
-        "efficiency": efficiency,
-        "loadings": loadings,
-        "offsets": offsets,
-        "chance": c,
-        "centre": centre,
-        "scale": scale,
-    }
-    return Sloth(
-        tuple(names),
-        families,
-        d,
-        table.height,
-        float(best.cost),
-        np.nanstd(rest, axis=0, ddof=1),
-        parts,
-        (family, size, tokens),
+        Refits(curve, best.x, low, high, -rest, scatter, df),
+        (centre, scale),
     )

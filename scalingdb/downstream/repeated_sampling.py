@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from scalingdb.downstream._checks import FloatArray, as_frame, finite, label_rows, need_columns
+from scalingdb.downstream._checks import FloatArray, as_frame, canonical, finite, label_rows, need_columns
 from scalingdb.errors import DataError, FitError
 from scalingdb.law_library import get_law
 
@@ -84,10 +84,8 @@ def _counts(frame: pl.DataFrame) -> Counts:
             + label_rows(table, bad, "n_samples", "n_correct"),
             "n_correct counts successes among n_samples attempts.",
         )
-    return (
-        table["n_samples"].cast(pl.Float64).to_numpy().astype(float),
-        table["n_correct"].cast(pl.Float64).to_numpy().astype(float),
-    )
+    ordered = table.select(pl.col("n_samples", "n_correct").cast(pl.Float64)).sort("n_samples", "n_correct")
+    return ordered["n_samples"].to_numpy().astype(float), ordered["n_correct"].to_numpy().astype(float)
 
 
 def _grid(largest: float, points: int = 25) -> FloatArray:
@@ -102,7 +100,7 @@ def pass_curve(
     Parameters
     ----------
     frame : DataFrame
-        One row a problem: ``n_samples, n_correct``.
+        One row per problem: ``n_samples, n_correct``.
     k : sequence of float, optional
         25 values from 1 to the smallest number of samples by default: beyond that the mean would be
         over other problems.
@@ -160,6 +158,26 @@ class PassLaw:
     n_problems: int
     samples: FloatArray = field(repr=False)
 
+    def tidy(self) -> pl.DataFrame:
+        """One row per parameter: ``param, estimate, low, high`` (95 %, from resampling problems)."""
+        known = len(self.samples) > 0
+        ends = np.quantile(self.samples, [0.025, 0.975], axis=0) if known else np.full((2, len(self.params)), np.nan)
+        return pl.DataFrame(
+            {"param": list(self.params), "estimate": list(self.params.values()), "low": ends[0], "high": ends[1]}
+        ).with_columns(pl.col("low", "high").fill_nan(None))
+
+    def glance(self) -> pl.DataFrame:
+        """One row: ``kind, exponent, low, high, n_problems``."""
+        return pl.DataFrame(
+            {
+                "kind": [self.kind],
+                "exponent": [self.exponent],
+                "low": [self.low],
+                "high": [self.high],
+                "n_problems": [self.n_problems],
+            }
+        ).with_columns(pl.col("low", "high").fill_nan(None))
+
     def predict(self, k: Sequence[float] | FloatArray) -> pl.DataFrame:
         """``k, prediction, low, high`` of pass@k."""
         grid = np.asarray(k, dtype=float)
@@ -205,7 +223,7 @@ def aggregate_law(
     Parameters
     ----------
     frame : DataFrame
-        One row a problem: ``n_samples, n_correct``.
+        One row per problem: ``n_samples, n_correct``.
     k : sequence of float, optional
         As for :func:`pass_curve`.
     bootstrap, rng : int
@@ -246,7 +264,7 @@ def mixture_law(frame: pl.DataFrame, *, zero: bool = False, bootstrap: int = 50,
     Parameters
     ----------
     frame : DataFrame
-        One row a problem: ``n_samples, n_correct``.
+        One row per problem: ``n_samples, n_correct``.
     zero : bool
         Allow a share of hopeless problems. It needs many samples to be told from very hard ones, and
         makes pass@k level off.
@@ -339,8 +357,12 @@ def thin(frame: pl.DataFrame, fraction: float, *, rng: int = 0) -> pl.DataFrame:
     n, c = _counts(table)
     kept = np.maximum(np.round(fraction * n), 1).astype(np.int64)
     generator = np.random.default_rng(rng)
-    found = generator.hypergeometric(c.astype(np.int64), (n - c).astype(np.int64), kept)
-    return table.with_columns(n_samples=pl.Series(kept, dtype=pl.Float64), n_correct=pl.Series(found, dtype=pl.Float64))
+    successes = generator.hypergeometric(c.astype(np.int64), (n - c).astype(np.int64), kept)
+    order = canonical(table.with_row_index("~row"), ["n_samples", "n_correct"])["~row"].to_numpy()
+    back = np.argsort(order)
+    return table.with_columns(
+        n_samples=pl.Series(kept[back], dtype=pl.Float64), n_correct=pl.Series(successes[back], dtype=pl.Float64)
+    )
 
 
 def extrapolation_errors(
@@ -351,7 +373,7 @@ def extrapolation_errors(
     Parameters
     ----------
     frame : DataFrame
-        One row a problem: ``n_samples, n_correct``.
+        One row per problem: ``n_samples, n_correct``.
     fraction : float
         Share of the attempts that the laws see.
     repeats : int
@@ -362,7 +384,7 @@ def extrapolation_errors(
     Returns
     -------
     DataFrame
-        One row a law and repeat: ``kind, repeat, exponent, k`` (the smallest number of samples of a
+        One row per law and repeat: ``kind, repeat, exponent, k`` (the smallest number of samples of a
         problem), ``prediction, observed, error`` (difference of pass@k) and ``log_error``
         (ratio of ``-ln pass@k``, as a logarithm).
     """

@@ -18,20 +18,20 @@ import polars as pl
 from scalingdb.downstream._checks import (
     FloatArray,
     as_frame,
+    canonical,
+    check_level,
     check_scores,
     compute_column,
     finite,
     label_rows,
     need_columns,
-    normal_draws,
 )
+from scalingdb.downstream._refits import Curve, Refits, prediction_interval
 from scalingdb.downstream.links import Link, fit_link
 from scalingdb.errors import DataError, FitWarning, unknown_name
 from scalingdb.fits import Fit, fit
 
 __all__ = ["OneStep", "TwoStep", "checkpoint_pairs", "final_values", "one_step", "two_step"]
-
-N_DRAWS = 2000
 
 
 def final_values(
@@ -42,7 +42,7 @@ def final_values(
     by: str | Sequence[str] = ("run_id",),
     order: str = "n_tokens",
 ) -> pl.DataFrame:
-    """One row a run: the mean of its last few evaluations, and everything else as at the last.
+    """One row per run: the mean of its last few evaluations, and everything else as at the last.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def final_values(
     last : int
         Evaluations that are averaged; fewer where a run has fewer. The OLMo ladder takes five.
     by, order : str
-        What makes a run, and what orders its rows (rows that tie keep their order).
+        What makes a run, and what orders its rows (rows that tie are ordered by their other columns).
     """
     table = as_frame(frame)
     values = [columns] if isinstance(columns, str) else list(columns)
@@ -61,7 +61,7 @@ def final_values(
     need_columns(table, [*keys, *values, order], "the final value of a run", "name the columns of your frame.")
     others = [c for c in table.columns if c not in {*values, *keys}]
     return (
-        table.sort(order, maintain_order=True)
+        canonical(table, [*keys, order])
         .group_by(keys, maintain_order=True)
         .agg(*(pl.col(c).last() for c in others), *(pl.col(c).tail(last).mean() for c in values))
         .select(table.columns)
@@ -87,8 +87,9 @@ def checkpoint_pairs(
     window : int
         Evaluations in the trailing mean; fewer at the beginning of what is left.
     """
-    table = as_frame(frame).sort("run_id", order, maintain_order=True)
+    table = as_frame(frame)
     need_columns(table, ["run_id", order, *columns], "the pairs of loss and score", "name the columns of your frame.")
+    table = canonical(table, ["run_id", order])
     number, total = pl.int_range(pl.len()).over("run_id"), pl.len().over("run_id")
     kept = table.filter(number >= (skip * total).ceil())
     return kept.with_columns(
@@ -130,16 +131,30 @@ class TwoStep:
             ]
         )
 
-    def predict(self, frame: pl.DataFrame, interval: float = 0.95) -> pl.DataFrame:
+    def glance(self) -> pl.DataFrame:
+        """One row: ``law, n_runs, loss_verdict, link, n_pairs, n_link_runs, link_scatter``."""
+        return pl.DataFrame(
+            {
+                "law": [self.loss_fit.law.name],
+                "n_runs": [self.loss_fit.data.height],
+                "loss_verdict": [str(self.loss_fit.verdict)],
+                "link": [self.link.name],
+                "n_pairs": [self.link.n_rows],
+                "n_link_runs": [self.link.n_runs],
+                "link_scatter": [self.link.scatter],
+            }
+        )
+
+    def predict(self, frame: pl.DataFrame, level: float = 0.95) -> pl.DataFrame:
         """Predicted loss and score of models, with an interval for the score.
 
         Parameters
         ----------
         frame : DataFrame
             With the columns that the loss law takes.
-        interval : float
-            Coverage. The interval is for a new model: uncertain coefficients of both steps plus the
-            scatter of both.
+        level : float
+            Coverage. The interval is for a new model: both steps are refitted to simulated runs (see
+            :class:`Link`), and the scatter of both is added.
 
         Returns
         -------
@@ -147,46 +162,36 @@ class TwoStep:
             The frame with ``predicted_loss, prediction, low, high``, and the standard deviation that
             each source contributes to the score: ``sd_loss_step``, ``sd_link``, ``sd_scatter``.
         """
-        if not 0 < interval < 1:
-            raise DataError(f"interval={interval!r} is not between 0 and 1", "for example interval=0.95.")
+        check_level(level)
         table = as_frame(frame)
         predicted = self.loss_fit.predict(table)["prediction"].to_numpy().astype(float)
         generator = np.random.default_rng(self.seed)
         losses = self._loss_draws(table, predicted, generator)
-        params = self.link.draws(N_DRAWS, generator)
+        link = self.link.draws(generator).repeated(len(losses))
         centre = np.array([list(self.link.params.values())])
         still = np.broadcast_to(predicted, losses.shape)
-        noise = self.link.scatter * generator.standard_normal(losses.shape)
-        total = np.clip(self.link.many(losses, params) + noise, 0, 1)
-        low, high = np.quantile(total, [(1 - interval) / 2, (1 + interval) / 2], axis=0)
+        scores = self.link.many(losses, link.params)
+        low, high = prediction_interval(scores, link.scatter, level, generator)
         return table.with_columns(
             predicted_loss=pl.Series(predicted, dtype=pl.Float64),
             prediction=pl.Series(self.link(predicted), dtype=pl.Float64),
             low=pl.Series(low, dtype=pl.Float64),
             high=pl.Series(high, dtype=pl.Float64),
-            sd_loss_step=pl.Series(self.link.many(losses, centre).std(axis=0), dtype=pl.Float64),
-            sd_link=pl.Series(self.link.many(still, params).std(axis=0), dtype=pl.Float64),
+            sd_loss_step=pl.Series(np.nanstd(self.link.many(losses, centre), axis=0), dtype=pl.Float64),
+            sd_link=pl.Series(self.link.many(still, link.params).std(axis=0), dtype=pl.Float64),
             sd_scatter=pl.lit(self.link.scatter),
         )
 
     def _loss_draws(self, table: pl.DataFrame, predicted: FloatArray, generator: np.random.Generator) -> FloatArray:
-        """Losses of N_DRAWS possible worlds: coefficients from the bootstrap, plus the scatter of runs."""
-        samples = self.loss_fit.samples
-        chosen = samples[generator.integers(0, len(samples), N_DRAWS)]
-        inputs = [
-            table[self.loss_fit.recipe["columns"][name]].cast(pl.Float64).to_numpy().astype(float)
-            for name in self.loss_fit.law.inputs
-        ]
-        params = {name: chosen[:, [i]] for i, name in enumerate(self.loss_fit.params)}
+        """Losses of new runs: the law refitted to simulated losses, plus the scatter of runs; ``nan`` if unknown."""
+        draws = refits_of(self.loss_fit).draws(generator)
+        is_log = self.loss_fit.recipe.objective.endswith("_log")
         with np.errstate(all="ignore"):
-            values = np.asarray(self.loss_fit.law.function(*inputs, **params), dtype=float)
-        values = np.where(np.isfinite(values), values, predicted)
-        residual = self.loss_fit.augment()["residual"].to_numpy()
-        free = len(self.loss_fit.params) - len(self.loss_fit.recipe.get("fixed", {}))
-        spread = np.sqrt(np.sum(residual**2) / max(residual.size - free, 1))
-        noise = spread * generator.standard_normal(values.shape)
-        moved = values * np.exp(noise) if self.loss_fit.recipe["objective"].endswith("_log") else values + noise
-        return np.asarray(moved)
+            values = law_curve(self.loss_fit, table)(draws.params)
+        noise = draws.scatter[:, None] * generator.standard_normal(values.shape)
+        with np.errstate(all="ignore"):
+            moved = np.exp(values + noise) if is_log else values + noise
+        return np.where(np.isfinite(moved) & (moved > 0), moved, np.nan)
 
     def errors(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Where the error comes from, on models whose loss and score are known.
@@ -194,7 +199,7 @@ class TwoStep:
         Returns
         -------
         DataFrame
-            One row a model: ``loss_error`` (predicted over observed loss, minus 1), ``observed``,
+            One row per model: ``loss_error`` (predicted over observed loss, minus 1), ``observed``,
             ``prediction``, ``low, high``, ``error`` (prediction - observed score), and its two parts:
             ``error_of_loss_step`` (score at the predicted loss minus score at the observed loss) and
             ``error_of_link`` (score at the observed loss minus observed score); ``relative_error``
@@ -232,6 +237,44 @@ class TwoStep:
         )
 
 
+ABSOLUTE = float(np.sqrt(np.pi / 2))
+"""Standard error of a near-absolute loss (Huber with a small threshold) over least squares, for normal errors."""
+
+
+def law_curve(fit: Fit, table: pl.DataFrame) -> Curve:
+    """Predictions of a law for the rows of a table as a function of its parameters, in logs where it was fitted so."""
+    inputs = [table[fit.recipe.columns[name]].cast(pl.Float64).to_numpy().astype(float) for name in fit.law.inputs]
+    names = list(fit.params)
+    is_log = fit.recipe.objective.endswith("_log")
+
+    def curve(params: FloatArray) -> FloatArray:
+        values = np.asarray(fit.law.function(*inputs, **{name: params[:, [i]] for i, name in enumerate(names)}))
+        return np.log(np.maximum(values, 1e-300)) if is_log else values
+
+    return curve
+
+
+def refits_of(fit: Fit) -> Refits:
+    """What simulates and refits a law, by least squares on the scale that it was fitted on."""
+    rows = fit.augment()
+    curve = law_curve(fit, rows)
+    params = np.array(list(fit.params.values()))
+    observed = rows[fit.recipe.output].cast(pl.Float64).to_numpy().astype(float)
+    residual = (np.log(observed) if fit.recipe.objective.endswith("_log") else observed) - curve(params[None, :])[0]
+    df = residual.size - len(params) + len(fit.recipe.fixed)
+    specs = [fit.law.params[name] for name in fit.params]
+    return Refits(
+        curve,
+        params,
+        np.array([spec.low for spec in specs]),
+        np.array([spec.high for spec in specs]),
+        residual,
+        float(np.sqrt(np.sum(residual**2) / max(df, 1))),
+        df,
+        inefficiency=1.0 if fit.recipe.objective.startswith("mse") else ABSOLUTE,
+    )
+
+
 def two_step(
     points: pl.DataFrame,
     pairs: pl.DataFrame | None = None,
@@ -242,7 +285,7 @@ def two_step(
     score: str = "score",
     anchor: tuple[float, float] | None = None,
     objective: str = "huber_log",
-    bootstrap: int = 200,
+    bootstrap: int = 0,
     inputs: Mapping[str, str] | None = None,
     rng: int = 0,
 ) -> TwoStep:
@@ -251,7 +294,7 @@ def two_step(
     Parameters
     ----------
     points : DataFrame
-        One row a run: size, tokens, its final loss; and its score, if no `pairs` are given.
+        One row per run: size, tokens, its final loss; and its score, if no `pairs` are given.
     pairs : DataFrame, optional
         Loss and score of checkpoints, for the link; more of the curve than the final values show.
         ``run_id`` groups them.
@@ -264,8 +307,8 @@ def two_step(
     anchor : (loss, score), optional
         A point added to the pairs; the OLMo ladder adds (0, 1).
     objective, bootstrap, inputs, rng
-        As for :func:`scalingdb.fit`, for step 1. The bootstrap cannot be 0: it carries the error of
-        step 1 into the interval.
+        As for :func:`scalingdb.fit`, for step 1. The bootstrap is for the intervals of its parameters; predictions
+        refit both steps to simulated runs.
 
     Raises
     ------
@@ -278,10 +321,8 @@ def two_step(
     ----------
     Bhagia et al., arXiv:2412.04403, sections 3.1 and 3.2; Gadre et al., arXiv:2403.08540, eq. 5.
     """
-    if bootstrap < 20:
-        raise DataError(f"bootstrap={bootstrap} is too few to carry the error of step 1", "give 200 or more.")
-    runs = as_frame(points)
-    rows = runs if pairs is None else as_frame(pairs)
+    runs = canonical(as_frame(points))
+    rows = runs if pairs is None else canonical(as_frame(pairs))
     need_columns(runs, [loss], "step 1", f'name the loss: loss="{runs.columns[0]}".')
     need_columns(rows, [loss, score], "step 2", "name them: loss=..., score=....")
     for part in (runs, rows):
@@ -338,37 +379,60 @@ class OneStep:
     params: Mapping[str, float]
     scatter: float
     n_models: int
+    _refits: Refits = field(repr=False)
     _law: Fit | None = field(repr=False, default=None)
-    _covariance: FloatArray | None = field(repr=False, default=None)
     _chance: float = field(repr=False, default=0.0)
+    _centring: tuple[float, float] = field(repr=False, default=(0.0, 1.0))
 
-    def predict(self, frame: pl.DataFrame, interval: float = 0.95) -> pl.DataFrame:
-        """Add ``prediction, low, high`` for new models; scores are kept within [0, 1]."""
-        if not 0 < interval < 1:
-            raise DataError(f"interval={interval!r} is not between 0 and 1", "for example interval=0.95.")
+    def tidy(self) -> pl.DataFrame:
+        """One row per parameter: ``param, estimate``."""
+        return pl.DataFrame({"param": list(self.params), "estimate": list(self.params.values())})
+
+    def glance(self) -> pl.DataFrame:
+        """One row: ``form, n_models, df, scatter``."""
+        return pl.DataFrame(
+            {
+                "form": [self.form],
+                "n_models": [self.n_models],
+                "df": [self._refits.df],
+                "scatter": [self.scatter],
+            }
+        )
+
+    def predict(self, frame: pl.DataFrame, level: float = 0.95) -> pl.DataFrame:
+        """Add ``prediction, low, high`` for new models; scores are kept within [0, 1].
+
+        Without residual degrees of freedom the interval is all of [0, 1].
+        """
+        check_level(level)
         table = as_frame(frame)
         generator = np.random.default_rng(0)
-        if self._law is not None:
-            inputs = _with_compute(table, self.compute) if self.form == "power" else table
-            done = self._law.predict(inputs, interval=interval)
-            return table.with_columns(
-                prediction=(1 - done["prediction"]).clip(0, 1),
-                low=(1 - done["high"]).clip(0, 1),
-                high=(1 - done["low"]).clip(0, 1),
-            )
-        assert self._covariance is not None
-        x = _with_compute(table, self.compute)["_compute"].log10().to_numpy()
-        design = np.column_stack([np.ones_like(x), x])
-        centre = np.array([self.params["intercept"], self.params["slope"]])
-        draws = normal_draws(centre, self._covariance, N_DRAWS, generator)
-        values = _above_chance(draws @ design.T, self._chance)
-        values = np.clip(values + self.scatter * generator.standard_normal(values.shape), 0, 1)
-        low, high = np.quantile(values, [(1 - interval) / 2, (1 + interval) / 2], axis=0)
+        draws = self._refits.draws(generator)
+        curve = self._curve(table)
+        low, high = prediction_interval(curve(draws.params), draws.scatter, level, generator)
         return table.with_columns(
-            prediction=pl.Series(_above_chance(design @ centre, self._chance), dtype=pl.Float64),
+            prediction=pl.Series(self.expected(table), dtype=pl.Float64),
             low=pl.Series(low, dtype=pl.Float64),
             high=pl.Series(high, dtype=pl.Float64),
         )
+
+    def expected(self, frame: pl.DataFrame) -> FloatArray:
+        """Predicted scores alone."""
+        return np.asarray(np.clip(self._curve(as_frame(frame))(self._refits.params[None, :])[0], 0, 1))
+
+    def _curve(self, table: pl.DataFrame) -> Curve:
+        if self._law is not None:
+            inputs = _with_compute(table, self.compute) if self.form == "power" else table
+            error = law_curve(self._law, inputs)
+            return lambda params: 1 - error(params)
+        middle, width = self._centring
+        z = (_with_compute(table, self.compute)["_compute"].log10().to_numpy() - middle) / width
+        return _logistic_curve(z, self._chance)
+
+
+def _logistic_curve(z: FloatArray, chance: float) -> Curve:
+    """Scores at standardised log10 compute, on which intercept and slope hardly depend on each other."""
+    return lambda params: _above_chance(params @ np.stack([np.ones_like(z), z]), chance)
 
 
 def _above_chance(z: FloatArray, chance: float) -> FloatArray:
@@ -397,7 +461,7 @@ def one_step(
     Parameters
     ----------
     points : DataFrame
-        One row a model.
+        One row per model.
     form : {"logistic", "power", "size_and_tokens"}
         ``logistic``: chance + (1 - chance) / (1 + exp(-(b0 + b1 log10 C))), by least squares.
         ``power``: 1 - score = E + A C^-alpha. ``size_and_tokens``: 1 - score = E + A N^-alpha + B D^-beta.
@@ -417,7 +481,7 @@ def one_step(
     """
     if form not in FORMS:
         raise unknown_name("form", form, FORMS)
-    table = as_frame(points)
+    table = canonical(as_frame(points))
     _refuse_many_tasks(table)
     check_scores(table, score, "a law of the score")
     if table[score].n_unique() == 1:
@@ -438,8 +502,8 @@ def one_step(
         )
     else:
         found = _fit_quietly(error, "chinchilla", objective="mse", output="_error", inputs=inputs)
-    residual = found.augment()["residual"].to_numpy()
-    return OneStep(form, score, compute, dict(found.params), float(residual.std(ddof=1)), table.height, found)
+    refits = refits_of(found)
+    return OneStep(form, score, compute, dict(found.params), refits.scatter, table.height, refits, found)
 
 
 def _chance_level(table: pl.DataFrame, chance: float | None) -> float:
@@ -487,20 +551,21 @@ def _logistic_in_compute(table: pl.DataFrame, score: str, compute: str | None, c
         for start in starts
     ]
     best = min(found, key=lambda r: r.cost)
-    n, k = y.size, 2
-    inverse = np.linalg.pinv(best.jac.T @ best.jac)
-    meat = best.jac.T @ (best.jac * best.fun[:, None] ** 2)
-    covariance = n / (n - k) * inverse @ meat @ inverse
     back = np.array([[1.0, -middle / width], [0.0, 1 / width]])  # to intercept and slope on log10 compute
     params = back @ best.x
+    df = y.size - 2
+    scatter = float(np.sqrt(2 * best.cost / df))
+    unbounded = np.full(2, np.inf)
+    standardised = Refits(_logistic_curve(z, chance), best.x, -unbounded, unbounded, -best.fun, scatter, df)
     return OneStep(
         "logistic",
         score,
         compute,
         {"intercept": float(params[0]), "slope": float(params[1]), "chance": chance},
-        float(np.sqrt(2 * best.cost / (n - k))),
-        n,
+        scatter,
+        y.size,
+        standardised,
         None,
-        back @ covariance @ back.T,
         chance,
+        (middle, width),
     )

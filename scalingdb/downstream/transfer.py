@@ -12,15 +12,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from scalingdb.downstream._checks import FloatArray, as_frame, finite, need_columns, normal_draws
+from scalingdb.downstream._checks import FloatArray, as_frame, canonical, check_level, finite, need_columns
+from scalingdb.downstream._refits import Curve, Refits, prediction_interval
 from scalingdb.errors import DataError, FitError
 
 if TYPE_CHECKING:
     from scalingdb.warehouse import Warehouse
 
 __all__ = ["LossToLoss", "loss_to_loss", "paired_losses", "recompute_released_fits"]
-
-N_DRAWS = 2000
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,10 +40,20 @@ class LossToLoss:
     params: dict[str, float]
     scatter: float
     n_rows: int
-    _covariance: FloatArray = field(repr=False)
+    _refits: Refits = field(repr=False)
     _floors: tuple[float, float] | None = field(repr=False, default=None)
 
-    def predict(self, frame: pl.DataFrame, interval: float = 0.95) -> pl.DataFrame:
+    def tidy(self) -> pl.DataFrame:
+        """One row per parameter: ``param, estimate``."""
+        return pl.DataFrame({"param": list(self.params), "estimate": list(self.params.values())})
+
+    def glance(self) -> pl.DataFrame:
+        """One row: ``x, y, n_rows, df, scatter`` (of log residuals)."""
+        return pl.DataFrame(
+            {"x": [self.x], "y": [self.y], "n_rows": [self.n_rows], "df": [self._refits.df], "scatter": [self.scatter]}
+        )
+
+    def predict(self, frame: pl.DataFrame, level: float = 0.95) -> pl.DataFrame:
         """Add ``prediction, low, high`` of loss y from loss x.
 
         Raises
@@ -52,6 +61,7 @@ class LossToLoss:
         DataError
             If a loss lies at or below the floor ``e_x``: the law is not defined there.
         """
+        check_level(level)
         table = as_frame(frame)
         need_columns(table, [self.x], "the law", "it takes the loss it was fitted on.")
         finite(table, [self.x], "the law", positive=True)
@@ -61,19 +71,14 @@ class LossToLoss:
                 f"{int((x <= self.params['e_x']).sum())} loss(es) are at or below the floor {self.params['e_x']:.4g}",
                 "such a model is beyond what the law describes.",
             )
-        centre = _pack(self.params, self._floors)
+        curve = _log_curve(x, self._floors)
         generator = np.random.default_rng(0)
-        draws = normal_draws(centre, self._covariance, N_DRAWS, generator)
-        with np.errstate(all="ignore"):
-            values = np.array([_curve(p, x, self._floors) for p in draws])
-        middle = _curve(centre, x, self._floors)
-        values = np.where(np.isfinite(values), values, middle)
-        values = values * np.exp(self.scatter * generator.standard_normal(values.shape))
-        low, high = np.quantile(values, [(1 - interval) / 2, (1 + interval) / 2], axis=0)
+        draws = self._refits.draws(generator)
+        low, high = prediction_interval(curve(draws.params), draws.scatter, level, generator, (-np.inf, np.inf))
         return table.with_columns(
-            prediction=pl.Series(middle, dtype=pl.Float64),
-            low=pl.Series(low, dtype=pl.Float64),
-            high=pl.Series(high, dtype=pl.Float64),
+            prediction=pl.Series(np.exp(curve(_pack(self.params, self._floors)[None, :])[0]), dtype=pl.Float64),
+            low=pl.Series(np.exp(low), dtype=pl.Float64),
+            high=pl.Series(np.exp(high), dtype=pl.Float64),
         )
 
 
@@ -87,13 +92,23 @@ def _curve(p: FloatArray, x: FloatArray, floors: tuple[float, float] | None) -> 
     return np.asarray(e_y + p[0] * np.maximum(x - e_x, 1e-12) ** p[1])
 
 
+def _log_curve(x: FloatArray, floors: tuple[float, float] | None) -> Curve:
+    """Log of loss y at fixed x, as a function of many sets of parameters (B, k)."""
+
+    def curve(p: FloatArray) -> FloatArray:
+        e_x, e_y = floors if floors is not None else (p[:, [2]], p[:, [3]])
+        return np.log(np.maximum(e_y + p[:, [0]] * np.maximum(x - e_x, 1e-12) ** p[:, [1]], 1e-12))
+
+    return curve
+
+
 def loss_to_loss(frame: pl.DataFrame, x: str, y: str, *, floors: tuple[float, float] | None = None) -> LossToLoss:
     """Fit ``y = e_y + K (x - e_x)^kappa`` to pairs of losses, by least squares of log residuals.
 
     Parameters
     ----------
     frame : DataFrame
-        One row a pair, as :func:`paired_losses` makes them, or two losses of each model.
+        One row per pair, as :func:`paired_losses` makes them, or two losses of each model.
     x, y : str
         Columns.
     floors : (e_x, e_y), optional
@@ -111,6 +126,7 @@ def loss_to_loss(frame: pl.DataFrame, x: str, y: str, *, floors: tuple[float, fl
     table = as_frame(frame)
     need_columns(table, [x, y], "a law between losses", "name the two columns.")
     finite(table, [x, y], "a law between losses", positive=True)
+    table = canonical(table, [x, y])
     a = table[x].cast(pl.Float64).to_numpy().astype(float)
     b = table[y].cast(pl.Float64).to_numpy().astype(float)
     k = 2 if floors is not None else 4
@@ -144,16 +160,15 @@ def loss_to_loss(frame: pl.DataFrame, x: str, y: str, *, floors: tuple[float, fl
             best = found
     if best is None:
         raise FitError("no start leads to a finite law", "check the losses.")
-    inverse = np.linalg.pinv(best.jac.T @ best.jac, rcond=1e-12)
-    meat = best.jac.T @ (best.jac * best.fun[:, None] ** 2)
+    scatter = float(np.sqrt(2 * best.cost / (a.size - k)))
     values = [float(v) for v in best.x] + ([] if floors is None else [float(f) for f in floors])
     return LossToLoss(
         x,
         y,
         dict(zip(("K", "kappa", "e_x", "e_y"), values, strict=True)),
-        float(np.sqrt(2 * best.cost / (a.size - k))),
+        scatter,
         int(a.size),
-        a.size / (a.size - k) * inverse @ meat @ inverse,
+        Refits(_log_curve(a, floors), best.x, np.array(low), np.array(high), -best.fun, scatter, a.size - k),
         floors,
     )
 
@@ -166,7 +181,7 @@ def paired_losses(
     Parameters
     ----------
     frame : DataFrame
-        One row a run: ``n_params, train_flops, loss`` and `corpus`.
+        One row per run: ``n_params, train_flops, loss`` and `corpus`.
     first, second : str
         Values of `corpus`.
     tolerance : float
@@ -182,6 +197,7 @@ def paired_losses(
     columns = ["n_params", "train_flops", "loss", *(["split"] if "split" in table.columns else [])]
     a = table.filter(pl.col(corpus) == first).select(columns)
     b = table.filter(pl.col(corpus) == second).select(columns)
+    a, b = canonical(a, columns), canonical(b, columns)
     if a.is_empty() or b.is_empty():
         known = ", ".join(map(repr, table[corpus].unique().sort().to_list()))
         raise DataError(f"no runs on {first if a.is_empty() else second!r}", f"corpora: {known}.")
@@ -216,7 +232,7 @@ def recompute_released_fits(db: Warehouse) -> pl.DataFrame:
     Returns
     -------
     DataFrame
-        One row a corpus, loss and form: ``released`` and ``recomputed`` prediction at 1e21 FLOP,
+        One row per corpus, loss and form: ``released`` and ``recomputed`` prediction at 1e21 FLOP,
         ``difference`` (relative), ``objective_released`` and ``objective_recomputed`` (mean Huber loss of
         log residuals, delta 1e-3), ``objective_difference`` (relative), ``r_squared_difference``,
         ``observed`` and ``error`` (recomputed over observed, minus 1), ``n_runs``.

@@ -249,6 +249,20 @@ def _shifted_powers(
     return found
 
 
+def _joined_powers(ratio: sp.Expr) -> sp.Expr:
+    """The ratio of a term to its size at the centre, its powers joined: shorter, and safe from overflow."""
+    try:
+        dense = sp.powsimp(sp.powdenest(ratio, force=True))
+        return sp.powsimp(sp.expand(dense, power_exp=False, power_base=True, mul=False, log=False))
+    except (IndexError, TypeError, ValueError, AttributeError):  # SymPy fails on a power of a quotient by a number
+        return sp.expand_power_base(ratio, force=True)
+
+
+def _without_spikes(second: sp.Expr) -> sp.Expr:
+    """A second derivative without what is infinite at one point, such as that of an absolute value at zero."""
+    return second.replace(sp.DiracDelta, lambda *parts: sp.Integer(0))
+
+
 def symbolic_model(
     expression: sp.Expr,
     input_symbols: Sequence[sp.Symbol],
@@ -315,8 +329,7 @@ def symbolic_model(
             continue  # a positive term that may change sign has no size to be measured by
         size = coefficient if coefficient.is_positive else -coefficient
         at_reference = size.subs(at_centre)
-        ratio = sp.powsimp(sp.powdenest((coefficient.subs(to_logs) / at_reference).subs(replaced), force=True))
-        terms[i] = sp.powsimp(sp.expand(ratio, power_exp=False, power_base=True, mul=False, log=False))
+        terms[i] = _joined_powers((coefficient.subs(to_logs) / at_reference).subs(replaced))
         norm = sp.expand_log(sp.log(at_reference), force=True)
         natural[i] = u[i] * sp.exp(-norm.subs(replaced))
         internal[i] = symbols[i] * sp.exp(norm)
@@ -327,7 +340,7 @@ def symbolic_model(
     value = offset + sum((u[i] * terms[i] for i in solved), sp.Integer(0))
 
     gradient = [sp.diff(value, symbol) for symbol in u]
-    curvature = [(a, b, sp.diff(gradient[a], u[b])) for a in range(k) for b in range(a + 1)]
+    curvature = [(a, b, _without_spikes(sp.diff(gradient[a], u[b]))) for a in range(k) for b in range(a + 1)]
     curvature = [(a, b, second) for a, b, second in curvature if second != 0]
     arguments = [*u, *log_x, *centre, *constants]
     functions = [

@@ -11,6 +11,7 @@ of common optimisers, which then stop early (arXiv:2404.10102, section 3).
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -57,7 +58,7 @@ class Objective:
     name : str
         One of :data:`OBJECTIVES`.
     delta : float
-        Where the Huber loss turns from square to straight, in the residual's own scale.
+        Huber threshold (quadratic to linear), in the residual's own scale.
         ``inf`` for squares; absolute values are approached by a shrinking delta (see the solver).
     scale : float
         Reported value over the solver's own: squares are reported without the Huber loss's one
@@ -191,6 +192,10 @@ class Objective:
         from scipy.special import xlogy
 
         return np.asarray(self._ways(y) + self.n_items * (xlogy(y, y) + xlogy(1 - y, 1 - y)))
+
+    def of_rows(self, kept: np.ndarray[Any, np.dtype[np.bool_]]) -> Objective:
+        """The same objective for some of the rows."""
+        return self if self.n_items is None else replace(self, n_items=self.n_items[kept])
 
     def with_dispersion(self, dispersion: float) -> Objective:
         """The same objective with another correlation of items."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from scalingdb.estimation.model import FloatArray, Model, PreparedInputs
 from scalingdb.estimation.objectives import Objective
 from scalingdb.estimation.solver import Penalty, Solution
 
-__all__ = ["AGREE", "Found", "Rows", "search", "search_many", "with_dispersion"]
+__all__ = ["AGREE", "Found", "Hints", "Rows", "search", "search_many", "with_dispersion"]
 
 AGREE = 1e-9
 """Relative difference in the objective within which two starts count as the same optimum."""
@@ -27,8 +27,27 @@ THOROUGH = 16
 FURTHER = 4
 """Times more starts where only one of them reached the best objective."""
 
+RESTARTS = 3
+"""Rounds of starts around the best ends, where starts do not agree on one."""
+
 OwnStarts = Callable[[Sequence[FloatArray], FloatArray, FloatArray], FloatArray]
 """``own(inputs, y, weights) -> (S, k)`` natural free parameters: what a law knows of its own shape."""
+
+
+@dataclass(frozen=True)
+class Hints:
+    """What a search is told beforehand of where to begin.
+
+    Attributes
+    ----------
+    own : callable, optional
+        A law's own starts: they take the place of the general search.
+    more : callable, optional
+        Starts that join those of the law, or of the general search.
+    """
+
+    own: OwnStarts | None = None
+    more: OwnStarts | None = None
 
 
 @dataclass(frozen=True)
@@ -59,6 +78,9 @@ class Found:
     others : array (R, k)
         More starts, best first, for resamples that do not converge from `u`.
     inputs : PreparedInputs
+    n_spread : int, optional
+        So many of the starts, the first ones, were spread over the whole range (None for all of them);
+        the rest began around the best ends, so that their agreement says nothing of other basins.
     """
 
     u: FloatArray
@@ -68,6 +90,12 @@ class Found:
     totals: FloatArray
     others: FloatArray
     inputs: PreparedInputs
+    n_spread: int | None = None
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether there is evidence that the optimum is the global one: two starts from apart ended there."""
+        return bool(self.agree[: self.n_spread].sum() > 1)
 
     @property
     def agree(self) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
@@ -83,17 +111,15 @@ def _candidates(
     objective: Objective,
     rows: Rows,
     prepared: PreparedInputs,
-    own: OwnStarts | None,
+    own: OwnStarts | Hints | None,
     penalty: Penalty | None,
     seed: int | None,
 ) -> FloatArray:
     """Starts in internal coordinates, best first: the law's own where it brings some."""
+    hints = own if isinstance(own, Hints) else Hints(own)
     u = np.empty((0, model.n_params))
-    if own is not None:
-        with np.errstate(all="ignore"):
-            given = np.asarray(own(rows.inputs, rows.y, rows.weights), dtype=float).reshape(-1, model.n_params)
-            u = model.to_internal(given[np.isfinite(given).all(1)], prepared)
-            u = u[np.isfinite(u).all(1)]
+    if hints.own is not None:
+        u = _internal(model, hints.own, rows, prepared)
         if 0 < u.shape[0] < FEW and model.is_exact:
             # hints rather than a search: look around them too, at every order of magnitude
             u = np.concatenate([u, starts.around(model, u, seed)])
@@ -103,7 +129,17 @@ def _candidates(
             u = np.concatenate([u, solved])
     if u.shape[0] == 0:
         u = starts.structured_starts(model, objective, prepared, rows.y, rows.weights, seed)
+    if hints.more is not None:
+        u = np.concatenate([u, _internal(model, hints.more, rows, prepared)])
     return starts.ranked(model, objective, u, prepared, rows.y, rows.weights, penalty)
+
+
+def _internal(model: Model, given: OwnStarts, rows: Rows, prepared: PreparedInputs) -> FloatArray:
+    """Starts in natural parameters as internal coordinates (S, k); those that have none are left out."""
+    with np.errstate(all="ignore"):
+        theta = np.asarray(given(rows.inputs, rows.y, rows.weights), dtype=float).reshape(-1, model.n_params)
+        u = model.to_internal(theta[np.isfinite(theta).all(1)], prepared)
+    return np.asarray(u[np.isfinite(u).all(1)])
 
 
 def _polish(
@@ -117,25 +153,55 @@ def _polish(
     return solver.minimise(model, objective, u, prepared, rows.y, rows.weights, penalty=penalty, max_iterations=80)
 
 
+def _restarted(
+    model: Model,
+    objective: Objective,
+    polished: Solution,
+    prepared: PreparedInputs,
+    rows: Rows,
+    penalty: Penalty | None,
+    n_starts: int,
+    seed: int | None,
+) -> Solution:
+    """Start again around the best ends until a round finds nothing better and two starts agree."""
+    for turn in range(RESTARTS):
+        order = np.argsort(polished.objective, kind="stable")
+        best = float(polished.objective[order[0]])
+        near = starts.disturbed(model, polished.u[order[:4]], n_starts, (seed or 0) * RESTARTS + turn)
+        if model.basis is not None:
+            solved = starts.structured_starts(model, objective, prepared, rows.y, rows.weights, given=near)
+            near = np.concatenate([near, solved])
+        ordered = starts.ranked(model, objective, near, prepared, rows.y, rows.weights, penalty)
+        again = _polish(model, objective, ordered[: 2 * n_starts], prepared, rows, penalty)
+        polished = Solution(
+            *(np.concatenate([getattr(polished, f.name), getattr(again, f.name)]) for f in fields(Solution))
+        )
+        least = float(polished.objective.min())
+        if least >= best * (1 - AGREE) and (polished.objective <= least * (1 + AGREE)).sum() > 1:
+            break
+    return polished
+
+
 def search(
     model: Model,
     objective: Objective,
     rows: Rows,
     held: Sequence[float],
     *,
-    own: OwnStarts | None = None,
+    own: OwnStarts | Hints | None = None,
     penalty: Penalty | None = None,
     n_starts: int = 16,
     seed: int | None = None,
 ) -> Found | None:
     """Solve one problem from the best and most different of several hundred starts.
 
-    If no two starts agree on the best objective, four times as many are polished.
+    If no two starts agree on the best objective, four times as many are polished, then others around
+    the best ends.
 
     Parameters
     ----------
     held : values of the fixed parameters
-    own : the law's own starts
+    own : the law's own starts, or :class:`Hints` with further ones
     seed : int, optional
         Moves the search, to see whether its end depends on where it looks.
 
@@ -150,9 +216,12 @@ def search(
     chosen = starts.choose(candidates, n_starts)
     polished = _polish(model, objective, chosen, prepared, rows, penalty)
     agreeing = (polished.objective <= polished.objective.min() * (1 + AGREE)).sum()
+    n_spread = len(polished.u)
     if 1 < n_starts < candidates.shape[0] and agreeing < 2:
         # nobody else found this optimum: look further before it is believed
         polished = _polish(model, objective, starts.choose(candidates, FURTHER * n_starts), prepared, rows, penalty)
+        n_spread = len(polished.u)
+        polished = _restarted(model, objective, polished, prepared, rows, penalty, n_starts, seed)
     u, status = polished.u.copy(), polished.status.copy()
     best = int(np.argmin(polished.objective))
     if status[best] == solver.ITERATION_LIMIT:
@@ -170,7 +239,7 @@ def search(
     totals = solver.objective_value(model, objective, u, prepared, rows.y, rows.weights, penalty)
     best = int(np.argmin(totals))
     others = starts.choose(candidates, 8)
-    return Found(u[best], float(totals[best]), _STATUS[int(status[best])], u, totals, others, prepared)
+    return Found(u[best], float(totals[best]), _STATUS[int(status[best])], u, totals, others, prepared, n_spread)
 
 
 def search_many(
@@ -179,7 +248,7 @@ def search_many(
     problems: Sequence[Rows],
     held: Sequence[float],
     *,
-    own: OwnStarts | None = None,
+    own: OwnStarts | Hints | None = None,
     penalty: Penalty | None = None,
     n_starts: int = 16,
     seed: int | None = None,
@@ -204,7 +273,7 @@ def search_many(
     real = (np.arange(n) < np.array([[rows.y.size] for rows in problems])).astype(float)
     padded = model.prepare(inputs, held, real)
     chosen = None
-    if own is None and seed is None and not fine:
+    if (own is None or own == Hints()) and seed is None and not fine:
         chosen = starts.grouped_starts(model, objective, padded, y, weights, n_starts)
     single = [
         PreparedInputs(
@@ -271,7 +340,7 @@ def with_dispersion(
     rows: Rows,
     held: Sequence[float],
     *,
-    own: OwnStarts | None = None,
+    own: OwnStarts | Hints | None = None,
     penalty: Penalty | None = None,
     n_starts: int = 16,
     seed: int | None = None,

@@ -31,6 +31,9 @@ TOLERANCE = 1e-13
 IDLE, IDLE_LIMIT = 1e-12, 25
 """So many steps in a row with a relative decrease below the first number, and a problem has stalled."""
 
+SADDLE = 1e3
+"""Damping that an indefinite matrix withstands only where the majoriser says nothing of a coordinate."""
+
 CHUNK_ELEMENTS = 1 << 16
 """Problems times rows per chunk: small enough for the cache, large enough to spread the cost of a call."""
 
@@ -395,6 +398,15 @@ def _solve_chunk(
             fixed += (ridge[bad] * (1.0 + damp[bad, None]))[:, :, None] * eye
             fixed = np.where(held[bad][:, :, None] | held[bad][:, None, :], eye, fixed)
             step[bad], good[bad] = _solve_spd(fixed, -gradient[bad])
+            # a coordinate that moves no prediction here (the power of a term of size zero) has no majoriser to
+            # damp it by: the row sums of the Hessian make any matrix positive
+            without = bad & ~good & (damp > SADDLE)
+            if without.any():
+                rows = np.abs(local.hessian[without]).sum(2)
+                dominant = local.hessian[without] + local.majoriser[without] + (rows * (1 + 1e-9))[:, :, None] * eye
+                dominant = np.where(held[without][:, :, None] | held[without][:, None, :], eye, dominant)
+                step[without], good[without] = _solve_spd(dominant, -gradient[without])
+                damp[without] = 1.0
         # still indefinite: the negative gradient, scaled, is at least a descent direction
         step = np.where(good[:, None], step, -gradient / (diagonal * (1.0 + damp[:, None]) + 1e-300))
         step *= np.minimum(1.0, 1.0 / np.maximum((np.abs(step) / model.reach).max(1), 1e-300))[:, None]

@@ -17,7 +17,7 @@ from scalingdb.estimation.model import FloatArray, Model, ParamSpec, PreparedInp
 from scalingdb.estimation.objectives import Objective
 from scalingdb.estimation.solver import Penalty, objective_value
 
-__all__ = ["around", "choose", "grouped_starts", "ranked", "structured_starts"]
+__all__ = ["around", "choose", "disturbed", "grouped_starts", "ranked", "structured_starts"]
 
 BoolArray = np.ndarray[Any, np.dtype[np.bool_]]
 
@@ -135,6 +135,20 @@ def around(model: Model, hints: FloatArray, seed: int | None = None) -> FloatArr
             near[:, i] = hint[i] + np.log(factor[:, j]) if model.is_log[i] else hint[i] * factor[:, j]
         places.append(np.clip(near, model.low, model.high))
     return np.concatenate(places)
+
+
+def disturbed(model: Model, ends: FloatArray, count: int, seed: int | None = None) -> FloatArray:
+    """Places (S * count, k) near where starts ended (S, k): each coordinate moved by 1 to 100 per cent.
+
+    A basin that ends in a shallow valley has its neighbours across the ridge, not across the range.
+    """
+    generator = np.random.default_rng(seed)
+    centre = np.repeat(ends, count, axis=0)
+    width = 10.0 ** generator.uniform(-2.0, 0.0, size=(len(centre), 1))
+    unit = np.where(
+        model.is_log & ~np.isin(np.arange(model.n_params), model.linear), 1.0, np.maximum(np.abs(centre), 0.05)
+    )
+    return np.clip(centre + width * unit * generator.standard_normal(centre.shape), model.low, model.high)
 
 
 def structured_starts(

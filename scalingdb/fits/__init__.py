@@ -2,15 +2,34 @@
 
 `_rows` checks a frame and takes arrays from it, `_form` compiles a law with its fixed and tied
 parameters, `_solve` hands both to :mod:`scalingdb.estimation`, `_result` holds the answer,
-`_profile` and `_storage` are what one can ask of it later, `_many` solves groups together.
+`_facts` its recipe and verdict, `_profile` and `_storage` are what one can ask of it later, `_many`
+solves groups together.
 """
 
 from __future__ import annotations
 
+from scalingdb.fits._facts import Reason, Recipe, Verdict
 from scalingdb.fits._form import evaluate_law
+from scalingdb.fits._law_error import with_law_error
 from scalingdb.fits._many import Fits, fit_by
+from scalingdb.fits._problem import N_STARTS
 from scalingdb.fits._result import Fit
 from scalingdb.fits._rows import as_frame, refuse_bad_values
-from scalingdb.fits._solve import N_STARTS, fit
+from scalingdb.fits._solve import fit
+from scalingdb.fits._tables import how_intervals_were_made
 
-__all__ = ["N_STARTS", "Fit", "Fits", "as_frame", "evaluate_law", "fit", "fit_by", "refuse_bad_values"]
+__all__ = [
+    "N_STARTS",
+    "Fit",
+    "Fits",
+    "Reason",
+    "Recipe",
+    "Verdict",
+    "as_frame",
+    "evaluate_law",
+    "fit",
+    "fit_by",
+    "how_intervals_were_made",
+    "refuse_bad_values",
+    "with_law_error",
+]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from scalingdb.law_library import Law
 from scalingdb.notices import notice
 
 if TYPE_CHECKING:
-    from scalingdb.estimation.model import FloatArray, Model
+    from scalingdb.estimation.model import FloatArray, Model, ParamSpec
     from scalingdb.estimation.solver import Penalty
 
 __all__ = ["Form", "evaluate_law", "make_form", "make_penalty"]
@@ -34,12 +34,15 @@ class Form:
         Parameters at a fixed value, in the law's order.
     tied : mapping
         Parameters that equal another one.
+    bounds : mapping
+        Bounds that are narrower than the law's own.
     """
 
     law: Law
     model: Model
     held: Mapping[str, float]
     tied: Mapping[str, str]
+    bounds: Mapping[str, tuple[float, float]]
 
     @property
     def free(self) -> list[str]:
@@ -60,7 +63,9 @@ class Form:
     def expand(self, theta: FloatArray) -> FloatArray:
         """All natural parameters (P, K) from the free ones (P, k)."""
         index = self.spread.argmax(1)
-        full = theta[:, index]
+        full: FloatArray = theta.take(
+            index, axis=1
+        )  # rows in one piece: sums over them do not depend on how it was made
         for i, name in enumerate(self.law.params):
             source = self.tied.get(name, name)
             if source in self.held:
@@ -97,6 +102,22 @@ def make_form(
         or nothing left to fit.
     """
     held, ties, limits = dict(fixed or {}), dict(tied or {}), dict(bounds or {})
+    _check_params(law, held, ties, limits)
+    if len(held) + len(ties) == len(law.params):
+        raise DataError("every parameter is fixed: there is nothing to fit", "leave at least one of them free.")
+    ordered = {name: float(held[name]) for name in law.params if name in held}
+    model = compiled(
+        law,
+        frozenset(ordered),
+        tuple(sorted(ties.items())),
+        tuple(sorted((name, (float(low), float(high))) for name, (low, high) in limits.items())),
+    )
+    return Form(law, model, ordered, ties, limits)
+
+
+def _check_params(
+    law: Law, held: Mapping[str, float], ties: Mapping[str, str], limits: Mapping[str, tuple[float, float]]
+) -> None:
     for name in (*held, *ties, *ties.values(), *limits):
         if name not in law.params:
             raise unknown_name("parameter", name, law.params, f"(of law {law.name!r})")
@@ -116,16 +137,6 @@ def make_form(
             raise DataError(f"bounds of {name} are {limit!r}", "give a pair (low, high) with low < high.")
         if name in ties or name in held:
             raise DataError(f"parameter {name} has bounds but is not free")
-    if len(held) + len(ties) == len(law.params):
-        raise DataError("every parameter is fixed: there is nothing to fit", "leave at least one of them free.")
-    ordered = {name: float(held[name]) for name in law.params if name in held}
-    model = compiled(
-        law,
-        frozenset(ordered),
-        tuple(sorted(ties.items())),
-        tuple(sorted((name, (float(low), float(high))) for name, (low, high) in limits.items())),
-    )
-    return Form(law, model, ordered, ties)
 
 
 @functools.lru_cache(maxsize=256)
@@ -136,13 +147,25 @@ def compiled(
     bounds: tuple[tuple[str, tuple[float, float]], ...] = (),
 ) -> Model:
     """Compiled form of a law; takes a fraction of a second the first time."""
-    from scalingdb.estimation.model import ParamSpec, numeric_model, symbolic_model
-    from scalingdb.law_library._trace import linear_params
+    specs, ties = _specs(law, [name for name, _ in tied], dict(bounds)), dict(tied)
+    if not law.is_traceable:
+        return _numeric(law, specs, fixed, ties, str(law._traced))
+    try:
+        model = _symbolic(law, specs, fixed, ties)
+        _try_out(model, len(law.inputs), len(fixed))
+    except Exception as error:  # whatever SymPy or its printed code raises: there is another way
+        reason = f"its symbolic form cannot be differentiated: {type(error).__name__}: {error}"
+        return _numeric(law, specs, fixed, ties, reason)
+    return model
 
-    ties, limits = dict(tied), dict(bounds)
+
+def _specs(law: Law, tied: Collection[str], limits: Mapping[str, tuple[float, float]]) -> list[ParamSpec]:
+    """Bounds and range of starts of every parameter that is not tied."""
+    from scalingdb.estimation.model import ParamSpec
+
     specs = []
     for name, p in law.params.items():
-        if name in ties:
+        if name in tied:
             continue
         low, high = limits.get(name, (p.low, p.high))
         low, high = max(low, p.low), min(high, p.high)
@@ -151,27 +174,44 @@ def compiled(
             start = (low, high if np.isfinite(high) else 1e3 * low)
         is_scale = name in limits and p.low == 0.0 and p.high == float("inf")
         specs.append(ParamSpec(name, low, high, start, is_scale))
+    return specs
+
+
+def _numeric(law: Law, specs: list[ParamSpec], fixed: Collection[str], ties: Mapping[str, str], reason: str) -> Model:
+    from scalingdb.estimation.model import numeric_model
+
+    notice(f"law {law.name!r} is fitted with numerical derivatives ({reason})", once=True)
+
+    def function(*inputs: Any, **params: Any) -> Any:
+        return law.function(*inputs, **params, **{name: params[source] for name, source in ties.items()})
+
+    return numeric_model(function, specs, sorted(fixed), [name in law.signed_inputs for name in law.inputs])
+
+
+def _symbolic(law: Law, specs: list[ParamSpec], fixed: Collection[str], ties: Mapping[str, str]) -> Model:
+    from scalingdb.estimation.model import symbolic_model
+    from scalingdb.law_library._trace import linear_params
+
     names = [spec.name for spec in specs]
-    if not law.is_traceable:
-        notice(f"law {law.name!r} is fitted with numerical derivatives ({law._traced})", once=True)
-        function = law.function
-        if ties:
-
-            def function(*inputs: Any, **params: Any) -> Any:
-                return law.function(*inputs, **params, **{name: params[source] for name, source in ties.items()})
-
-        return numeric_model(function, specs, sorted(fixed), [name in law.signed_inputs for name in law.inputs])
     expression = law.expression.subs({law.symbols[name]: law.symbols[source] for name, source in ties.items()})
-    linear = law.linear_params if not ties else linear_params(expression, law.symbols, names)
     return symbolic_model(
         expression,
         [law.symbols[name] for name in law.inputs],
         [law.symbols[name] for name in names],
         specs,
-        linear,
+        law.linear_params if not ties else linear_params(expression, law.symbols, names),
         fixed,
         law.signed_inputs,
     )
+
+
+def _try_out(model: Model, n_inputs: int, n_fixed: int) -> None:
+    """Evaluate all that was compiled once: printed code may name what NumPy does not have."""
+    inputs = model.prepare([np.array([1.0, 2.0])] * n_inputs, [1.0] * n_fixed)
+    point = np.full((1, model.n_params), 0.5)
+    with np.errstate(all="ignore"):
+        model.evaluate(point, inputs, 2)
+        model.to_internal(model.to_natural(point, inputs), inputs)
 
 
 def make_penalty(form: Form, priors: Mapping[str, tuple[float, float]] | None, factor: float = 1.0) -> Penalty | None:

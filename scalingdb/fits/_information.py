@@ -27,13 +27,13 @@ def information(fit: Fit) -> pl.DataFrame:
 
     kind = fit._kind
     rows = fit.augment()
-    y = rows[fit.recipe["output"]].cast(pl.Float64).to_numpy()
+    y = rows[fit.recipe.output].cast(pl.Float64).to_numpy()
     n = int((fit._weights > 0).sum())
     # the scale of the residuals, or the dispersion of a beta-binomial, is estimated as well
-    estimated = fit._n_free + (kind.name != "binomial")
+    estimated = fit._estimate.n_free + (kind.name != "binomial")
     value = log_likelihood(kind, y, rows["prediction"].to_numpy(), fit._weights)
     left = n - estimated - 1
-    is_known = bool(np.isfinite(value)) and not fit.recipe["priors"]
+    is_known = bool(np.isfinite(value)) and not fit.recipe.priors
     name = LIKELIHOODS[kind.name.removesuffix("_log")] + (" of log residuals" if kind.is_log else "")
     return pl.DataFrame(
         {

@@ -7,14 +7,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal, get_args
 
 import polars as pl
 
-from scalingdb.errors import DataError, FitError, ScalingDBError, unknown_name
-from scalingdb.fits._result import Fit, frozen, thawed
-from scalingdb.fits._rows import as_frame
-from scalingdb.fits._solve import Options, check_options, finish, fit, fit_with, own_starts, prepare
+from scalingdb.errors import DataError, ScalingDBError, check_word, unknown_name
+from scalingdb.fits._conclude import conclude
+from scalingdb.fits._facts import frozen, thawed
+from scalingdb.fits._problem import Options, Problem, check_options, state_problem
+from scalingdb.fits._result import Fit
+from scalingdb.fits._rows import Data, as_frame
+from scalingdb.fits._solve import fit, fit_with, no_start, own_starts
 from scalingdb.law_library import Law, get_law
 
 __all__ = ["Fits", "fit_by"]
@@ -24,6 +27,8 @@ BATCH_ELEMENTS = 1 << 17
 
 BATCHES = 8
 """Parts that smaller work is cut into all the same, so that several workers have something to do."""
+
+OnError = Literal["raise", "record"]
 
 GROUP_STARTS = 4
 """Starts of every group. Where fewer than two of them meet at the best objective, sixteen are tried."""
@@ -37,13 +42,13 @@ class Fits:
     ----------
     by : tuple of str
     fits : mapping of key tuple to Fit
-    errors : mapping of key tuple to str
-        Groups that could not be fitted (only with ``on_error="record"``).
+    errors : mapping of key tuple to ScalingDBError
+        Groups that could not be fitted, with the error of each (only with ``on_error="record"``).
     """
 
     by: tuple[str, ...]
     fits: Mapping[tuple[Any, ...], Fit]
-    errors: Mapping[tuple[Any, ...], str]
+    errors: Mapping[tuple[Any, ...], ScalingDBError]
 
     def __len__(self) -> int:
         return len(self.fits)
@@ -54,7 +59,8 @@ class Fits:
     def __getitem__(self, key: Any) -> Fit:
         wanted = key if isinstance(key, tuple) else (key,)
         if wanted not in self.fits:
-            raise unknown_name("group", str(wanted), map(str, self.fits), self.errors.get(wanted))
+            failure = self.errors.get(wanted)
+            raise unknown_name("group", str(wanted), map(str, self.fits), str(failure) if failure else None)
         return self.fits[wanted]
 
     def _stack(self, part: Callable[[Fit], pl.DataFrame]) -> pl.DataFrame:
@@ -66,15 +72,15 @@ class Fits:
         return pl.concat(frames, how="vertical_relaxed") if frames else pl.DataFrame()
 
     def tidy(self, level: float = 0.95) -> pl.DataFrame:
-        """One row a group and parameter."""
+        """One row per group and parameter."""
         return self._stack(lambda item: item.tidy(level))
 
     def glance(self) -> pl.DataFrame:
-        """One row a group."""
+        """One row per group."""
         return self._stack(Fit.glance)
 
     def augment(self) -> pl.DataFrame:
-        """One row an observation."""
+        """One row per observation."""
         return self._stack(Fit.augment)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -105,40 +111,42 @@ def _batches(frames: Sequence[pl.DataFrame], n_starts: int) -> list[list[int]]:
     return batches
 
 
-def _fit_batch(frames: Sequence[pl.DataFrame], law: Law, options: Options) -> list[Fit | str]:
-    """Fit some groups; an error comes back as text, so that it crosses process borders intact."""
+def _fit_batch(frames: Sequence[pl.DataFrame], law: Law, options: Options) -> list[Fit | ScalingDBError]:
+    """Fit some groups; the error of a group takes the place of its fit."""
     from scalingdb.estimation import search
 
     form, kind = check_options(law, options)
-    results: list[Fit | str | None] = [None] * len(frames)
+    results: list[Fit | ScalingDBError | None] = [None] * len(frames)
     if options.priors or kind.name == "beta_binomial" or len(frames) == 1:
         # these need a fit before the fit
         for i, frame in enumerate(frames):
             try:
                 results[i] = fit_with(frame, law, options)
             except ScalingDBError as error:
-                results[i] = str(error)
+                results[i] = error
         return [result for result in results if result is not None]
-    prepared = {}
+    stated: dict[int, tuple[Problem, Data]] = {}
     for i, frame in enumerate(frames):
         try:
-            prepared[i], kind = prepare(frame, form, kind, options)
+            stated[i] = state_problem(frame, form, kind, options)
         except ScalingDBError as error:
-            results[i] = str(error)
-    found = search.search_many(
-        form.model,
-        kind,
-        [search.Rows(tuple(data.inputs), data.y, data.weights) for data in prepared.values()],
-        list(form.held.values()),
-        own=own_starts(form, kind, options),
-        n_starts=options.n_starts,
-        seed=options.search_seed,
-    )
-    for (i, data), one in zip(prepared.items(), found, strict=True):
-        if one is None:
-            results[i] = f"law {law.name!r}: no start gives a finite objective on these {data.y.size} rows"
-        else:
-            results[i] = finish(form, kind, data, one, None, options, stacklevel=4)
+            results[i] = error
+    if stated:
+        first = next(iter(stated.values()))[0]
+        optima = search.search_many(
+            form.model,
+            kind,
+            [problem.rows for problem, _ in stated.values()],
+            list(form.held.values()),
+            own=own_starts(first, options),
+            n_starts=options.n_starts,
+            seed=options.search_seed,
+        )
+        for (i, (problem, data)), found in zip(stated.items(), optima, strict=True):
+            if found is None:
+                results[i] = no_start(problem)
+            else:
+                results[i] = conclude(problem, data, found, options, stacklevel=4)
     return [result for result in results if result is not None]
 
 
@@ -148,7 +156,7 @@ def fit_by(
     *,
     by: str | Sequence[str],
     executor: Executor | None = None,
-    on_error: str = "raise",
+    on_error: OnError = "raise",
     **options: Any,
 ) -> Fits:
     """Fit a law to every group of a frame.
@@ -162,15 +170,15 @@ def fit_by(
         processes, or Dask's ``client.get_executor()`` for many machines. Groups travel in batches
         that depend on the groups alone, so every executor gives the same numbers.
     on_error : {"raise", "record"}
-        Stop at the first group that cannot be fitted, or keep its message in ``Fits.errors``.
+        Stop at the first group that cannot be fitted, or keep its error in ``Fits.errors``.
     **options
         As for :func:`fit`, with ``n_starts=4`` where nothing is said: groups on which these disagree
         get sixteen. Weights must be a column name.
 
     Raises
     ------
-    FitError
-        With ``on_error="raise"``, naming the group.
+    FitError, DataError
+        With ``on_error="raise"``: what :func:`fit` raises for the first such group, naming the group.
     UnknownNameError
         If a column of `by` does not exist.
 
@@ -181,8 +189,7 @@ def fit_by(
     >>> sorted(sdb.fit_by(points, "gadre_overtrain", by="family"))
     [('c4',), ('redpajama',), ('refinedweb',)]
     """
-    if on_error not in {"raise", "record"}:
-        raise unknown_name("option", on_error, ("raise", "record"), "(for on_error)")
+    check_word(on_error, get_args(OnError), "on_error")
     known = [name for name in inspect.signature(fit).parameters if name not in {"frame", "law"}]
     for name in options:
         if name not in known:
@@ -208,7 +215,7 @@ def fit_by(
     else:
         futures = [executor.submit(_fit_batch, part, chosen, wanted) for part in parts]
         answers = [future.result() for future in futures]
-    results: list[Fit | str] = [""] * len(frames)
+    results: list[Fit | ScalingDBError] = [ScalingDBError("not fitted")] * len(frames)
     for batch, answer in zip(batches, answers, strict=True):
         for i, result in zip(batch, answer, strict=True):
             results[i] = result
@@ -219,8 +226,7 @@ def fit_by(
             continue
         label = ", ".join(f"{name}={value!r}" for name, value in zip(keys, key, strict=True))
         if on_error == "raise":
-            raise FitError(
-                f"group {label}: {result}", 'on_error="record" fits the other groups and keeps this message.'
-            )
+            hint = 'on_error="record" fits the other groups and keeps this error.'
+            raise type(result)(f"group {label}: {result.fact}", " ".join(filter(None, (result.hint, hint))))
         errors[key] = result
     return Fits(keys, MappingProxyType(fits), MappingProxyType(errors))

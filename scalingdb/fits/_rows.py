@@ -14,12 +14,17 @@ import numpy as np
 import polars as pl
 
 from scalingdb.errors import DataError, FitError, unknown_name
+from scalingdb.fits._form import Form
 from scalingdb.law_library import Law
+from scalingdb.reading import as_frame
 from scalingdb.schema import N_DEFINITIONS
 
 if TYPE_CHECKING:
     from scalingdb.estimation.model import FloatArray
     from scalingdb.estimation.objectives import Objective
+    from scalingdb.fits._problem import Options
+
+IntArray = np.ndarray[Any, np.dtype[np.int64]]
 
 __all__ = ["Data", "as_frame", "collect", "refuse_bad_values"]
 
@@ -37,24 +42,14 @@ class Data:
     frame: pl.DataFrame
     columns: Mapping[str, str]
     output: str
-    inputs: list[FloatArray]
+    inputs: tuple[FloatArray, ...]
     y: FloatArray
     weights: FloatArray
-    clusters: np.ndarray[Any, np.dtype[np.int64]]
+    clusters: IntArray
     resampled: str
     notes: tuple[str, ...]
+    too_few_runs: int | None = None
     n_items: FloatArray | None = None
-
-
-def as_frame(frame: object) -> pl.DataFrame:
-    if isinstance(frame, pl.LazyFrame):
-        return frame.collect()
-    if isinstance(frame, pl.DataFrame):
-        return frame
-    raise DataError(
-        f"a Polars frame is needed, not {type(frame).__module__}.{type(frame).__qualname__}",
-        "convert it, for example with polars.from_pandas(frame) or polars.DataFrame(mapping).",
-    )
 
 
 def _resolve_inputs(frame: pl.DataFrame, law: Law, given: Mapping[str, str] | None) -> tuple[dict[str, str], list[str]]:
@@ -146,88 +141,86 @@ def refuse_bad_values(frame: pl.DataFrame, columns: Sequence[str], needs_positiv
         )
 
 
-def collect(
-    frame: object,
-    law: Law,
-    objective: Objective,
-    *,
-    by_run: bool,
-    weights: str | Sequence[float] | None,
-    n_free: int,
-    one_value_is_fine: bool,
-    inputs: Mapping[str, str] | None,
-    output: str | None,
-    n_items: str | None,
-    pool: bool,
-) -> Data:
+def collect(frame: object, form: Form, objective: Objective, options: Options) -> Data:
     """Check a frame and take what a fit needs from it.
-
-    Parameters
-    ----------
-    n_free : int
-        Free parameters: there must be as many rows.
-    one_value_is_fine : bool
-        Whether an input may be constant (when parameters are fixed, the rest may still be seen).
 
     Raises
     ------
     DataError, FitError, UnknownNameError
         As :func:`scalingdb.fit` says.
     """
-    table = as_frame(frame)
+    table, law = as_frame(frame), form.law
     if table.is_empty():
         raise DataError("the frame is empty: there is nothing to fit", "check the filters that led to it.")
-    columns, notes = _resolve_inputs(table, law, inputs)
-    target = output or law.output
+    weights = _weights(table, options.weights)
+    n_absent = int((weights == 0).sum())
+    table, weights = table.filter(weights > 0), weights[weights > 0]
+    columns, notes = _resolve_inputs(table, law, options.inputs)
+    if n_absent:
+        notes.append(f"{n_absent} row{'s' if n_absent > 1 else ''} of weight 0 left out")
+    target = options.output or law.output
     if target not in table.columns:
         raise DataError(
             f"the frame has no column {target!r}, which law {law.name!r} predicts",
             'rename yours, or say which column holds it: output="<column>".',
         )
-    if not pool:
+    if not options.pool:
         _refuse_incomparable(table, law)
-    if weights is None:
-        weight_values = np.ones(table.height)
-    else:
-        if isinstance(weights, str):
-            if weights not in table.columns:
-                raise unknown_name("column", weights, table.columns, "(given as weights)")
-            if not table[weights].dtype.is_numeric():
-                raise DataError(f"column {weights!r} (the weights) holds {table[weights].dtype}, not numbers")
-            weight_values = table[weights].cast(pl.Float64).to_numpy().astype(float)
-        else:
-            try:
-                weight_values = np.asarray(weights, dtype=float)
-            except (TypeError, ValueError) as error:
-                raise DataError(f"the weights are not numbers: {error}") from error
-        if weight_values.shape != (table.height,) or not np.isfinite(weight_values).all() or (weight_values < 0).any():
-            raise DataError(
-                f"weights must be {table.height} finite numbers that are not negative, one a row",
-                "give a column name or a sequence of that length.",
-            )
     signed = {columns[name] for name in law.signed_inputs}
     positive = [column for column in columns.values() if column not in signed]
     refuse_bad_values(table, [*columns.values(), target], [*positive, *([target] if objective.is_log else [])])
-    used = weight_values > 0
-    if used.sum() < n_free:
+    n_free = form.model.n_params
+    if table.height < n_free:
         raise FitError(
-            f"{int(used.sum())} row(s) cannot fix the {n_free} free parameters of law {law.name!r}",
+            f"{table.height} row(s) cannot fix the {n_free} free parameters of law {law.name!r}",
             "use more runs, a law with fewer parameters (sdb.laws() lists them), or fix some: fixed={...}.",
         )
-    arrays = [table[columns[name]].cast(pl.Float64).to_numpy().astype(float) for name in law.inputs]
+    arrays = tuple(_floats(table[columns[name]]) for name in law.inputs)
+    if not form.held:  # when parameters are fixed, the rest may still be seen
+        _refuse_one_value(law, columns, arrays)
+    clusters, resampled, too_few_runs = _clusters(table, n_free, options.by_run and options.resample != "rows")
+    if too_few_runs is not None:
+        notes.append(f"intervals are {resampled}: checkpoints of one run are alike, so they are too narrow")
+    items = _items(table, target, options.n_items) if objective.is_likelihood else None
+    y = _floats(table[target])
+    return Data(table, columns, target, arrays, y, weights, clusters, resampled, tuple(notes), too_few_runs, items)
+
+
+def _floats(values: pl.Series) -> FloatArray:
+    return values.cast(pl.Float64).to_numpy().astype(float)
+
+
+def _weights(table: pl.DataFrame, weights: str | Sequence[float] | None) -> FloatArray:
+    """Weight of every row (n,), from a column or a sequence."""
+    if weights is None:
+        return np.ones(table.height)
+    if isinstance(weights, str):
+        if weights not in table.columns:
+            raise unknown_name("column", weights, table.columns, "(given as weights)")
+        if not table[weights].dtype.is_numeric():
+            raise DataError(f"column {weights!r} (the weights) holds {table[weights].dtype}, not numbers")
+        values = _floats(table[weights])
+    else:
+        try:
+            values = np.asarray(weights, dtype=float)
+        except (TypeError, ValueError) as error:
+            raise DataError(f"the weights are not numbers: {error}") from error
+    if values.shape != (table.height,) or not np.isfinite(values).all() or (values < 0).any():
+        raise DataError(
+            f"weights must be {table.height} finite numbers that are not negative, one per row",
+            "give a column name or a sequence of that length.",
+        )
+    return values
+
+
+def _refuse_one_value(law: Law, columns: Mapping[str, str], arrays: Sequence[FloatArray]) -> None:
     for name, values in zip(law.inputs, arrays, strict=True):
-        if not one_value_is_fine and np.unique(values[used]).size == 1:
+        if np.unique(values).size == 1:
             raise FitError(
-                f"input {columns[name]!r} has one distinct value ({values[used][0]:g}): "
+                f"input {columns[name]!r} has one distinct value ({values[0]:g}): "
                 f"law {law.name!r} cannot be fitted along it",
                 "add runs that vary it, use a law without it (such as power_offset), or fix parameters: fixed={...}.",
             )
-    clusters, resampled = _clusters(table, used, n_free, by_run)
-    if clusters.size and "too few" in resampled:
-        notes.append(f"intervals are {resampled}: checkpoints of one run are alike, so they are too narrow")
-    y = table[target].cast(pl.Float64).to_numpy().astype(float)
-    items = _items(table, target, n_items) if objective.is_likelihood else None
-    return Data(table, columns, target, arrays, y, weight_values, clusters, resampled, tuple(notes), items)
 
 
 def _items(table: pl.DataFrame, target: str, n_items: str | None) -> FloatArray:
@@ -249,18 +242,16 @@ def _items(table: pl.DataFrame, target: str, n_items: str | None) -> FloatArray:
     return np.asarray(table[column].cast(pl.Float64).to_numpy(), dtype=float)
 
 
-def _clusters(
-    table: pl.DataFrame, used: np.ndarray[Any, np.dtype[np.bool_]], free: int, by_run: bool
-) -> tuple[np.ndarray[Any, np.dtype[np.int64]], str]:
-    """Number of the run that each row belongs to, and how resampling goes, in words.
+def _clusters(table: pl.DataFrame, free: int, by_run: bool) -> tuple[IntArray, str, int | None]:
+    """Number of the run that each row belongs to, how resampling goes, in words, and how many runs are too few.
 
     With no more runs than parameters, runs say nothing about the scatter; rows stand in for them.
     """
     rows = np.arange(table.height, dtype=np.int64)
     if not by_run or "run_id" not in table.columns:
-        return rows, "by row"
+        return rows, "by row", None
     runs = table["run_id"].rank("dense").to_numpy().astype(np.int64) - 1
-    count = np.unique(runs[used]).size
-    if count <= free and count < used.sum():
-        return rows, f"by row ({count} run{'s are' if count > 1 else ' is'} too few)"
-    return runs, "by run_id"
+    count = np.unique(runs).size
+    if count <= free and count < table.height:
+        return rows, f"by row ({count} run{'s are' if count > 1 else ' is'} too few)", count
+    return runs, "by run_id", None

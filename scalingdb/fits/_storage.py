@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -13,17 +15,24 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from scalingdb.errors import DataError
-from scalingdb.fits._result import Fit, frozen, thawed
+from scalingdb.errors import DataError, ScalingDBError
+from scalingdb.estimation.verdicts import Kind
+from scalingdb.fits._conclude import digest
+from scalingdb.fits._facts import Reason, Recipe, Verdict
+from scalingdb.fits._result import Fit
 from scalingdb.law_library import get_law
 
 __all__ = ["load", "save"]
 
 KEY = b"scalingdb.fit"
-FORMAT = 1
+SEAL = b"scalingdb.fit.sha256"
+FORMAT = 2
+"""Format 1 held the verdict as text."""
 
-ARRAYS = ("covariance", "samples", "eigenvalues", "_clusters", "_weights", "_curvature")
-SCALARS = ("objective", "verdict", "status", "n_starts", "n_agree", "agree_digits", "weakest")
+ARRAYS = ("covariance", "samples", "eigenvalues", "_clusters", "_weights", "_curvature", "_unseen")
+SCALARS = ("objective", "status", "n_starts", "n_agree", "agree_digits", "weakest")
+
+DAMAGED = "the file is damaged, or the law of this name is another one here."
 
 SAME = 1e-9
 """Relative difference to which the stored objective must follow from the stored rows."""
@@ -51,6 +60,21 @@ def _rich(value: Any) -> Any:
     return value
 
 
+def _verdict(stored: dict[str, Any] | str) -> Verdict:
+    """The verdict of a file. Format 1 has its text only, which begins with the kind."""
+    if isinstance(stored, dict):
+        return Verdict(
+            stored["kind"], tuple(Reason(r["code"], tuple(r["names"]), r["value"]) for r in stored["reasons"])
+        )
+    labels: dict[str, Kind] = {"not identified": "not_identified", "at bound": "at_bound", "weak": "weak"}
+    kinds: list[Kind] = [kind for label, kind in labels.items() if label in stored]
+    kind = kinds[0] if kinds else "identified"
+    unfinished, _, rest = stored.rpartition("not converged; ")
+    reasons = [Reason("not_converged")] if unfinished or rest != stored else []
+    words = rest.removeprefix(f"{kind.replace('_', ' ')}: ")
+    return Verdict(kind, (*reasons, *([] if words == "identified" else [Reason("stated", (words,))])))
+
+
 def save(fit: Fit, path: str | Path) -> Path:
     """See :meth:`Fit.save`."""
     import pyarrow.parquet as pq
@@ -59,11 +83,13 @@ def save(fit: Fit, path: str | Path) -> Path:
     content = {
         "format": FORMAT,
         "params": dict(fit.params),
-        "recipe": thawed(fit.recipe),
+        "recipe": fit.recipe.as_dict(),
+        "verdict": asdict(fit.verdict),
         **{name: getattr(fit, name) for name in (*SCALARS, *ARRAYS)},
     }
     table = fit.data.to_arrow()
-    table = table.replace_schema_metadata({KEY: json.dumps(_plain(content)).encode()})
+    text = json.dumps(_plain(content)).encode()
+    table = table.replace_schema_metadata({KEY: text, SEAL: hashlib.sha256(text).hexdigest().encode()})
     try:
         handle, name = tempfile.mkstemp(dir=target.parent, suffix=".part")
         os.close(handle)
@@ -90,36 +116,52 @@ def load(path: str | Path) -> Fit:
     stored = (table.schema.metadata or {}).get(KEY)
     if stored is None:
         raise DataError(f"{source} is a Parquet file but holds no fit", "give a file that Fit.save wrote.")
-    content = _rich(json.loads(stored))
-    if content["format"] != FORMAT:
-        raise DataError(f"{source} is of format {content['format']}, this version reads {FORMAT}")
+    seal = table.schema.metadata.get(SEAL)
+    if seal is not None and seal.decode() != hashlib.sha256(stored).hexdigest():
+        raise DataError(f"{source}: what the file says about the fit was changed (sha256 differs)", DAMAGED)
+    try:
+        return _made_of(source, table, _rich(json.loads(stored)))
+    except (KeyError, TypeError, ValueError) as error:
+        if isinstance(error, ScalingDBError):
+            raise
+        raise DataError(f"{source}: what the file says about the fit is incomplete ({error!r})", DAMAGED) from error
+
+
+def _made_of(source: Path, table: Any, content: dict[str, Any]) -> Fit:
+    if content["format"] not in {1, FORMAT}:
+        raise DataError(f"{source} is of format {content['format']}, this version reads {FORMAT} and 1")
     frame = pl.from_arrow(table.replace_schema_metadata(None))
     assert isinstance(frame, pl.DataFrame)
-    recipe = content["recipe"]
-    for name in ("undetermined", "on_log_scale", "sources", "notes"):
-        recipe[name] = tuple(recipe[name])
-    law = get_law(recipe["law"])
+    recipe = Recipe.of(content["recipe"])
+    law = get_law(recipe.law)
     if set(content["params"]) != set(law.params):
         raise DataError(
             f"{source} holds a fit of law {law.name!r} with parameters {', '.join(content['params'])}; "
             f"the law of that name here has {', '.join(law.params)}",
             "define the law as it was when the fit was made.",
         )
+    if content["format"] == 1:  # each undetermined parameter is a direction of its own
+        content["_unseen"] = np.eye(len(law.params))[[name in recipe.undetermined for name in law.params]]
     arrays: dict[str, Any] = {name: np.asarray(content[name], dtype=float) for name in ARRAYS}
     arrays["samples"] = arrays["samples"].reshape(-1, len(law.params))
+    arrays["_unseen"] = arrays["_unseen"].reshape(-1, len(law.params))
     arrays["_clusters"] = arrays["_clusters"].astype(np.int64)
     fit = Fit(
         law=law,
         params=MappingProxyType({name: float(content["params"][name]) for name in law.params}),
-        recipe=frozen(recipe),
+        verdict=_verdict(content["verdict"]),
+        recipe=recipe,
         data=frame,
         **{name: content[name] for name in SCALARS},
         **arrays,
     )
+    problem = fit._problem
+    if digest([*problem.inputs, problem.y, problem.weights]) != recipe.data_sha256:
+        raise DataError(f"{source}: the rows are not those that the fit was made from (data_sha256 differs)", DAMAGED)
     again = fit.objective_at({})
     if not math.isclose(again, fit.objective, rel_tol=SAME, abs_tol=1e-300):
         raise DataError(
             f"{source}: the rows give an objective of {again!r}, the file says {fit.objective!r}",
-            "the file is damaged, or the law of this name is another one here.",
+            DAMAGED,
         )
     return fit

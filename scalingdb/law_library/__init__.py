@@ -131,15 +131,16 @@ def get_law(name: str | Law) -> Law:
 
 
 def laws() -> pl.DataFrame:
-    """All laws as a frame: one row a law.
+    """All laws as a frame: one row per law.
 
     Returns
     -------
     DataFrame
-        Columns ``law, chapter, formula`` (LaTeX; null where the formula is no symbolic one), ``inputs,
-        output, params, cite, verified`` (whether the form was checked against its source),
-        ``evidence`` (where it was read), ``sources`` (ids of the sources that state coefficients
-        or whose rows are fitted again here), ``variants`` (published sets), ``aliases``.
+        Columns ``law, chapter, formula`` (LaTeX; null for a formula that is not symbolic), ``inputs, output,
+        params, cite, verified`` (whether the form was read in its source), ``evidence_kind`` (``read``,
+        ``derived``, ``second_hand`` or ``unchecked``), ``evidence`` (the place, or who quotes it), ``sources``
+        (ids of the sources that state coefficients, or whose rows are refitted here), ``variants``
+        (published sets), ``aliases``.
 
     Examples
     --------
@@ -161,6 +162,7 @@ def laws() -> pl.DataFrame:
             "params": list(entry.params),
             "cite": entry.cite,
             "verified": entry.verified,
+            "evidence_kind": entry.evidence_kind,
             "evidence": entry.evidence or None,
             "sources": sorted({s.source_id for s in entry.published.values()} | set(refitted.get(entry.name, ()))),
             "variants": list(entry.published),
@@ -169,6 +171,18 @@ def laws() -> pl.DataFrame:
         for entry in all_laws().values()
     ]
     lists = ("inputs", "params", "sources", "variants", "aliases")
-    names = ("law", "chapter", "formula", "inputs", "output", "params", "cite", "verified", "evidence", *lists[2:])
+    names = (
+        "law",
+        "chapter",
+        "formula",
+        "inputs",
+        "output",
+        "params",
+        "cite",
+        "verified",
+        "evidence_kind",
+        "evidence",
+        *lists[2:],
+    )
     types = {name: pl.List(pl.String) if name in lists else pl.String() for name in names}
     return pl.DataFrame(rows, schema={**types, "verified": pl.Boolean()})

@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scalingdb.errors import DataError, unknown_name
-from scalingdb.law_library._core import FloatArray, Law, Param, PublishedSet, positive, real
+from scalingdb.law_library._core import EVIDENCE, FloatArray, Law, Param, PublishedSet, positive, real
 from scalingdb.law_library._ranges import range_of
 from scalingdb.notices import notice
+from scalingdb.schema import EVIDENCE as SET_EVIDENCE
 
 if TYPE_CHECKING:
     import polars as pl
@@ -166,7 +167,7 @@ def _own_sets(parts: Sequence[_Part], unit: str | None) -> tuple[PublishedSet, .
             n_definition=counts.pop() if len(counts) == 1 else None,
             where_stated=_joined([f"{one.variant}: {one.where_stated}" for one in sets]),
             is_default=True,
-            is_verified=all(one.is_verified for one in sets),
+            evidence=max((one.evidence or "read" for one in sets), key=SET_EVIDENCE.index),
         ),
     )
 
@@ -187,7 +188,7 @@ def _composed(
         meanings=MappingProxyType({key: text for key, text in meanings.items() if key in (*inputs, output)}),
         domain=MappingProxyType({key: ends for key, ends in domain.items() if key in inputs}),
         evidence=_joined([law.evidence for law in laws]),
-        verified=all(law.verified for law in laws),
+        evidence_kind=max((law.evidence_kind for law in laws), key=list(EVIDENCE).index),
         own_sets=_own_sets(parts, unit),
     )
 

@@ -17,10 +17,11 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from scalingdb.display import Markup, html_table, number
 from scalingdb.errors import DataError, DomainWarning, unknown_name
 from scalingdb.law_library._published import PublishedSet, default_of, published_sets_of
 from scalingdb.schema import COLUMNS
@@ -43,6 +44,18 @@ LIBRARY = __name__.rpartition(".")[0] + "."
 
 OWN = "own laws"
 """Chapter of the laws that a user defines."""
+
+EvidenceKind = Literal["read", "derived", "second_hand", "unchecked"]
+
+EVIDENCE: Mapping[EvidenceKind, str] = MappingProxyType(
+    {
+        "read": "the form was read in the paper or its release",
+        "derived": "the form is a definition, or was worked out from what was read",
+        "second_hand": "the form is as others quote it; it was not read in its source",
+        "unchecked": "the form could not be checked against its source",
+    }
+)
+"""How the form of a law is known, the firmest kind first."""
 
 StartFunction = Callable[[Sequence[FloatArray], FloatArray, FloatArray], FloatArray]
 SplitFunction = Callable[..., tuple[Any, Any]]
@@ -134,8 +147,10 @@ class Law:
         Objective, optimiser and start grid that the authors used.
     evidence : str
         Where the form was read, beyond `cite`: the authors' code, the text, a second source.
-    verified : bool
-        False where the form could not be checked against its source.
+    evidence_kind : {"read", "derived", "second_hand", "unchecked"}
+        How the form is known: ``read`` in the paper or its release, ``derived`` (a definition, or worked out
+        from what was read), ``second_hand`` (others quote it; `evidence` says who), or ``unchecked``
+        (no one could be found who prints it).
     aliases : mapping of str to (str or None)
         Other ids under which the law is known, each with the published variant it stands for.
     default_variant : str or None
@@ -156,10 +171,15 @@ class Law:
     domain: Mapping[str, tuple[float, float]] = field(default_factory=_nothing, repr=False)
     authors_fit: str = field(default="", repr=False)
     evidence: str = field(default="", repr=False)
-    verified: bool = True
+    evidence_kind: EvidenceKind = "read"
     aliases: Mapping[str, str | None] = field(default_factory=_nothing, repr=False)
     default_variant: str | None = None
     own_sets: tuple[PublishedSet, ...] = field(default=(), repr=False)
+
+    @property
+    def verified(self) -> bool:
+        """Whether the form was read in its source: :attr:`evidence_kind` is ``read``."""
+        return self.evidence_kind == "read"
 
     @property
     def doc(self) -> str:
@@ -534,22 +554,21 @@ class Law:
     def _repr_html_(self) -> str:
         formula = self.mathml if self.is_traceable else f"<code>{html.escape(self.name)}</code> (not symbolic)"
         published = list(self.published.values())
-        head = "".join(f"<th>{html.escape(s.variant)}</th>" for s in published)
-        rows = "".join(
-            f"<tr><td><i>{html.escape(name)}</i></td><td>{html.escape(p.meaning)}</td>"
-            + "".join(f"<td>{s.params[name]:.6g}</td>" if name in s.params else "<td></td>" for s in published)
-            + "</tr>"
+        rows = [
+            [Markup(f"<i>{html.escape(name)}</i>"), p.meaning, *(number(one.params.get(name), 6) for one in published)]
             for name, p in self.params.items()
-        )
+        ]
+        table = html_table(["parameter", "meaning", *(one.variant for one in published)], rows)
         names = dict.fromkeys((*self.inputs, self.output))
         remarks = [f"{name}: {text}" for name in names if (text := self.meaning(name))]
-        remarks += [f"fitted for {name} from {low:.3g} to {high:.3g}" for name, (low, high) in self.domain.items()]
-        if not self.verified:
-            remarks.append("the form could not be checked against its source")
+        remarks += [
+            f"fitted for {name} from {number(low, 3)} to {number(high, 3)}" for name, (low, high) in self.domain.items()
+        ]
+        if self.evidence_kind != "read":
+            remarks.append(EVIDENCE[self.evidence_kind])
         return (
             f'<div class="scalingdb-law"><b>{html.escape(self.name)}</b> <small>{html.escape(self.cite)}</small>'
-            f"{formula}<table><thead><tr><th>parameter</th><th>meaning</th>{head}</tr></thead>"
-            f"<tbody>{rows}</tbody></table><small>{html.escape('; '.join(remarks))}</small></div>"
+            f"{formula}{table}<small>{html.escape('; '.join(remarks))}</small></div>"
         )
 
 
@@ -594,7 +613,7 @@ def law(
     domain: Mapping[str, tuple[float, float]] = MappingProxyType({}),
     authors_fit: str = "",
     evidence: str = "",
-    verified: bool = True,
+    evidence_kind: EvidenceKind = "read",
     aliases: Mapping[str, str | None] = MappingProxyType({}),
 ) -> Callable[[Callable[..., Any]], Law]:
     """Turn a NumPy function into a :class:`Law` and register it.
@@ -626,8 +645,8 @@ def law(
         How the authors fitted: objective, optimiser, start grid.
     evidence : str
         Where the form was read, beyond `cite`.
-    verified : bool
-        False if the form could not be checked against its source.
+    evidence_kind : {"read", "derived", "second_hand", "unchecked"}
+        How the form is known: see :class:`Law`.
     aliases : mapping, optional
         Other ids of this law, each with the variant it names: ``{"chinchilla_epoch": "epoch"}``.
 
@@ -647,6 +666,8 @@ def law(
     ('A',)
     """
     refuse_bad_name(name)
+    if evidence_kind not in EVIDENCE:
+        raise unknown_name("option", evidence_kind, EVIDENCE, "(for evidence_kind)")
 
     def decorate(function: Callable[..., Any]) -> Law:
         import inspect
@@ -671,7 +692,7 @@ def law(
             domain=MappingProxyType({key: (float(low), float(high)) for key, (low, high) in domain.items()}),
             authors_fit=authors_fit,
             evidence=evidence,
-            verified=verified,
+            evidence_kind=evidence_kind,
             aliases=MappingProxyType(dict(aliases)),
         )
         REGISTRY[name] = made

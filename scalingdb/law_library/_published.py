@@ -32,10 +32,8 @@ class PublishedSet:
         Place in the paper or its release.
     is_default : bool
         Whether the set is used where no variant is named.
-    is_verified : bool
-        Whether the numbers were read at that place.
     evidence : str or None
-        How the numbers are known, where the table says it.
+        How the numbers are known: ``read``, ``second_hand``, ``refit`` or ``converted``.
     """
 
     variant: str
@@ -45,7 +43,6 @@ class PublishedSet:
     n_definition: str | None
     where_stated: str
     is_default: bool
-    is_verified: bool = True
     evidence: str | None = None
 
     def __reduce__(self) -> tuple[Callable[..., PublishedSet], tuple[dict[str, Any]]]:

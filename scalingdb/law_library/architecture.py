@@ -310,6 +310,7 @@ def frantar_sparse(
     meanings={"n_params_average": "mean over training of the parameters that are not pruned yet"},
     domain={"n_params_average": (5.8e7, 4.68e8)},
     authors_fit="as Chinchilla's law; the fitted coefficients were not read and are not held",
+    evidence_kind="second_hand",
     evidence=(
         "the abstract (Chinchilla's law with the average parameter count) and the authors' project page, which agrees "
         "and gives the range of sizes; the equation itself was not read"
@@ -352,7 +353,7 @@ def avg_param_sparse(n_params_average: Any, n_tokens: Any, *, E: Any, A: Any, B:
         "n_params_decoder": "parameters of the decoder without embeddings and softmax",
     },
     evidence="the abstract: a bivariate law with unequal exponents; the product of powers is quoted from memory",
-    verified=False,
+    evidence_kind="unchecked",
 )
 def nmt_encdec(n_params_encoder: Any, n_params_decoder: Any, *, alpha: Any, p_e: Any, p_d: Any, L_inf: Any) -> Any:
     """Translation loss in the sizes of both towers, ``alpha * N_e**-p_e * N_d**-p_d + L_inf``.

@@ -105,6 +105,7 @@ def optimal_tokens(train_flops: Any, *, G: Any, b: Any) -> Any:
     },
     meanings=_RATIOS,
     authors_fit="lower envelope of the training curves at 1,500 budgets; a line through the logarithms",
+    evidence_kind="second_hand",
     evidence="table 2 as an independent reading of the paper quotes it",
 )
 def chinchilla_a1(budget_ratio_params: Any, budget_ratio_tokens: Any, *, a: Any, b: Any) -> Any:
@@ -135,6 +136,7 @@ def chinchilla_a1(budget_ratio_params: Any, budget_ratio_tokens: Any, *, a: Any,
     },
     meanings=_RATIOS,
     authors_fit="a parabola in ln N through each IsoFLOP curve; a line through the logarithms of the vertices",
+    evidence_kind="second_hand",
     evidence="table 2 as an independent reading quotes it; the other studies in the table of arXiv:2603.22339",
 )
 def chinchilla_a2(budget_ratio_params: Any, budget_ratio_tokens: Any, *, a: Any, b: Any) -> Any:

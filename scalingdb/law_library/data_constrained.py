@@ -122,6 +122,7 @@ def muennighoff_repeat(
     },
     domain={"n_params": (1.5e8, 1.4e9)},
     authors_fit="three parameters from four sizes, weight decay tuned at each",
+    evidence_kind="second_hand",
     evidence="several independent readings of the figure, one of them of the paper's HTML",
 )
 def infinite_compute_n(n_params: Any, *, E: Any, A: Any, alpha: Any) -> Any:
@@ -151,6 +152,7 @@ def infinite_compute_n(n_params: Any, *, E: Any, A: Any, alpha: Any) -> Any:
     },
     meanings={"n_members": "independently trained models whose predictions are averaged"},
     authors_fit="three parameters from about five ensemble sizes",
+    evidence_kind="second_hand",
     evidence="several independent readings for the form and its limits",
 )
 def infinite_compute_k(n_members: Any, *, E: Any, A: Any, alpha: Any) -> Any:
@@ -274,6 +276,7 @@ _SHARE = (0.0, 1.0)  # what a share can be: none of a domain, or nothing else
     starts=_one_share_starts,
     domain={"domain_share": _SHARE},
     authors_fit=_MIXTURE_FIT,
+    evidence_kind="second_hand",
     evidence=_MIXTURE_EVIDENCE,
 )
 def data_mixing_exp(domain_share: Any, *, c: Any, k: Any, t: Any) -> Any:
@@ -316,6 +319,7 @@ def _two_share_starts(inputs: Sequence[FloatArray], y: FloatArray, weights: Floa
     meanings={"domain_share_2": "share of the second domain in the training data (fraction)"},
     domain={"domain_share": _SHARE, "domain_share_2": _SHARE},
     authors_fit=_MIXTURE_FIT,
+    evidence_kind="second_hand",
     evidence=_MIXTURE_EVIDENCE,
 )
 def data_mixing_exp_3(domain_share: Any, domain_share_2: Any, *, c: Any, k: Any, t1: Any, t2: Any) -> Any:
@@ -354,6 +358,7 @@ def _bimix_starts(inputs: Sequence[FloatArray], y: FloatArray, weights: FloatArr
     starts=_bimix_starts,
     domain={"domain_share": (1e-3, 1.0)},  # a power of the share has no value at zero
     authors_fit="one fit for every domain",
+    evidence_kind="second_hand",
     evidence="an independent reading prints the same equation; the paper itself was not at hand",
 )
 def bimix(n_steps: Any, domain_share: Any, *, B: Any, beta: Any, C: Any, alpha: Any) -> Any:

@@ -184,6 +184,7 @@ def task_accuracy(task_loss: Any, *, a: Any, k: Any, L0: Any, b: Any) -> Any:
     meanings={"answer_nll": "negative log-likelihood of the correct answer over its number of characters, nats"},
     domain={"train_flops": (6e18, 1e22)},
     authors_fit="a straight line through the compute-optimal models of each budget, up to 1e22 FLOP",
+    evidence_kind="second_hand",
     evidence="two readings of the report's figure 4; the text states a linear correlation with training FLOP",
 )
 def llama3_nll(train_flops: Any, *, slope: Any, intercept: Any) -> Any:
@@ -232,6 +233,7 @@ def _llama3_two_step_starts(inputs: Sequence[FloatArray], y: FloatArray, weights
         "two steps: likelihood loss on compute from the scaling-law models, accuracy on likelihood loss from these and "
         "the Llama 2 models, floor and ceiling at 0.25 and 1 for ARC-Challenge"
     ),
+    evidence_kind="second_hand",
     evidence="two readings of the report's figure 4; the composition of its two steps is derived here",
 )
 def llama3_two_step(train_flops: Any, *, floor: Any, ceiling: Any, C_mid: Any, slope: Any) -> Any:
@@ -261,6 +263,7 @@ def llama3_two_step(train_flops: Any, *, floor: Any, ceiling: Any, C_mid: Any, s
     params={"A": positive("tokens at one FLOP"), "alpha": exponent("exponent of C", start=(0.3, 0.8))},
     domain={"train_flops": (6e18, 1e22)},
     authors_fit="a power through the minima of second-degree polynomials in log tokens at ten budgets",
+    evidence_kind="second_hand",
     evidence="three independent readings of figure 3; the 133 IsoFLOP points give the same values",
 )
 def llama3_tokens(train_flops: Any, *, A: Any, alpha: Any) -> Any:
@@ -311,6 +314,7 @@ def _passuntil_starts(inputs: Sequence[FloatArray], y: FloatArray, weights: Floa
     starts=_passuntil_starts,
     meanings={"pass_rate": "probability that one sample solves the task, a fraction"},
     authors_fit="a straight line through log(-log pass rate) on log N",
+    evidence_kind="second_hand",
     evidence="two notes on the paper: growth is classed by the curve of log(-log PU), whose straight line is the law",
 )
 def passuntil_task(n_params: Any, *, c: Any, alpha: Any) -> Any:

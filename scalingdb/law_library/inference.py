@@ -216,6 +216,7 @@ def _ttspm_starts(inputs: Sequence[FloatArray], y: FloatArray, weights: FloatArr
     },
     starts=_ttspm_starts,
     meanings={**_COVERAGE, "n_samples": "parallel samples, or rounds of rethinking in sequence"},
+    evidence_kind="second_hand",
     evidence="two independent notes on the paper",
 )
 def ttspm(n_samples: Any, *, F_max: Any, p: Any) -> Any:
@@ -303,6 +304,7 @@ def _horizon_starts(inputs: Sequence[FloatArray], y: FloatArray, weights: FloatA
         "n_task_steps": "steps of the task, all of which must be right",
         "task_success": "probability that every step of the task is right",
     },
+    evidence_kind="second_hand",
     evidence="several independent implementations of the paper's formula; gambler's ruin",
 )
 def vote_reliability(vote_margin: Any, n_task_steps: Any, *, p: Any) -> Any:
@@ -367,6 +369,7 @@ def votes_needed(target: float, n_task_steps: float, *, p: float) -> int:
         "n_task_steps": "steps of the task, all of which must be right",
         "task_success": "probability that every step of the task is right",
     },
+    evidence_kind="second_hand",
     evidence="two independent notes on the paper that quote the proposition",
 )
 def horizon(n_task_steps: Any, *, p: Any) -> Any:
@@ -513,7 +516,7 @@ def rag_compute(
     },
     meanings={"acceptance": "share of drafted tokens that the target model accepts, or decoding speed"},
     evidence="abstract only: log-linear in tokens of the draft's pretraining, draft size and decoding batch size",
-    verified=False,
+    evidence_kind="unchecked",
 )
 def spec_decode_loglinear(n_tokens: Any, *, alpha: Any, beta: Any) -> Any:
     """Acceptance of a draft model, ``alpha*log10(x) + beta``, x one of three: tokens, draft size, batch size.

@@ -301,6 +301,7 @@ def _coupled_starts(
     },
     starts=_coupled_starts,
     authors_fit="Huber loss of log residuals, deltas from 1e-5 to 1e4 tried, in log-sum-exp form",
+    evidence_kind="second_hand",
     evidence="code of the xLSTM scaling laws, which takes the form from the distillation paper",
 )
 def chinchilla_coupled(
@@ -415,7 +416,23 @@ def gadre_overtrain(n_params: Any, n_tokens: Any, *, E: Any, a: Any, b: Any, eta
     return E + (a * multiplier**eta + b * multiplier**-eta) * compute**-eta
 
 
-def _farseer_starts(inputs: Sequence[FloatArray], y: FloatArray, weights: FloatArray) -> FloatArray:
+_SIZE_POWERS = np.concatenate([np.linspace(-0.5, -0.02, 13), np.linspace(0.02, 0.5, 13)])
+
+
+def _lines_in_size(log_n: FloatArray, target: FloatArray, keep: int) -> list[tuple[float, float, float]]:
+    """Best (slope, exponent, intercept) of ``target = slope * N**exponent + intercept``, by absolute deviations.
+
+    A size whose floor ran away must not steer the line.
+    """
+    lines = []
+    for power_of_n in _SIZE_POWERS:
+        design = np.stack([np.exp(power_of_n * log_n), np.ones_like(log_n)], axis=1)
+        (slope, intercept), *_ = np.linalg.lstsq(design, target, rcond=None)
+        lines.append((float(np.abs(design @ [slope, intercept] - target).sum()), slope, power_of_n, intercept))
+    return [(slope, power_of_n, intercept) for _, slope, power_of_n, intercept in sorted(lines)[:keep]]
+
+
+def _farseer_by_size(inputs: Sequence[FloatArray], y: FloatArray, weights: FloatArray) -> list[list[float]]:
     """Fit a floor and a power of D at each model size, then each of the three against N.
 
     This is the structure of the law itself: at fixed N it is ``E_N + B_N * D**-A_N``, and the
@@ -423,50 +440,60 @@ def _farseer_starts(inputs: Sequence[FloatArray], y: FloatArray, weights: FloatA
     """
     n, d = inputs
     sizes, floors, scales, powers = [], [], [], []
-    grid = np.geomspace(0.02, 1.5, 80)
+    exponents = np.geomspace(0.02, 1.5, 80)
     for size in np.unique(n):
         rows = (n == size) & (weights > 0)
         if np.unique(d[rows]).size < 4:
             continue
         log_d, loss = np.log(d[rows]), y[rows]
-        centre = log_d.mean()
-        basis = np.exp(-grid[:, None] * (log_d - centre)) / loss
-        ones = np.broadcast_to(1 / loss, basis.shape)
-        g11, g12, g22 = (ones**2).sum(1), (ones * basis).sum(1), (basis**2).sum(1)
-        r1, r2 = ones.sum(1), basis.sum(1)
-        determinant = g11 * g22 - g12**2
-        floor, scale = (g22 * r1 - g12 * r2) / determinant, (g11 * r2 - g12 * r1) / determinant
-        misfit = ((floor[:, None] * ones + scale[:, None] * basis - 1) ** 2).sum(1)
-        misfit[(floor <= 0) | (scale <= 0)] = np.inf
+        centre_d = log_d.mean()
+        basis = np.exp(-exponents[:, None] * (log_d - centre_d))
+        solved, misfit = least_squares(np.stack([np.ones_like(basis), basis], axis=1), loss, 1 / loss**2)
+        misfit[(solved <= 0).any(1)] = np.inf
         best = int(np.argmin(misfit))
         if np.isfinite(misfit[best]):
             sizes.append(size)
-            powers.append(grid[best])
-            floors.append(floor[best])
-            scales.append(np.log(scale[best]) + grid[best] * centre)
+            powers.append(exponents[best])
+            floors.append(solved[best, 0])
+            scales.append(np.log(solved[best, 1]) + exponents[best] * centre_d)
     if len(sizes) < 3:
-        return np.empty((0, 9))
+        return []
     log_n = np.log(np.array(sizes))
-    exponents = np.concatenate([np.linspace(-0.5, -0.02, 13), np.linspace(0.02, 0.5, 13)])
+    return [
+        [a3, gamma, b3, a2, beta, b2, a1, alpha, b1]
+        for a3, gamma, b3 in _lines_in_size(log_n, np.log(np.array(floors)), 4)
+        for a2, beta, b2 in _lines_in_size(log_n, np.array(scales), 4)
+        for a1, alpha, b1 in _lines_in_size(log_n, np.log(np.array(powers)), 4)
+    ]
 
-    def lines(target: FloatArray, keep: int) -> list[tuple[float, float, float]]:
-        """Best (slope, exponent, intercept) of ``target = slope * N**exponent + intercept``."""
-        found = []
-        for power_of_n in exponents:
-            design = np.stack([np.exp(power_of_n * log_n), np.ones_like(log_n)], axis=1)
-            (slope, intercept), *_ = np.linalg.lstsq(design, target, rcond=None)
-            # absolute deviations: a size whose floor ran away must not steer the line
-            found.append((float(np.abs(design @ [slope, intercept] - target).sum()), slope, power_of_n, intercept))
-        return [(slope, power_of_n, intercept) for _, slope, power_of_n, intercept in sorted(found)[:keep]]
 
-    return np.array(
-        [
-            [a3, gamma, b3, a2, beta, b2, a1, alpha, b1]
-            for a3, gamma, b3 in lines(np.log(np.array(floors)), 4)
-            for a2, beta, b2 in lines(np.array(scales), 4)
-            for a1, alpha, b1 in lines(np.log(np.array(powers)), 4)
-        ]
-    )
+def _farseer_by_sum(inputs: Sequence[FloatArray], y: FloatArray, weights: FloatArray) -> list[list[float]]:
+    """Fit Chinchilla's sum of powers, then its part without D against N: one power of D for all sizes.
+
+    Rows that are not arranged by size (one run per budget, a frontier) hold no more than that.
+    """
+    log_n, log_d = np.log(inputs[0]), np.log(inputs[1])
+    exponents = np.linspace(0.05, 1.2, 24)
+    cells = np.array([(p, q) for p in exponents for q in exponents])
+    of_n = np.exp(-cells[:, :1] * (log_n - log_n.mean()))
+    of_d = np.exp(-cells[:, 1:] * (log_d - log_d.mean()))
+    solved, misfit = least_squares(np.stack([np.ones_like(of_n), of_n, of_d], axis=1), y, weights / y**2)
+    sizes = np.unique(log_n)
+    starts = []
+    for cell in np.argsort(misfit, kind="stable")[:24]:
+        floor = solved[cell, 0] + solved[cell, 1] * np.exp(-cells[cell, 0] * (sizes - log_n.mean()))
+        if not (np.isfinite(misfit[cell]) and (floor > 0).all() and solved[cell, 2] > 0):
+            continue
+        scale = np.log(solved[cell, 2]) + cells[cell, 1] * log_d.mean()
+        for a3, gamma, b3 in _lines_in_size(sizes, np.log(floor), 2):
+            starts.append([a3, gamma, b3, 0.0, -0.1, scale, 0.0, -0.1, np.log(cells[cell, 1])])
+    return starts
+
+
+def _farseer_starts(inputs: Sequence[FloatArray], y: FloatArray, weights: FloatArray) -> FloatArray:
+    """Both ways to take the law apart; neither suits all designs."""
+    both = [*_farseer_by_size(inputs, y, weights), *_farseer_by_sum(inputs, y, weights)]
+    return np.array(both).reshape(-1, 9)
 
 
 _size_exponent = real("power of N", low=-2.0, high=2.0, start=(-0.3, 0.3))

@@ -31,6 +31,7 @@ _GRID_OF_PORIAN = (
     inputs=("n_tokens",),
     params={"A": positive("scale: the value at one unit of the input"), "alpha": exponent("slope in log-log")},
     authors_fit="a straight line through the logarithms, by least squares",
+    evidence_kind="derived",
     evidence="definition",
 )
 def power(n_tokens: Any, *, A: Any, alpha: Any) -> Any:
@@ -139,6 +140,7 @@ def _hestness_starts(inputs: Sequence[FloatArray], y: FloatArray, weights: Float
     },
     starts=_hestness_starts,
     authors_fit="the power region alone, by least squares of the logarithms",
+    evidence_kind="second_hand",
     evidence="the regions: abstract and an independent reading of the paper",
 )
 def hestness_curve(n_examples: Any, *, eps_guess: Any, alpha: Any, beta: Any, gamma: Any) -> Any:
@@ -582,6 +584,7 @@ def bnsl_two_breaks(
         "A": positive("scale, at one example"),
         "d": positive("dimension of the data manifold", start=(2.0, 60.0)),
     },
+    evidence_kind="derived",
     evidence=(
         "abstract for the four regimes; exponent 4/d for squared error and cross-entropy from the abstract of Sharma "
         "and Kaplan (arXiv:2004.10802) and an independent derivation"
@@ -636,6 +639,7 @@ def bahri_variance(n_examples: Any, *, L_inf: Any, A: Any) -> Any:
         "alpha_m": exponent("exponent of width; near 1 in strong superposition"),
     },
     authors_fit="a line through the logarithms of the excess loss",
+    evidence_kind="second_hand",
     evidence="abstract; an independent reading quotes 0.91 +- 0.04 over four open model families (figure 6b)",
 )
 def width_inverse(d_model: Any, *, L_0: Any, c: Any, alpha_m: Any) -> Any:
@@ -664,6 +668,7 @@ def width_inverse(d_model: Any, *, L_0: Any, c: Any, alpha_m: Any) -> Any:
         "label_sharpness": "Lipschitz constant of the labelling function on the training images, K_F",
         "loss": "test loss of the trained classifier",
     },
+    evidence_kind="second_hand",
     evidence="an independent reading quotes the law, K_F * N**(-1/d); the abstract names its variables",
 )
 def intrinsic_dim(n_examples: Any, intrinsic_dim: Any, label_sharpness: Any, *, K: Any) -> Any:

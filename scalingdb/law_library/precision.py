@@ -246,6 +246,7 @@ def _fp_starts(inputs: Sequence[FloatArray], y: FloatArray, weights: FloatArray)
         "block_size": "values that share one scaling factor",
     },
     domain={"n_params_non_embedding": (4.1e7, 6.79e8)},
+    evidence_kind="second_hand",
     evidence="equation and table of the paper, as the notes of the source say",
 )
 def fp_quant(
@@ -309,6 +310,7 @@ def _qat_starts(inputs: Sequence[FloatArray], y: FloatArray, weights: FloatArray
     meanings={"group_size": "values that share one scaling factor", **ADDED},
     domain={"n_params": (7.4e7, 5.94e8), "n_tokens": (1e10, 1e11)},
     authors_fit="268 runs trained in 4 bits and their 16-bit twins; a run of 973e6 parameters on 200e9 tokens held out",
+    evidence_kind="second_hand",
     evidence="two independent readings of the paper's equation and table",
 )
 def qat_error(n_params: Any, n_tokens: Any, group_size: Any, *, k: Any, g_N: Any, g_D: Any, g_G: Any) -> Any:
@@ -352,6 +354,7 @@ def _qid_starts(inputs: Sequence[FloatArray], y: FloatArray, weights: FloatArray
     meanings={"precision_weight_bits": "bits of a weight after quantisation", **ADDED},
     domain={"n_params_non_embedding": (8.5e7, 1.13e10), "n_tokens": (2.1e6, 2.06e11), "precision_weight_bits": (2, 4)},
     authors_fit="checkpoints of Pythia quantised by GPTQ",
+    evidence_kind="second_hand",
     evidence="the caption of the paper's figure 6, as the notes of the source say",
 )
 def qid(

@@ -114,6 +114,7 @@ def sft_joint(n_params: Any, n_examples: Any, *, A: Any, alpha: Any, beta: Any, 
     },
     meanings={"n_examples": "fine-tuning examples"},
     authors_fit="one fit a model and data set, 30 models, three tasks",
+    evidence_kind="second_hand",
     evidence=(
         "two independent readings print this form; the authors' project page prints it with a further outer exponent, "
         "which is 1 here"

@@ -66,7 +66,7 @@ def flop_of_hours(
     UnknownNameError
         If the accelerator is not known.
     DataError
-        If the peak is not stated, stated twice, or the utilisation is no share.
+        If the peak is not stated, stated twice, or the utilisation is not a share.
     """
     if (accelerator is None) == (flops_per_second is None):
         raise DataError(
@@ -74,10 +74,10 @@ def flop_of_hours(
             "for example accelerator='h100_sxm', utilisation=0.4.",
         )
     if accelerator is not None and accelerator not in PEAKS:
-        raise unknown_name("accelerator", accelerator, PEAKS, "give flops_per_second=... for another one.")
+        raise unknown_name("accelerator", accelerator, PEAKS, "for another one give flops_per_second=...")
     if utilisation is None or not 0 < utilisation <= 1:
         raise DataError(
-            f"utilisation={utilisation!r} is no share between 0 and 1",
+            f"utilisation={utilisation!r} is not a share between 0 and 1",
             "what share of the peak the run reaches; 0.3 to 0.5 is common.",
         )
     peak = PEAKS[accelerator].flops_per_second if accelerator is not None else flops_per_second

@@ -1,17 +1,19 @@
-"""What an approach finds: two power laws, how sure they are, and the optima behind them."""
+"""The result of an approach: two power laws, how certain they are, and the optima behind them."""
 
 from __future__ import annotations
 
 import html
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 
+from scalingdb.display import html_table, interval
 from scalingdb.errors import DataError
 from scalingdb.planning._surface import FloatArray
-from scalingdb.planning._words import between, html_table, three
+from scalingdb.planning._words import between, three
 
 if TYPE_CHECKING:
     import altair as alt
@@ -48,10 +50,10 @@ class Allocation:
     _draws: dict[str, FloatArray] = field(repr=False)
     _optima: pl.DataFrame = field(repr=False)
     _points: pl.DataFrame = field(repr=False)
-    _bias: pl.DataFrame | None = field(repr=False, default=None)
+    _bias: Callable[[], pl.DataFrame] | None = field(repr=False, default=None)
 
     def tidy(self) -> pl.DataFrame:
-        """One row a size: ``quantity, factor, exponent, exponent_low, exponent_high``.
+        """One row per size: ``quantity, factor, exponent, exponent_low, exponent_high``.
 
         The power law is ``quantity = factor * train_flops**exponent``.
         """
@@ -67,11 +69,33 @@ class Allocation:
         return self._optima
 
     def runs(self) -> pl.DataFrame:
-        """The rows that were used: ``train_flops, n_params, n_tokens, loss``."""
+        """The rows behind the result: ``train_flops, n_params, n_tokens, loss``.
+
+        Of approach 2 also the ``prediction`` of the parabola, whether the run was ``used``, and why not (``left_out``).
+        """
         return self._points
 
+    def augment(self) -> pl.DataFrame:
+        """The same as :meth:`runs`."""
+        return self._points
+
+    def glance(self) -> pl.DataFrame:
+        """One row: ``approach, n_runs, n_budgets`` (with an optimum), ``level, interval, notes``."""
+        used = self._points.filter("used").height if "used" in self._points.columns else self._points.height
+        budgets = self._optima.filter("used").height if "used" in self._optima.columns else self._optima.height
+        return pl.DataFrame(
+            {
+                "approach": [self.approach],
+                "n_runs": [used],
+                "n_budgets": [budgets],
+                "level": [self.level],
+                "interval": [self.interval],
+                "notes": ["; ".join(self.notes)],
+            }
+        )
+
     def bias(self) -> pl.DataFrame:
-        """What may bias a parabola, one row a budget (approach 2 only).
+        """What may bias a parabola, one row per budget (approach 2 only).
 
         Returns
         -------
@@ -89,7 +113,7 @@ class Allocation:
         """
         if self._bias is None:
             raise DataError(f"{WORDS[self.approach]} has no bias report", "approach_2(points).bias()")
-        return self._bias
+        return self._bias()
 
     def at(self, train_flops: Any) -> pl.DataFrame:
         """Optimal sizes for budgets, with intervals.
@@ -110,6 +134,22 @@ class Allocation:
             out[name] = value
             out[f"{name}_low"], out[f"{name}_high"] = [e[0] for e in ends], [e[1] for e in ends]
         return pl.DataFrame(out)
+
+    def _span(self) -> tuple[float, float]:
+        flops = self._points["train_flops"]
+        return float(flops.min()), float(flops.max())  # type: ignore[arg-type]
+
+    def _parabolas(self) -> pl.DataFrame | None:
+        """Points on the parabola of each budget (approach 2)."""
+        if self.approach != 2:
+            return None
+        parts = []
+        for (c,), runs in self._points.filter("used").group_by("train_flops", maintain_order=True):
+            x = np.log(runs["n_params"].to_numpy())
+            fine = np.linspace(x.min(), x.max(), 30)
+            loss = np.polyval(np.polyfit(x - x.mean(), runs["loss"].to_numpy(), 2), fine - x.mean())
+            parts.append(pl.DataFrame({"train_flops": np.full(30, c), "n_params": np.exp(fine), "loss": loss}))
+        return pl.concat(parts)
 
     def _ends(self, samples: FloatArray) -> tuple[float | None, float | None]:
         good = samples[np.isfinite(samples)]
@@ -134,22 +174,24 @@ class Allocation:
         """The runs of each budget with the optimum found, and the line through the optima (Altair)."""
         from scalingdb import charts
 
-        return charts.allocation_chart(self)
+        return charts.allocation_chart(
+            self.runs(), self.optima(), self.at(np.geomspace(*self._span(), 30)), self._parabolas()
+        )
 
     def __repr__(self) -> str:
         return f"<Allocation: {self.sentence}>"
 
     def _repr_html_(self) -> str:
-        shown = [
-            {
-                "quantity": row["quantity"],
-                "law": f"{row['factor']:.4g} * C^{row['exponent']:.4f}",
-                "interval": f"{three(row['exponent_low'])} to {three(row['exponent_high'])}",
-            }
+        head = ["optimal", "power law", f"{100 * self.level:g} % interval of the exponent"]
+        rows = [
+            [
+                row["quantity"],
+                f"{row['factor']:.4g} * C^{row['exponent']:.4f}",
+                interval(row["exponent_low"], row["exponent_high"], 3),
+            ]
             for row in self.tidy().iter_rows(named=True)
         ]
-        titles = {"quantity": "optimal", "law": "power law", "interval": f"{100 * self.level:g} % of the exponent"}
         return (
-            f"<p>{html.escape(self.sentence)}</p>{html_table(pl.DataFrame(shown), titles)}"
+            f"<p>{html.escape(self.sentence)}</p>{html_table(head, rows)}"
             f"<p>Intervals: {html.escape(self.interval)}.</p>"
         )

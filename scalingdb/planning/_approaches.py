@@ -7,6 +7,7 @@ laws: ``N = G * C**a`` and ``D = H * C**b``.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from scalingdb.planning._isoflop import (
     SIZES,
     bias_report,
     coordinate,
+    kept_runs,
     need,
     resampled_lines,
     size_column,
@@ -41,6 +43,7 @@ def approach_1(
     curves: pl.DataFrame | pl.LazyFrame,
     *,
     size: str = "n",
+    exponent: float | None = None,
     level: float = 0.95,
     bootstrap: int = 200,
     rng: int = 0,
@@ -54,9 +57,11 @@ def approach_1(
     Parameters
     ----------
     curves : DataFrame
-        One row a checkpoint: ``run_id, n_tokens, loss`` and the column `size`, as ``db.curves()`` gives them.
+        One row per checkpoint: ``run_id, n_tokens, loss`` and the column `size`, as ``db.curves()`` gives them.
     size : str
         Column that is N; ``n_params`` where the frame has no such column.
+    exponent : float, optional
+        Of N, if it is taken as known: 0.5 lets N and D grow alike. That of D is the rest of one.
     level : float
     bootstrap : int
         Resamples of whole runs, for the intervals.
@@ -106,7 +111,7 @@ def approach_1(
             "nowhere do three sizes compete: the envelope has no optimum between its ends",
             "take curves whose compute overlaps.",
         )
-    lines = _lines_of(grid[keep], log_n[keep], grid[keep] - np.log(6) - log_n[keep])
+    lines = _lines_of(grid[keep], log_n[keep], grid[keep] - np.log(6) - log_n[keep], exponent)
     generator = np.random.default_rng(rng)
     drawn: dict[str, list[tuple[float, float]]] = {name: [] for name in SIZES}
     for _ in range(bootstrap):
@@ -114,7 +119,8 @@ def approach_1(
         resampled, ok = _envelope(losses[pick], sizes[pick])
         if np.unique(resampled[ok]).size < 3:
             continue
-        for name, line in _lines_of(grid[ok], resampled[ok], grid[ok] - np.log(6) - resampled[ok]).items():
+        log_d = grid[ok] - np.log(6) - resampled[ok]
+        for name, line in _lines_of(grid[ok], resampled[ok], log_d, exponent).items():
             drawn[name].append(line)
     optima = pl.DataFrame(
         {
@@ -151,11 +157,12 @@ def _envelope(losses: FloatArray, sizes: FloatArray) -> tuple[FloatArray, np.nda
     return np.log(n), smaller & larger & here.any(axis=0)
 
 
-def _lines_of(log_c: FloatArray, log_n: FloatArray, log_d: FloatArray) -> dict[str, tuple[float, float]]:
-    return {"n_params": straight(log_c, log_n), "n_tokens": straight(log_c, log_d)}
-
-
-# ---- approach 2 -----------------------------------------------------------------------------------
+def _lines_of(
+    log_c: FloatArray, log_n: FloatArray, log_d: FloatArray, exponent: float | None
+) -> dict[str, tuple[float, float]]:
+    """Intercepts and slopes of both lines; with the exponent of N given, that of D is the rest of one."""
+    rest = None if exponent is None else 1 - exponent
+    return {"n_params": straight(log_c, log_n, exponent), "n_tokens": straight(log_c, log_d, rest)}
 
 
 # ---- approach 2 ----
@@ -166,6 +173,7 @@ def approach_2(
     *,
     budget: str = "train_flops",
     size: str = "n",
+    exponent: float | None = None,
     level: float = 0.95,
     bootstrap: int = 1000,
     rng: int = 0,
@@ -178,22 +186,27 @@ def approach_2(
     Parameters
     ----------
     points : DataFrame
-        One row a run: the column `budget`, ``n_tokens``, ``loss``, and N.
+        One row per run: the column `budget`, ``n_tokens``, ``loss``, and N.
     budget : str
         Column with the nominal budget in FLOP, equal for the runs of an IsoFLOP curve.
     size : str
         Column that is N.
+    exponent : float, optional
+        As for :func:`approach_1`.
     level : float
     bootstrap : int
-        Resamples for the intervals: budgets with replacement, and residuals within each budget.
+        Resamples for the intervals: residuals within each budget, and the scatter of the vertices about
+        their line where it is larger than these explain.
     rng : int
         Seed.
 
     Returns
     -------
     Allocation
-        Its :meth:`~Allocation.bias` says what the parabola may have done to the answer. Budgets with
-        fewer than four runs, or whose parabola opens downward, are left out and named.
+        Its :meth:`~Allocation.bias` says what the parabola may have done to the answer. Left out and named
+        are budgets with fewer than four runs, whose parabola opens downward, or whose vertex lies at or
+        beyond the edge of their grid; and runs that no parabola through most of their budget explains,
+        such as diverged ones (of budgets with at least six). Runs that break the U are named.
 
     Raises
     ------
@@ -209,7 +222,8 @@ def approach_2(
 
     References
     ----------
-    Hoffmann et al., arXiv:2203.15556, section 3.2; Czech, arXiv:2603.22339, for the bias.
+    Hoffmann et al., arXiv:2203.15556, section 3.2; Czech, arXiv:2603.22339, for the bias. Intervals are
+    measured in ``benchmarks/isoflop_coverage.py``.
 
     Examples
     --------
@@ -220,42 +234,28 @@ def approach_2(
     >>> f"{row['factor']:.4f} * C^{row['exponent']:.4f}"
     '0.2994 * C^0.5368'
     """
-    table = as_frame(points)
-    slices, notes = slices_of(table, budget, size)
-    lines, vertices = {}, {}
-    for name in SIZES:
-        vertices[name] = np.array([vertex(coordinate(one, name), one.loss)[0] for one in slices])
-        lines[name] = straight(np.array([one.log_c for one in slices]), vertices[name])
-    draws = resampled_lines(slices, bootstrap, np.random.default_rng(rng))
-    optima = pl.DataFrame(
-        {
-            "train_flops": np.exp([one.log_c for one in slices]),
-            "n_params": np.exp(vertices["n_params"]),
-            "n_tokens": np.exp(vertices["n_tokens"]),
-            "loss": [vertex(one.log_n, one.loss)[1] for one in slices],
-        }
-    )
-    shown = pl.concat(
-        pl.DataFrame(
-            {
-                "train_flops": np.full(one.loss.size, np.exp(one.log_c)),
-                "n_params": np.exp(one.log_n),
-                "n_tokens": np.exp(one.log_d),
-                "loss": one.loss,
-            }
-        )
-        for one in slices
-    )
+    kept = slices_of(as_frame(points), budget, size)
+    slices = kept.slices
+    log_c = np.array([runs.log_c for runs in slices])
+    vertices = {name: np.array([vertex(coordinate(runs, name), runs.loss)[0] for runs in slices]) for name in SIZES}
+    draws, words = resampled_lines(slices, bootstrap, np.random.default_rng(rng), exponent)
     return Allocation(
         approach=2,
         level=level,
-        interval=f"bootstrap {bootstrap}: {len(slices)} budgets, and residuals within each",
-        notes=tuple(notes),
-        _lines=lines,
+        interval=words,
+        notes=tuple(kept.notes),
+        _lines=_lines_of(log_c, vertices["n_params"], vertices["n_tokens"], exponent),
         _draws=draws,
-        _optima=optima,
-        _points=shown,
-        _bias=bias_report(slices),
+        _optima=pl.DataFrame(
+            {
+                "train_flops": np.exp(log_c),
+                "n_params": np.exp(vertices["n_params"]),
+                "n_tokens": np.exp(vertices["n_tokens"]),
+                "loss": [vertex(runs.log_n, runs.loss)[1] for runs in slices],
+            }
+        ),
+        _points=kept_runs(kept),
+        _bias=partial(bias_report, slices),
     )
 
 
@@ -306,17 +306,29 @@ def approach_3(
         }
 
     own = lines(np.array([list(found.params.values())]))
-    draws = lines(found.draws())
+
+    def ends_of_lines(theta: FloatArray) -> FloatArray:
+        """Sizes (P, 4) at 1 and at e FLOP: their logarithms are a line's intercept, and that plus its slope."""
+        parts = [np.stack([line[:, 0], line.sum(axis=1)], axis=1) for line in lines(theta).values()]
+        return np.asarray(np.exp(np.concatenate(parts, axis=1)))
+
+    # without a bootstrap to first order: draws from a covariance leave the valley of the parameters
+    drawn = np.log(found.propagate(ends_of_lines))
+    drawn[:, [1, 3]] -= drawn[:, [0, 2]]
+    if found.recipe.undetermined:  # the verdict in the notes says which
+        drawn = drawn * np.nan
     shown = found.data.select(
         train_flops=6 * pl.col("n_params") * pl.col("n_tokens"), n_params="n_params", n_tokens="n_tokens", loss="loss"
     )
     return Allocation(
         approach=3,
         level=level,
-        interval=f"bootstrap {bootstrap}, {found.recipe['resampled']}" if bootstrap else "robust covariance",
-        notes=() if found.verdict == "identified" else (f"verdict of the fit: {found.verdict}",),
+        interval=f"bootstrap {bootstrap}, {found.recipe.resampled}"
+        if bootstrap
+        else "robust covariance, to first order",
+        notes=() if found.verdict.kind == "identified" else (f"verdict of the fit: {found.verdict}",),
         _lines={name: (float(line[0, 0]), float(line[0, 1])) for name, line in own.items()},
-        _draws=draws,
+        _draws={"n_params": drawn[:, :2], "n_tokens": drawn[:, 2:]},
         _optima=pl.DataFrame(schema=dict.fromkeys(("train_flops", "n_params", "n_tokens", "loss"), pl.Float64)),
         _points=shown,
     )
@@ -328,12 +340,13 @@ def approaches(
     curves: pl.DataFrame | pl.LazyFrame | None = None,
     budget: str = "train_flops",
     size: str = "n",
+    exponent: float | None = None,
     at: float | None = None,
     level: float = 0.95,
     bootstrap: int = 1000,
     rng: int = 0,
 ) -> pl.DataFrame:
-    """The approaches beside each other: exponents and optimal tokens per parameter.
+    """The approaches side by side: exponents and optimal tokens per parameter.
 
     Parameters
     ----------
@@ -343,13 +356,15 @@ def approaches(
         For approach 1; left out where there are none.
     budget, size, level, bootstrap, rng
         As for :func:`approach_2`.
+    exponent : float, optional
+        As for :func:`approach_1`; for approach 3 it can be 0.5 only, by equal exponents of the surface.
     at : float, optional
         Budget in FLOP for the tokens per parameter; the largest of the points by default.
 
     Returns
     -------
     DataFrame
-        One row an approach: ``approach``, ``a`` (exponent of N) and ``b`` (of D), ``train_flops`` and
+        One row per approach: ``approach``, ``a`` (exponent of N) and ``b`` (of D), ``train_flops`` and
         ``tokens_per_param`` there, each with ``_low`` and ``_high``, and ``notes``.
 
     Raises
@@ -360,11 +375,15 @@ def approaches(
     table = as_frame(points)
     need(table, [budget])
     where = float(at if at is not None else table[budget].cast(pl.Float64).max())  # type: ignore[arg-type]
-    found = [approach_1(curves, size=size, level=level, bootstrap=bootstrap, rng=rng)] if curves is not None else []
-    found.append(approach_2(table, budget=budget, size=size, level=level, bootstrap=bootstrap, rng=rng))
-    found.append(approach_3(table, size=size, level=level, bootstrap=bootstrap, rng=rng))
+    if exponent not in (None, 0.5):
+        raise DataError(f"exponent={exponent!r}: approach 3 can hold it at 0.5 only", "call approach_2 by itself.")
+    own: dict[str, Any] = {"size": size, "level": level, "bootstrap": bootstrap, "rng": rng}
+    lines: dict[str, Any] = {**own, "exponent": exponent}
+    tied: dict[str, Any] = {"tied": {"beta": "alpha"}} if exponent is not None else {}
+    results = [approach_1(curves, **lines)] if curves is not None else []
+    results += [approach_2(table, budget=budget, **lines), approach_3(table, **own, **tied)]
     rows = []
-    for one in found:
+    for one in results:
         lines = {row["quantity"]: row for row in one.tidy().iter_rows(named=True)}
         ratio = one.at(where).row(0, named=True)
         rows.append(

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from scalingdb import units
+from scalingdb.display import html_table
 from scalingdb.errors import DataError
 from scalingdb.fits import Fit
 from scalingdb.law_library import Law
@@ -49,7 +50,7 @@ class Crossover:
     _difference: pl.DataFrame = field(repr=False)
 
     def tidy(self) -> pl.DataFrame:
-        """One row a crossover, in the order of compute; no rows where there is none.
+        """One row per crossover, in the order of compute; no rows where there is none.
 
         Returns
         -------
@@ -59,6 +60,19 @@ class Crossover:
             ends of the range (null without draws).
         """
         return self._table
+
+    def glance(self) -> pl.DataFrame:
+        """One row: ``law_a, law_b, along, n_crossovers, level, interval``."""
+        return pl.DataFrame(
+            {
+                "law_a": [self.labels[0]],
+                "law_b": [self.labels[1]],
+                "along": [self.along],
+                "n_crossovers": [self._table.height],
+                "level": [self.level],
+                "interval": [self.interval],
+            }
+        )
 
     def curves(self) -> pl.DataFrame:
         """Loss of both laws along the path: ``law, train_flops, loss, loss_low, loss_high``."""
@@ -94,19 +108,26 @@ class Crossover:
         """Both laws along the path, and where they cross (Altair)."""
         from scalingdb import charts
 
-        return charts.crossover_chart(self)
+        return charts.crossover_chart(self.curves(), self.difference(), self.tidy())
 
     def __repr__(self) -> str:
         return f"<Crossover: {self.sentence}>"
 
     def _repr_html_(self) -> str:
-        return f"<p>{html.escape(self.sentence)}</p><p>Intervals: {html.escape(self.interval)}.</p>"
+        head = ["crossover, FLOP", f"{100 * self.level:g} % interval", "loss", "lower below", "lower above"]
+        rows = []
+        for row in self._table.iter_rows(named=True):
+            low, high = row["train_flops_low"], row["train_flops_high"]
+            ends = "" if low is None else f"{flop(low)} to {flop(high)}"
+            rows.append([flop(row["train_flops"]), ends, four(row["loss"]), row["better_below"], row["better_above"]])
+        table = html_table(head, rows) if rows else ""
+        return f"<p>{html.escape(self.sentence)}</p>{table}<p>Intervals: {html.escape(self.interval)}.</p>"
 
 
 def _path(n_params: float | None, n_tokens: float | None) -> tuple[str, Any]:
     """Words, and a function from a surface, coefficients and budgets to a loss (P, B)."""
     if n_params is not None and n_tokens is not None:
-        raise DataError("n_params and n_tokens are both held: there is no path left", "hold one of them.")
+        raise DataError("n_params and n_tokens are both fixed: there is no path left", "fix one of them.")
     for name, value in (("n_params", n_params), ("n_tokens", n_tokens)):
         if value is not None and not (np.isfinite(value) and value > 0):
             raise DataError(f"{name}={value!r} is not a positive number")
@@ -118,7 +139,7 @@ def _path(n_params: float | None, n_tokens: float | None) -> tuple[str, Any]:
 
         def at_tokens(surface: Surface, theta: FloatArray, budget: FloatArray, cost: Cost) -> FloatArray:
             if not cost.is_plain:
-                raise DataError("n_tokens can be held under flops_convention='6nd' only")
+                raise DataError("n_tokens can be fixed under flops_convention='6nd' only")
             return surface.loss(theta, budget / 6 / n_tokens, np.full(budget.shape, n_tokens))
 
         return f"at {count(n_tokens)} tokens", at_tokens
@@ -147,7 +168,7 @@ def crossover(
     between : (float, float)
         FLOP between which to look.
     n_params, n_tokens : float, optional
-        Hold one of them; by default each law follows its own optimal path.
+        Fix one of them; by default each law follows its own optimal path.
     level : float
         Coverage of the intervals.
     flops_convention, omega
@@ -167,7 +188,7 @@ def crossover(
     Raises
     ------
     DataError
-        If the losses are not comparable, or the range is none.
+        If the losses are not comparable, or the range is empty.
 
     Examples
     --------
@@ -179,7 +200,7 @@ def crossover(
     """
     low, high = (float(end) for end in between)
     if not (np.isfinite(high) and 0 < low < high):
-        raise DataError(f"between={between!r} is no range of FLOP", "for example between=(1e18, 1e26).")
+        raise DataError(f"between={between!r} is not a range of FLOP", "for example between=(1e18, 1e26).")
     refuse_unused(a, b, given)
     pair = pair_of(a, b, given, flops_convention, omega, pool=pool)
     along, follow = _path(n_params, n_tokens)
@@ -194,7 +215,10 @@ def crossover(
         lost = pair.a if np.isnan(first).all() else pair.b
         raise DataError(f"{lost.label} has no best N at any budget from {low:.3g} to {high:.3g} FLOP")
     where = _crossings(np.log(budgets), (first - second)[0])
-    spread_a, spread_b = losses(pair.draws_a, pair.draws_b, budgets) if pair.has_interval else (None, None)
+    spread_a = spread_b = None
+    if pair.has_interval and not pair.open_reason:
+        spread_a = pair.spread(0, lambda theta: follow(pair.a, theta, budgets, pair.cost_a))
+        spread_b = pair.spread(1, lambda theta: follow(pair.b, theta, budgets, pair.cost_b))
     in_draws = (
         [_crossings(np.log(budgets), row) for row in spread_a - spread_b]  # type: ignore[operator]
         if spread_a is not None
@@ -245,7 +269,7 @@ def crossover(
     return Crossover(
         labels,
         along,
-        pair.interval,
+        pair.open_reason or pair.interval,
         level,
         pl.DataFrame(rows, schema=schema),
         pl.concat(curves).with_columns(pl.col(pl.Float64).fill_nan(None)),

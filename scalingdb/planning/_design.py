@@ -41,7 +41,7 @@ def next_run(
         (``{"n_params": 7e10, "n_tokens": 1.4e12}``, all inputs of the law); the optimal N of a budget
         (``{"train_flops": 1e24}``); or any function of the parameters by name, as for :meth:`Fit.derived`.
     candidates : DataFrame, optional
-        One row a run that could be trained, with the law's inputs as columns.
+        One row per run that could be trained, with the law's inputs as columns.
     budget : float, optional
         In place of candidates: a grid of runs of up to so many FLOP, over the fitted N and D and up to
         three times more. Smaller ones are left out: the farthest corners always look best to this
@@ -64,7 +64,7 @@ def next_run(
     Raises
     ------
     DataError, UnknownNameError
-        If the target or the candidates are none, or the fit has no covariance to speak of.
+        If the target or the candidates cannot be used, or the fit has no covariance.
 
     Notes
     -----
@@ -98,7 +98,7 @@ def next_run(
         raise DataError(
             f"the fit says nothing about how sure its parameters are: {fit.verdict}", "fit more rows, or fix some."
         )
-    is_log = np.array([name in fit.recipe["on_log_scale"] for name in names])
+    is_log = np.array([name in fit.recipe.on_log_scale for name in names])
     centre = np.array(list(fit.params.values()), dtype=float)
 
     def gradient(function: Callable[[dict[str, float]], FloatArray]) -> FloatArray:
@@ -109,14 +109,14 @@ def next_run(
             for sign in (1.0, -1.0):
                 moved = centre.copy()
                 moved[i] = moved[i] * np.exp(sign * STEP) if is_log[i] else moved[i] + sign * STEP
-                for name, source in fit.recipe["tied"].items():
+                for name, source in fit.recipe.tied.items():
                     moved[names.index(name)] = moved[names.index(source)]
                 ends.append(np.atleast_1d(function(dict(zip(names, moved.tolist(), strict=True)))))
             columns.append((ends[0] - ends[1]) / (2 * STEP))
         return np.array(columns)
 
     # the scale that the objective measures rows on
-    on_log = fit.recipe["objective"].endswith("_log")
+    on_log = fit.recipe.objective.endswith("_log")
 
     def predicted(frame: pl.DataFrame, columns: Mapping[str, str]) -> Callable[[dict[str, float]], FloatArray]:
         inputs = [frame[columns[name]].cast(pl.Float64).to_numpy() for name in law.inputs]
@@ -128,7 +128,7 @@ def next_run(
         return at
 
     covariance = fit.covariance[np.ix_(free, free)]
-    own = gradient(predicted(fit.data, fit.recipe["columns"]))
+    own = gradient(predicted(fit.data, fit.recipe.columns))
     row_variance = float(np.trace(own @ own.T @ covariance) / free.size)
     question, transform = _question(fit, target)
     slope = gradient(lambda params: np.atleast_1d(transform(question(params))))[:, 0]
@@ -179,13 +179,13 @@ def _question(fit: Fit, target: Target) -> tuple[Callable[[dict[str, float]], fl
         if target not in fit.params:
             raise unknown_name("parameter", target, fit.params, f"(of law {fit.law.name!r})")
         name = target
-        return (lambda params: params[name]), np.log if name in fit.recipe["on_log_scale"] else same
+        return (lambda params: params[name]), np.log if name in fit.recipe.on_log_scale else same
     if callable(target):
         function = target
         return (lambda params: float(function(**params))), same
     if not isinstance(target, Mapping) or not target:
         raise DataError(
-            f"target={target!r} is no parameter, no run and no function",
+            f"target={target!r} is not a parameter, a run or a function",
             "for example 'alpha', {'n_params': 7e10, 'n_tokens': 1.4e12} or {'train_flops': 1e24}.",
         )
     if "train_flops" in target and "train_flops" not in fit.law.inputs:
@@ -212,7 +212,7 @@ def _checked(fit: Fit, candidates: pl.DataFrame) -> pl.DataFrame:
         if name not in table.columns:
             raise unknown_name("column", name, table.columns, f"(an input of law {fit.law.name!r}, of the candidates)")
     if table.is_empty():
-        raise DataError("there is no candidate", "give at least one row, or a budget.")
+        raise DataError("there are no candidates", "give at least one row, or a budget.")
     refuse_bad_values(
         table, list(fit.law.inputs), [name for name in fit.law.inputs if name not in fit.law.signed_inputs]
     )
@@ -249,7 +249,7 @@ def _flops(fit: Fit, runs: pl.DataFrame) -> pl.Series:
 
 def _outside(fit: Fit, runs: pl.DataFrame) -> FloatArray:
     worst = np.ones(runs.height)
-    for name, column in fit.recipe["columns"].items():
+    for name, column in fit.recipe.columns.items():
         seen, asked = fit.data[column].cast(pl.Float64).to_numpy(), runs[name].cast(pl.Float64).to_numpy()
         if seen.min() > 0:
             worst = np.fmax(worst, np.fmax(asked / seen.max(), seen.min() / asked))
@@ -259,7 +259,7 @@ def _outside(fit: Fit, runs: pl.DataFrame) -> FloatArray:
 def _quantile(fit: Fit, level: float) -> float:
     """Half widths of the fit's own robust intervals over their standard errors."""
     row = fit.tidy(level, method="robust").drop_nulls("high").row(0, named=True)
-    if row["param"] in fit.recipe["on_log_scale"]:
+    if row["param"] in fit.recipe.on_log_scale:
         return float(np.log(row["high"] / row["estimate"]) / (row["std_error"] / row["estimate"]))
     return float((row["high"] - row["estimate"]) / row["std_error"])
 

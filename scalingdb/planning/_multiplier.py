@@ -11,13 +11,14 @@ import numpy as np
 import polars as pl
 
 from scalingdb import units
+from scalingdb.display import html_table
 from scalingdb.errors import DataError
 from scalingdb.fits import Fit
 from scalingdb.law_library import Law
-from scalingdb.planning._pair import pair_of, refuse_unused
-from scalingdb.planning._surface import FloatArray
+from scalingdb.planning._pair import Pair, pair_of, refuse_unused
+from scalingdb.planning._surface import BoolArray, FloatArray, ends
 from scalingdb.planning._words import between as interval_words
-from scalingdb.planning._words import flop, four, html_table, times
+from scalingdb.planning._words import flop, four, times
 
 if TYPE_CHECKING:
     import altair as alt
@@ -42,16 +43,28 @@ class ComputeMultiplier:
     _table: pl.DataFrame = field(repr=False)
 
     def tidy(self) -> pl.DataFrame:
-        """One row a budget.
+        """One row per budget.
 
         Returns
         -------
         DataFrame
             ``train_flops`` (of the first law), the ``loss`` it reaches, ``train_flops_b`` (of the second,
             for the same loss), and ``multiplier`` (second over first) with ``_low`` and ``_high``; infinite
-            where the second law never reaches the loss. ``share`` of the draws in which it does.
+            where the second law never reaches the loss. ``share`` of the draws in which both laws do.
         """
         return self._table
+
+    def glance(self) -> pl.DataFrame:
+        """One row: ``law_a, law_b, n_budgets, level, interval``."""
+        return pl.DataFrame(
+            {
+                "law_a": [self.labels[0]],
+                "law_b": [self.labels[1]],
+                "n_budgets": [self._table.height],
+                "level": [self.level],
+                "interval": [self.interval],
+            }
+        )
 
     @property
     def sentence(self) -> str:
@@ -72,30 +85,25 @@ class ComputeMultiplier:
         """The multiplier against the budget, with its interval (Altair)."""
         from scalingdb import charts
 
-        return charts.multiplier_chart(self)
+        return charts.multiplier_chart(self.tidy())
 
     def __repr__(self) -> str:
         return f"<ComputeMultiplier: {self.sentence}>"
 
     def _repr_html_(self) -> str:
-        shown = [
-            {
-                "train_flops": flop(row["train_flops"]),
-                "loss": four(row["loss"]),
-                "train_flops_b": flop(row["train_flops_b"]),
-                "multiplier": times(row["multiplier"])
+        head = [f"FLOP by {self.labels[0]}", "loss", f"FLOP by {self.labels[1]}", "ratio"]
+        rows = [
+            [
+                flop(row["train_flops"]),
+                four(row["loss"]),
+                flop(row["train_flops_b"]),
+                times(row["multiplier"])
                 + interval_words(times(row["multiplier_low"]), times(row["multiplier_high"]), self.level),
-            }
+            ]
             for row in self._table.iter_rows(named=True)
         ]
-        titles = {
-            "train_flops": f"FLOP by {self.labels[0]}",
-            "loss": "loss",
-            "train_flops_b": f"FLOP by {self.labels[1]}",
-            "multiplier": "ratio",
-        }
         return (
-            f"<p>{html.escape(self.sentence)}</p>{html_table(pl.DataFrame(shown), titles)}"
+            f"<p>{html.escape(self.sentence)}</p>{html_table(head, rows)}"
             f"<p>Intervals: {html.escape(self.interval)}.</p>"
         )
 
@@ -148,32 +156,16 @@ def compute_multiplier(
     if not (np.isfinite(asked).all() and (asked > 0).all()):
         raise DataError(f"{'loss' if train_flops is None else 'train_flops'}={asked.tolist()} is not positive")
 
-    def both(theta_a: FloatArray, theta_b: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-        full = (theta_a.shape[0], asked.size)
-        if loss is None:
-            budget = np.broadcast_to(asked, full)
-            reached = pair.a.best(theta_a, budget, pair.cost_a)[2]
-        else:
-            reached = np.broadcast_to(asked, full)
-            budget = pair.a.budget_for(theta_a, reached, pair.cost_a)
-        return budget, reached, pair.b.budget_for(theta_b, reached, pair.cost_b)
-
-    budget, reached, needed = (part[0] for part in both(pair.a.estimate, pair.b.estimate))
+    budget, reached, needed = _estimates(pair, asked, at_loss=loss is not None)
     if np.isnan(budget * reached).any():
         where = asked[np.isnan(budget * reached)][0]
         raise DataError(f"{pair.a.label} has no plan for {where:.4g}", "take a loss above its floor.")
-    ratio = np.where(np.isnan(needed), np.inf, needed / budget)
     low = high = share = np.full(asked.size, np.nan)
-    if pair.has_interval:
-        own, found, theirs = both(pair.draws_a, pair.draws_b)
-        usable = np.isfinite(own) & np.isfinite(found)
-        values = np.where(np.isnan(theirs), np.inf, theirs / np.where(usable, own, np.nan))
-        values = np.where(usable, values, np.nan)
-        share = np.where(usable, np.isfinite(theirs), np.nan)
-        share = np.nanmean(share, axis=0)
-        tail = 50 * (1 - level)
-        # infinity is a value here: the draw's law never gets there
-        low, high = (np.nanpercentile(values, q, axis=0, method="nearest") for q in (tail, 100 - tail))
+    if pair.has_interval and not pair.open_reason:
+        values, reaches = _draws(pair, asked, at_loss=loss is not None)
+        share = reaches.mean(axis=0)
+        low, high = ends(values, level)
+    ratio = np.where(np.isnan(needed), np.inf, needed / budget)
     table = pl.DataFrame(
         {
             "train_flops": budget,
@@ -185,4 +177,32 @@ def compute_multiplier(
             "share": share,
         }
     ).with_columns(pl.col(pl.Float64).fill_nan(None))
-    return ComputeMultiplier((pair.a.label, pair.b.label), pair.interval, level, table)
+    interval = pair.open_reason or pair.interval
+    return ComputeMultiplier((pair.a.label, pair.b.label), interval, level, table)
+
+
+def _estimates(pair: Pair, asked: FloatArray, *, at_loss: bool) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Budget of the first law (B,), the loss that it reaches, and the budget of the second for the same loss."""
+    a, b = pair.a, pair.b
+    if at_loss:
+        budget, reached = a.budget_for(a.estimate, asked[None], pair.cost_a)[0], asked
+    else:
+        budget, reached = asked, a.best(a.estimate, asked, pair.cost_a)[2][0]
+    return budget, reached, b.budget_for(b.estimate, reached[None], pair.cost_b)[0]
+
+
+def _draws(pair: Pair, asked: FloatArray, *, at_loss: bool) -> tuple[FloatArray, BoolArray]:
+    """Multipliers (P, B), infinite where the second law never reaches the loss, and whether it does.
+
+    Zero where only the first one fails to, and ``nan`` where both do.
+    """
+    if at_loss:
+        budget = pair.budget_for(0, asked, asked)
+        reached = np.broadcast_to(asked, budget.shape)
+    else:
+        reached = pair.spread(0, lambda theta: pair.a.best(theta, asked, pair.cost_a)[2])
+        budget = np.broadcast_to(asked, reached.shape)
+    needed = pair.budget_for(1, reached, asked)
+    with np.errstate(all="ignore"):
+        values = np.where(np.isinf(budget) & np.isinf(needed), np.nan, needed / budget)
+    return values, np.isfinite(values) & (values > 0)

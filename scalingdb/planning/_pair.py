@@ -2,34 +2,76 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from scalingdb.errors import DataError
 from scalingdb.fits import Fit
 from scalingdb.law_library import Law, get_law
-from scalingdb.planning._surface import Cost, FloatArray, Surface, make_cost, surface_of
+from scalingdb.planning._dependence import joint_scores, same_resamples
+from scalingdb.planning._surface import BUDGETS, Cost, FloatArray, Surface, make_cost, surface_of
 
 __all__ = ["Pair", "pair_of", "refuse_unused"]
 
 
 @dataclass(frozen=True, eq=False)
 class Pair:
-    """Two surfaces whose draws go together, row by row."""
+    """Two surfaces whose draws go together, row by row.
+
+    Attributes
+    ----------
+    draws : (array (P, K_a), array (P, K_b)) or None
+        Coefficients; None where both are taken to first order.
+    scores : (array or None, array or None)
+        In place of coefficients: deviations along the axes of a fit's covariance.
+    """
 
     a: Surface
     b: Surface
     cost_a: Cost
     cost_b: Cost
-    draws_a: FloatArray
-    draws_b: FloatArray
     interval: str
+    draws: tuple[FloatArray | None, FloatArray | None] = (None, None)
+    scores: tuple[FloatArray | None, FloatArray | None] = (None, None)
 
     @property
     def has_interval(self) -> bool:
-        return len(self.draws_a) > 1
+        return any(part is not None for part in (*self.draws, *self.scores))
+
+    @property
+    def open_reason(self) -> str:
+        """Which parameters the rows leave open, where they do."""
+        reasons = {f"{surface.label}: {surface.open_reason}" for surface in (self.a, self.b) if surface.open_reason}
+        return "; ".join(sorted(reasons))
+
+    def spread(self, side: int, function: Callable[[FloatArray], FloatArray]) -> FloatArray:
+        """Draws (P, B) of a quantity of one side, of ``function(theta (P, K))``."""
+        surface, draws, scores = (self.a, self.b)[side], self.draws[side], self.scores[side]
+        if scores is not None:
+            return surface.spread(lambda theta: {"value": function(theta)}, scores)["value"]
+        assert draws is not None
+        return function(draws)
+
+    def budget_for(self, side: int, wanted: FloatArray, extra: FloatArray) -> FloatArray:
+        """Draws (P, B) of the budget whose best split reaches a loss; infinite where a draw never does.
+
+        `extra` are budgets that the interpolation shall meet exactly.
+        """
+        surface, cost = ((self.a, self.cost_a), (self.b, self.cost_b))[side]
+        draws, scores = self.draws[side], self.scores[side]
+        if scores is not None:
+            grid = np.unique(np.concatenate([BUDGETS, extra]))
+
+            def curve(theta: FloatArray) -> dict[str, FloatArray]:
+                return {"loss": surface.best(theta, grid, cost)[2]}
+
+            return surface.reach_along(curve, grid, wanted, scores)["x"]
+        assert draws is not None
+        budget = surface.budget_for(draws, wanted, cost)
+        return np.where(np.isnan(budget) & ~surface.reaches(draws, wanted, cost), np.inf, budget)
 
 
 def pair_of(
@@ -59,17 +101,28 @@ def pair_of(
                         "compare on one text and tokenizer; pool=True compares all the same.",
                     )
     costs = (make_cost(convention, first.size, omega), make_cost(convention, second.size, omega))
-    if not (first.has_interval and second.has_interval):
-        lacking = first if not first.has_interval else second
-        blank_a, blank_b = first.draws[:0], second.draws[:0]
-        return Pair(first, second, *costs, blank_a, blank_b, f"{lacking.label}: {lacking.interval}")
-    if first.resample is not None and first.resample == second.resample:
-        return Pair(first, second, *costs, first.draws, second.draws, "paired: the same resamples of the same rows")
-    size = min(first.draws.shape[0], second.draws.shape[0])
-    # not paired: an order of their own, so that no accident of seeds ties the two together
-    order = np.random.default_rng(0).permutation(second.draws.shape[0])[:size]
-    words = f"independent: {first.interval}; {second.interval}"
-    return Pair(first, second, *costs, first.draws[:size], second.draws[order], words)
+    pair = partial(Pair, first, second, *costs)
+    for surface in (first, second):
+        if not surface.has_interval:
+            return pair(f"{surface.label}: {surface.interval}")
+    assert first.fit is not None
+    assert second.fit is not None
+    if same_resamples(first.fit, second.fit):
+        return pair("paired: the same resamples of the same runs", (first.draws, second.draws))
+    scores = joint_scores(first.fit, second.fit)
+    words = f"{first.interval}; {second.interval}"
+    if scores[2]:
+        return pair(f"joint robust covariance to first order: {scores[2]} runs are behind both fits", scores=scores[:2])
+    if first.is_first_order and second.is_first_order:
+        return pair(f"independent: {words}", scores=scores[:2])
+    # nothing in common: an order of their own, so that no accident of seeds ties the two together
+    size = min(len(first.draws), len(second.draws))
+    order = np.random.default_rng(0).permutation(len(second.draws))[:size]
+    return pair(
+        f"independent: {words}",
+        (None if first.is_first_order else first.draws[:size], None if second.is_first_order else second.draws[order]),
+        (scores[0][:size] if first.is_first_order else None, scores[1][:size] if second.is_first_order else None),
+    )
 
 
 def _taken(law: str | Law | Fit, given: Mapping[str, float]) -> dict[str, float]:

@@ -4,20 +4,32 @@ from __future__ import annotations
 
 import html
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 
 from scalingdb import units
+from scalingdb.display import html_table, percent
 from scalingdb.errors import DataError, DomainWarning
 from scalingdb.fits import Fit
 from scalingdb.law_library import Law
 from scalingdb.planning._accelerators import PEAKS, flop_of_hours
-from scalingdb.planning._surface import Cost, FloatArray, Surface, make_cost, root, surface_of
-from scalingdb.planning._words import between, count, flop, four, html_table, three
+from scalingdb.planning._surface import (
+    BUDGETS,
+    BoolArray,
+    Cost,
+    FloatArray,
+    Surface,
+    ends,
+    make_cost,
+    root,
+    surface_of,
+)
+from scalingdb.planning._words import between, count, flop, four, three
 
 if TYPE_CHECKING:
     import altair as alt
@@ -27,9 +39,17 @@ __all__ = ["Plan", "plan"]
 SMALLEST_N, SMALLEST_D = 768.0, 1e5
 """Below these no plan is made: the smallest model of Kaplan et al., and the fewest tokens of any run here."""
 
+SIZES = np.geomspace(1e2, 1e18, 321)
+"""Parameters or tokens between which a loss is looked for, where the other one is fixed."""
+
 QUANTITIES = ("train_flops", "n_params", "n_tokens", "tokens_per_param", "loss")
 
 Budget = float | Sequence[float]
+
+SAID: Mapping[str, Callable[[float | None], str]] = MappingProxyType(
+    {"train_flops": flop, "n_params": count, "n_tokens": count, "tokens_per_param": three, "loss": four}
+)
+"""How each quantity is written."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +77,7 @@ class Plan:
     _cost: Cost = field(repr=False)
 
     def tidy(self) -> pl.DataFrame:
-        """One row a budget.
+        """One row per budget.
 
         Returns
         -------
@@ -65,7 +85,8 @@ class Plan:
             ``train_flops, n_params`` (as the law counts it)``, n_tokens, tokens_per_param, loss``, each
             with ``_low`` and ``_high`` (null where nothing is known); ``regret``, the excess loss that
             training at this N and D costs at most, with the chosen probability, should the coefficients
-            be off as far as they may (null where N or D was fixed); ``extrapolation``, how many times N
+            be off as far as they may (null where N or D was fixed); ``share``, of a plan for a loss: how many
+            of the draws reach it at all (the others count as infinite); ``extrapolation``, how many times N
             or D lies outside the fitted range (1 inside). What the budget was given in, such as
             ``gpu_hours`` or ``inference_tokens``, is a column too.
         """
@@ -78,7 +99,10 @@ class Plan:
         chosen = rows if len(rows) == 1 else [rows[0], rows[-1]]
         parts = [self._say(row) for row in chosen]
         text = f"By {self.label}: {'; '.join(parts)}."
-        return text if self._surface.has_interval else f"{text} {_capital(self.interval)}."
+        if not self._surface.has_interval:
+            return f"{text} {_capital(self.interval)}."
+        reason = self._surface.open_reason
+        return f"{text} {_capital(reason)}." if reason in self.notes else text
 
     def _say(self, row: Mapping[str, Any]) -> str:
         ratio = between(three(row["tokens_per_param_low"]), three(row["tokens_per_param_high"]), self.level)
@@ -86,16 +110,29 @@ class Plan:
             ratio = ""
         text = (
             f"with {flop(row['train_flops'])} FLOP train {count(row['n_params'])} parameters on "
-            f"{count(row['n_tokens'])} tokens, {three(row['tokens_per_param'])} a parameter{ratio}, for a loss of "
+            f"{count(row['n_tokens'])} tokens, {three(row['tokens_per_param'])} per parameter{ratio}, for a loss of "
             f"{four(row['loss'])}"
         )
-        if row["loss_low"] is not None:
+        if row["loss_low"] is not None and row["loss_low"] != row["loss_high"]:
             text += f" ({four(row['loss_low'])} to {four(row['loss_high'])})"
         if row.get("total_flops") is not None:
             text += f", and {flop(row['total_flops'])} FLOP with {count(row['inference_tokens'])} tokens served"
         if row["extrapolation"] > self._surface.far:
             text += f", {row['extrapolation']:.2g} times outside what was fitted"
         return text
+
+    def glance(self) -> pl.DataFrame:
+        """One row: ``label, n_budgets, level, interval, extrapolation`` (the farthest) and ``notes``."""
+        return pl.DataFrame(
+            {
+                "label": [self.label],
+                "n_budgets": [self._table.height],
+                "level": [self.level],
+                "interval": [self.interval],
+                "extrapolation": [self._table["extrapolation"].max()],
+                "notes": ["; ".join(self.notes)],
+            }
+        )
 
     # ---- curves -------------------------------------------------------------------------------
 
@@ -105,7 +142,7 @@ class Plan:
         Parameters
         ----------
         points : int
-            Sizes a budget.
+            Sizes per budget.
         span : float
             From the planned size divided by this to the planned size times this.
 
@@ -119,7 +156,8 @@ class Plan:
             n = row["n_params"] * np.geomspace(1 / span, span, points)
             d = row["train_flops"] / 6 / self._cost.count(n)
             loss = self._surface.loss(self._surface.estimate, n, d)[0]
-            low, high = self._surface.intervals(self._losses(n, d), self.level)
+            ends = self._surface.intervals(self._losses(n, d), self.level)
+            low, high = self._surface.allow_for_law_error(n, d, loss, ends, self.level)
             parts.append(
                 pl.DataFrame(
                     {
@@ -176,53 +214,41 @@ class Plan:
         """Best N and D and the loss against the budget, with intervals (Altair)."""
         from scalingdb import charts
 
-        return charts.plan_chart(self)
+        return charts.plan_chart(self.tidy())
 
     def isoflop_chart(self) -> alt.Chart:
         """Loss against N for each budget, and where it is least (Altair)."""
         from scalingdb import charts
 
-        return charts.plan_isoflop(self)
+        return charts.plan_isoflop(self.isoflop(), self.tidy())
 
     def iso_loss_chart(self) -> alt.Chart:
         """Lines of equal loss and of equal compute in the plane of N and D (Altair)."""
         from scalingdb import charts
 
-        return charts.plan_iso_loss(self)
+        return charts.plan_iso_loss(self.iso_loss(), self.tidy())
 
     def __repr__(self) -> str:
         return f"<Plan: {self.sentence}>"
 
     def _repr_html_(self) -> str:
-        shown = [
-            {
-                "train_flops": flop(row["train_flops"]),
-                "n_params": count(row["n_params"]) + _range(row, "n_params", count),
-                "n_tokens": count(row["n_tokens"]) + _range(row, "n_tokens", count),
-                "tokens_per_param": three(row["tokens_per_param"]) + _range(row, "tokens_per_param", three),
-                "loss": four(row["loss"]) + _range(row, "loss", four),
-                "total_flops": flop(row.get("total_flops")),
-                "extrapolation": "inside" if row["extrapolation"] <= 1 else f"{row['extrapolation']:.2g} times outside",
-            }
-            for row in self._table.iter_rows(named=True)
-        ]
-        titles = {
-            "train_flops": "training FLOP",
-            "n_params": "parameters N",
-            "n_tokens": "tokens D",
-            "tokens_per_param": "D/N",
-            "loss": "loss",
-            "total_flops": "FLOP with inference",
-            "extrapolation": "fitted range",
-        }
-        if "total_flops" not in self._table.columns:
-            del titles["total_flops"]
+        head = ["training FLOP", "parameters N", "tokens D", "D/N", "loss", "fitted range"]
+        rows = []
+        for row in self._table.iter_rows(named=True):
+            outside = row["extrapolation"]
+            cells = [
+                *(say(row[name]) + _range(row, name, say) for name, say in SAID.items()),
+                "inside" if outside <= 1 else f"{outside:.2g} times outside",
+            ]
+            if "total_flops" in row:
+                cells.append(flop(row["total_flops"]))
+            rows.append(cells)
+        if "total_flops" in self._table.columns:
+            head.append("FLOP with inference")
         remarks = [f"{100 * self.level:g} % intervals: {self.interval}"] if self._surface.has_interval else []
-        notes = "".join(f"<br>{html.escape(note)}." for note in [*remarks, *self.notes])
-        return (
-            f'<div class="scalingdb-plan"><p>{html.escape(self.sentence)}</p>'
-            f"{html_table(pl.DataFrame(shown), titles)}<p>{notes.removeprefix('<br>')}</p></div>"
-        )
+        notes = "<br>".join(f"{html.escape(note)}." for note in [*remarks, *self.notes])
+        text = f"<p>{html.escape(self.sentence)}</p>{html_table(head, rows)}<p>{notes}</p>"
+        return f'<div class="scalingdb-plan">{text}</div>'
 
 
 def _range(row: Mapping[str, Any], name: str, say: Any) -> str:
@@ -266,7 +292,7 @@ def plan(
     ``gpu_hours``                  the same, from hours of an accelerator
     ``target_loss``                the least compute that reaches the loss
     ``n_tokens`` or ``n_params``   alone: the other one and the budget for which it is optimal
-    either, with one of the above  held at this value; the budget or the loss decides the rest
+    either, with one of the above  fixed at this value; the budget or the loss decides the rest
     ``inference_tokens``           with ``target_loss``: the least compute of training and serving
                                    that reaches the loss; with ``train_flops``: that reaches the
                                    loss of the best run of this budget; with ``total_flops``: the
@@ -288,7 +314,7 @@ def plan(
     utilisation : float, optional
         Share of the peak that the run reaches; stated, never assumed.
     n_tokens, n_params : float or sequence of float
-        Held at this value. N is counted as the law counts it.
+        Fixed at this value. N is counted as the law counts it.
     inference_tokens : float, optional
         Tokens that the model will read and write in its life, at ``2 * N`` FLOP each.
     flops_convention : {"6nd", "total", "non_embedding"}
@@ -345,57 +371,46 @@ def plan(
         raise DataError(f"level={level!r} is not between 0 and 1", "for example 0.95.")
     surface = surface_of(law, variant, given)
     cost = make_cost(flops_convention, surface.size, omega)
-    extra: dict[str, FloatArray] = {}
     notes = [f"compute is {cost.words}"]
-    if gpu_hours is not None:
-        if train_flops is not None:
-            raise DataError("train_flops and gpu_hours are both given", "give one of them.")
-        hours = _positive("gpu_hours", gpu_hours)
-        train_flops = hours * flop_of_hours(1.0, accelerator, flops_per_second, utilisation)  # type: ignore[assignment]
-        extra["gpu_hours"] = hours
-        source = f"{PEAKS[accelerator].source}: " if accelerator is not None else ""
-        peak = PEAKS[accelerator].flops_per_second if accelerator is not None else flops_per_second
-        notes.append(f"{source}{peak:.4g} FLOP/s, of which {100 * (utilisation or 0):g} % are reached")
-    elif accelerator is not None or flops_per_second is not None or utilisation is not None:
-        raise DataError("an accelerator is named without hours", "add gpu_hours=...")
-    goals = {"train_flops": train_flops, "target_loss": target_loss, "total_flops": total_flops}
-    fixed = {"n_tokens": n_tokens, "n_params": n_params}
-    goal = _one_of(goals, "budgets")
-    held = _one_of(fixed, "sizes")
-    served = 0.0 if inference_tokens is None else float(_positive("inference_tokens", inference_tokens)[0])
-    _refuse_muddle(goal, held, served)
-    amounts = {name: _positive(name, value) for name, value in {**goals, **fixed}.items() if value is not None}
-    shape = np.broadcast_shapes(*(value.shape for value in amounts.values()))
-    amounts = {name: np.broadcast_to(value, shape) for name, value in amounts.items()}
-
-    best = _solve(surface, surface.estimate, cost, amounts, goal, held, served)
-    _refuse_nothing(surface, best, amounts, goal or held or "")
-    spread = None
-    if surface.has_interval:
-        spread = surface.spread(lambda theta: _solve(surface, theta, cost, amounts, goal, held, served))
-    table: dict[str, Any] = {name: np.broadcast_to(value, shape) for name, value in extra.items()}
-    if served:
-        table["inference_tokens"] = np.full(shape, served)
-    for name in [*QUANTITIES, *(["total_flops"] if served else [])]:
-        table[name] = best[name][0]
-        low, high = surface.intervals(
-            best[name] * np.nan if spread is None else np.broadcast_to(spread[name], (len(surface.draws), *shape)),
-            level,
+    hours = _hours(gpu_hours, train_flops, accelerator, flops_per_second, utilisation)
+    if hours is not None:
+        train_flops = hours.train_flops  # type: ignore[assignment]
+        notes.append(hours.words)
+    question = _question(
+        {"train_flops": train_flops, "target_loss": target_loss, "total_flops": total_flops},
+        {"n_tokens": n_tokens, "n_params": n_params},
+        inference_tokens,
+    )
+    best = {name: values[0] for name, values in _solve(surface, surface.estimate, cost, question).items()}
+    _refuse_nothing(surface, best, question)
+    draws = _draws(surface, cost, question) if surface.has_interval else None
+    open_ended = surface.undetermined(lambda theta: _solve(surface, theta, cost, question))
+    table: dict[str, Any] = {}
+    if hours is not None:
+        table["gpu_hours"] = np.broadcast_to(hours.hours, question.shape)
+    if question.served:
+        table["inference_tokens"] = np.full(question.shape, question.served)
+    for name in [*QUANTITIES, *(["total_flops"] if question.served else [])]:
+        table[name] = best[name]
+        low, high = _ends(name, draws, question, level)
+        blank = open_ended.get(name, np.zeros(question.shape, dtype=bool))
+        table[f"{name}_low"], table[f"{name}_high"] = np.where(blank, np.nan, low), np.where(blank, np.nan, high)
+    if "target_loss" not in question.amounts:
+        ends = (table["loss_low"], table["loss_high"])
+        table["loss_low"], table["loss_high"] = surface.allow_for_law_error(
+            best["n_params"], best["n_tokens"], best["loss"], ends, level
         )
-        table[f"{name}_low"], table[f"{name}_high"] = low, high
-    is_free = goal == "train_flops" and held is None and not served
-    table["regret"] = _regret(surface, best, spread, cost, level) if is_free else np.full(shape, np.nan)
+    table["regret"] = np.full(question.shape, np.nan)
+    if draws is not None and question.is_split and not surface.open_reason:
+        table["regret"] = _regret(surface, best, draws, cost, level)
+    if "target_loss" in question.amounts:
+        table["share"] = np.full(question.shape, np.nan) if draws is None else _share(draws)
     if "n_tokens_unique" in surface.given:
-        table["n_epochs"] = np.maximum(best["n_tokens"][0] / surface.given["n_tokens_unique"], 1.0)
-    seen = {surface.size: best["n_params"][0], "n_tokens": best["n_tokens"][0]}
-    others = {name: np.full(shape, value) for name, value in surface.given.items()}
-    if "n_tokens_unique" in others:  # what a run does not reach is as good as absent
-        others["n_tokens_unique"] = np.minimum(others["n_tokens_unique"], best["n_tokens"][0])
-    table["extrapolation"], far = surface.beyond({**seen, **others})
-    if spread is not None:
-        lost = 1 - np.isfinite(spread["n_params"]).mean(axis=0)
-        if lost.max() > 0:
-            notes.append(f"{100 * lost.max():.2g} % of the draws hold no such plan and are left out of the intervals")
+        table["n_epochs"] = np.maximum(best["n_tokens"] / surface.given["n_tokens_unique"], 1.0)
+    table["extrapolation"], far = _beyond(surface, best)
+    notes += _remarks(surface, question, draws)
+    if any(mask.any() for mask in open_ended.values()):
+        notes.append(surface.open_reason)
     if far:
         notes.append(f"outside the fitted range: {'; '.join(far)}")
         warnings.warn(f"the plan by {surface.label} extrapolates: {'; '.join(far)}", DomainWarning, stacklevel=2)
@@ -408,6 +423,82 @@ def plan(
         _surface=surface,
         _cost=cost,
     )
+
+
+# ---- what is asked --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Hours:
+    """Hours of an accelerator as a budget."""
+
+    hours: FloatArray
+    train_flops: FloatArray
+    words: str
+
+
+@dataclass(frozen=True, eq=False)
+class Question:
+    """What a plan is asked for.
+
+    Attributes
+    ----------
+    amounts : mapping of str to array (B,)
+        Values of the goal and of the fixed size.
+    goal : {"train_flops", "target_loss", "total_flops"} or None
+    fixed : {"n_params", "n_tokens"} or None
+        The size that is not free.
+    served : float
+        Tokens of inference to pay for.
+    """
+
+    amounts: Mapping[str, FloatArray]
+    goal: str | None
+    fixed: str | None
+    served: float
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(next(iter(self.amounts.values())).shape)
+
+    @property
+    def is_split(self) -> bool:
+        """Whether a training budget is split, and nothing else."""
+        return self.goal == "train_flops" and self.fixed is None and not self.served
+
+
+def _hours(
+    gpu_hours: Budget | None,
+    train_flops: Budget | None,
+    accelerator: str | None,
+    flops_per_second: float | None,
+    utilisation: float | None,
+) -> Hours | None:
+    """FLOP of a budget in hours, if there is one."""
+    if gpu_hours is None:
+        if accelerator is not None or flops_per_second is not None or utilisation is not None:
+            raise DataError("an accelerator is named without hours", "add gpu_hours=...")
+        return None
+    if train_flops is not None:
+        raise DataError("train_flops and gpu_hours are both given", "give one of them.")
+    hours = _positive("gpu_hours", gpu_hours)
+    flops = hours * flop_of_hours(1.0, accelerator, flops_per_second, utilisation)
+    source = f"{PEAKS[accelerator].source}: " if accelerator is not None else ""
+    peak = PEAKS[accelerator].flops_per_second if accelerator is not None else flops_per_second
+    return Hours(hours, flops, f"{source}{peak:.4g} FLOP/s, of which {100 * (utilisation or 0):g} % are reached")
+
+
+def _question(
+    goals: Mapping[str, Budget | None], sizes: Mapping[str, Budget | None], inference_tokens: float | None
+) -> Question:
+    """The question, if what is given decides a plan."""
+    goal, fixed = _one_of(goals, "budgets"), _one_of(sizes, "sizes")
+    served = 0.0 if inference_tokens is None else float(_positive("inference_tokens", inference_tokens)[0])
+    _refuse_muddle(goal, fixed, served)
+    amounts = {name: _positive(name, value) for name, value in {**goals, **sizes}.items() if value is not None}
+    shape = np.broadcast_shapes(*(value.shape for value in amounts.values()))
+    amounts = {name: np.broadcast_to(value, shape) for name, value in amounts.items()}
+    return Question(amounts, goal, fixed, served)
 
 
 def _positive(name: str, value: Any) -> FloatArray:
@@ -424,93 +515,218 @@ def _one_of(choices: Mapping[str, Any], what: str) -> str | None:
     return given[0] if given else None
 
 
-def _refuse_muddle(goal: str | None, held: str | None, served: float) -> None:
-    if goal is None and held is None:
+def _refuse_muddle(goal: str | None, fixed: str | None, served: float) -> None:
+    if goal is None and fixed is None:
         raise DataError(
             "no budget is given",
             "for example train_flops=1e24, gpu_hours=1e5 with an accelerator, target_loss=2.0, or n_tokens=1e12.",
         )
     if served and goal is None:
         raise DataError("inference_tokens says nothing without a loss or a budget", "add target_loss or train_flops.")
-    if served and held is not None:
-        raise DataError(f"inference_tokens decides the size, and {held} is held", "leave one of them out.")
+    if served and fixed is not None:
+        raise DataError(f"inference_tokens decides the size, and {fixed} is fixed", "leave one of them out.")
     if goal == "total_flops" and not served:
         raise DataError("total_flops is for training and serving together", "add inference_tokens, or use train_flops.")
 
 
-def _solve(
-    surface: Surface,
-    theta: FloatArray,
-    cost: Cost,
-    amounts: Mapping[str, FloatArray],
-    goal: str | None,
-    held: str | None,
-    served: float,
-) -> dict[str, FloatArray]:
-    """Quantities (P, B) of the plans of coefficients (P, K)."""
-    full = (theta.shape[0], next(iter(amounts.values())).size)
-    log_sizes = np.log(np.geomspace(1e2, 1e18, 33))
+# ---- answers --------------------------------------------------------------------------------------
+
+
+def _solve(surface: Surface, theta: FloatArray, cost: Cost, question: Question) -> dict[str, FloatArray]:
+    """Quantities (P, B) of the plans of coefficients (P, K); ``nan`` where there is none."""
+    full = (theta.shape[0], *question.shape)
     with np.errstate(all="ignore"):
-        if held is not None:
-            value = np.broadcast_to(amounts[held], full)
-            if goal is None:  # the budget for which the held size is the best one
-                budget = surface.budget_for(theta, value, cost, what="n" if held == "n_params" else "d")
-                n, d, loss = surface.best(theta, budget, cost)
-            elif held == "n_params":
-                n = value
-                if goal == "train_flops":
-                    d = cost.tokens()(n, amounts[goal])
-                else:
-                    d = np.exp(root(lambda x: surface.loss(theta, n, np.exp(x)), amounts[goal], log_sizes, full[0]))
-            else:
-                d = value
-                want = np.broadcast_to(amounts[goal], full)
-                if goal == "train_flops":
-                    n = np.exp(root(lambda x: np.log(cost.train(np.exp(x), d)), np.log(want), log_sizes, full[0]))
-                else:
-                    n = np.exp(root(lambda x: surface.loss(theta, np.exp(x), d), want, log_sizes, full[0]))
+        if question.fixed is not None and question.goal is not None:
+            n, d = _rest_of_fixed(surface, theta, cost, question)
             loss = surface.loss(theta, n, d)
-        elif goal == "total_flops":
-            n, d, loss = surface.best(theta, amounts[goal], cost, served)
-        elif served:
-            wanted = amounts["target_loss"] if goal == "target_loss" else surface.best(theta, amounts[goal], cost)[2]  # type: ignore[index]
-            budget = surface.budget_for(theta, wanted, cost, served)
-            n, d, loss = surface.best(theta, budget, cost, served)
         else:
-            budget = amounts[goal] if goal == "train_flops" else surface.budget_for(theta, amounts[goal], cost)  # type: ignore[index]
-            n, d, loss = surface.best(theta, budget, cost)
+            n, d, loss = surface.best(theta, _budget(surface, theta, cost, question), cost, question.served)
         n, d = np.broadcast_to(n, full), np.broadcast_to(d, full)
         train = cost.train(n, d)
-        if goal == "train_flops" and not served:  # exact, not to rounding
-            train = np.where(np.isfinite(n), np.broadcast_to(amounts[goal], full), np.nan)
+        if question.goal == "train_flops" and not question.served:  # exact, not to rounding
+            train = np.where(np.isfinite(n), np.broadcast_to(question.amounts["train_flops"], full), np.nan)
+    return _quantities(cost, question, train, n, d, np.broadcast_to(loss, full))
+
+
+def _quantities(
+    cost: Cost, question: Question, train: FloatArray, n: FloatArray, d: FloatArray, loss: FloatArray
+) -> dict[str, FloatArray]:
+    with np.errstate(all="ignore"):
         return {
             "train_flops": train,
             "n_params": n,
             "n_tokens": d,
             "tokens_per_param": d / n,
-            "loss": np.broadcast_to(loss, full),
-            "total_flops": cost.total(n, d, served),
+            "loss": loss,
+            "total_flops": cost.total(n, d, question.served),
         }
 
 
-def _refuse_nothing(
-    surface: Surface, best: Mapping[str, FloatArray], amounts: Mapping[str, FloatArray], name: str
-) -> None:
+def _budget(surface: Surface, theta: FloatArray, cost: Cost, question: Question) -> FloatArray:
+    """The budget (P, B), with what is served, whose best split answers the question."""
+    amounts, goal, served = question.amounts, question.goal, question.served
+    if question.fixed is not None:  # the budget for which the fixed size is the best one
+        value = np.broadcast_to(amounts[question.fixed], (theta.shape[0], *question.shape))
+        return surface.budget_for(theta, value, cost, what="n" if question.fixed == "n_params" else "d")
+    if goal == "total_flops" or (goal == "train_flops" and not served):
+        return amounts[goal]
+    wanted = surface.best(theta, amounts[goal], cost)[2] if goal == "train_flops" else amounts["target_loss"]
+    return surface.budget_for(theta, wanted, cost, served)
+
+
+def _rest_of_fixed(
+    surface: Surface, theta: FloatArray, cost: Cost, question: Question
+) -> tuple[FloatArray, FloatArray]:
+    """N and D (P, B) where one is fixed, and a budget or a loss decides the other."""
+    count = theta.shape[0]
+    value, want = (
+        np.broadcast_to(question.amounts[str(name)], (count, *question.shape))
+        for name in (question.fixed, question.goal)
+    )
+    grid = np.log(SIZES[::10])
+    if question.fixed == "n_params":
+        if question.goal == "train_flops":
+            return value, cost.tokens()(value, want)
+        return value, np.exp(root(lambda x: surface.loss(theta, value, np.exp(x)), want, grid, count))
+    if question.goal == "train_flops":
+        return np.exp(root(lambda x: np.log(cost.train(np.exp(x), value)), np.log(want), grid, count)), value
+    return np.exp(root(lambda x: surface.loss(theta, np.exp(x), value), want, grid, count)), value
+
+
+def _draws(surface: Surface, cost: Cost, question: Question) -> dict[str, FloatArray]:
+    """Quantities (P, B) as uncertain as the coefficients; infinite where a draw never reaches the loss."""
+    if "target_loss" not in question.amounts:
+        spread = surface.spread(lambda theta: _solve(surface, theta, cost, question))
+        full = (len(spread["loss"]), *question.shape)
+        return {name: np.broadcast_to(values, full) for name, values in spread.items()}
+    if surface.is_first_order:
+        return _first_order_to_loss(surface, cost, question)
+    theta = surface.draws
+    found = _solve(surface, theta, cost, question)
+    never = np.isnan(found["n_params"] * found["n_tokens"])
+    wanted = np.broadcast_to(question.amounts["target_loss"], never.shape)
+    if question.fixed is None:
+        never &= ~surface.reaches(theta, wanted, cost, question.served)
+    else:
+        never &= surface.loss(theta, *_endless(question, len(theta))) > wanted
+    return _never(found, never, question)
+
+
+def _endless(question: Question, count: int) -> tuple[FloatArray, FloatArray]:
+    """N and D (P, B) with the fixed size as it is and the other as large as is looked at."""
+    fixed = np.broadcast_to(question.amounts[str(question.fixed)], (count, *question.shape))
+    most = np.full(fixed.shape, SIZES[-1])
+    return (fixed, most) if question.fixed == "n_params" else (most, fixed)
+
+
+def _never(found: dict[str, FloatArray], never: BoolArray, question: Question) -> dict[str, FloatArray]:
+    """Infinite compute and sizes where a draw never reaches the loss; the ratio has no value there."""
+    out = dict(found)
+    for name in ("train_flops", "total_flops", "n_params", "n_tokens"):
+        if name != question.fixed:
+            out[name] = np.where(never, np.inf, found[name])
+    out["tokens_per_param"] = np.where(never, np.nan, found["tokens_per_param"])
+    return out
+
+
+def _first_order_to_loss(surface: Surface, cost: Cost, question: Question) -> dict[str, FloatArray]:
+    """Draws of a plan for a loss without a bootstrap: each draw's loss along the path, inverted."""
+    wanted = question.amounts["target_loss"]
+    if question.fixed is None:
+
+        def along(theta: FloatArray) -> dict[str, FloatArray]:
+            n, d, loss = surface.best(theta, BUDGETS, cost, question.served)
+            return {"n": n, "d": d, "loss": loss}
+
+        at = surface.reach_along(along, BUDGETS, wanted)
+        n, d = at["n"], at["d"]
+    else:
+        parts = []
+        for value, loss in zip(question.amounts[question.fixed], wanted, strict=True):
+            sizes = (np.full(SIZES.size, value), SIZES)
+            sizes = sizes if question.fixed == "n_params" else sizes[::-1]
+
+            def line(theta: FloatArray, sizes: tuple[FloatArray, ...] = sizes) -> dict[str, FloatArray]:
+                return {"loss": surface.loss(theta, *sizes)}
+
+            parts.append(surface.reach_along(line, SIZES, np.array([loss]))["x"])
+        free = np.concatenate(parts, axis=1)
+        fixed = np.broadcast_to(question.amounts[question.fixed], free.shape)
+        n, d = (fixed, free) if question.fixed == "n_params" else (free, fixed)
+    never = np.isinf(n) | np.isinf(d)
+    reached = np.where(np.isnan(n * d), np.nan, np.broadcast_to(wanted, n.shape))
+    with np.errstate(all="ignore"):
+        return _never(_quantities(cost, question, cost.train(n, d), n, d, reached), never, question)
+
+
+# ---- how sure -------------------------------------------------------------------------------------
+
+
+def _share(draws: Mapping[str, FloatArray]) -> FloatArray:
+    """Share of the draws (B,) that reach the loss."""
+    with np.errstate(all="ignore"):
+        return np.asarray(1 - np.isinf(draws["train_flops"]).mean(axis=0))
+
+
+def _ends(
+    name: str, draws: Mapping[str, FloatArray] | None, question: Question, level: float
+) -> tuple[FloatArray, FloatArray]:
+    """Interval (B,) of a quantity; ``nan`` where nothing is known."""
+    if draws is None:
+        blank = np.full(question.shape, np.nan)
+        return blank, blank
+    low, high = ends(draws[name], level)
+    if name == "tokens_per_param" and "target_loss" in question.amounts:
+        # a draw that never reaches the loss has no ratio: an interval over the others would claim too much
+        blank = 1 - _share(draws) > 0.5 * (1 - level)
+        return np.where(blank, np.nan, low), np.where(blank, np.nan, high)
+    return low, high
+
+
+def _remarks(surface: Surface, question: Question, draws: Mapping[str, FloatArray] | None) -> list[str]:
+    """What the intervals count as infinite, and what they leave out."""
+    if draws is None:
+        return []
+    notes = []
+    if "target_loss" in question.amounts and (never := 1 - _share(draws)).max() > 0:
+        where = {"n_params": " at this N", "n_tokens": " at this D"}.get(question.fixed or "", "")
+        notes.append(f"{percent(float(never.max()))} of the draws never reach the loss{where} and count as infinite")
+    if (lost := np.isnan(draws["n_params"]).mean(axis=0).max()) > 0:
+        notes.append(f"{percent(float(lost))} of the draws contain no such plan and are left out of the intervals")
+    return notes
+
+
+def _beyond(surface: Surface, best: Mapping[str, FloatArray]) -> tuple[FloatArray, list[str]]:
+    n, d = best["n_params"], best["n_tokens"]
+    others = {name: np.full(n.shape, value) for name, value in surface.given.items()}
+    if "n_tokens_unique" in others:  # what a run does not reach is as good as absent
+        others["n_tokens_unique"] = np.minimum(others["n_tokens_unique"], d)
+    return surface.beyond({surface.size: n, "n_tokens": d, **others})
+
+
+def _refuse_nothing(surface: Surface, best: Mapping[str, FloatArray], question: Question) -> None:
     """Refuse what is out of reach, and what is too small to be a model."""
-    n, d = best["n_params"][0], best["n_tokens"][0]
-    lost = ~(np.isfinite(n) & np.isfinite(d) & np.isfinite(best["loss"][0]))
+    n, d = best["n_params"], best["n_tokens"]
+    name = question.goal or question.fixed or ""
+    lost = ~(np.isfinite(n) & np.isfinite(d) & np.isfinite(best["loss"]))
     if lost.any():
-        where = f"{name} = {amounts[name][lost][0]:.4g}"
-        if name == "target_loss":
-            hint = "the law's floor may lie above it; ask what a large budget reaches: plan(..., train_flops=1e28)."
+        where = f"{name} = {question.amounts[name][lost][0]:.4g}"
+        if name != "target_loss":
+            hint = "the loss falls to an end of the range: the coefficients describe no trade-off of N against D there."
+        elif question.fixed is not None:
+            floor = float(surface.loss(surface.estimate, *_endless(question, 1))[0][lost][0])
+            size = question.amounts[question.fixed][lost][0]
+            where += f" with {question.fixed} = {size:.4g}, whose own floor is {floor:.4g}"
+            other = "tokens" if question.fixed == "n_params" else "parameters"
+            hint = f"no number of {other} reaches a loss below that floor; choose a larger {question.fixed}."
         else:
-            hint = "the loss falls to an end of the range: the coefficients hold no trade-off of N against D there."
+            hint = "the law's floor may lie above it; ask what a large budget reaches: plan(..., train_flops=1e28)."
         raise DataError(f"{surface.label} has no plan for {where}", hint)
     small = (n < SMALLEST_N) | (d < SMALLEST_D)
     if small.any():
         at = int(np.argmax(small))
         raise DataError(
-            f"{name} = {amounts[name][at]:.4g} gives {n[at]:.3g} parameters and {d[at]:.3g} tokens: below any "
+            f"{name} = {question.amounts[name][at]:.4g} gives {n[at]:.3g} parameters and {d[at]:.3g} tokens: below any "
             "sensible model",
             f"a budget is a number of FLOP such as 1e21; the smallest models of the field have {SMALLEST_N:g} "
             "parameters.",
@@ -518,21 +734,19 @@ def _refuse_nothing(
 
 
 def _regret(
-    surface: Surface, best: Mapping[str, FloatArray], spread: Mapping[str, FloatArray] | None, cost: Cost, level: float
+    surface: Surface, best: Mapping[str, FloatArray], draws: Mapping[str, FloatArray], cost: Cost, level: float
 ) -> FloatArray:
     """Excess loss over each draw's own optimum that is not exceeded with probability `level`.
 
     What a first order leaves of a draw is its split: then the excess is what that split costs under
     the estimate. Both are half the curvature times the square of the way between the two splits.
     """
-    n, d = best["n_params"][0], best["n_tokens"][0]
-    if spread is None:
-        return np.full(n.size, np.nan)
-    if surface.propagate is None:
-        excess = surface.loss(surface.draws, n, d) - spread["loss"]
+    n, d = best["n_params"], best["n_tokens"]
+    if not surface.is_first_order:
+        excess = surface.loss(surface.draws, n, d) - draws["loss"]
     else:
-        others = spread["n_params"]
+        others = draws["n_params"]
         theta = np.repeat(surface.estimate, len(others), axis=0)
-        excess = surface.loss(theta, others, cost.tokens()(others, best["train_flops"][0])) - best["loss"][0]
+        excess = surface.loss(theta, others, cost.tokens()(others, best["train_flops"])) - best["loss"]
     with np.errstate(all="ignore"):
         return np.asarray(np.nanpercentile(np.where(np.isfinite(excess), excess, np.nan), 100 * level, axis=0))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import functools
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -13,14 +13,29 @@ import polars as pl
 
 from scalingdb import units
 from scalingdb.errors import DataError, unknown_name
-from scalingdb.fits import Fit, evaluate_law
-from scalingdb.law_library import Law, get_law
+from scalingdb.fits import Fit, evaluate_law, with_law_error
+from scalingdb.law_library import Law, PublishedSet, get_law
 from scalingdb.law_library._optimum import TokenFunction, least_loss, tokens_6nd
+from scalingdb.published import has_intervals, refitted_sources
 from scalingdb.schema import N_DEFINITIONS
 
-__all__ = ["CONVENTIONS", "N_DRAWS", "Cost", "FloatArray", "Surface", "make_cost", "root", "surface_of"]
+__all__ = [
+    "BUDGETS",
+    "CONVENTIONS",
+    "N_DRAWS",
+    "BoolArray",
+    "Cost",
+    "FloatArray",
+    "Surface",
+    "ends",
+    "first_reached",
+    "make_cost",
+    "root",
+    "surface_of",
+]
 
 FloatArray = np.ndarray[Any, np.dtype[np.float64]]
+BoolArray = np.ndarray[Any, np.dtype[np.bool_]]
 
 N_DRAWS = 400
 """Draws from a robust covariance, where a fit has no bootstrap: as in :meth:`Fit.optimum`."""
@@ -29,6 +44,15 @@ FAR = 10.0
 """Times beyond the rows of a fit from which a plan warns: as predictions of a fit do."""
 
 CONVENTIONS = ("6nd", "total", "non_embedding")
+
+BUDGETS = np.geomspace(1e8, 1e36, 561)
+"""Budgets in FLOP between which a loss is looked for; serving alone costs FLOP, so a small one may lead nowhere."""
+
+NUDGE = 1e-3
+"""Share by which an undetermined parameter is moved, to see what depends on it."""
+
+ENDLESS = 1e300
+"""Stands for infinity in percentiles, which interpolate."""
 
 
 @dataclass(frozen=True)
@@ -115,10 +139,8 @@ class Surface:
         Times beyond a range from which a plan warns.
     unit : str or None
         Of the loss.
-    resample : tuple or None
-        What the resamples of a bootstrap were drawn from: surfaces with the same one are paired.
-    propagate : callable or None
-        :meth:`Fit.propagate` of a fit without a bootstrap, whose covariance holds to first order only.
+    fit : Fit or None
+        Behind the coefficients. Without a bootstrap its covariance holds to first order only.
     """
 
     law: Law
@@ -131,31 +153,103 @@ class Surface:
     ranges: Mapping[str, tuple[float, float]]
     far: float
     unit: str | None
-    resample: tuple[Any, ...] | None
-    propagate: Callable[..., FloatArray] | None = field(default=None, repr=False)
+    fit: Fit | None = field(default=None, repr=False)
 
     @property
     def has_interval(self) -> bool:
         """Whether anything is known about how sure the coefficients are."""
         return len(self.draws) > 1
 
-    def spread(self, solve: Callable[[FloatArray], Mapping[str, FloatArray]]) -> dict[str, FloatArray]:
-        """Quantities (P, B) as uncertain as the coefficients, of ``solve(theta (P, K)) -> {name: (P, B)}``."""
-        if self.propagate is None:
+    @property
+    def is_first_order(self) -> bool:
+        """Whether draws follow the tangent of a quantity, for want of a bootstrap."""
+        return self.fit is not None and not self.fit.samples.shape[0]
+
+    def spread(
+        self, solve: Callable[[FloatArray], Mapping[str, FloatArray]], scores: FloatArray | None = None
+    ) -> dict[str, FloatArray]:
+        """Quantities (P, B) as uncertain as the coefficients, of ``solve(theta (P, K)) -> {name: (P, B)}``.
+
+        With `scores` (P, K): to first order at these deviations (see :meth:`Fit.propagate`).
+        """
+        if self.fit is None or not (self.is_first_order or scores is not None):
             return dict(solve(self.draws))
         names: list[str] = []
 
         def stacked(theta: FloatArray) -> FloatArray:
-            found = solve(theta)
-            names[:] = found
-            shape = np.broadcast_shapes((theta.shape[0], 1), *(np.shape(value) for value in found.values()))
-            return np.stack([np.broadcast_to(value, shape) for value in found.values()], axis=1)
+            quantities = solve(theta)
+            names[:] = quantities
+            shape = np.broadcast_shapes((theta.shape[0], 1), *(np.shape(value) for value in quantities.values()))
+            return np.stack([np.broadcast_to(value, shape) for value in quantities.values()], axis=1)
 
-        values = self.propagate(stacked)
+        values = self.fit.propagate(stacked, count=N_DRAWS, scores=scores)
         return {name: values[:, i] for i, name in enumerate(names)}
+
+    def reach_along(
+        self,
+        curves: Callable[[FloatArray], Mapping[str, FloatArray]],
+        grid: FloatArray,
+        wanted: FloatArray,
+        scores: FloatArray | None = None,
+    ) -> dict[str, FloatArray]:
+        """Where each draw's loss along a path reaches `wanted` (P, B) or (B,), and all else there, to first order.
+
+        The loss along the path is carried over to first order and each draw's curve is inverted: draws that
+        level off above the loss never reach it. The slope of the inverse itself knows no floor.
+
+        Parameters
+        ----------
+        curves : callable
+            ``theta -> {name: (P, G)}`` along `grid` (G,), the ``loss`` among them.
+
+        Returns
+        -------
+        dict
+            ``x`` (P, B), infinite where a draw never reaches the loss, and the other curves there.
+        """
+        here = {name: np.broadcast_to(value, (1, grid.size)) for name, value in curves(self.estimate).items()}
+        drawn = self.spread(curves, scores)
+        wanted = np.broadcast_to(wanted, (len(drawn["loss"]), np.shape(wanted)[-1]))
+        log_x = first_reached(np.log(grid), drawn["loss"], wanted)
+        out = {"x": np.exp(log_x)}
+        for name in here:
+            if name != "loss":
+                values = [np.interp(at, np.log(grid), np.log(row)) for at, row in zip(log_x, drawn[name], strict=True)]
+                out[name] = np.where(np.isfinite(log_x), np.exp(np.array(values)), np.where(log_x > 0, np.inf, np.nan))
+        return out
+
+    def undetermined(self, solve: Callable[[FloatArray], Mapping[str, FloatArray]]) -> dict[str, BoolArray]:
+        """Which quantities (B,) depend on parameters that the rows of the fit leave open."""
+        open_names = self.fit.recipe.undetermined if self.fit is not None else ()
+        if not open_names:
+            return {}
+        moved = np.repeat(self.estimate, len(open_names) + 1, axis=0)
+        for i, name in enumerate(open_names):
+            j = list(self.law.params).index(name)
+            moved[i + 1, j] = moved[0, j] * (1 + NUDGE) if moved[0, j] else NUDGE
+        result = {}
+        for name, solved in solve(moved).items():
+            values = np.broadcast_to(solved, (len(moved), np.shape(solved)[-1]))
+            with np.errstate(all="ignore"):
+                still = np.abs(values[1:] / values[0] - 1) < 1e-9
+            result[name] = ~still.all(axis=0)
+        return result
+
+    @property
+    def open_reason(self) -> str:
+        """Why some quantities have no interval; empty where the rows determine all parameters."""
+        if self.fit is None or not self.fit.recipe.undetermined:
+            return ""
+        return (
+            f"the fit is {self.fit.verdict}: what depends on {', '.join(self.fit.recipe.undetermined)} has no interval"
+        )
 
     def loss(self, theta: FloatArray, n: FloatArray, d: FloatArray) -> FloatArray:
         """Loss (P, B) at sizes and tokens (P, B) for coefficients (P, K)."""
+        return evaluate_law(self.law, theta, self._inputs(n, d))
+
+    def _inputs(self, n: FloatArray, d: FloatArray) -> list[FloatArray]:
+        """Inputs of the law, each (P, B)."""
         n, d = np.broadcast_arrays(np.atleast_2d(n), np.atleast_2d(d))
         inputs = []
         for name in self.law.inputs:
@@ -167,7 +261,7 @@ class Surface:
                 inputs.append(np.minimum(self.given[name], d))
             else:
                 inputs.append(np.full(n.shape, self.given[name]))
-        return evaluate_law(self.law, theta, inputs)
+        return inputs
 
     def best(
         self, theta: FloatArray, budget: FloatArray, cost: Cost, served: FloatArray | float = 0.0
@@ -194,18 +288,30 @@ class Surface:
         def value(log_c: FloatArray) -> FloatArray:
             return self.best(theta, np.exp(log_c), cost, served)[position]
 
-        # serving alone costs FLOP: budgets below what a tiny model serves lead nowhere
-        grid = np.log(np.geomspace(1e8, 1e36, 29))
+        grid = np.log(BUDGETS[::20])
         return np.exp(root(value, wanted, grid, theta.shape[0]))
+
+    def reaches(self, theta: FloatArray, wanted: FloatArray, cost: Cost, served: FloatArray | float = 0.0) -> BoolArray:
+        """Whether the best split of the largest budget looked at is as good as a loss; true where it has none."""
+        least = self.best(theta, BUDGETS[-1:], cost, served)[2]
+        return np.asarray(~(least > wanted))
 
     def intervals(self, samples: FloatArray, level: float) -> tuple[FloatArray, FloatArray]:
         """Percentiles over draws (P, B), or ``nan`` where the surface has none."""
         if not self.has_interval:
             blank = np.full(samples.shape[-1], np.nan)
             return blank, blank
-        from scalingdb.estimation.uncertainty import interval
+        return ends(samples, level)
 
-        return interval(samples, level)
+    def allow_for_law_error(
+        self, n: FloatArray, d: FloatArray, loss: FloatArray, ends: tuple[FloatArray, FloatArray], level: float
+    ) -> tuple[FloatArray, FloatArray]:
+        """Ends (B,) of the loss at N and D (B,); beyond the fitted range they allow for the law's own error."""
+        if self.fit is None or not self.has_interval:
+            return ends
+        inputs = [values[0] for values in self._inputs(n, d)]
+        low, high, _ = with_law_error(self.fit._estimate, inputs, loss, *ends, level)
+        return low, high
 
     def beyond(self, values: Mapping[str, FloatArray]) -> tuple[FloatArray, list[str]]:
         """How many times outside the fitted ranges (1 inside), and where, in words."""
@@ -228,6 +334,38 @@ class Surface:
                     f"{low:.3g} to {high:.3g}"
                 )
         return worst, words
+
+
+def ends(samples: FloatArray, level: float) -> tuple[FloatArray, FloatArray]:
+    """Percentiles over draws (P, ...); infinite draws count as such, ``nan`` is left out."""
+    finite = np.clip(samples, -ENDLESS, ENDLESS)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # all draws are nan
+        low, high = np.nanpercentile(finite, [50 * (1 - level), 50 * (1 + level)], axis=0)
+    low, high = (np.where(np.abs(end) > 1e-50 * ENDLESS, np.copysign(np.inf, end), end) for end in (low, high))
+    return low, high
+
+
+def first_reached(x: FloatArray, losses: FloatArray, wanted: FloatArray) -> FloatArray:
+    """Where falling curves (P, G) along x (G,) first reach a loss (P, B); infinite where they never do.
+
+    ``nan`` where a curve starts below the loss or has no value.
+    """
+    out = np.full(wanted.shape, np.nan)
+    rows = np.arange(len(losses))
+    lost = ~np.isfinite(losses)
+    filled = np.where(lost, np.inf, losses)
+    for j, target in enumerate(wanted.T):
+        below = filled <= target[:, None]
+        cell = below.argmax(axis=1)
+        reached = below.any(axis=1)
+        right, left = filled[rows, cell], filled[rows, np.maximum(cell - 1, 0)]
+        step = x[cell] - x[np.maximum(cell - 1, 0)]
+        with np.errstate(all="ignore"):
+            at = x[cell] - step * (target - right) / (left - right)
+        out[:, j] = np.where(reached, np.where(np.isfinite(left) & (cell > 0), at, np.nan), np.inf)
+        out[lost.all(axis=1) | ~np.isfinite(target), j] = np.nan
+    return out
 
 
 def root(
@@ -336,7 +474,6 @@ def surface_of(
         ranges=MappingProxyType({} if is_own else dict(entry.domain)),
         far=1.0,
         unit=None if used is None else used.output_unit,
-        resample=None,
     )
 
 
@@ -360,20 +497,11 @@ def _other_inputs(law: Law, size: str, given: Mapping[str, float]) -> dict[str, 
     return {name: float(given[name]) for name in others}
 
 
-def _why_no_interval(law: Law, used: Any) -> str:
+def _why_no_interval(law: Law, used: PublishedSet) -> str:
     """Why published coefficients give no interval, and how to get one."""
-    from scalingdb.published import refitted_sources
-    from scalingdb.warehouse import connect
-
-    stated = connect().sql(
-        "select count(low) as n from published_fits where law = $law and source_id = $source and variant = $variant",
-        law=law.name,
-        source=used.source_id,
-        variant=used.variant,
-    )["n"][0]
     why = (
         "no interval: the source gives one for each coefficient alone, and a plan depends on how they vary together"
-        if stated
+        if has_intervals(law.name, used.source_id, used.variant)
         else "no interval: the source gives none"
     )
     if used.source_id in refitted_sources().get(law.name, ()):
@@ -387,27 +515,25 @@ def _of_fit(fit: Fit, variant: str | None, given: Mapping[str, float]) -> Surfac
     law, size = fit.law, _size_of(fit.law)
     if own := [name for name in given if name in law.params]:
         raise DataError(f"{own[0]!r} is a parameter that the fit has estimated", "fit again with fixed={...}.")
-    columns = fit.recipe["columns"]
+    columns = fit.recipe.columns
     ranges = {}
     for name in law.inputs:
         seen = fit.data[columns[name]].cast(pl.Float64)
-        ranges[name] = (float(seen.min()), float(seen.max()))
+        ranges[name] = (float(seen.min()), float(seen.max()))  # type: ignore[arg-type]
     found = fit.data["unit"].unique().to_list() if "unit" in fit.data.columns else []
-    sources = ", ".join(fit.recipe["sources"])
+    sources = ", ".join(fit.recipe.sources)
     resampled = fit.samples.shape[0]
-    bootstrap = (fit.recipe["data_sha256"], fit.recipe["resample"], fit.recipe["by_run"], fit.recipe["rng"], resampled)
     return Surface(
         law=law,
         label=f"{law.name} fitted to {fit.data.height} rows{f' of {sources}' if sources else ''}",
         estimate=np.array([list(fit.params.values())], dtype=float),
         draws=fit.samples if resampled else fit.draws(N_DRAWS),
         interval=(f"bootstrap {resampled}" if resampled else "robust covariance, to first order")
-        + f", {fit.recipe['resampled']}",
+        + f", {fit.recipe.resampled}",
         size=size,
         given=MappingProxyType(_other_inputs(law, size, given)),
         ranges=MappingProxyType(ranges),
         far=FAR,
         unit=str(found[0]) if len(found) == 1 and found[0] is not None else None,
-        resample=bootstrap if resampled else None,
-        propagate=None if resampled else functools.partial(fit.propagate, count=N_DRAWS),
+        fit=fit,
     )

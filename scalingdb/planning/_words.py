@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import html
-from collections.abc import Mapping
-
 import numpy as np
-import polars as pl
 
-__all__ = ["between", "count", "flop", "four", "html_table", "three", "times"]
+__all__ = ["between", "count", "flop", "four", "three", "times"]
 
 
 def count(value: float | None) -> str:
     """Parameters or tokens to three digits: ``7.31e10`` is ``73.1B``."""
-    if value is None or not np.isfinite(value):
+    if value is None or np.isnan(value):
         return "unknown"
+    if np.isinf(value):
+        return "infinity"
     for limit, letter in ((1e15, ""), (1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "K")):
         if abs(value) >= limit:
             return f"{value:.3g}" if not letter else f"{_three(value / limit)}{letter}"
@@ -27,8 +25,10 @@ def _three(value: float) -> str:
 
 def flop(value: float | None) -> str:
     """FLOP to three digits: ``5.76e23``."""
-    if value is None or not np.isfinite(value):
+    if value is None or np.isnan(value):
         return "unknown"
+    if np.isinf(value):
+        return "infinity"
     mantissa, _, power = f"{value:.2e}".partition("e")
     return f"{mantissa.rstrip('0').rstrip('.')}e{int(power)}"
 
@@ -37,11 +37,15 @@ def three(value: float | None) -> str:
     """A ratio to three digits."""
     if value is None or np.isnan(value):
         return "unknown"
+    if np.isinf(value):
+        return "infinity"
     return f"{value:.0f}" if 999.5 <= abs(value) < 1e6 else f"{value:.3g}"
 
 
 def times(value: float | None) -> str:
     """A ratio near one: ``1.00``, ``0.73``; else three digits."""
+    if value is not None and np.isinf(value):
+        return "infinity"
     if value is not None and 0.1 <= value < 10:
         return f"{value:.2f}"
     return three(value)
@@ -55,13 +59,3 @@ def four(value: float | None) -> str:
 def between(low: str, high: str, level: float) -> str:
     """An interval in words; nothing where it is not known."""
     return "" if "unknown" in (low, high) else f" ({100 * level:g} % interval {low} to {high})"
-
-
-def html_table(frame: pl.DataFrame, titles: Mapping[str, str]) -> str:
-    """A small table of text cells."""
-    head = "".join(f"<th>{html.escape(title)}</th>" for title in titles.values())
-    rows = "".join(
-        "<tr>" + "".join(f"<td>{html.escape(str(row[name]))}</td>" for name in titles) + "</tr>"
-        for row in frame.iter_rows(named=True)
-    )
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"

@@ -38,7 +38,7 @@ def checkpoints_or_finals(
     Parameters
     ----------
     curves : DataFrame
-        One row a checkpoint, as :meth:`Warehouse.curves` returns it.
+        One row per checkpoint, as :meth:`Warehouse.curves` returns it.
     by, scale, tokens, output, run : str
         Columns that name the family, the model size N, the tokens seen D, the loss and the run.
     unit : str, optional
@@ -156,7 +156,7 @@ def drop_first_tokens(
     Returns
     -------
     Practice
-        An arm a cut; the first is the baseline. An arm that leaves a family too few rows has no fit there.
+        One arm per cut; the first is the baseline. An arm that leaves a family too few rows has no fit there.
 
     Raises
     ------

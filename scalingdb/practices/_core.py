@@ -6,17 +6,23 @@ An *arm* is one way to choose the rows that are fitted. All arms of all families
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Mapping
+import html
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 
-from scalingdb.errors import DataError, FitWarning, unknown_name
-from scalingdb.fits import as_frame, fit_by, refuse_bad_values
+from scalingdb.display import html_table, percent
+from scalingdb.errors import DataError, unknown_name
+from scalingdb.fits import as_frame, refuse_bad_values
+from scalingdb.judging.fitting import fit_sides
+from scalingdb.judging.resampling import drawn_units, percentile_interval
+from scalingdb.judging.scores import predicted, relative_error
+from scalingdb.judging.words import finding
 from scalingdb.law_library import Law, get_law
+from scalingdb.schema import N_DEFINITIONS
 
 if TYPE_CHECKING:
     import altair as alt
@@ -31,6 +37,10 @@ RESAMPLES = 4000
 
 FEWEST_UNITS = 3
 """With fewer units there is no interval: a bootstrap of two values says nothing."""
+
+
+FINDINGS = {"lower": "better", "higher": "worse", "noise": "indistinguishable", "unknown": "too few units"}
+"""What is said of an arm whose error lies below or above that of the baseline."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,17 +109,13 @@ def read(
     if checkpoints < 2:
         raise DataError(f"checkpoints={checkpoints!r}: a curve needs two", "50 is the default.")
     refuse_bad_values(frame, [scale, tokens, output], [scale, tokens, output])
-    inputs, extra = {}, []
-    for name in chosen.inputs:
-        inputs[name] = "n" if name.startswith("n_params") else "d" if name == "n_tokens" else name
-        if inputs[name] == name:
-            if name not in frame.columns:
-                raise unknown_name("column", name, frame.columns, f"(input of law {chosen.name!r})")
-            extra.append(name)
+    inputs = _inputs(chosen, frame, scale, tokens)
+    extra = [name for name, column in inputs.items() if name == column]
+    refuse_bad_values(frame, extra, [name for name in extra if name not in chosen.signed_inputs])
     table = (
         frame.select(*(pl.col(column).alias(name) for name, column in needed.items()), *extra)
         .with_columns(pl.col("n", "d", "loss").cast(pl.Float64), pl.col("family", "unit", "run").cast(pl.String))
-        .sort("family", "n", "run", "d")
+        .sort("family", "n", "run", "d", "loss")
         .with_columns(share=pl.col("d") / pl.col("d").max().over("family", "run"))
     )
     is_large = pl.col("n") == pl.col("n").max().over("family")
@@ -130,6 +136,30 @@ def read(
     )
     small, largest = (thinned.filter(pl.col("is_large") == side).drop("is_large") for side in (False, True))
     return Families(small, target, largest, chosen, inputs)
+
+
+def _inputs(law: Law, frame: pl.DataFrame, scale: str, tokens: str) -> dict[str, str]:
+    """Column of the table of families for each input of a law.
+
+    N is the column `scale` for whichever one count of N a law takes (total, active, without embeddings), and D is the
+    column `tokens`. Every other input, such as the parameters of the vocabulary, must be a column of the frame.
+    """
+    counts = [name for name in law.inputs if name in N_DEFINITIONS]
+    if len(counts) > 1:
+        raise DataError(
+            f"law {law.name!r} takes several counts of N: {', '.join(counts)}",
+            "practices compare families by one size; choose a law of one N.",
+        )
+    columns = {name: "n" if name in counts else "d" if name == "n_tokens" else name for name in law.inputs}
+    for name, column in columns.items():
+        if name == column and name not in frame.columns:
+            raise unknown_name("column", name, frame.columns, f"(input of law {law.name!r})")
+        if name == column and name in {scale, tokens}:
+            raise DataError(
+                f"column {name!r} is both the model size or tokens and another input of law {law.name!r}",
+                "name the columns of N and D: scale=, tokens=.",
+            )
+    return columns
 
 
 def judged(
@@ -153,46 +183,37 @@ def judged(
     Returns
     -------
     DataFrame
-        One row a fit: the keys, ``unit, n_models, n_rows, n_largest, n_target, scale_up`` (size of
+        One row per fit: the keys, ``unit, n_models, n_rows, n_largest, n_target, scale_up`` (size of
         the target over that of the largest model fitted), ``error`` (mean absolute relative error
         on the target, a fraction), ``bias`` (mean signed one), ``error_fit``, ``verdict``, ``problem``
         (why there is no fit, else null).
     """
     law = law or families.law
     inputs = inputs or families.inputs
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FitWarning)  # the verdict of every fit is a column of the result
-        fits = fit_by(
-            rows,
-            law,
-            by=list(keys),
-            inputs=inputs,
-            output="loss",
-            **{"on_error": "record", "by_run": False, **options},
-        )
-    position = keys.index("family")
-    targets = {name: part for (name,), part in families.target.group_by("family")}
-    records = []
-    for key, item in fits.fits.items():
-        part = targets[key[position]]
-        arrays = [part[inputs[name]].to_numpy() for name in law.inputs]
-        predicted = np.broadcast_to(law.function(*arrays, **item.params), (part.height,))
-        relative = predicted / part["loss"].to_numpy() - 1
-        own = item.glance().row(0, named=True)
+    fits, errors = fit_sides(rows, law, keys, inputs=inputs, output="loss", **{"by_run": False, **options})
+    targets = {name: target for (name,), target in families.target.group_by("family")}
+    records: list[dict[str, Any]] = []
+    for key, fitted in fits.items():
+        named = dict(zip(keys, key, strict=True))
+        target = targets[named["family"]]
+        relative = relative_error(predicted(fitted, target), target["loss"].to_numpy())
         records.append(
             {
-                **dict(zip(keys, key, strict=True)),
+                **named,
                 "error": float(np.abs(relative).mean()),
                 "bias": float(relative.mean()),
-                "error_fit": own["mean_abs_rel_error"],
-                "verdict": item.verdict,
+                "error_fit": fitted.glance()["mean_abs_rel_error"].item(),
+                "verdict": str(fitted.verdict),
+                "outcome": fitted.verdict.label,
                 "problem": None,
             }
         )
-    for key, message in fits.errors.items():
-        records.append({**dict(zip(keys, key, strict=True)), "problem": message.split("\n")[0]})
-    schema = {"error": pl.Float64, "bias": pl.Float64, "error_fit": pl.Float64, "verdict": pl.String}
-    found = pl.DataFrame(records, schema_overrides={**schema, "problem": pl.String}, infer_schema_length=None)
+    records += [{**dict(zip(keys, key, strict=True)), "problem": error.fact} for key, error in errors.items()]
+    schema = {
+        **dict.fromkeys(("error", "bias", "error_fit"), pl.Float64),
+        **dict.fromkeys(("verdict", "outcome", "problem"), pl.String),
+    }
+    results = pl.DataFrame(records, schema_overrides=schema, infer_schema_length=None)
     about = rows.group_by(list(keys), maintain_order=True).agg(
         pl.col("unit").first(),
         n_models=pl.col("n").n_unique(),
@@ -203,7 +224,7 @@ def judged(
     return (
         about.join(goal, on="family", how="left", maintain_order="left")
         .with_columns(scale_up=pl.col("n_target") / pl.col("n_largest"))
-        .join(found, on=list(keys), how="left", maintain_order="left")
+        .join(results, on=list(keys), how="left", maintain_order="left")
     )
 
 
@@ -213,9 +234,9 @@ def unscaled(families: Families) -> pl.DataFrame:
     for (name,), target in families.target.group_by("family", maintain_order=True):
         small = families.small.filter(pl.col("family") == name)
         small = small.filter(pl.col("n") == pl.col("n").max())
-        longest = small.filter(pl.col("run") == small.sort("d")["run"][-1]).sort("share")
-        predicted = np.interp(target["share"], longest["share"], longest["loss"])
-        relative = predicted / target["loss"].to_numpy() - 1
+        longest = small.filter(pl.col("run") == small.sort("d", "run")["run"][-1]).sort("share", "loss")
+        carried = np.asarray(np.interp(target["share"], longest["share"], longest["loss"]))
+        relative = relative_error(carried, target["loss"].to_numpy())
         records.append(
             {
                 "family": name,
@@ -240,13 +261,13 @@ def unscaled(families: Families) -> pl.DataFrame:
 
 
 def _interval(
-    values: np.ndarray[Any, np.dtype[np.float64]], level: float, seed: int
+    values: np.ndarray[Any, np.dtype[np.float64]], level: float, rng: int
 ) -> tuple[float | None, float | None]:
     """Percentile bootstrap of the mean; nothing where there are too few values."""
     if values.size < FEWEST_UNITS:
         return None, None
-    draws = np.random.default_rng(seed).integers(values.size, size=(RESAMPLES, values.size))
-    low, high = np.quantile(values[draws].mean(1), [(1 - level) / 2, (1 + level) / 2])
+    means = values[drawn_units(values.size, RESAMPLES, rng)].mean(1)
+    low, high = percentile_interval(means, level)
     return float(low), float(high)
 
 
@@ -257,7 +278,7 @@ class Practice:
     Attributes
     ----------
     rows : DataFrame
-        One row a family and arm (and subset, where there are several): see :func:`tidy` for the
+        One row per family and arm (and subset, where there are several): see :func:`tidy` for the
         columns that matter; ``error`` is the mean absolute relative error on the target, a fraction.
     arms : tuple of str
         In the order of the table.
@@ -273,7 +294,7 @@ class Practice:
     rng: int = field(default=0, repr=False)
 
     def tidy(self, level: float = 0.95) -> pl.DataFrame:
-        """One row an arm.
+        """One row per arm.
 
         Errors are averaged as logarithms, first within a unit (families that share models or data),
         then over units; intervals come from a bootstrap of the units. ``ratio`` compares an arm
@@ -285,62 +306,32 @@ class Practice:
             ``arm, n_units, n_fits, n_failed, error, low, high, median_error, ratio, ratio_low,
             ratio_high, finding``. Errors are fractions.
         """
-        good = self.rows.filter(pl.col("error").is_finite() & (pl.col("error") > 0)).with_columns(
-            log_error=pl.col("error").log()
-        )
-        per_unit = good.group_by(ARM, "unit").agg(
-            pl.col("log_error").mean(), pl.len().alias("n_fits"), pl.col("error").median().alias("median")
-        )
-        base = per_unit.filter(pl.col(ARM) == self.baseline).select("unit", base="log_error")
-        records = []
-        for arm in self.arms:
-            part = per_unit.filter(pl.col(ARM) == arm).join(base, on="unit", how="left").sort("unit")
-            failed = self.rows.filter((pl.col(ARM) == arm) & pl.col("error").is_null()).height
-            record: dict[str, Any] = {ARM: arm, "n_units": part.height, "n_fits": int(part["n_fits"].sum())}
-            record |= {"n_failed": failed, "error": None, "low": None, "high": None, "median_error": None}
-            record |= {"ratio": None, "ratio_low": None, "ratio_high": None, "finding": "no fit"}
-            if part.height:
-                values = part["log_error"].to_numpy()
-                low, high = _interval(values, level, self.rng)
-                record |= {"error": float(np.exp(values.mean())), "median_error": part["median"].median()}
-                record |= {"low": None if low is None else np.exp(low), "high": None if high is None else np.exp(high)}
-                paired = part.drop_nulls("base")
-                if arm == self.baseline:
-                    record["finding"] = "baseline"
-                elif paired.height:
-                    difference = (paired["log_error"] - paired["base"]).to_numpy()
-                    low, high = _interval(difference, level, self.rng)
-                    record["ratio"] = float(np.exp(difference.mean()))
-                    record["finding"] = "too few units"
-                    if low is not None and high is not None:
-                        record |= {"ratio_low": float(np.exp(low)), "ratio_high": float(np.exp(high))}
-                        record["finding"] = "better" if high < 0 else "worse" if low > 0 else "not told apart"
-                else:
-                    record["finding"] = "no common unit"
-            records.append(record)
-        numbers = ("error", "low", "high", "median_error", "ratio", "ratio_low", "ratio_high")
-        return pl.DataFrame(records, schema_overrides=dict.fromkeys(numbers, pl.Float64), infer_schema_length=None)
+        return _arms(self.rows, self.arms, self.baseline, level, self.rng)
+
+    def glance(self) -> pl.DataFrame:
+        """One row: ``question, baseline, n_units, n_fits, n_failed, error`` of the baseline, and the ``best`` arm.
+
+        ``best`` has the lowest ``ratio`` to the baseline of the arms that share at least half of its units;
+        ``ratio, ratio_low, ratio_high, finding`` are those of :meth:`tidy`.
+        """
+        table = self.tidy()
+        base, best = _base(table, self.baseline), _best(table, self.baseline)
+        shown = ("ratio", "ratio_low", "ratio_high", "finding")
+        row: dict[str, Any] = {"question": self.question, "baseline": self.baseline, "n_units": base["n_units"]}
+        row |= {"n_fits": int(table["n_fits"].sum()), "n_failed": int(table["n_failed"].sum())}
+        row |= {"error": base["error"], "best": best.get(ARM), **{name: best.get(name) for name in shown}}
+        numbers = ("error", "ratio", "ratio_low", "ratio_high")
+        kinds = {**dict.fromkeys(numbers, pl.Float64), **dict.fromkeys(("best", "finding"), pl.String)}
+        return pl.DataFrame([row], schema_overrides=kinds)
+
+    def augment(self) -> pl.DataFrame:
+        """One row per fit: :attr:`rows`."""
+        return self.rows
 
     @property
     def sentence(self) -> str:
         """The result as a person would say it."""
-        table = self.tidy()
-        base = table.filter(pl.col(ARM) == self.baseline).row(0, named=True)
-        if base["error"] is None:
-            return f"{self.question}: {self.baseline!r} could not be fitted."
-        start = (
-            f"{self.question}: {self.baseline!r} errs by {_percent(base['error'])}{_range(base)} "
-            f"over {base['n_units']} independent sets of models"
-        )
-        # arms are compared on the units that they share, and only where that is at least half of them
-        rivals = table.drop_nulls("ratio").filter(2 * pl.col("n_units") >= base["n_units"]).sort("ratio")
-        if rivals.is_empty():
-            return start + "."
-        best = rivals.row(0, named=True)
-        span = "" if best["ratio_low"] is None else f", interval {best['ratio_low']:.2f} to {best['ratio_high']:.2f}"
-        return (
-            f"{start}; least against it is {best[ARM]!r}, {best['ratio']:.2f} times as much{span} ({best['finding']})."
-        )
+        return _sentence(self.tidy(), self.baseline, self.question)
 
     def chart(self) -> alt.LayerChart:
         """Errors of every family and the mean of each arm with its interval (Altair)."""
@@ -352,12 +343,73 @@ class Practice:
         return f"<Practice: {self.sentence}>"
 
     def _repr_html_(self) -> str:
-        return f"<p>{self.sentence}</p>{self.tidy()._repr_html_()}"
+        table = self.tidy()
+        return f"<p>{html.escape(self.sentence)}</p>{html_table(table.columns, table.iter_rows())}"
 
 
-def _percent(value: float) -> str:
-    return f"{100 * value:.2g} %" if value < 0.1 else f"{100 * value:.0f} %"
+def _arms(rows: pl.DataFrame, arms: Sequence[str], baseline: str, level: float, rng: int) -> pl.DataFrame:
+    """See :meth:`Practice.tidy`."""
+    usable = rows.filter(pl.col("error").is_finite() & (pl.col("error") > 0)).with_columns(
+        log_error=pl.col("error").log()
+    )
+    per_unit = usable.group_by(ARM, "unit").agg(
+        pl.col("log_error").mean(), pl.len().alias("n_fits"), pl.col("error").median().alias("median")
+    )
+    base = per_unit.filter(pl.col(ARM) == baseline).select("unit", base="log_error")
+    records = []
+    for arm in arms:
+        units = per_unit.filter(pl.col(ARM) == arm).join(base, on="unit", how="left").sort("unit")
+        n_failed = rows.filter((pl.col(ARM) == arm) & pl.col("error").is_null()).height
+        record: dict[str, Any] = {ARM: arm, "n_units": units.height, "n_fits": int(units["n_fits"].sum())}
+        record |= {"n_failed": n_failed, "error": None, "low": None, "high": None, "median_error": None}
+        record |= {"ratio": None, "ratio_low": None, "ratio_high": None, "finding": "no fit"}
+        if units.height:
+            record |= dict(zip(("error", "low", "high"), _factor(units["log_error"], level, rng), strict=True))
+            record["median_error"] = units["median"].median()
+            record |= {"finding": "baseline"} if arm == baseline else _against(units.drop_nulls("base"), level, rng)
+        records.append(record)
+    numbers = ("error", "low", "high", "median_error", "ratio", "ratio_low", "ratio_high")
+    return pl.DataFrame(records, schema_overrides=dict.fromkeys(numbers, pl.Float64), infer_schema_length=None)
 
 
-def _range(row: Mapping[str, Any]) -> str:
-    return "" if row["low"] is None else f" ({_percent(row['low'])} to {_percent(row['high'])})"
+def _factor(logarithms: pl.Series, level: float, rng: int) -> tuple[float, float | None, float | None]:
+    """Geometric mean and its interval, from logarithms of units."""
+    low, high = _interval(logarithms.to_numpy(), level, rng)
+    ends = [None if end is None else float(np.exp(end)) for end in (low, high)]
+    return float(np.exp(logarithms.to_numpy().mean())), ends[0], ends[1]
+
+
+def _against(units: pl.DataFrame, level: float, rng: int) -> dict[str, Any]:
+    """An arm against the baseline, on the units that both have."""
+    if units.is_empty():
+        return {"finding": "no common unit"}
+    ratio, low, high = _factor(units["log_error"] - units["base"], level, rng)
+    said = finding(None if low is None else low - 1, None if high is None else high - 1)
+    return {"ratio": ratio, "ratio_low": low, "ratio_high": high, "finding": FINDINGS[said]}
+
+
+def _base(table: pl.DataFrame, baseline: str) -> dict[str, Any]:
+    return table.row(by_predicate=pl.col(ARM) == baseline, named=True)
+
+
+def _best(table: pl.DataFrame, baseline: str) -> dict[str, Any]:
+    """The arm of the lowest ratio, of those that have at least half of the baseline's units; empty if there is none."""
+    n_units = _base(table, baseline)["n_units"]
+    rivals = table.drop_nulls("ratio").filter(2 * pl.col("n_units") >= n_units).sort("ratio", maintain_order=True)
+    return rivals.row(0, named=True) if rivals.height else {}
+
+
+def _sentence(table: pl.DataFrame, baseline: str, question: str) -> str:
+    base, best = _base(table, baseline), _best(table, baseline)
+    if base["error"] is None:
+        return f"{question}: {baseline!r} could not be fitted."
+    span = "" if base["low"] is None else f" ({percent(base['low'])} to {percent(base['high'])})"
+    start = (
+        f"{question}: {baseline!r} errs by {percent(base['error'])}{span} over {base['n_units']} independent sets of "
+        "models"
+    )
+    if not best:
+        return start + "."
+    span = "" if best["ratio_low"] is None else f", interval {best['ratio_low']:.2f} to {best['ratio_high']:.2f}"
+    least = f"the lowest error is that of {best[ARM]!r}, {best['ratio']:.2f} times as much"
+    return f"{start}; {least}{span} ({best['finding']})."

@@ -62,7 +62,7 @@ def corpus(db: Warehouse) -> pl.DataFrame:
     Returns
     -------
     DataFrame
-        One row a checkpoint: ``source_id, study, metric, eval_set, family, unit, run_id, n_params``
+        One row per checkpoint: ``source_id, study, metric, eval_set, family, unit, run_id, n_params``
         (as the source's headline analysis counts), ``n_tokens, loss``. A ``unit`` is one independent
         set of models or data: the epochs of one corpus, or Pythia's variants, are not independent.
 

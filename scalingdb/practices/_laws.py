@@ -44,7 +44,7 @@ def all_laws(
     Returns
     -------
     DataFrame
-        One row a law: ``family, n_small, seen, unit, n_models, n_rows, n_largest, n_target, scale_up,
+        One row per law: ``family, n_small, seen, unit, n_models, n_rows, n_largest, n_target, scale_up,
         error, bias, error_fit, verdict, problem``, and ``outcome``: ``identified``, ``weak``,
         ``at bound``, ``not identified``, ``not converged`` or ``no fit``.
 
@@ -88,5 +88,4 @@ def all_laws(
             wide = seen.filter((pl.col("rank") <= count) & (pl.col("rank").max().over("family") >= count))
             parts.append(wide.with_columns(n_small=pl.lit(count), seen=pl.lit(share)))
     found = judged(families, pl.concat(parts).drop("rank"), keys=("family", "n_small", "seen"), **options)
-    outcome = pl.col("verdict").str.extract(r"^(identified|weak|at bound|not identified|not converged)")
-    return found.with_columns(outcome=outcome.fill_null("no fit"))
+    return found.with_columns(outcome=pl.col("outcome").fill_null("no fit"))

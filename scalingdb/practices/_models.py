@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import itertools
 import math
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from scalingdb.errors import DataError, FitWarning, unknown_name
-from scalingdb.fits import fit_by
+from scalingdb.errors import DataError, unknown_name
+from scalingdb.judging.fitting import fit_sides
+from scalingdb.judging.resampling import drawn_units, percentile_interval
 from scalingdb.law_library import Law
 from scalingdb.practices._core import ARM, NO_LAW, RESAMPLES, Families, Practice, judged, read, unscaled
 
@@ -59,7 +59,7 @@ def small_models(
     Returns
     -------
     Practice
-        An arm a count; the smallest count is the baseline.
+        One arm per count; the smallest count is the baseline.
 
     Raises
     ------
@@ -146,7 +146,8 @@ def number_or_size(practice: Practice, level: float = 0.95) -> pl.DataFrame:
         y=pl.col("error").log(), a=pl.col("n_models").cast(pl.Float64), b=pl.col("scale_up").log(2)
     )
     rows = rows.with_columns(pl.col(name) - pl.col(name).mean().over("family") for name in ("y", "a", "b"))
-    units = [part.select("a", "b", "y").to_numpy() for _, part in rows.group_by("unit", maintain_order=True)]
+    by_unit = rows.sort("unit").group_by("unit", maintain_order=True)
+    units = [part.select("a", "b", "y").to_numpy() for _, part in by_unit]
     units = [part for part in units if np.linalg.matrix_rank(part[:, :2]) == 2]
     if len(units) < 3:
         raise DataError(
@@ -156,10 +157,10 @@ def number_or_size(practice: Practice, level: float = 0.95) -> pl.DataFrame:
     # a unit weighs as much as another, however many subsets it has
     moments = np.array([part[:, :2].T @ part[:, :2] / len(part) for part in units])
     sides = np.array([part[:, :2].T @ part[:, 2] / len(part) for part in units])
-    draws = np.random.default_rng(practice.rng).integers(len(units), size=(RESAMPLES, len(units)))
+    draws = drawn_units(len(units), RESAMPLES, practice.rng)
     slopes = np.linalg.solve(moments[draws].sum(1), sides[draws].sum(1)[..., None])[..., 0]
     centre = np.linalg.solve(moments.sum(0), sides.sum(0))
-    low, high = np.quantile(slopes, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    low, high = percentile_interval(slopes, level)
     return pl.DataFrame(
         {
             "change": ["one more small model", "largest small model half as large"],
@@ -281,18 +282,11 @@ def borrow(
 def _donors(families: Families, drop: float, options: dict[str, Any]) -> pl.DataFrame:
     """Fits of whole families, the largest model included: ``family, unit, n_sizes`` and the parameters."""
     rows = pl.concat([families.small, families.largest]).filter(pl.col("share") > drop)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FitWarning)  # unusable donors are left out by their verdict
-        fits = fit_by(
-            rows,
-            families.law,
-            by="family",
-            inputs=families.inputs,
-            output="loss",
-            **{"on_error": "record", "by_run": False, **options},
-        )
+    fits, _ = fit_sides(
+        rows, families.law, ["family"], inputs=families.inputs, output="loss", **{"by_run": False, **options}
+    )
     about = rows.group_by("family").agg(pl.col("unit").first(), n_sizes=pl.col("n").n_unique())
-    records = [{"family": key[0], **item.params} for key, item in fits.fits.items() if item.verdict.startswith(USABLE)]
+    records = [{"family": key[0], **item.params} for key, item in fits.items() if item.verdict.label in USABLE]
     if not records:
         return pl.DataFrame()
     return pl.DataFrame(records).join(about, on="family", maintain_order="left").sort("unit", "family")

@@ -27,7 +27,7 @@ def seed_noise(
     Parameters
     ----------
     runs : DataFrame
-        One row a run, repeated settings among them.
+        One row per run, repeated settings among them.
     by : column names
         What makes a setting: rows that agree in all of these are repetitions. Settings with one row
         are left out.

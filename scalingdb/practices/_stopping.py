@@ -47,7 +47,7 @@ def stop_early(
     Returns
     -------
     DataFrame
-        One row a reduction (``sum``, ``mean``) and start: ``reduction, start, iterations, objective``
+        One row per reduction (``sum``, ``mean``) and start: ``reduction, start, iterations, objective``
         (the sum, whatever was minimised), ``above`` (relative to the global minimum, minus 1), the
         parameters, and ``is_best``: the start that its reduction would report.
 
@@ -67,9 +67,9 @@ def stop_early(
         if name not in fit.params:
             raise unknown_name("parameter", name, fit.params, f"(of law {fit.law.name!r})")
     ends = np.array([(ranges or {}).get(name, fit.law.params[name].start) for name in names], dtype=float)
-    arrays = [fit.data[fit.recipe["columns"][name]].cast(pl.Float64).to_numpy() for name in fit.law.inputs]
-    y = fit.data[fit.recipe["output"]].cast(pl.Float64).to_numpy()
-    delta = fit.recipe["delta"] or 1e-3
+    arrays = [fit.data[fit.recipe.columns[name]].cast(pl.Float64).to_numpy() for name in fit.law.inputs]
+    y = fit.data[fit.recipe.output].cast(pl.Float64).to_numpy()
+    delta = fit.recipe.delta or 1e-3
 
     def natural(u: np.ndarray[Any, np.dtype[np.float64]]) -> dict[str, float]:
         with np.errstate(over="ignore"):

@@ -43,9 +43,9 @@ def plateau(
     Parameters
     ----------
     runs : DataFrame
-        One row a run.
+        One row per run.
     cell, knobs : column names
-        What is held, and what was swept.
+        What is fixed, and what was swept.
     within : sequence of float
         Rises of the loss, as fractions.
     window : float
@@ -54,7 +54,7 @@ def plateau(
     Returns
     -------
     DataFrame
-        One row a cell and knob: the cell, ``knob, n_runs, best`` (of the best run), ``optimum`` (of the
+        One row per cell and knob: the cell, ``knob, n_runs, best`` (of the best run), ``optimum`` (of the
         quadratic; null where it has no minimum within the sweep), ``scatter`` (root mean square of
         the residuals, relative), and ``factor_0.1%`` ...: the factor by which the knob alone may be
         off, up or down, at each rise.
@@ -77,7 +77,7 @@ def plateau(
     n_terms = 1 + k + k * (k + 1) // 2
     pairs = [(i, j) for i in range(k) for j in range(i, k)]
     records = []
-    for key, part in frame.group_by(list(cell), maintain_order=True):
+    for key, part in frame.sort(*cell, output, *knobs).group_by(list(cell), maintain_order=True):
         near = part.filter(pl.col("excess") <= window)
         if near.height <= n_terms:
             continue
@@ -99,7 +99,7 @@ def plateau(
         is_bowl = bool((np.linalg.eigvalsh(hessian) > 0).all())
         optimum = centre - np.linalg.solve(hessian, solved[1 : 1 + k]) if is_bowl else np.full(k, np.nan)
         swept = np.log(part.select(knobs).to_numpy().astype(float))
-        best = part.sort(output).row(0, named=True)
+        best = part.row(0, named=True)
         for i, knob in enumerate(knobs):
             inside = is_bowl and swept[:, i].min() <= optimum[i] <= swept[:, i].max()
             record: dict[str, Any] = dict(zip(cell, key, strict=True))
@@ -135,7 +135,7 @@ def regret(
     Returns
     -------
     DataFrame
-        One row a cell: the cell, ``n_runs``, each knob of the run nearest to the rule (by the sum of
+        One row per cell: the cell, ``n_runs``, each knob of the run nearest to the rule (by the sum of
         squared logarithms), ``distance`` (factor to that run), ``regret`` (its loss over the best,
         minus 1) and ``is_outside``: the rule lies beyond the sweep, so that the nearest run flatters it.
 
@@ -167,7 +167,7 @@ def regret(
             is_outside=ends,
             n_runs=pl.len().over(list(cell)),
         )
-        .sort(*cell, "distance", output)
+        .sort(*cell, "distance", output, *knobs)
         .unique(list(cell), keep="first", maintain_order=True)
         .select(*cell, "n_runs", *knobs, "distance", pl.col("excess").alias("regret"), "is_outside")
     )

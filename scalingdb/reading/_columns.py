@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,10 +11,13 @@ from scalingdb.errors import DataError, unknown_name
 from scalingdb.reading._report import Unusable
 from scalingdb.schema import COLUMNS, METRICS, TABLES
 
-__all__ = ["COUNT_UNITS", "TEXT", "Columns", "choose", "full_name"]
+__all__ = ["COUNT_UNITS", "SYNONYMS", "Columns", "choose", "full_name", "is_text", "plain_name"]
 
 SHORT = {"N": "n_params", "D": "n_tokens", "C": "train_flops", "L": "loss", "run": "run_id", "model": "model_name"}
 """Symbols that stand for columns, as in a paper."""
+
+SET_HERE = {"source_id", "unit", "value_origin", "flag", "flag_reason", "raw_file", "raw_row", "raw_field"}
+"""Columns that no column of a file becomes."""
 
 COUNT_UNITS = {"parameters", "tokens", "FLOP", "examples", "samples", "pairs", "characters", "data points", "steps"}
 
@@ -76,7 +80,7 @@ SYNONYMS: Mapping[str, frozenset[str]] = {
     "n_shots": frozenset({"n_shots", "num_fewshot", "n_shot", "shots", "fewshot"}),
     "state": frozenset({"state", "status"}),
 }
-"""Names that other tools give to columns, as :func:`_plain` writes them; none that may mean two things."""
+"""Names that other tools give to columns, as `plain_name` writes them; none that may mean two things."""
 
 TEXT = {"run_id", "model_name", "eval_set", "metric", "state", "split", "tokenizer_id", "family", "corpus", "study"}
 """Columns that stay text, beside those that the schema types so."""
@@ -114,7 +118,7 @@ def full_name(name: str) -> str:
     return SHORT.get(name, name)
 
 
-def _plain(column: str) -> str:
+def plain_name(column: str) -> str:
     """A column's name without prefixes of tools, case and punctuation."""
     name = re.sub(r"^(?:config|summary|hparams|hyperparameters|args|cfg)[./]", "", column.strip(), flags=re.IGNORECASE)
     name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
@@ -127,6 +131,13 @@ def _check(mapping: Mapping[str, str], columns: Sequence[str], file: str) -> dic
         if not isinstance(name, str) or not isinstance(column, str):
             raise DataError(f"mapping {name!r}: {column!r} is no pair of names", 'for example {"n_params": "Params"}.')
         target = full_name(name)
+        if target in SET_HERE:
+            raise unknown_name("column", target, COLUMNS, "(the reader sets it itself)")
+        close = difflib.get_close_matches(target, [*COLUMNS, *METRICS], n=1, cutoff=0.85)
+        if target not in COLUMNS and target not in METRICS and target != "state" and close:
+            raise unknown_name(
+                "column", target, [*COLUMNS, *METRICS], "(left of '='; another name for a knob of yours)"
+            )
         if target in told:
             raise DataError(f"{target!r} is mapped twice: {told[target]!r} and {column!r}", "map one of them.")
         if column not in columns:
@@ -163,7 +174,7 @@ def choose(
     taken = set(told.values())
     by_name = {name: column for name, column in told.items() if not _is_metric(name)}
     notes: list[str] = []
-    plain = {column: _plain(column) for column in columns if column not in taken}
+    plain = {column: plain_name(column) for column in columns if column not in taken}
     exact = [name for table in ("runs", "evals") for name in TABLES[table].columns if name not in METRICS]
     for target in dict.fromkeys([*exact, *SYNONYMS]):
         if target in by_name or target in {"source_id", "value", "unit", "raw_file", "raw_row", "raw_field"}:

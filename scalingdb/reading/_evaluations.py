@@ -282,11 +282,12 @@ def _inspect(log: Mapping[str, Any], name: str) -> Results:
 def _inspect_items(log: Mapping[str, Any], model: str, task: str, name: str) -> list[dict[str, Any]]:
     marks = {"C": 1.0, "I": 0.0, True: 1.0, False: 0.0}
     items = []
-    for number, sample in enumerate(log.get("samples") or [], 1):
-        for scorer, score in _mapping(_mapping(sample).get("scores")).items():
+    samples = log.get("samples")
+    for number, sample in enumerate(map(_mapping, samples if isinstance(samples, list) else ()), 1):
+        for scorer, score in _mapping(sample.get("scores")).items():
             given = _mapping(score).get("value")
             value = marks.get(given) if isinstance(given, str | bool) else _number(given)
-            epoch = _mapping(sample).get("epoch")
+            epoch = sample.get("epoch")
             label = f"{sample.get('id')}" + (f" (epoch {epoch})" if isinstance(epoch, int) and epoch > 1 else "")
             if value is not None and 0 <= value <= 1:
                 items.append(
@@ -370,7 +371,8 @@ def _every_eval_ever(report: Mapping[str, Any], name: str) -> Results:
     if not model:
         raise Unusable("an Every Eval Ever record that names no model")
     rows, unused = [], set()
-    for result in map(_mapping, report.get("evaluation_results") or []):
+    results = report.get("evaluation_results")
+    for result in map(_mapping, results if isinstance(results, list) else ()):
         config, details = _mapping(result.get("metric_config")), _mapping(result.get("score_details"))
         value = _number(details.get("score"))
         metric = str(config.get("metric_id") or config.get("metric_name") or "score")

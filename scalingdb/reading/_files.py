@@ -17,6 +17,7 @@ import polars as pl
 
 from scalingdb.errors import DataError, WarehouseError
 from scalingdb.reading import _evaluations
+from scalingdb.reading._columns import SYNONYMS, plain_name
 from scalingdb.reading._evaluations import Results
 from scalingdb.reading._report import Unusable
 
@@ -27,6 +28,9 @@ RUN, STEP = "run_id", "step"
 
 MOST_BYTES = 2_000_000_000
 """A larger file is refused: reduce it with DuckDB first."""
+
+MOST_ROWS = 5_000_000
+"""So is a longer table, which may take little room on disk."""
 
 
 @dataclass(frozen=True)
@@ -132,6 +136,9 @@ def _content(file: Path) -> bytes:
 def _pieces(file: Path, name: str, content: bytes) -> list[Piece]:
     """What one file holds."""
     if content[:4] == b"PAR1":
+        height = int(_parse(lambda: pl.scan_parquet(io.BytesIO(content)).select(pl.len()).collect(), "Parquet").item())
+        if height > MOST_ROWS:
+            raise Unusable(f"{height:,} rows; {MOST_ROWS:,} can be read at once: reduce them to last values first")
         return [Piece("Parquet table", name, _parse(lambda: pl.read_parquet(io.BytesIO(content)), "Parquet"))]
     if content[:6] == b"ARROW1":
         return [Piece("Arrow table", name, _parse(lambda: pl.read_ipc(io.BytesIO(content)), "Arrow"))]
@@ -154,12 +161,11 @@ def _parse(read: Any, what: str) -> pl.DataFrame:
 
 
 def _decoded(content: bytes) -> str:
-    for encoding in ("utf-8-sig", "utf-16") if content[:2] in {b"\xff\xfe", b"\xfe\xff"} else ("utf-8-sig",):
-        try:
-            return content.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-    return content.decode("latin-1")
+    encoding = "utf-16" if content[:2] in {b"\xff\xfe", b"\xfe\xff"} else "utf-8-sig"
+    try:
+        return content.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise Unusable(f"text that is not UTF-8 at byte {error.start}: save it as UTF-8") from error
 
 
 # ---- JSON ----------------------------------------------------------------------------------------
@@ -348,14 +354,14 @@ def _log(file: Path, name: str, table: pl.DataFrame, kind: str) -> Piece:
         return Piece("W&B run table", name, table)
     if {"_step", "_runtime"} & names or "_timestamp" in names:
         return Piece("W&B history", name, _with_run(file, table), is_log=True)
-    if "step" in {c.lower().rpartition("/")[2].strip("_ ") for c in table.columns} and kind.startswith("JSON"):
-        return Piece(f"{kind} of a training log", name, _with_run(file, table), is_log=True)
+    if any(plain_name(column) in SYNONYMS["step"] for column in table.columns):
+        return Piece(f"training log ({kind})", name, _with_run(file, table), is_log=True)
     return Piece(kind, name, table)
 
 
 def _with_run(file: Path, table: pl.DataFrame) -> pl.DataFrame:
     """A log that names no run is one run, called like its file."""
-    if {"run", "run_id", "Run", "run_name", "Name", "name"} & set(table.columns):
+    if any(plain_name(column) in SYNONYMS["run_id"] | SYNONYMS["model_name"] for column in table.columns):
         return table
     generic = file.stem.lower() in {"log", "logs", "history", "metrics", "train_log", "wandb-history", "output"}
     return table.with_columns(pl.lit(file.parent.name if generic and file.parent.name else file.stem).alias(RUN))

@@ -103,11 +103,10 @@ def alternating(frame: pl.DataFrame) -> Iterator[Remark]:
         values = curve["value"].drop_nulls()
         if len(values) < 12:
             continue
-        change = values.diff().drop_nulls()
-        signs = (change > 0).cast(pl.Int8)
-        turns = float((signs.diff().drop_nulls() != 0).mean())  # type: ignore[arg-type]
-        trend = abs(float(values[-1]) - float(values[0])) / len(values)
-        if turns > 0.9 and float(change.abs().median()) > 5 * max(trend, 1e-12):  # type: ignore[arg-type]
+        steps, pairs = values.diff().drop_nulls(), values.diff(2).drop_nulls()
+        turns = float(((steps > 0).cast(pl.Int8).diff().drop_nulls() != 0).mean())  # type: ignore[arg-type]
+        # far from row to row, hardly over two rows: what two interleaved curves look like
+        if turns > 0.9 and float(steps.abs().median()) > 3 * float(pairs.abs().median()):  # type: ignore[arg-type]
             yield Remark(
                 "alternating", f"run {run}: values alternate at every row, as if two curves were in one column"
             )
@@ -150,6 +149,8 @@ def counts(frame: pl.DataFrame) -> Iterator[Remark]:
                     "the column seems to count in thousands, millions or billions",
                     f'give the factor: scale={{"{name}": 1e6}} (in the shell: --scale {name}=1e6).',
                 )
+    if "n_tokens" in frame.columns and "step" not in frame.columns:
+        yield from _remark(frame, frame["n_tokens"] <= 0, "tokens", "{n} run(s) without a token: {rows}", flags=True)
     if {"n_params", "n_tokens"} <= set(frame.columns):
         ratio = frame["n_tokens"] / frame["n_params"]
         ratio = ratio.set(frame["n_params"] <= 0, None)
@@ -171,11 +172,15 @@ def units(frame: pl.DataFrame) -> Iterator[Remark]:
     kinds = frame["metric"].replace_strict({m.name: m.kind for m in METRICS.values()}, default=None)
     nats = (frame["unit"] == "nats_per_token").fill_null(False) | (frame["unit"].is_null() & (kinds == "loss"))
     losses = frame["value"].filter(nats.fill_null(False) & (frame["metric"] != "perplexity"))
-    if len(losses) and float(losses.median()) > 20:  # type: ignore[arg-type]
+    typical = float(losses.median()) if len(losses) else 2.0  # type: ignore[arg-type]
+    if typical > 20 or (typical < 0.02 and frame["unit"].count()):
         raise DataError(
-            f"the losses have a median of {float(losses.median()):.4g}: no loss in nats per token is so high",  # type: ignore[arg-type]
-            'if these are perplexities, say metric="perplexity", unit="perplexity".',
+            f"the losses have a median of {typical:.4g}, which no language model has in nats per token",
+            'perplexities need metric="perplexity", unit="perplexity"; a loss in other units scale={"loss": ...}.',
         )
+    declared = (frame["unit"] == "nats_per_token").fill_null(False)
+    text = "{n} loss(es) below 0.02 nats per token, which no language model has: {rows}"
+    yield from _remark(frame, declared & (frame["value"] < 0.02), "unit", text, flags=True)
     mask = nats & ((frame["value"] > 20) | (frame["value"] < 0.2))
     yield from _remark(frame, mask, "unit", "{n} loss(es) above 20 or below 0.2, odd for nats per token: {rows}")
     shares = (frame["unit"] == "fraction").fill_null(False)

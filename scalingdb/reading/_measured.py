@@ -28,7 +28,7 @@ TRAILING = ("loss", "score", "value", "metric", "unit", "eval_set", "split", "n_
 
 @dataclass(frozen=True)
 class Options:
-    """What the caller declares about the data; see :func:`scalingdb.read_runs`."""
+    """What the caller declares, as for :func:`scalingdb.read_runs`; `keep` are columns to take as they are."""
 
     mapping: Mapping[str, str]
     unit: str | None
@@ -40,6 +40,7 @@ class Options:
     tasks: Sequence[str] | None
     tokens_per_step: float | None
     decimal: str | None
+    keep: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -174,7 +175,10 @@ def _measure(pieces: Sequence[Piece], options: Options, report: Report) -> pl.Da
     file = pieces[0].file if len(pieces) == 1 else f"{len(pieces)} files"
     table = _where(table, options.where, file)
     names = [name for name in table.columns if name not in {"raw_row", "raw_file", "reached", "planned"}]
-    columns = _columns.choose(names, options.mapping, metric=options.metric, tasks=options.tasks, file=file)
+    kept = {name: name for name in options.keep if name in names and name not in options.mapping}
+    columns = _columns.choose(
+        names, kept | dict(options.mapping), metric=options.metric, tasks=options.tasks, file=file
+    )
     for name in options.scale:
         if full_name(name) not in {*columns.by_name, *columns.measured.values(), "loss", "value"}:
             raise unknown_name("column", name, columns.by_name, "(in scale)")
@@ -233,11 +237,13 @@ def _converted(
     faults: list[str] = []
     for name, column in columns.by_name.items():
         if _columns.is_text(name):
+            if name in scale:
+                raise DataError(f"column {name!r} cannot be scaled: it holds no numbers", "leave its scale out.")
             made[name] = _as_text(table[column]).alias(name)
             continue
         is_count = name in COLUMNS and COLUMNS[name].unit in COUNT_UNITS
         is_knob = name not in COLUMNS
-        cells = numbers(table[column], is_count=is_count, is_share=False, decimal=decimal)
+        cells = numbers(table[column], is_count=is_count, is_knob=is_knob, decimal=decimal)
         if cells.faults and is_knob:  # a knob may be a word
             made[name] = _as_text(table[column]).alias(name)
             continue
@@ -245,6 +251,8 @@ def _converted(
         factor = scale.get(name, 1.0)
         made[name] = (cells.values * factor).alias(name)
         report.converted += [f"{column!r}: {note}" for note in cells.notes]
+        if cells.not_finite:
+            report.skipped.append(f"{cells.not_finite} cell(s) of {column!r} that are NaN or infinite")
         if factor != 1.0:
             report.converted.append(f"{column!r} times {factor:g} is {name}")
         report.taken.append(f"{name} = {column!r}" if name != column else f"{name}")
@@ -255,9 +263,11 @@ def _converted(
         factor = scale.get(metric, scale.get("loss", 1.0) if metric == options.metric else 1.0)
         percent_signs = any("percent" in note for note in cells.notes)
         if options.unit == "percent" and is_share and not percent_signs:
-            factor *= 0.01
+            factor /= 100
             report.converted.append(f"{column!r}: per cent became shares")
-        made[f"={column}"] = (cells.values * factor).alias(f"={column}")
+        # 41.5 times .01 is .41500000000000004, which nobody wrote
+        scaled = cells.values if factor == 1.0 else (cells.values * factor).round_sig_figs(15)
+        made[f"={column}"] = scaled.alias(f"={column}")
         report.converted += [f"{column!r}: {note}" for note in cells.notes]
         if cells.not_finite:
             report.skipped.append(f"{cells.not_finite} cell(s) of {column!r} that are NaN or infinite")
@@ -310,6 +320,10 @@ def _one_row_per_checkpoint(wide: pl.DataFrame, columns: Columns) -> pl.DataFram
 def _long(wide: pl.DataFrame, columns: Columns, options: Options, report: Report) -> pl.DataFrame:
     """One row per measured value."""
     if "run_id" not in wide.columns:
+        if "step" in wide.columns and "model_name" not in wide.columns and wide["step"].count() > 1:
+            raise DataError(
+                "'step' is mapped, but not 'run_id': which rows are one run?", "map it: mapping={'run_id': ...}."
+            )
         label = pl.col("model_name") if "model_name" in wide.columns else pl.lit(None, dtype=pl.String)
         wide = wide.with_columns(label.fill_null(pl.format("row {}", "raw_row")).alias("run_id"))
         if "step" not in wide.columns and "eval_set" not in wide.columns:

@@ -48,7 +48,9 @@ class Numbers:
     faults: tuple[tuple[int, str], ...]
 
 
-def numbers(column: pl.Series, *, is_count: bool, is_share: bool = False, decimal: str | None = None) -> Numbers:
+def numbers(
+    column: pl.Series, *, is_count: bool, is_share: bool = False, is_knob: bool = False, decimal: str | None = None
+) -> Numbers:
     """A column as numbers, with what had to be converted and what could not.
 
     Parameters
@@ -59,19 +61,21 @@ def numbers(column: pl.Series, *, is_count: bool, is_share: bool = False, decima
         Whether suffixes such as ``B`` are factors (they are for parameters, tokens and FLOP).
     is_share : bool
         Whether a percent sign divides by 100.
+    is_knob : bool
+        Whether truth values may stand for 1 and 0, as they do for an indicator.
     decimal : {".", ",", None}
         What a comma before three digits means; None refuses a column in which it could be either.
 
     Raises
     ------
     DataError
-        For dates and truth values (other than as 0/1 indicators of a knob), and for an ambiguous comma.
+        For dates, for truth values that are no indicator, and for an ambiguous comma.
     """
     name = column.name
     if column.dtype.is_numeric():
         return _finite(column.cast(pl.Float64), (), ())
     if column.dtype == pl.Boolean:
-        if is_count or is_share:
+        if not is_knob:
             raise DataError(f"column {name!r} holds true and false, not numbers", "map another column.")
         return _finite(column.cast(pl.Float64), ("true and false became 1 and 0",), ())
     if column.dtype.is_temporal() or column.dtype.is_nested():

@@ -1,7 +1,7 @@
-"""The gallery of laws: one page of the report with every law, and an account of every id of the catalogue.
+"""The gallery of laws: one page of the report with every law, and an account of every name that stands for one.
 
-Mathematics, pictures and tables are made from the laws themselves; the account says of each id of the
-catalogue of laws whether it is here, under which name, or why it is not.
+Mathematics, pictures and tables are made from the laws themselves; the account lists their aliases as well, and
+the procedures that papers call laws.
 """
 
 from __future__ import annotations
@@ -16,179 +16,89 @@ import polars as pl
 from markupsafe import Markup, escape
 
 from scalingdb.charts.gallery import law_picture
+from scalingdb.display import number, percent
 from scalingdb.evidence.refits import refit_table
 from scalingdb.law_library import Law, all_aliases, all_laws
 from scalingdb.law_library._ranges import middle_of, range_of
 from scalingdb.law_library._trace import LATEX_NAMES
 from scalingdb.schema import N_DEFINITIONS
-from scalingdb.site.source_pages import FILTERS, count
+from scalingdb.site.source_pages import count
 
 if TYPE_CHECKING:
     import jinja2
 
     from scalingdb.warehouse import Warehouse
 
-__all__ = ["CATALOGUE", "ELSEWHERE", "FILE", "Elsewhere", "accounting", "picture", "render_gallery"]
+__all__ = ["ELSEWHERE", "FILE", "Elsewhere", "accounting", "picture", "render_gallery"]
 
 FILE = "laws.html"
 """Name of the page in the site."""
 
-CATALOGUE = (
-    "power",
-    "power_offset",
-    "log_linear",
-    "hestness_curve",
-    "henighan_ln_lc",
-    "shifted_power_floor",
-    "m1_m4",
-    "bnsl",
-    "bahri_regime",
-    "width_inverse",
-    "intrinsic_dim",
-    "normalised_power",
-    "kaplan_ln",
-    "kaplan_ld",
-    "kaplan_lc",
-    "kaplan_lnd",
-    "kaplan_ls",
-    "kaplan_bcrit",
-    "su_kaplan",
-    "chinchilla_a3",
-    "chinchilla_epoch",
-    "chinchilla_a1",
-    "chinchilla_a2",
-    "chinchilla_coupled",
-    "kaplan_chinchilla_map",
-    "porian_fixes",
-    "farseer",
-    "gadre_overtrain",
-    "step_law",
-    "muennighoff_repeat",
-    "infinite_compute_n",
-    "infinite_compute_k",
-    "qqt_filter",
-    "data_mixing_exp",
-    "bimix",
-    "data_pruning",
-    "vocab_loss",
-    "parscale",
-    "routing_moe",
-    "frantar_sparse",
-    "avg_param_sparse",
-    "nmt_encdec",
-    "lr_annealing",
-    "multi_power",
-    "precision_neff",
-    "precision_ptq",
-    "fp_quant",
-    "qat_error",
-    "qid",
-    "bit_level",
-    "bleu_log",
-    "sft_joint",
-    "rectified_sft",
-    "gadre_error",
-    "task_two_step",
-    "llama3_two_step",
-    "passuntil_task",
-    "cod_accuracy",
-    "obs_scaling",
-    "sloth",
-    "densing",
-    "mc_chain",
-    "trend_class",
-    "exponentiated_power",
-    "pass_at_k_mixture",
-    "ttspm",
-    "rag_compute",
-    "spec_decode_loglinear",
-    "vote_reliability",
-    "horizon",
-    "rl_sigmoid",
-    "rl_post_power",
-    "knowledge_capacity",
-    "gstack_timing",
-)
-"""Ids of the catalogue of laws, in its order."""
-
 
 @dataclass(frozen=True)
 class Elsewhere:
-    """An id of the catalogue that is no law of the library.
+    """A name that readers look for here and that is no law of the library.
 
     Attributes
     ----------
-    status : {"procedure", "not implemented"}
-        A procedure is no single formula, and lives in `where`.
     where : str
         Public name that does it, or the nearest law.
     reason : str
     """
 
-    status: str
     where: str
     reason: str
 
 
 ELSEWHERE: Mapping[str, Elsewhere] = {
     "obs_scaling": Elsewhere(
-        "procedure",
         "sdb.downstream.observational",
         "principal components of many benchmarks, then a sigmoid link per target; not one formula",
     ),
     "sloth": Elsewhere(
-        "procedure",
         "sdb.downstream.observational; law sloth_score for one benchmark and one family",
         "latent skills shared by benchmarks and families are fitted together; not one formula",
     ),
     "mc_chain": Elsewhere(
-        "procedure",
         "sdb.downstream.chain",
         "a chain of transformations from log-probabilities to accuracy, item by item; it has no parameters",
     ),
     "trend_class": Elsewhere(
-        "procedure",
         "sdb.trends.classify",
         "a decision between trends by tests and information criteria; not one formula",
     ),
     "bit_level": Elsewhere(
-        "procedure",
         "sdb.pareto_envelope and law power_offset over n_params times bits",
         "total bits as the axis, one curve a precision, and the envelope of the curves; the form is power_offset",
     ),
     "pass_at_k_mixture": Elsewhere(
-        "procedure",
         "sdb.downstream.repeated_sampling",
         "a Beta-binomial likelihood over problems, integrated to pass@k; not one formula of the aggregate",
     ),
     "data_pruning": Elsewhere(
-        "procedure",
         "law power_offset per kept fraction, and sdb.pareto_envelope",
         "a law per kept fraction and their envelope; the analytic curve needs a self-consistent solver",
     ),
     "porian_fixes": Elsewhere(
-        "procedure",
         "sdb.units.flops_porian; columns of the runs",
         "three corrections to a measurement (head in the FLOPs, warm-up, tuning), not a law",
     ),
-    "su_kaplan": Elsewhere(
-        "procedure", "laws kaplan_ln, kaplan_ls, kaplan_bcrit", "Kaplan's forms with other constants"
-    ),
+    "su_kaplan": Elsewhere("laws kaplan_ln, kaplan_ls, kaplan_bcrit", "Kaplan's forms with other constants"),
 }
-"""Ids that are no law of the library; where a law of the name exists after all, the law counts."""
+"""Procedures that papers call laws; where a law of the name exists, the law counts."""
 
-VERIFIED, UNVERIFIED, MISSING = "implemented, verified", "implemented, unverified", "not implemented"
+VERIFIED, UNVERIFIED, PROCEDURE = "implemented, verified", "implemented, unverified", "procedure"
 
 
 def accounting() -> pl.DataFrame:
-    """Every id of the catalogue of laws: what became of it.
+    """Every name that stands for a law: laws of the library, their aliases, and procedures.
 
     Returns
     -------
     DataFrame
-        ``id, status`` (implemented, verified; implemented, unverified; procedure; not implemented),
-        ``law`` (null where there is none), ``variant`` (the published set that an alias stands for), ``where``
-        (public name of a procedure) and ``reason``.
+        ``id, status`` (implemented, verified; implemented, unverified; procedure), ``law`` (null where there is
+        none), ``variant`` (the published set that an alias stands for), ``where`` (public name of a procedure) and
+        ``reason``.
 
     Examples
     --------
@@ -197,18 +107,18 @@ def accounting() -> pl.DataFrame:
     >>> table.filter(id="chinchilla_epoch").row(0)
     ('chinchilla_epoch', 'implemented, verified', 'chinchilla', 'epoch', None, None)
     """
-    laws, aliases = all_laws(), all_aliases()
-    rows: list[tuple[str | None, ...]] = []
-    for name in CATALOGUE:
-        law_name, variant = (name, None) if name in laws else aliases.get(name, (None, None))
-        if law_name is not None:
-            status = VERIFIED if laws[law_name].verified else UNVERIFIED
-            rows.append((name, status, law_name, variant, None, None))
-        elif name in ELSEWHERE:
-            other = ELSEWHERE[name]
-            rows.append((name, other.status, None, None, other.where, other.reason))
-        else:
-            rows.append((name, MISSING, None, None, None, None))
+    laws = {name: law for name, law in all_laws().items() if law.function.__module__.startswith("scalingdb.")}
+    names: dict[str, tuple[str, str | None]] = {name: (name, None) for name in laws}
+    names |= {alias: target for alias, target in all_aliases().items() if target[0] in laws}
+    rows: list[tuple[str | None, ...]] = [
+        (name, VERIFIED if laws[law].verified else UNVERIFIED, law, variant, None, None)
+        for name, (law, variant) in names.items()
+    ]
+    rows += [
+        (name, PROCEDURE, None, None, other.where, other.reason)
+        for name, other in ELSEWHERE.items()
+        if name not in names
+    ]
     columns = ("id", "status", "law", "variant", "where", "reason")
     return pl.DataFrame(rows, schema=dict.fromkeys(columns, pl.String), orient="row")
 
@@ -282,9 +192,9 @@ def picture(law: Law) -> tuple[dict[str, Any], str] | None:
 
 def _caption(law: Law, held: Mapping[str, float]) -> str:
     found = law.default_set
-    whose = f"published set {found.variant}" if found else "illustrative coefficients: no published set is held"
+    whose = f"published set {found.variant}" if found else "illustrative coefficients: no published set is known"
     fixed = ", ".join(f"{name} = {_label(value)}" for name, value in held.items())
-    where = "" if law.domain else "; usual ranges, the fitted ones are not stated"
+    where = "" if law.domain else "; usual ranges; the source does not state those it fitted"
     return f"{whose}{f'; {fixed}' if fixed else ''}{where}"
 
 
@@ -325,14 +235,6 @@ def _symbol(name: str) -> Markup:
     return Markup("<i>{}</i>{}").format(head, sub)
 
 
-def _percent(share: float | None) -> str:
-    """A share in per cent: two digits, and no powers of ten; rounding is zero."""
-    if share is None:
-        return ""
-    value = 100 * share
-    return "0" if abs(value) < 1e-4 else f"{value:.0f}" if abs(value) >= 100 else f"{value:.2g}"
-
-
 def _ends(low: float, high: float) -> str:
     if np.isinf(high):
         return f"from {_label(low)}"
@@ -358,7 +260,7 @@ def _card(law: Law, sources: Sequence[str]) -> dict[str, Any]:
             {
                 "variant": one.variant,
                 "is_default": one.is_default,
-                "is_verified": one.is_verified,
+                "evidence": one.evidence,
                 "source_id": one.source_id,
                 "values": [one.params.get(name) for name in law.params],
                 "unit": one.output_unit,
@@ -411,7 +313,7 @@ def render_gallery(
     provenance : mapping
         What the page prints of versions and commit.
     progress : callable, optional
-        Called with the laws done and the laws in all.
+        Called with the number of laws done and the number of all.
     """
     refits = refit_table(db)
     fitted_to: dict[str, list[str]] = {}
@@ -434,13 +336,13 @@ def render_gallery(
         tally=account["status"].value_counts(sort=True).rows(),
         refits=_refit_rows(refits),
         provenance=provenance,
-        number=FILTERS["number"],
-        percent=_percent,
+        number=number,
+        percent=percent,
     )
 
 
 def _refit_rows(table: pl.DataFrame) -> list[dict[str, Any]]:
-    """One row a refit, with its parameters as (name, published, ours)."""
+    """One row per refit, with its parameters as (name, published, ours)."""
     found: dict[tuple[str, ...], dict[str, Any]] = {}
     for row in table.iter_rows(named=True):
         key = (row["law"], row["variant"], row["source_id"])

@@ -548,7 +548,7 @@ def _sources() -> dict[str, dict[str, Any]]:
 
 
 def _short_authors(authors: str | None) -> str:
-    """Up to six authors, or the first three of more; a paper held for its findings only records none."""
+    """Up to six authors, or the first three of more; for a paper that is here for its findings only, none."""
     if authors is None:
         return "Authors: see arXiv"
     names = authors.split(", ")
@@ -698,14 +698,16 @@ def build_report(
                 raise OutputError(f"a notebook called {name!r} would replace the site's {own[name]}", "rename it.")
             if old.exists() and not _is_ours(old):
                 raise OutputError(
-                    f"{str(old)!r} is no page of a report: it stays", "name another folder with --output DIR."
+                    f"{str(old)!r} was not written by scalingdb; not overwriting it",
+                    "name another folder with --output DIR.",
                 )
         sheets = _write_source_pages(staging / FOLDER, environment, progress)
         for name in sheets:
             old = target / FOLDER / name
             if old.exists() and not _is_ours(old):
                 raise OutputError(
-                    f"{str(old)!r} is no page of a report: it stays", "name another folder with --output DIR."
+                    f"{str(old)!r} was not written by scalingdb; not overwriting it",
+                    "name another folder with --output DIR.",
                 )
         gallery = _gallery(environment, progress)
         for path, notebook in zip(paths, run_sync(_execute_all)(paths, progress), strict=True):

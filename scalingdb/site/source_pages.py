@@ -1,4 +1,4 @@
-"""One page a source: what it is, what is held of it, what must be known, and how to query it.
+"""One page per source: what it is, what the warehouse has of it, what to know, and how to query it.
 
 Every word and number comes from the warehouse. The pages follow the rules of the report: one file
 each, charts as SVG, formulas as MathML, nothing loaded from elsewhere.
@@ -6,6 +6,7 @@ each, charts as SVG, formulas as MathML, nothing loaded from elsewhere.
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,6 +22,7 @@ from pygments.formatters.html import HtmlFormatter
 from pygments.lexers.python import PythonLexer
 
 from scalingdb.charts import PALETTE, coverage
+from scalingdb.display import interval, number
 from scalingdb.law_library import all_laws
 from scalingdb.schema import METRICS
 from scalingdb.warehouse import Warehouse
@@ -110,7 +112,7 @@ def render_source_pages(
     progress(len(sources), len(sources))
 
 
-# ---- what is held ----------------------------------------------------------------------------
+# ---- what the warehouse has --------------------------------------------------------------------
 
 
 def _by_source(frame: pl.DataFrame) -> Rows:
@@ -180,12 +182,12 @@ def _flags(rows: Sequence[Row]) -> list[Row]:
 
 
 def _coefficient_sets(rows: Sequence[Row]) -> list[Row]:
-    """Published coefficients of one source, a row a set, with the formula where the law is known."""
+    """Published coefficients of one source, one row per set, with the formula where the law is known."""
     laws = all_laws()
     sets: dict[tuple[str, str], Row] = {}
     for row in rows:
         one = sets.setdefault((row["law"], row["variant"]), {**row, "params": [], "formula": None})
-        one["params"].append((row["param"], _number(row["value"]), _interval(row["low"], row["high"])))
+        one["params"].append((row["param"], number(row["value"], DIGITS), interval(row["low"], row["high"], DIGITS)))
         law = laws.get(row["law"])
         if law is not None and law.is_traceable:
             one["formula"] = Markup(law.mathml)
@@ -287,19 +289,8 @@ def _paragraphs(notes: str) -> list[Markup]:
     ]
 
 
-def _number(value: float | None) -> str:
-    """A coefficient as a paper prints it: six digits, a true minus, powers of ten where it is long."""
-    if value is None:
-        return ""
-    if value == int(value) and abs(value) < 1e9:
-        text = f"{int(value):,}"
-    else:
-        text = f"{value:,.6g}".replace("e+", "e")
-    return text.replace("-", "\u2212")
-
-
-def _interval(low: float | None, high: float | None) -> str:
-    return "" if low is None or high is None else f"{_number(low)} to {_number(high)}"
+DIGITS = 6
+"""Digits of a published coefficient on a page."""
 
 
 def count(value: float | None) -> str:
@@ -311,5 +302,9 @@ def count(value: float | None) -> str:
     return f"{rounded / 1000**power:g}" + ("", "k", "M", "B", "T")[power]
 
 
-FILTERS: Mapping[str, Callable[..., Any]] = {"count": count, "prose": _prose, "number": _number}
+FILTERS: Mapping[str, Callable[..., Any]] = {
+    "count": count,
+    "prose": _prose,
+    "number": functools.partial(number, digits=DIGITS),
+}
 """What the template needs beside Jinja's own filters."""

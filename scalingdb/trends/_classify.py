@@ -31,6 +31,9 @@ n_items says: over the sizes of Pythia's checkpoints (2,015 series) its median a
 and 0.13 at the fifth percentile. The floor keeps a chance alignment of few points from passing as precision.
 """
 
+SERIAL_FROM = 8
+"""Fewest sizes whose residuals can say anything about the correlation of neighbours."""
+
 POWER = 0.8
 """Power at which the detectable effect is stated."""
 
@@ -75,7 +78,7 @@ def classify(
     Parameters
     ----------
     frame : DataFrame
-        One row a measured value. Columns ``n_items`` (or ``std_error``), ``metric``, ``unit``,
+        One row per measured value. Columns ``n_items`` (or ``std_error``), ``metric``, ``unit``,
         ``chance_level`` are used where present; a series may hold one metric, task and number of shots.
     x : str
         Model size, tokens, compute: positive.
@@ -115,7 +118,7 @@ def classify(
     Returns
     -------
     DataFrame
-        One row a series, the keys first: ``label``, ``probability`` (share of replications that get the same
+        One row per series, the keys first: ``label``, ``probability`` (share of replications that get the same
         label), ``leaning`` (most frequent definite label among them), ``effect, effect_low, effect_high``
         (change of the score from the smallest to the largest x along the fitted curve, averaged over models by
         Akaike weight; interval from the replications, or from the line if there are none; positive is better),
@@ -124,7 +127,8 @@ def classify(
         label), ``p_slope, p_mann_kendall, tau``, ``aicc_constant, aicc_linear, aicc_quadratic, aicc_one_break``,
         ``best_model``, ``isotonic_up, isotonic_down`` (share of the scatter that a monotone curve explains),
         ``dispersion`` (of the linear fit, 1 is sampling error), ``chance_level, distance_to_chance`` (last
-        value), ``p_chance``, ``detectable_effect`` (power 0.8), ``n_sizes, n_items, metric, reason, sentence``.
+        value), ``p_chance``, ``detectable_effect`` (power 0.8), ``serial_correlation`` (of neighbouring residuals
+        around a parabola; null below eight sizes), ``n_sizes, n_items, metric, reason, sentence``.
 
     Raises
     ------
@@ -133,6 +137,14 @@ def classify(
         positive, or an unknown direction; the series is named.
     UnknownNameError
         For a column that is not there.
+
+    Notes
+    -----
+    Every p-value takes the noise of neighbouring sizes as independent. Where they share it (one data order, one
+    schedule, models initialised from each other), flat series are called ``worsens`` too often: of 8 to 12 sizes 9 %
+    at a correlation of 0.5 and 13 to 18 % at 0.8, where independent noise gives 2 % (alpha = 5 %, 1,000 items). So few
+    sizes cannot tell such noise from a trend (at 0.8 the estimated correlation averages 0.1 to 0.2), so the sentence
+    states the assumption, and ``serial_correlation`` the estimate; nothing is corrected.
 
     References
     ----------
@@ -277,6 +289,7 @@ class _Tested:
             "isotonic_down": 1 - isotonic_rss(-s.z, s.w) / constant,
             "dispersion": self.batch.dispersion.of(o.rss["linear"], self.k - 2)[0][:, 0],
             "detectable_effect": self._detectable(o, df, alpha),
+            "serial_correlation": self._serial_correlation(o),
             "n_items": np.where(np.isfinite(s.n_items).all(1), s.n_items.mean(1), np.nan),
             "known": s.known,
             "bends": np.sign(o.bend[:, 0]),
@@ -350,6 +363,19 @@ class _Tested:
         middle = self._middle(o)[:, 0]
         sign = self.sign[:, 0]
         return np.abs(self._back(middle + shift, sign) - self._back(middle - shift, sign))
+
+    def _serial_correlation(self, o: Outcome) -> Array:
+        """Correlation of neighbouring residuals around the parabola; missing below `SERIAL_FROM` sizes.
+
+        The p residuals that a fit takes away make it too low by p / k on average, which is added back.
+        """
+        if self.k < SERIAL_FROM:
+            return np.full(len(self.t), np.nan)
+        residual = (self.series.z - o.fitted["quadratic"][:, 0, :]) * np.sqrt(self.series.w)
+        total = (residual**2).sum(1)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            raw = (residual[:, 1:] * residual[:, :-1]).sum(1) / total
+        return np.where(total > 0, np.clip(raw + 3 / self.k, -1.0, 1.0), np.nan)
 
     def _chance(self) -> dict[str, Any]:
         """Distance of the last value to chance, and the test that all values are chance."""
@@ -529,6 +555,7 @@ NUMBERS = (
     "distance_to_chance",
     "p_chance",
     "detectable_effect",
+    "serial_correlation",
     "n_items",
 )
 
@@ -630,9 +657,12 @@ def _sentence(row: dict[str, Any], x: str) -> str:
         if row["probability"] is None
         else f" A replication would get the same label with probability {row['probability']:.2f}."
     )
+    assumed = " if neighbouring sizes share no noise"
+    if row["serial_correlation"] is not None and row["serial_correlation"] > 0.5:
+        assumed += f" (their residuals correlate by {row['serial_correlation']:.1f})"
     if row["label"] in ("improves", "worsens"):
         verb = row["label"].capitalize()
-        return f"{verb} with {x} over {start}: {interval}, adjusted p = {row['p_adjusted']:.2g}.{certain}"
+        return f"{verb} with {x} over {start}: {interval}, adjusted p = {row['p_adjusted']:.2g}{assumed}.{certain}"
     if row["label"] in ("u_shaped", "inverted_u"):
         name = "U-shaped" if row["label"] == "u_shaped" else "Inverted U"
         between = (
@@ -640,7 +670,7 @@ def _sentence(row: dict[str, Any], x: str) -> str:
         )
         return (
             f"{name} over {start}: {row['before']:+.3g} up to {x} = {row['reversal']:.2g}{between}, "
-            f"{row['after']:+.3g} after it, adjusted p = {row['p_adjusted']:.2g}.{certain}"
+            f"{row['after']:+.3g} after it, adjusted p = {row['p_adjusted']:.2g}{assumed}.{certain}"
         )
     if row["label"] == "flat":
         return f"Flat over {start}: {interval}.{certain}"

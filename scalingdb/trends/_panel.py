@@ -9,6 +9,7 @@ from typing import Any, Literal, cast
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+from scipy.special import expit
 
 from scalingdb.errors import DataError, unknown_name
 from scalingdb.schema import METRICS
@@ -54,7 +55,7 @@ class Panel:
     keys: list[str]
     about: pl.DataFrame
     rows: pl.DataFrame
-    """One row a series and size: ``_series, _x, _y, n_items, std_error``."""
+    """One row per series and size: ``_series, _x, _y, n_items, std_error``."""
 
     def batches(self) -> Iterator[Series]:
         """Series that can be tested: those alike in length, scale and in what is known of their error together."""
@@ -99,7 +100,7 @@ def empirical_logits(t: Array, y: Array, n: Array) -> tuple[Array, Array]:
     z = np.log((right + 0.5) / (n - right + 0.5))
     curve = Batch(t, n, Dispersion(np.zeros(len(t)))).run(z[:, None, :]).fitted
     smooth = curve["linear" if t.shape[1] == MIN_SIZES else "quadratic"][:, 0, :]
-    p = 1.0 / (1.0 + np.exp(-np.clip(smooth, z.min(1, keepdims=True), z.max(1, keepdims=True))))
+    p = expit(np.clip(smooth, z.min(1, keepdims=True), z.max(1, keepdims=True)))
     p = (p + (right.sum(1) / n.sum(1))[:, None]) / 2
     return z, (n + 1) * (n + 2) / (n * (n * p + 1) * (n * (1 - p) + 1))
 
@@ -120,7 +121,7 @@ def _working(x: Array, y: Array, n: Array, se: Array, scale: Scale) -> tuple[Arr
 def inverse_link(z: Array, scale: Scale) -> Array:
     """Back from the working scale (in the direction of the metric)."""
     if scale == "logit":
-        return np.asarray(1.0 / (1.0 + np.exp(-np.clip(z, -500, 500))))
+        return np.asarray(expit(z))
     return np.exp(np.clip(z, -700, 700)) if scale == "log" else z
 
 
@@ -251,7 +252,7 @@ def _merge_ties(table: pl.DataFrame, keys: Sequence[str], x: str, ties: str) -> 
 def _describe(
     table: pl.DataFrame, keys: Sequence[str], higher_is_better: bool | None, scale: Scale | None, chance: float | None
 ) -> pl.DataFrame:
-    """One row a series, with everything but numbers settled."""
+    """One row per series, with everything but numbers settled."""
     first = [name for name in ("metric", "unit") if name in table.columns and name not in keys]
     levels = "chance_level" in table.columns and table["chance_level"].dtype.is_numeric()
     about = table.group_by("_series", maintain_order=True).agg(

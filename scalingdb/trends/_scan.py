@@ -165,7 +165,7 @@ def _thin(rows: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
     part = ((logs - low) / (high - low) * MAX_CHECKPOINTS).floor().clip(0, MAX_CHECKPOINTS - 1)
     return (
         rows.with_columns(part=pl.when(high > low).then(part).otherwise(0))
-        .sort("x")
+        .sort("x", "value", "n_items", "std_error")
         .unique([*keys, "part"], keep="last", maintain_order=True)
     )
 

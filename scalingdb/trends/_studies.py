@@ -40,7 +40,7 @@ def surface(
     Parameters
     ----------
     frame : DataFrame
-        One row a model and checkpoint.
+        One row per model and checkpoint.
     y, size, tokens : str
         Columns of the score, the size and the training tokens.
     by : str or sequence of str
@@ -328,7 +328,7 @@ def items(
     Parameters
     ----------
     frame : DataFrame
-        One row a model and item.
+        One row per model and item.
     x, y : str
         Size, and the number of the item (right or wrong, loss).
     item : str
@@ -341,10 +341,10 @@ def items(
     Returns
     -------
     DataFrame
-        One row an item that every size has answered, worst first: the keys, `item`, ``small, large`` (mean over
+        One row per item that every size has answered, worst first: the keys, `item`, ``small, large`` (mean over
         the half of the sizes), ``change`` (positive is better), ``share`` (of the sum of all changes of the task;
-        shares beyond 1 are offset by other items), ``n_items`` of the task and ``n_left_out`` (items that some
-        size lacks).
+        shares beyond 1 are offset by other items; null where all changes cancel), ``n_items`` of the task and
+        ``n_left_out`` (items that some size lacks).
 
     Raises
     ------
@@ -377,9 +377,12 @@ def items(
     left_out = per_item.group_by(keys or pl.lit(1).alias("all")).agg(
         n_left_out=(pl.col("answered") < pl.col("n")).sum().cast(pl.Int64)
     )
-    change = sign * (pl.col("large") - pl.col("small"))
-    result = whole.with_columns(change=change).with_columns(
-        share=pl.col("change") / pl.col("change").sum().over(keys or pl.lit(1)),
+    within = keys or pl.lit(1)
+    total = pl.col("change").sum().over(within)
+    # changes that cancel to rounding have no shares
+    has_total = total.abs() > 1e-9 * pl.col("change").abs().sum().over(within)
+    result = whole.with_columns(change=(sign * (pl.col("large") - pl.col("small"))).round(12)).with_columns(
+        share=pl.when(has_total).then(pl.col("change") / total),
         n_items=pl.len().over(keys or pl.lit(1)).cast(pl.Int64),
     )
     result = (
@@ -387,7 +390,7 @@ def items(
         if keys
         else result.with_columns(n_left_out=pl.lit(left_out["n_left_out"].sum()))
     )
-    return result.sort(*keys, "change").select(
+    return result.sort(*keys, "change", item).select(
         *keys, item, "small", "large", "change", "share", "n_items", "n_left_out"
     )
 

@@ -95,14 +95,27 @@ def losses(
         if not flagged:
             n_flagged += frame["flag"].count()
             frame = frame.filter(pl.col("flag").is_null())
-        frames.append(frame)
-    result = pl.concat(frames)
+        frames.append(_with_own_columns(db, frame, name))
+    result = pl.concat(frames, how="diagonal")
     if n_flagged:
         notice(
             f"{view}({', '.join(map(repr, names))}): {result.height} rows; {n_flagged} flagged rows left out "
             "(flagged=True keeps them, column 'flag_reason' says why)"
         )
     return result
+
+
+def _with_own_columns(db: Session, frame: pl.DataFrame, source: str) -> pl.DataFrame:
+    """Whatever else the user mapped: columns of the run that the view leaves out, and knobs of their own."""
+    if db.files is None:
+        return frame
+    for table in ("runs", "knobs"):
+        file = db.files.own_file(table, source)
+        if file is not None:
+            rows = pl.read_parquet(file, glob=False)
+            more = [name for name in rows.columns if name not in frame.columns and rows[name].count()]
+            frame = frame.join(rows.select("run_id", *more), on="run_id", how="left", maintain_order="left")
+    return frame
 
 
 def _explain_empty(db: Session, view: str, source: str, chosen: dict[str, str]) -> None:

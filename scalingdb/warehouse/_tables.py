@@ -78,6 +78,12 @@ class Files:
         files = self.added.files(f"tables/{name}/*.parquet")
         return [files[key] for source in self._own_sources() if (key := f"tables/{name}/{source}.parquet") in files]
 
+    def own_file(self, name: str, source: str) -> Path | None:
+        """File of one table of one of the user's own sources."""
+        if self.added is None:
+            return None
+        return self.added.files(f"tables/{name}/*.parquet").get(f"tables/{name}/{source}.parquet")
+
     def _own_sources(self) -> list[str]:
         assert self.added is not None
         found = [Path(name).stem for name in self.added.files("tables/sources/*.parquet")]

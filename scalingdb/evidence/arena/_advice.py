@@ -1,9 +1,10 @@
-"""Which law for which situation, with the error that it had there."""
+"""Which law for which situation, and the error to expect of one's own run."""
 
 from __future__ import annotations
 
+import html
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -12,15 +13,18 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from scalingdb.display import html_table, percent
 from scalingdb.errors import DataError, unknown_name
-from scalingdb.evidence.arena._contests import REGULAR, FloatArray, contests, interval_over
+from scalingdb.evidence.arena._contests import REGULAR, Contests, FloatArray, contests, interval_over
 from scalingdb.evidence.arena._cuts import BANDS
 from scalingdb.evidence.arena._field import BASELINES
 from scalingdb.evidence.arena._sets import data_sets
 from scalingdb.evidence.arena._standings import _coverage, _of, _weighted
 from scalingdb.evidence.arena._table import cells
+from scalingdb.judging.words import count_of
+from scalingdb.law_library import all_laws
 
-__all__ = ["SITUATIONS", "Advice", "Situation", "recommend"]
+__all__ = ["SITUATIONS", "Advice", "Situation", "left_out", "own_interval", "recommend"]
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,19 @@ SITUATIONS: Mapping[str, Situation] = MappingProxyType(
 """Situations that :func:`recommend` knows."""
 
 
+SURE = 0.9
+"""Share of the resamples in which a law must be the better one, for the difference to be called more than noise."""
+
+TIE = 1.1
+"""A law whose expected error is within this factor of the least, and not surely worse, ties with it."""
+
+TAIL = 0.9
+"""Part of the hold-outs whose errors are not called the bad tail."""
+
+FEWEST_SOURCES = 3
+"""Sources (or data sets) without which nothing can be said of the next one."""
+
+
 @dataclass(frozen=True, eq=False)
 class Advice:
     """A law for a situation, with the error to expect. Made by :func:`recommend`.
@@ -78,16 +95,29 @@ class Advice:
     ----------
     situation : str
     law : str
-        The law of least expected error among those that are fitted in most hold-outs of the situation.
-    error, low, high : float
-        Absolute relative error to expect, with a 95 % interval from drawing sources (or data sets) anew.
+        The law of least expected error among those that are fitted in most hold-outs of the situation; of those that
+        tie with it, the one with the fewest parameters.
+    error : float
+        Absolute relative error to expect: the median over sources (or data sets).
+    low, high : float
+        Interval of the error of one's own run: of a single hold-out of a source that is not among the measured ones.
+        Infinite where there are too few sources.
+    tail : float
+        Error that one hold-out in ten exceeded.
+    worst : float
+        The largest error of any hold-out.
     rival : str
         The next best law of the library.
     p_better : float
-        Share of the resamples in which the law has the smaller error of the two.
+        Share of the resamples of sources in which the law has the smaller error of the two.
+    n_inside, n_left_out : int
+        Each source was left out in turn: hold-outs of it that lay inside the interval from the others, of how many.
+        The counts are means over the sources' hold-outs, rounded: a source counts once.
+    resampled : str
+        ``sources``, or ``data sets`` where there are fewer than four sources.
     table : DataFrame
-        A row a law: ``law, error, low, high, mean_error, win_rate, coverage, share_fitted, is_considered, n_sets,
-        n_sources``, best first.
+        One row per law, best first: ``law, n_params, error, low, high, median_low, median_high`` (interval of the
+        median), ``mean_error, tail, worst, win_rate, coverage, share_fitted, is_considered, n_sets, n_sources``.
     """
 
     situation: str
@@ -95,40 +125,70 @@ class Advice:
     error: float
     low: float
     high: float
+    tail: float
+    worst: float
     rival: str
     p_better: float
+    n_inside: int
+    n_left_out: int
     band: str | None
     resampled: str
+    level: float
     table: pl.DataFrame
 
     @property
     def sentence(self) -> str:
         """The advice as a person would say it."""
-        about = SITUATIONS[self.situation]
-        row = self.table.filter(pl.col("law") == self.law).row(0, named=True)
-        rival = self.table.filter(pl.col("law") == self.rival).row(0, named=True)
-        plain = self.table.filter(pl.col("law").is_in(list(BASELINES))).sort("error").row(0, named=True)
-        far = "at any distance" if self.band is None else f"{_far(self.band)} {about.distance}"
-        sure = (
-            "the difference is no more than noise"
-            if self.p_better < 0.9
-            else f"{self.law} is the better one in {100 * self.p_better:.0f} % of the resamples"
-        )
-        return (
-            f"{about.meaning[0].upper()}{about.meaning[1:]}: take {self.law}. Expect an error of "
-            f"{_percent(self.error)} ({_percent(self.low)} to {_percent(self.high)}) {far}, "
-            f"the median over {self.resampled} (the mean is {_percent(row['mean_error'])}), measured on "
-            f"{row['n_sets']} data sets of {row['n_sources']} source{'s' if row['n_sources'] > 1 else ''}; "
-            f"{self.rival} has {_percent(rival['error'])}, {sure}. "
-            f"Without a law: {_percent(plain['error'])} ({plain['law']}). "
-            f"The 95 % prediction interval of {self.law} held {100 * row['coverage']:.0f} % of the held-out values."
-        )
+        return _sentence(self)
+
+    def tidy(self) -> pl.DataFrame:
+        """One row per law: :attr:`table`."""
+        return self.table
+
+    def glance(self) -> pl.DataFrame:
+        """One row: the law, its rival, and the error to expect."""
+        names = ("situation", "band", "law", "error", "low", "high", "tail", "worst", "rival", "p_better")
+        row = {name: getattr(self, name) for name in (*names, "n_inside", "n_left_out", "resampled", "level")}
+        return pl.DataFrame([row], schema_overrides={"band": pl.String})
 
     def __repr__(self) -> str:
         return f"<Advice: {self.sentence}>"
 
     def _repr_html_(self) -> str:
-        return f"<p>{self.sentence}</p>{self.table._repr_html_()}"
+        return f"<p>{html.escape(self.sentence)}</p>{html_table(self.table.columns, self.table.iter_rows())}"
+
+
+def _sentence(advice: Advice) -> str:
+    about = SITUATIONS[advice.situation]
+    rows = {row["law"]: row for row in advice.table.iter_rows(named=True)}
+    row, rival = rows[advice.law], rows[advice.rival]
+    plain = min((rows[name] for name in BASELINES if name in rows), key=lambda other: other["error"])
+    where = "at any distance" if advice.band is None else f"{_far(advice.band)} {about.distance}"
+    difference = (
+        "the difference is no more than noise"
+        if advice.p_better < SURE
+        else f"{advice.law} is the better one in {100 * advice.p_better:.0f} % of the resamples"
+    )
+    sources = f"{row['n_sets']} data sets of {count_of(row['n_sources'], 'source')}"
+    own = (
+        f"too few {advice.resampled} to say how far off your own run may be"
+        if np.isinf(advice.high)
+        else f"for your own run, {percent(advice.low)} to {percent(advice.high)} ({100 * advice.level:.0f} % interval; "
+        f"with each source left out in turn, {advice.n_inside} of {advice.n_left_out} lay inside)"
+    )
+    return (
+        f"{about.meaning[0].upper()}{about.meaning[1:]}: take {advice.law} ({row['n_params']} parameters). "
+        f"Its typical error {where} is {percent(advice.error)}; {own}. "
+        f"In one hold-out of ten it exceeded {percent(advice.tail)}, at worst {percent(advice.worst)}. "
+        f"Measured on {sources}; {advice.rival} has {percent(rival['error'])}, {difference}. "
+        f"Without a law: {percent(plain['error'])} ({plain['law']}). "
+        f"The 95 % prediction interval of {advice.law} held {percent(row['coverage'])} of the held-out values."
+    )
+
+
+def _far(band: str) -> str:
+    edges = {"x2": "up to 2", "x5": "2 to 5", "x10": "5 to 10", "x30": "10 to 30", "beyond x30": "more than 30"}
+    return f"{edges[band]} times"
 
 
 def _cluster_means(errors: FloatArray, sets: NDArray[Any], clusters: NDArray[np.int64]) -> FloatArray:
@@ -141,22 +201,64 @@ def _cluster_means(errors: FloatArray, sets: NDArray[Any], clusters: NDArray[np.
     return np.array(rows)
 
 
-def _percent(value: float) -> str:
-    return f"{100 * value:.{2 if value < 0.0995 else 1}f} %"
+def own_interval(errors: FloatArray, clusters: NDArray[np.int64], level: float = 0.95) -> tuple[float, float]:
+    """Interval of the error of one hold-out of a new source, from those of the measured ones.
+
+    Logarithms of errors vary between sources and, within a source, between hold-outs. The next source is one more
+    draw of the former and its hold-out one of the latter, so both variances enter, with Student's t of as many degrees
+    of freedom as there are sources but one.
+
+    Parameters
+    ----------
+    errors : array (n,)
+        Absolute relative errors of hold-outs; those that are missing are left out.
+    clusters : array (n,)
+        Number of the source of each.
+    level : float
+        Coverage.
+
+    Returns
+    -------
+    low, high : float
+        0 and infinity where there are fewer than :data:`FEWEST_SOURCES` sources.
+    """
+    from scipy.special import stdtrit
+
+    known = np.isfinite(errors)
+    logs = np.log(np.maximum(errors[known], 1e-12))
+    sources = [logs[clusters[known] == cluster] for cluster in np.unique(clusters[known])]
+    if len(sources) < FEWEST_SOURCES:
+        return 0.0, float("inf")
+    means = np.array([values.mean() for values in sources])
+    several = [values.var(ddof=1) for values in sources if values.size > 1]
+    within = float(np.mean(several)) if several else 0.0
+    # the means vary by what is left of the variance within, too: this is a little wide, never narrow
+    spread = np.sqrt(means.var(ddof=1) * (1 + 1 / means.size) + within)
+    half = float(stdtrit(means.size - 1, (1 + level) / 2)) * spread
+    return float(np.exp(means.mean() - half)), float(np.exp(means.mean() + half))
 
 
-def _far(band: str) -> str:
-    edges = {"x2": "up to 2", "x5": "2 to 5", "x10": "5 to 10", "x30": "10 to 30", "beyond x30": "more than 30"}
-    return f"{edges[band]} times"
+def left_out(errors: FloatArray, clusters: NDArray[np.int64], level: float = 0.95) -> FloatArray:
+    """Share of each source's hold-outs inside the interval from the other sources, where these are enough."""
+    shares = []
+    for cluster in np.unique(clusters[np.isfinite(errors)]):
+        low, high = own_interval(errors[clusters != cluster], clusters[clusters != cluster], level)
+        own = errors[(clusters == cluster) & np.isfinite(errors)]
+        if np.isfinite(high):
+            shares.append(((own >= low) & (own <= high)).mean())
+    return np.array(shares)
 
 
-def recommend(situation: str, band: str | None = None, *, table: pl.DataFrame | None = None) -> Advice:
-    """The law for a situation, and the error to expect, both from measured cells.
+def recommend(
+    situation: str, band: str | None = None, *, level: float = 0.95, table: pl.DataFrame | None = None
+) -> Advice:
+    """The law for a situation, and the error to expect of your own run, both from measured cells.
 
-    The expected error is the median over sources (over data sets, where there are fewer than four
-    sources) of the mean absolute relative error of held-out rows, on the hold-outs in which all
-    considered laws were fitted; errors have a long tail, so the mean stands beside it. A law that
-    is refused in more than a fifth of the hold-outs is listed, but not considered.
+    The expected error is the median over sources (over data sets, where there are fewer than four sources) of the
+    mean absolute relative error of held-out rows, on the hold-outs in which all considered laws were fitted. Its
+    interval is that of a single hold-out of a source that is not among the measured ones. A law that is refused in
+    more than a fifth of the hold-outs is listed, but not considered. Where laws tie, the one with the fewest
+    parameters is taken.
 
     Parameters
     ----------
@@ -164,6 +266,10 @@ def recommend(situation: str, band: str | None = None, *, table: pl.DataFrame | 
         Of :data:`SITUATIONS`: ``small_grid``, ``overtrained``, ``repeated`` ...
     band : str, optional
         ``x2``, ``x5``, ``x10``, ``x30`` or ``beyond x30``: how far the prediction goes; all by default.
+    level : float
+        Coverage of the interval.
+    table : DataFrame, optional
+        Cells, as :func:`cells` returns them.
 
     Raises
     ------
@@ -176,7 +282,7 @@ def recommend(situation: str, band: str | None = None, *, table: pl.DataFrame | 
     --------
     >>> import scalingdb as sdb
     >>> advice = sdb.arena.recommend("small_grid", "x10")
-    >>> advice.low <= advice.error <= advice.high
+    >>> advice.low <= advice.error <= advice.high <= 1
     True
     """
     if situation not in SITUATIONS:
@@ -191,45 +297,93 @@ def recommend(situation: str, band: str | None = None, *, table: pl.DataFrame | 
     common = met.common
     if not common.any():
         raise DataError(f"no hold-out of situation {situation!r} has all laws", "give another band, or none.")
-    keys = met.keys.filter(pl.Series(common))
-    errors, wins, weights = met.errors[common], met.wins()[common], met.weights[common]
     clusters, unit = met.clusters()
-    by_cluster = _cluster_means(errors, keys["data_set"].to_numpy(), clusters[common])
-
-    def medians(times: FloatArray) -> FloatArray:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)  # a law that met none of those drawn
-            return np.asarray(np.nanmedian(np.repeat(by_cluster, times.astype(int), axis=0), axis=0))
-
-    low, high, drawn = interval_over(np.arange(len(by_cluster)), medians)
-    expected = medians(np.ones(len(by_cluster)))
-    regular = met.regular
-    laws = pl.DataFrame(
-        {
-            "law": met.laws,
-            "error": expected,
-            "low": low,
-            "high": high,
-            "mean_error": _weighted(by_cluster, np.ones(len(by_cluster))),
-            "win_rate": _weighted(wins, weights),
-            "share_fitted": (met.weights @ met.present) / met.weights.sum(),
-            "is_considered": regular,
-            "n_sets": [
-                keys.filter(pl.Series(np.isfinite(errors[:, j])))["data_set"].n_unique() for j in range(len(met.laws))
-            ],
-            "n_sources": [
-                keys.filter(pl.Series(np.isfinite(errors[:, j])))["source_id"].n_unique() for j in range(len(met.laws))
-            ],
-        }
-    ).join(_coverage(chosen), on="law", how="left", maintain_order="left")
-    ordered = laws.sort(pl.col("is_considered").not_(), "error", nulls_last=True)
-    able = ordered.filter("is_considered", ~pl.col("law").is_in(list(BASELINES)))["law"].to_list()
-    if len(able) < 2:
+    clusters = clusters[common]
+    by_cluster = _cluster_means(met.errors[common], met.keys.filter(pl.Series(common))["data_set"].to_numpy(), clusters)
+    low, high, drawn = interval_over(np.arange(len(by_cluster)), lambda times: _medians(by_cluster, times))
+    laws = _table_of(met, by_cluster, clusters, level).with_columns(
+        median_low=pl.Series(low), median_high=pl.Series(high)
+    )
+    laws = laws.join(_coverage(chosen), on="law", how="left", maintain_order="left").select(TABLE)
+    ordered = laws.sort(pl.col("is_considered").not_(), "error", "n_params", "law", nulls_last=True)
+    able = ordered.filter("is_considered", ~pl.col("law").is_in(list(BASELINES)))
+    if able.height < 2:
         raise DataError(
             f"fewer than two laws were fitted in {100 * REGULAR:.0f} % of the hold-outs of situation {situation!r}",
             "choose another band, or none.",
         )
-    first, second = (met.laws.index(name) for name in able[:2])
-    better = float((drawn[:, first] < drawn[:, second]).mean())
-    row = ordered.filter(pl.col("law") == able[0]).row(0, named=True)
-    return Advice(situation, able[0], row["error"], row["low"], row["high"], able[1], better, band, unit, ordered)
+    law = _of_the_tied(able, met.laws, drawn)
+    rival = next(name for name in able["law"] if name != law)
+    best, other = met.laws.index(law), met.laws.index(rival)
+    row = ordered.row(by_predicate=pl.col("law") == law, named=True)
+    shares = left_out(met.errors[common][:, best], clusters, level)
+    return Advice(
+        situation,
+        law,
+        **{name: row[name] for name in ("error", "low", "high", "tail", "worst")},
+        rival=rival,
+        p_better=float((drawn[:, best] < drawn[:, other]).mean()),
+        n_inside=round(float(shares.sum())),
+        n_left_out=len(shares),
+        band=band,
+        resampled=unit,
+        level=level,
+        table=ordered,
+    )
+
+
+TABLE = (
+    *("law", "n_params", "error", "low", "high", "median_low", "median_high", "mean_error", "tail", "worst"),
+    *("win_rate", "coverage", "share_fitted", "is_considered", "n_sets", "n_sources"),
+)
+
+
+def _medians(by_cluster: FloatArray, times: FloatArray) -> FloatArray:
+    """Median error of each law over clusters, each counted so many times."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a law that met none of those drawn
+        return np.asarray(np.nanmedian(np.repeat(by_cluster, times.astype(int), axis=0), axis=0))
+
+
+def _table_of(met: Contests, by_cluster: FloatArray, clusters: NDArray[np.int64], level: float) -> pl.DataFrame:
+    """One row per law, on the hold-outs that all considered laws share."""
+    common = met.common
+    keys = met.keys.filter(pl.Series(common))
+    errors, wins = met.errors[common], met.wins()[common]
+    library = all_laws()
+    fitted = [keys.filter(pl.Series(np.isfinite(errors[:, j]))) for j in range(len(met.laws))]
+    ends = [own_interval(errors[:, j], clusters, level) for j in range(len(met.laws))]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a law that was fitted in none of them
+        tail, worst = np.nanquantile(errors, TAIL, axis=0), np.nanmax(errors, axis=0)
+    return pl.DataFrame(
+        {
+            "law": met.laws,
+            "n_params": [len(library[name].params) if name in library else None for name in met.laws],
+            "error": _medians(by_cluster, np.ones(len(by_cluster))),
+            "low": [low for low, _ in ends],
+            "high": [high for _, high in ends],
+            "mean_error": _weighted(by_cluster, np.ones(len(by_cluster))),
+            "tail": tail,
+            "worst": worst,
+            "win_rate": _weighted(wins, met.weights[common]),
+            "share_fitted": (met.weights @ met.present) / met.weights.sum(),
+            "is_considered": met.regular,
+            "n_sets": [rows["data_set"].n_unique() for rows in fitted],
+            "n_sources": [rows["source_id"].n_unique() for rows in fitted],
+        },
+        schema_overrides={"n_params": pl.Int64},
+    )
+
+
+def _of_the_tied(able: pl.DataFrame, laws: Sequence[str], drawn: FloatArray) -> str:
+    """The law with the fewest parameters of those that tie with the one of least error."""
+    first = able["law"][0]
+    place = laws.index(first)
+
+    def ties(name: str) -> bool:
+        return name == first or float((drawn[:, place] < drawn[:, laws.index(name)]).mean()) < SURE
+
+    near = able.filter(pl.col("error") <= TIE * able["error"][0])
+    tied = near.filter(pl.Series([ties(name) for name in near["law"]]))
+    return str(tied.sort("n_params", "error", maintain_order=True)["law"][0])

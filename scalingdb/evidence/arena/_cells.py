@@ -12,10 +12,12 @@ from typing import Any
 import polars as pl
 
 from scalingdb.errors import ScalingDBError
-from scalingdb.evidence.arena._cuts import Cut, split
+from scalingdb.evidence.arena._cuts import Cut
 from scalingdb.evidence.arena._dataset import DataSet
 from scalingdb.evidence.arena._field import BASELINES, baseline
-from scalingdb.fits import Fit, fit_by
+from scalingdb.fits import Fit
+from scalingdb.judging.fitting import fit_sides
+from scalingdb.judging.scores import relative_error
 
 __all__ = ["SCHEMA", "run_pair"]
 
@@ -39,96 +41,71 @@ mean; ``coverage`` and ``width`` are those of the 95 % prediction interval, the 
 WORST = 10.0
 """Relative error that a larger one, or a prediction that is no finite number, counts as: wrong beyond use."""
 
-FAULTS = (ArithmeticError, ValueError, TypeError, IndexError)
-"""What a law may raise in arrays that it was not made for."""
 
-SHORT = ("not identified", "not converged", "at bound", "weak", "identified")
-
-
-def run_pair(
-    one: DataSet, rows: pl.DataFrame, law: str, inputs: Mapping[str, str], cuts: Sequence[Cut], digest: str
-) -> pl.DataFrame:
-    """Cells of a law on a data set: a row a hold-out and distance band, or a row with the reason of a failure.
+def run_pair(data_set: DataSet, law: str, inputs: Mapping[str, str], cuts: Sequence[Cut], digest: str) -> pl.DataFrame:
+    """Cells of a law on a data set: one row per hold-out and distance band, or one row with the reason of a failure.
 
     Parameters
     ----------
-    rows : DataFrame
-        All rows of the data set.
+    data_set : DataSet
     law : str
         Id of the library, or of a baseline.
     inputs : mapping of str to str
         Column for each input of the law.
     cuts : sequence of Cut
+        Hold-outs of the data set, as :func:`cuts_of` returns them.
     digest : str
         What the cells belong to.
     """
-    parts = {cut: split(rows, cut) for cut in cuts}
     began = time.process_time()
     with _quiet():
-        if law in BASELINES:
-            fits: Mapping[str, Fit] = {}
-            errors: dict[str, str] = {}
-        else:
-            fits, errors = _fit_cuts(parts, law, inputs, one)
+        fits, errors = ({}, {}) if law in BASELINES else _fit_cuts(cuts, law, inputs, data_set)
         fitting = (time.process_time() - began) / len(cuts)
         cells: list[dict[str, Any]] = []
-        for cut, (train, test) in parts.items():
+        for cut in cuts:
             began = time.process_time()
-            base = {
-                "data_set": one.id,
+            about = {
+                "data_set": data_set.id,
                 "law": law,
                 "axis": cut.axis,
                 "reach": cut.reach,
                 "draw": cut.draw,
-                "n_fitted": train.height,
+                "n_fitted": cut.split.train.height,
                 "digest": digest,
             }
-            if cut.id in errors:
-                cells.append({**base, "n_held_out": test.height, "failure": errors[cut.id], "seconds": fitting})
-                continue
             try:
-                if law in BASELINES:
-                    predicted, error_fitted = baseline(law, train, test, inputs, one.output)
-                    verdict = ""
-                else:
-                    item = fits[cut.id]
-                    predicted = item.predict(test, interval=0.95)
-                    error_fitted = float(item.glance()["mean_abs_rel_error"].item())
-                    verdict = next((short for short in SHORT if short in item.verdict), item.verdict)
+                if cut.id in errors:
+                    raise errors[cut.id]
+                predicted, error_fitted, verdict = _predicted(data_set, law, inputs, cut, fits)
             except ScalingDBError as error:
-                cells.append({**base, "n_held_out": test.height, "failure": _one_line(str(error)), "seconds": fitting})
+                refusal = {"n_held_out": cut.split.test.height, "failure": _one_line(str(error)), "seconds": fitting}
+                cells.append({**about, **refusal})
                 continue
             spent = fitting + time.process_time() - began
-            common = {**base, "error_fitted": error_fitted, "verdict": verdict, "seconds": spent}
-            cells += [{**common, **row} for row in _bands(predicted, one.output).iter_rows(named=True)]
+            common = {**about, "error_fitted": error_fitted, "verdict": verdict, "seconds": spent}
+            cells += [{**common, **row} for row in _bands(predicted, data_set.output).iter_rows(named=True)]
     return pl.DataFrame(cells, schema=SCHEMA)
 
 
+def _predicted(
+    data_set: DataSet, law: str, inputs: Mapping[str, str], cut: Cut, fits: Mapping[str, Fit]
+) -> tuple[pl.DataFrame, float, str]:
+    """Held-out rows with prediction and 95 % interval, mean error on the fitted rows, and the fit's verdict."""
+    if law in BASELINES:
+        return *baseline(law, cut.split.train, cut.split.test, inputs, data_set.output), ""
+    fitted = fits[cut.id]
+    error_fitted = float(fitted.glance()["mean_abs_rel_error"].item())
+    return fitted.predict(cut.split.test, level=0.95), error_fitted, fitted.verdict.label
+
+
 def _fit_cuts(
-    parts: Mapping[Cut, tuple[pl.DataFrame, pl.DataFrame]], law: str, inputs: Mapping[str, str], one: DataSet
-) -> tuple[dict[str, Fit], dict[str, str]]:
-    """Fits by the id of their cut, and why there is none."""
-    options = {"inputs": dict(inputs), "output": one.output, "pool": True, **one.options}
-    frames = {cut.id: train.with_columns(cut=pl.lit(cut.id)) for cut, (train, _) in parts.items()}
-    try:
-        found = fit_by(pl.concat(frames.values()), law, by="cut", on_error="record", **options)
-        return (
-            {str(key[0]): item for key, item in found.fits.items()},
-            {str(key[0]): _one_line(text) for key, text in found.errors.items()},
-        )
-    except FAULTS:
-        # a fault in one group must not take the others along, nor be lost
-        fits, errors = {}, {}
-        for name, frame in frames.items():
-            try:
-                found = fit_by(frame, law, by="cut", on_error="record", **options)
-                if found.errors:
-                    errors[name] = _one_line(found.errors[(name,)])
-                else:
-                    fits[name] = found[name]
-            except FAULTS as error:
-                errors[name] = _one_line(f"{type(error).__name__}: {error}")
-        return fits, errors
+    cuts: Sequence[Cut], law: str, inputs: Mapping[str, str], data_set: DataSet
+) -> tuple[dict[str, Fit], dict[str, ScalingDBError]]:
+    """Fits by the id of their hold-out, and why there is none."""
+    rows = pl.concat(cut.split.train.with_columns(cut=pl.lit(cut.id)) for cut in cuts)
+    options = {"inputs": dict(inputs), "output": data_set.output, "pool": True, **data_set.options}
+    fits, errors = fit_sides(rows, law, ["cut"], **options)
+    return {str(key[0]): fit for key, fit in fits.items()}, {str(key[0]): error for key, error in errors.items()}
 
 
 @contextmanager
@@ -152,9 +129,9 @@ def _one_line(text: str) -> str:
 def _bands(predicted: pl.DataFrame, output: str) -> pl.DataFrame:
     """Errors of held-out rows by the band of their distance."""
     y = pl.col(output).cast(pl.Float64)
-    relative = pl.col("prediction") / y - 1
+    errors = relative_error(predicted["prediction"].to_numpy(), predicted[output].cast(pl.Float64).to_numpy())
     return (
-        predicted.with_columns(relative=pl.when(y < 0).then(-relative).otherwise(relative).clip(-WORST, WORST))
+        predicted.with_columns(relative=pl.Series(errors).clip(-WORST, WORST))
         .with_columns(pl.when(pl.col("prediction").is_finite()).then("relative").otherwise(WORST).alias("relative"))
         .group_by("band", maintain_order=True)
         .agg(

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from scalingdb.errors import DataError
+from scalingdb.judging.resampling import multiplicities, percentile_interval
 
 __all__ = ["REGULAR", "SAME_CURVE", "Contests", "contests", "interval_over"]
 
@@ -150,9 +149,9 @@ def contests(cells: pl.DataFrame, groups: pl.DataFrame, *, laws: Sequence[str] |
 
 
 def interval_over(
-    clusters: NDArray[np.int64], statistic: Callable[[FloatArray], FloatArray], *, seed: int = 0
+    clusters: NDArray[np.int64], statistic: Callable[[FloatArray], FloatArray], *, level: float = 0.95, rng: int = 0
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """95 % interval of a statistic of contests, and all its resampled values, when clusters are drawn anew.
+    """Interval of a statistic of contests, and all its resampled values, when clusters are resampled.
 
     Parameters
     ----------
@@ -160,14 +159,7 @@ def interval_over(
     statistic : callable
         Takes the number of times that each contest counts, (contests,), and returns an array.
     """
-    generator = np.random.default_rng(seed)
-    count = int(clusters.max()) + 1
-    drawn: list[Any] = []
-    for _ in range(N_RESAMPLES):
-        times = np.bincount(generator.integers(0, count, count), minlength=count).astype(float)
-        drawn.append(statistic(times[clusters]))
-    values = np.array(drawn)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # a law that met nobody
-        low, high = np.nanquantile(values, [0.025, 0.975], axis=0)
+    drawn = multiplicities(int(clusters.max()) + 1, N_RESAMPLES, rng)
+    values = np.array([statistic(times[clusters]) for times in drawn])
+    low, high = percentile_interval(values, level)
     return low, high, values

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from scalingdb.judging.holdouts import Holdout
+
 __all__ = ["TRACKS", "DataSet"]
 
 TRACKS: dict[str, str] = {
@@ -45,6 +47,8 @@ class DataSet:
         Whether single runs ended on their own schedule, so that twenty of them are somebody's own grid.
     options : mapping
         For :func:`scalingdb.fit`.
+    holdouts : tuple of Holdout
+        Further rules of :mod:`sdb.holdouts <scalingdb.judging.holdouts>`, beside the thresholds along `axes`.
     """
 
     id: str
@@ -58,3 +62,4 @@ class DataSet:
     axes: tuple[str, ...] = ("scale",)
     is_grid: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
+    holdouts: tuple[Holdout, ...] = ()

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from scalingdb.errors import OutputError
+from scalingdb.errors import DataError, OutputError
 from scalingdb.evidence.arena._cells import SCHEMA, run_pair
-from scalingdb.evidence.arena._cuts import cuts_of
+from scalingdb.evidence.arena._cuts import CUTS_VERSION, cuts_of
 from scalingdb.evidence.arena._dataset import DataSet
 from scalingdb.evidence.arena._field import entrants
 from scalingdb.evidence.arena._sets import DATA_SETS
@@ -34,15 +34,17 @@ RESULTS = Path(__file__).with_name("results.csv")
 
 ORDER = ("data_set", "law", "axis", "reach", "draw", "n_held_out")
 
-PACKAGE = Path(__file__).parents[2]
+ENGINE_VERSION = 1
+"""Raise this by one when a change to the search, the intervals or the scoring of cells moves stored numbers.
 
-ENGINE = (
-    "estimation",
-    "fits",
-    *(f"evidence/arena/{name}.py" for name in ("_cells", "_cuts", "_field")),
-    "law_library/_starts.py",
-)
-"""Code that a cell depends on, beside the law itself: a change in any of it makes every cell stale."""
+Every stored cell is stale then. Other changes to code leave cells alone: a test recomputes a random sample of them,
+and its failure says that the version should have been raised."""
+
+SAMPLE = 24
+"""Pairs of law and data set that are recomputed before cells are stamped anew."""
+
+AGREE = 1e-3
+"""Relative difference of two errors that count as the same: four digits are stored."""
 
 Pair = tuple[DataSet, pl.DataFrame, str, dict[str, str], str]
 """A data set, its rows, a law, the columns for its inputs, and the digest of all that."""
@@ -85,17 +87,6 @@ def _code_hash(text: str) -> str:
 
 
 @functools.cache
-def engine_hash() -> str:
-    """Hash of the code that fits, cuts and scores, whatever its comments say."""
-    total = hashlib.sha256()
-    for name in ENGINE:
-        place = PACKAGE / name
-        for file in sorted(place.rglob("*.py")) if place.is_dir() else [place]:
-            total.update(_code_hash(file.read_text(encoding="utf-8")).encode())
-    return total.hexdigest()
-
-
-@functools.cache
 def _law_hash(name: str) -> str:
     """Hash of a law's formula, parameters and own starting points; of the name for a baseline."""
     law = all_laws().get(name)
@@ -128,7 +119,8 @@ def pairs(db: Warehouse) -> list[Pair]:
     found: list[Pair] = []
     for one in DATA_SETS:
         rows = db.sql(one.rows).sort("run_id", "scale", one.output)
-        content = [_rows_hash(rows), one.output, one.axes, one.is_grid, sorted(one.options.items()), engine_hash()]
+        definition = [one.output, one.axes, one.is_grid, sorted(one.options.items()), *map(str, one.holdouts)]
+        content = [_rows_hash(rows), *definition, ENGINE_VERSION, CUTS_VERSION]
         for law, inputs in entrants(one, rows.columns).items():
             key = repr([*content, law, sorted(inputs.items()), _law_hash(law)])
             found.append((one, rows, law, inputs, hashlib.sha256(key.encode()).hexdigest()[:12]))
@@ -183,7 +175,7 @@ def run(
     db: Warehouse,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
     *,
-    anew: bool = False,
+    recompute: bool = False,
     workers: int | None = None,
     keep: bool = True,
 ) -> pl.DataFrame:
@@ -193,14 +185,14 @@ def run(
     ----------
     progress : callable, optional
         Called with the pairs of law and data set done, and those to do.
-    anew : bool
+    recompute : bool
         Compute everything, whatever is stored.
     workers : int, optional
         Processes; one a processor by default.
     keep : bool
         Store the cells beside the package, or in the user's cache where that cannot be written.
     """
-    cells, missing = (pl.DataFrame(schema=SCHEMA), pairs(db)) if anew else current(db)
+    cells, missing = (pl.DataFrame(schema=SCHEMA), pairs(db)) if recompute else current(db)
     progress(0, len(missing))
     parts = [cells]
     try:
@@ -223,12 +215,86 @@ def _computed(missing: list[Pair], workers: int) -> Iterator[pl.DataFrame]:
     # a fork of a process in which Polars has begun threads can wait for ever
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context) as pool:
-        jobs = [pool.submit(run_pair, one, rows, law, to, cuts_of(one, rows), key) for one, rows, law, to, key in order]
+        jobs = [pool.submit(_run, pair) for pair in order]
         try:
             for job in as_completed(jobs):
                 yield job.result()
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _run(pair: Pair) -> pl.DataFrame:
+    data_set, rows, law, inputs, digest = pair
+    return run_pair(data_set, law, inputs, cuts_of(data_set, rows), digest)
+
+
+def disagreement(db: Warehouse, chosen: list[Pair], cells: pl.DataFrame) -> pl.DataFrame:
+    """Cells of some pairs, computed now, beside the stored ones.
+
+    Returns
+    -------
+    DataFrame
+        ``data_set, law, axis, reach, draw, band, error, error_stored, apart`` (relative); a null ``apart`` where only
+        one of the two exists.
+    """
+    keys = ["data_set", "law", "axis", "reach", "draw", "band"]
+    now = pl.concat(map(_run, chosen))
+    stored_too = cells.join(now.select("data_set", "law").unique(), on=["data_set", "law"], how="semi")
+    both = now.select(*keys, "error", "failure").join(
+        stored_too.select(*keys, "error", "failure"), on=keys, how="full", nulls_equal=True, suffix="_stored"
+    )
+    same_refusal = pl.col("failure").is_not_null() & pl.col("failure_stored").is_not_null()
+    apart = (pl.col("error") - pl.col("error_stored")).abs() / pl.col("error_stored").clip(1e-6)
+    return both.with_columns(
+        *(pl.coalesce(name, f"{name}_stored").alias(name) for name in keys),
+        apart=pl.when(same_refusal).then(0.0).otherwise(apart),
+    ).select(*keys, "error", "error_stored", "apart")
+
+
+def restamp(db: Warehouse, *, rng: int = 0) -> pl.DataFrame:
+    """Give the shipped cells today's digests without computing them, after a change that moves no number.
+
+    A random sample of :data:`SAMPLE` pairs is computed first.
+
+    Returns
+    -------
+    DataFrame
+        The sample, as :func:`disagreement` gives it.
+
+    Raises
+    ------
+    DataError
+        If a pair has no stored cells, or more than one cell in twenty of the sample is elsewhere.
+    """
+    every = pairs(db)
+    cells = pl.read_csv(RESULTS, schema=SCHEMA)
+    known = set(cells.select("data_set", "law").unique().iter_rows())
+    lacking = [pair for pair in every if (pair[0].id, pair[2]) not in known]
+    if lacking:
+        raise DataError(
+            f"{len(lacking)} pairs have no stored cells, for example {lacking[0][2]} on {lacking[0][0].id}",
+            "compute them: python -m scalingdb.evidence.arena.",
+        )
+    sample = disagreement(db, sampled(every, SAMPLE, rng), cells)
+    if (sample["apart"].fill_null(1.0).to_numpy() > AGREE).mean() > 0.05:
+        raise DataError(
+            "recomputed cells differ from the stored ones:\n" + str(sample.filter(pl.col("apart") > AGREE)),
+            "raise ENGINE_VERSION and compute all of them: python -m scalingdb.evidence.arena.",
+        )
+    stamps = pl.DataFrame(
+        [(pair[0].id, pair[2], pair[-1]) for pair in every], schema=["data_set", "law", "digest"], orient="row"
+    )
+    write(cells.drop("digest").join(stamps, on=["data_set", "law"], how="inner", maintain_order="left"))
+    return sample
+
+
+def sampled(every: list[Pair], count: int, rng: int) -> list[Pair]:
+    """Pairs drawn at random from the cheaper nine tenths of all."""
+    import numpy as np
+
+    cheap = sorted(every, key=lambda pair: (_cost(pair), pair[0].id, pair[2]))[: int(0.9 * len(every))]
+    drawn = np.random.default_rng(rng).choice(len(cheap), size=min(count, len(cheap)), replace=False)
+    return [cheap[i] for i in drawn]
 
 
 def _cost(pair: Pair) -> int:

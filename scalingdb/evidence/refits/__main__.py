@@ -1,4 +1,4 @@
-"""Fit everything again and store the results: ``python -m scalingdb.evidence.refits``."""
+"""Refit every published set and store the results: ``python -m scalingdb.evidence.refits``."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ from scalingdb.warehouse import connect
 
 if __name__ == "__main__":
     with connect() as db:
-        table = refit_table(db, lambda done, total: print(f"\r{done}/{total}", end="", file=sys.stderr), anew=True)
+        table = refit_table(db, lambda done, total: print(f"\r{done}/{total}", end="", file=sys.stderr), recompute=True)
     table.select(list(SCHEMA)).write_csv(RESULTS)
     print(f"\n{RESULTS}: {table.select('law', 'variant', 'source_id').n_unique()} refits", file=sys.stderr)

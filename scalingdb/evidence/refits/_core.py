@@ -103,7 +103,7 @@ def refit(db: Warehouse, one: Refit) -> tuple[Fit, pl.DataFrame]:
         pl.lit(theirs).alias("published_objective"),
         pl.lit(found.objective).alias("objective"),
         pl.lit(theirs / found.objective - 1 if found.objective else None, dtype=pl.Float64).alias("excess"),
-        pl.lit(found.verdict).alias("verdict"),
+        pl.lit(str(found.verdict)).alias("verdict"),
         pl.lit(one.note).alias("note"),
     )
     return found, table
@@ -145,19 +145,19 @@ def digest(db: Warehouse, one: Refit, hashes: dict[str, str] | None = None) -> s
 
 
 def refit_table(
-    db: Warehouse, progress: Callable[[int, int], None] = lambda _done, _total: None, *, anew: bool = False
+    db: Warehouse, progress: Callable[[int, int], None] = lambda _done, _total: None, *, recompute: bool = False
 ) -> pl.DataFrame:
-    """Every refit beside its published set, a row a parameter.
+    """Every refit beside its published set, one row per parameter.
 
-    Stored results (:data:`RESULTS`) are taken where rows, law, options and published
-    coefficients are still those that they were made from; everything else is fitted now.
+    Stored results (:data:`RESULTS`) are used where rows, law, options and published
+    coefficients have not changed since; everything else is fitted now.
 
     Parameters
     ----------
     db : Warehouse
     progress : callable, optional
-        Called with the refits done and the refits in all.
-    anew : bool
+        Called with the number of refits done and the number of all.
+    recompute : bool
         Fit everything, whatever is stored.
 
     Returns
@@ -165,7 +165,7 @@ def refit_table(
     DataFrame
         As the table of :func:`refit`, with ``digest`` and ``n_rows``; ``note`` says what disagreements mean.
     """
-    stored = pl.read_csv(RESULTS, schema=SCHEMA) if RESULTS.exists() and not anew else pl.DataFrame(schema=SCHEMA)
+    stored = pl.read_csv(RESULTS, schema=SCHEMA) if RESULTS.exists() and not recompute else pl.DataFrame(schema=SCHEMA)
     kept = stored.partition_by(KEYS, as_dict=True, maintain_order=True)
     refits = all_refits()
     hashes: dict[str, str] = {}

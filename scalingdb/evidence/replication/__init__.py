@@ -1,12 +1,14 @@
-"""Replication ledger: figures that papers state, beside ours from the rows that the warehouse holds.
+"""Replication ledger: figures that papers and releases state, beside ours from the rows in the warehouse.
 
-One module a source. Each figure says where it was published, how close ours must come and why,
+One module per source. Each figure says where it stands, how close ours must come and why,
 and carries the function that computes it; the ledger is what they give today.
 """
 
 from scalingdb.evidence.replication._core import (
-    MISSING,
+    NEEDS_LOCAL_ROWS,
+    ORIGINS,
     VERDICTS,
+    WIDE,
     Figure,
     Replication,
     all_replications,
@@ -16,11 +18,14 @@ from scalingdb.evidence.replication._core import (
     replicate,
     summary,
     untested_claims,
+    wide_tolerances,
 )
 
 __all__ = [
-    "MISSING",
+    "NEEDS_LOCAL_ROWS",
+    "ORIGINS",
     "VERDICTS",
+    "WIDE",
     "Figure",
     "Replication",
     "all_replications",
@@ -30,4 +35,5 @@ __all__ = [
     "replicate",
     "summary",
     "untested_claims",
+    "wide_tolerances",
 ]

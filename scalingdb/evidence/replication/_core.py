@@ -11,10 +11,13 @@ import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 import polars as pl
 
+from scalingdb.display import number
 from scalingdb.errors import DataError, DomainWarning, FitWarning, unknown_name
 from scalingdb.notices import silence
 from scalingdb.schema import LEDGER_VERDICTS, NEEDS_LOCAL_ROWS
@@ -23,8 +26,10 @@ if TYPE_CHECKING:
     from scalingdb.warehouse import Warehouse
 
 __all__ = [
-    "MISSING",
+    "NEEDS_LOCAL_ROWS",
+    "ORIGINS",
     "VERDICTS",
+    "WIDE",
     "Figure",
     "Replication",
     "all_replications",
@@ -34,41 +39,56 @@ __all__ = [
     "replicate",
     "replication",
     "summary",
+    "untestable",
     "untested_claims",
+    "wide_tolerances",
 ]
 
-Origin = Literal["paper", "release", "catalogue"]
+Origin = Literal["paper", "release", "own"]
 
-VERDICTS, MISSING = LEDGER_VERDICTS, NEEDS_LOCAL_ROWS
+ORIGINS: Mapping[str, str] = MappingProxyType(
+    {
+        "paper": "stated in a paper",
+        "release": "stored in a release",
+        "own": "recomputed here earlier",
+    }
+)
+"""Whose figure it is, in words. The three are never added up: they answer different questions."""
+
+VERDICTS = LEDGER_VERDICTS
+
+WIDE = 3.0
+"""A tolerance of more half-units of the last stated digit than this is listed for the reader."""
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One published figure, and how close ours has to come to it.
+    """One figure or claim to test, and how close ours has to come to it.
 
     Attributes
     ----------
     key : str
         Name of our figure in what the function of the replication returns.
     statement : str
-        What is claimed, in one sentence, with what varies and what is held fixed.
+        What is claimed, in one sentence, with what varies and what is fixed.
     place : str
         Where it stands: table, figure or section of the paper, file of the release.
-    published : float, optional
-        The figure as stated. Not given where the claim has no number: then `low` and `high`
-        bound what ours has to be for the claim to hold.
+    stated : float, optional
+        The figure as stated at `place`. Not given where no number is stated there, as for a claim in
+        words or for "all of the stored numbers": then `low` and `high`, which are ours, bound what ours
+        must be for the claim to hold.
     unit : str
         For example ``"percent"``, ``"nats_per_token"``, ``"dimensionless"``.
     tolerance : float, optional
-        Largest absolute distance between ours and the published figure that counts as
+        Largest absolute distance between ours and the stated figure that counts as
         reproduced. Half a unit of the last printed digit, unless `why` gives a better reason.
     low, high : float, optional
         Bounds for a claim in words (inclusive).
     why : str
         Why this tolerance, or why these bounds express the claim.
-    origin : {"paper", "release", "catalogue"}
-        Whose figure it is: printed in the paper; stored in the authors' release; or recomputed
-        by others from the released files, where the paper prints none.
+    origin : {"paper", "release", "own"}
+        Whose figure it is: stated in the paper; stored in the authors' release; or our own earlier
+        recomputation of the released rows, where neither states one.
     claim_id : str, optional
         Row of the table `claims` that this figure tests, or a pattern with ``*`` for many rows
         that one figure tests together (such as every stored coefficient of a release).
@@ -81,7 +101,7 @@ class Figure:
     key: str
     statement: str
     place: str
-    published: float | None = None
+    stated: float | None = None
     unit: str = "dimensionless"
     tolerance: float | None = None
     low: float | None = None
@@ -93,10 +113,10 @@ class Figure:
     unless: str = ""
 
     def __post_init__(self) -> None:
-        if (self.published is None) == (self.low is None and self.high is None):
+        if (self.stated is None) == (self.low is None and self.high is None):
             raise DataError(f"figure {self.key!r} states neither a number nor bounds, or both")
-        if (self.published is None) != (self.tolerance is None):
-            raise DataError(f"figure {self.key!r}: a published number goes with a tolerance, and only that")
+        if (self.stated is None) != (self.tolerance is None):
+            raise DataError(f"figure {self.key!r}: a stated number goes with a tolerance, and only that")
         if not self.why:
             raise DataError(f"figure {self.key!r} does not say why its tolerance or bounds are what they are")
 
@@ -104,11 +124,18 @@ class Figure:
         """Whether our figure is within the tolerance, or the bounds."""
         if not math.isfinite(ours):
             return False
-        if self.published is not None and self.tolerance is not None:
-            return abs(ours - self.published) <= self.tolerance * (1 + 1e-12)
+        if self.stated is not None and self.tolerance is not None:
+            return abs(ours - self.stated) <= self.tolerance * (1 + 1e-12)
         low = -math.inf if self.low is None else self.low
         high = math.inf if self.high is None else self.high
         return low <= ours <= high
+
+    @property
+    def half_digits(self) -> float | None:
+        """The tolerance in half-units of the last stated digit: 1 allows for rounding and no more."""
+        if self.stated is None or self.tolerance is None:
+            return None
+        return self.tolerance / _half_digit(self.stated)
 
     @property
     def expected(self) -> str:
@@ -118,9 +145,15 @@ class Figure:
         return VERDICTS[1] if self.choice else VERDICTS[0]
 
 
+def _half_digit(value: float) -> float:
+    """Half a unit of the last digit of a number; integers below 1e7 are stated to the last one."""
+    exponent = int(Decimal(repr(value)).normalize().as_tuple().exponent)
+    return float(Decimal(5).scaleb((min(exponent, 0) if abs(value) < 1e7 else exponent) - 1))
+
+
 @dataclass(frozen=True)
 class Replication:
-    """Figures that one computation gives. Made by :func:`replication`.
+    """Figures that one computation gives, or that none can. Made by :func:`replication` and :func:`untestable`.
 
     Attributes
     ----------
@@ -132,7 +165,7 @@ class Replication:
         ``compute(db) -> {key: ours}``. None where nothing can be computed.
     figures : tuple of Figure
     untestable : str
-        Why no figure can be computed from what is held. Only where `compute` is None.
+        Why no figure can be computed from the rows in the warehouse. Only where `compute` is None.
     tables : tuple of str
         Tables that must hold rows of the source: ``("items",)`` where those are built locally only.
     """
@@ -149,7 +182,7 @@ class Replication:
         """Source text of the computation."""
         return "" if self.compute is None else inspect.getsource(self.compute)
 
-    def is_held(self, db: Warehouse) -> bool:
+    def has_rows(self, db: Warehouse) -> bool:
         """Whether the warehouse has the rows that the computation needs."""
         return all(
             db.sql(f'select count(*) as n from "{table}" where source_id = $source', source=self.source_id)["n"][0]
@@ -158,30 +191,41 @@ class Replication:
 
 
 def replication(
-    *figures: Figure, tables: Sequence[str] = (), untestable: str = ""
+    *figures: Figure, tables: Sequence[str] = ()
 ) -> Callable[[Callable[[Warehouse], Mapping[str, float]]], Replication]:
     """Declare the figures that a function computes.
 
     The function takes a :class:`Warehouse` and returns ``{key: ours}`` with exactly the keys of
-    the figures. With `untestable` the function is never called: its docstring says what would be
-    computed, and `untestable` says what is missing.
+    the figures.
     """
 
     def declare(compute: Callable[[Warehouse], Mapping[str, float]]) -> Replication:
         source_id = compute.__module__.rsplit(".", 1)[-1]
-        keys = [figure.key for figure in figures]
-        if not keys or len(set(keys)) < len(keys):
-            raise DataError(f"replication {source_id}.{compute.__name__} needs figures with different keys")
-        return Replication(
-            id=f"{source_id}.{compute.__name__}",
-            source_id=source_id,
-            compute=None if untestable else compute,
-            figures=tuple(figures),
-            untestable=untestable,
-            tables=tuple(tables),
-        )
+        name = f"{source_id}.{compute.__name__}"
+        return Replication(name, source_id, compute, _distinct(name, figures), tables=tuple(tables))
 
     return declare
+
+
+def untestable(name: str, *figures: Figure, because: str) -> Replication:
+    """Declare figures that the rows in the warehouse cannot test.
+
+    Parameters
+    ----------
+    name : str
+        ``<source_id>.<what would be computed>``.
+    *figures : Figure
+    because : str
+        What is missing.
+    """
+    return Replication(name, name.partition(".")[0], None, _distinct(name, figures), untestable=because)
+
+
+def _distinct(name: str, figures: tuple[Figure, ...]) -> tuple[Figure, ...]:
+    keys = [figure.key for figure in figures]
+    if not keys or len(set(keys)) < len(keys):
+        raise DataError(f"replication {name} needs figures with different keys")
+    return figures
 
 
 def all_replications() -> dict[str, Replication]:
@@ -210,7 +254,7 @@ def get_replication(name: str) -> Replication:
 
 
 def untested_claims(db: Warehouse) -> pl.DataFrame:
-    """Rows of `claims` that a held source could test and no figure of the ledger names.
+    """Rows of `claims` that a source in the warehouse could test and no figure of the ledger names.
 
     Returns
     -------
@@ -230,12 +274,13 @@ SCHEMA: dict[str, Any] = {
     "statement": pl.String,
     "place": pl.String,
     "origin": pl.String,
-    "published": pl.Float64,
+    "stated": pl.Float64,
     "low": pl.Float64,
     "high": pl.Float64,
     "ours": pl.Float64,
     "unit": pl.String,
     "tolerance": pl.Float64,
+    "half_digits": pl.Float64,
     "verdict": pl.String,
     "expected": pl.String,
     "why": pl.String,
@@ -257,10 +302,10 @@ def replicate(name: str | Replication, db: Warehouse | None = None) -> pl.DataFr
     Returns
     -------
     DataFrame
-        One row a figure: ``figure`` (id and key), ``source_id, claim_id, statement, place,
-        origin, published, low, high, ours, unit, tolerance, verdict, expected`` (what the
-        declaration promises), ``why`` (the tolerance), ``explanation`` (the choice made, or why
-        it does not reproduce) and ``command``.
+        One row per figure: ``figure`` (id and key), ``source_id, claim_id, statement, place,
+        origin, stated, low, high, ours, unit, tolerance, half_digits`` (the tolerance in half-units of
+        the last stated digit), ``verdict, expected`` (what the declaration promises), ``why`` (the
+        tolerance), ``explanation`` (the choice made, or why it does not reproduce) and ``command``.
 
     Raises
     ------
@@ -276,8 +321,8 @@ def replicate(name: str | Replication, db: Warehouse | None = None) -> pl.DataFr
         db = connect()
     ours: Mapping[str, float] = {}
     absent = ""
-    if one.compute is not None and not one.is_held(db):
-        absent = MISSING
+    if one.compute is not None and not one.has_rows(db):
+        absent = NEEDS_LOCAL_ROWS
     elif one.compute is not None:
         with silence(), warnings.catch_warnings():
             # what a fit or a prediction remarks upon is part of the declaration, where it matters
@@ -302,12 +347,13 @@ def replicate(name: str | Replication, db: Warehouse | None = None) -> pl.DataFr
                 "statement": figure.statement,
                 "place": figure.place,
                 "origin": figure.origin,
-                "published": figure.published,
+                "stated": figure.stated,
                 "low": figure.low,
                 "high": figure.high,
                 "ours": None if value is None else float(value),
                 "unit": figure.unit,
                 "tolerance": figure.tolerance,
+                "half_digits": figure.half_digits,
                 "verdict": absent or _verdict(one, figure, value),
                 "expected": VERDICTS[3] if one.untestable else figure.expected,
                 "why": figure.why,
@@ -340,12 +386,12 @@ def ledger(
     source : str, optional
         Only the figures of one source.
     progress : callable, optional
-        Called with the replications done and the replications in all.
+        Called with the number of replications done and the number of all.
 
     Returns
     -------
     DataFrame
-        As :func:`replicate`, a row a figure.
+        As :func:`replicate`, one row per figure.
 
     Raises
     ------
@@ -370,33 +416,57 @@ def ledger(
     return pl.concat(tables) if tables else pl.DataFrame(schema=SCHEMA)
 
 
-def summary(table: pl.DataFrame, by: str = "source_id") -> pl.DataFrame:
-    """How many figures reproduce, a row a source (or another column), the least reproduced first.
+def summary(table: pl.DataFrame, by: str | None = "source_id") -> pl.DataFrame:
+    """How many figures reproduce, one row per source and origin, the least reproduced first.
+
+    Figures of the three origins are counted apart: meeting our own earlier recomputation is no evidence
+    about a paper.
 
     Parameters
     ----------
     table : DataFrame
         As :func:`ledger`.
-    by : str
-        Column, for example ``"origin"``.
+    by : str, optional
+        Column. None: the three totals, one row per origin.
 
     Returns
     -------
     DataFrame
-        The column, a count for each verdict, ``n`` (figures that were computed) and ``share``
-        (those of them that reproduce).
+        ``origin`` and the column, a count for each verdict, ``n`` (figures that were computed) and
+        ``share`` (those of them that reproduce).
     """
-    if by not in table.columns:
+    keys = ["origin"] if by in {None, "origin"} else [by, "origin"]
+    if by is not None and by not in table.columns:
         raise unknown_name("column", by, table.columns, "(of the ledger)")
     computed = pl.col("verdict").is_in(VERDICTS[:3])
     return (
-        table.group_by(by)
+        table.group_by(keys)
         .agg(
-            *(pl.col("verdict").eq(verdict).sum().alias(verdict) for verdict in (*VERDICTS, MISSING)),
+            *(pl.col("verdict").eq(verdict).sum().alias(verdict) for verdict in (*VERDICTS, NEEDS_LOCAL_ROWS)),
             n=computed.sum(),
             share=pl.col("verdict").is_in(VERDICTS[:2]).sum() / pl.when(computed.any()).then(computed.sum()),
         )
-        .sort("share", by, nulls_last=True)
+        .sort("share", *keys, nulls_last=True)
+    )
+
+
+def wide_tolerances(table: pl.DataFrame) -> pl.DataFrame:
+    """Figures whose tolerance exceeds three half-units of the last stated digit, the widest first.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As :func:`ledger`.
+
+    Returns
+    -------
+    DataFrame
+        ``figure, origin, stated, ours, tolerance, half_digits, verdict, why``.
+    """
+    return (
+        table.filter(pl.col("half_digits") > WIDE * (1 + 1e-9))
+        .select("figure", "origin", "stated", "ours", "tolerance", "half_digits", "verdict", "why")
+        .sort("half_digits", "figure", descending=[True, False])
     )
 
 
@@ -411,52 +481,57 @@ def readable(table: pl.DataFrame) -> pl.DataFrame:
     Returns
     -------
     DataFrame
-        In the order of `table`: ``figure, statement, place, published`` (the number with its unit, or
-        the bounds), ``tolerance, ours, verdict, explanation, command``.
+        In the order of `table`: ``figure, statement, place, origin`` (in words), ``stated`` (the number with
+        its unit, or the bounds by which a claim in words is tested), ``tolerance, ours,
+        verdict, explanation, command``.
     """
     rows = [
         {
             "figure": row["figure"],
             "statement": row["statement"],
             "place": row["place"],
-            "published": _stated(row),
+            "origin": ORIGINS[row["origin"]],
+            "stated": _stated(row),
             "tolerance": _closeness(row["tolerance"]),
-            "ours": "" if row["ours"] is None else _number(row["ours"], row["tolerance"]),
+            "ours": "" if row["ours"] is None else _digits(row["ours"], row["tolerance"]),
             "verdict": row["verdict"],
             "explanation": row["explanation"],
             "command": row["command"],
         }
         for row in table.iter_rows(named=True)
     ]
-    names = ("figure", "statement", "place", "published", "tolerance", "ours", "verdict", "explanation", "command")
+    names = (
+        "figure",
+        "statement",
+        "place",
+        "origin",
+        "stated",
+        "tolerance",
+        "ours",
+        "verdict",
+        "explanation",
+        "command",
+    )
     return pl.DataFrame(rows, schema=dict.fromkeys(names, pl.String))
 
 
 def _closeness(tolerance: float | None) -> str:
     if tolerance is None:
         return ""
-    return f"± {_number(tolerance, None)}" if tolerance else "exactly"
+    return f"± {_digits(tolerance, None)}" if tolerance else "exactly"
 
 
 def _stated(row: Mapping[str, Any]) -> str:
-    """The published number with its unit, or the bounds in words."""
+    """The stated number with its unit, or our bounds in words."""
     unit = "" if row["unit"] in {"dimensionless", "fraction", "count"} else f" {row['unit']}"
-    if row["published"] is not None:
-        return _text(row["published"], 10) + unit
+    if row["stated"] is not None:
+        return number(row["stated"], 10) + unit
     bounds = [(word, row[name]) for word, name in (("at least", "low"), ("at most", "high")) if row[name] is not None]
-    return ", ".join(f"{word} {_number(value, None)}" for word, value in bounds) + unit
+    return "no number; tested as " + " and ".join(f"{word} {_digits(value, None)}" for word, value in bounds) + unit
 
 
-def _number(value: float, tolerance: float | None) -> str:
+def _digits(value: float, tolerance: float | None) -> str:
     """A number with one digit more than the tolerance can tell, four where there is none."""
     if tolerance and value:
-        return _text(value, min(max(math.ceil(math.log10(abs(value) / tolerance)) + 1, 3), 9))
-    return _text(value, 4)
-
-
-def _text(value: float, digits: int) -> str:
-    """A number with so many digits at most; counts and the like in full, large numbers by powers of ten."""
-    if value.is_integer() and abs(value) < 1e7:
-        return f"{value:.0f}"
-    text = f"{value:.{digits}g}" if abs(value) < 1e7 else re.sub(r"\.?0*e", "e", f"{value:.{digits - 1}e}")
-    return re.sub(r"e([+-])0*", lambda sign: "e" + sign[1].strip("+"), text)
+        return number(value, min(max(math.ceil(math.log10(abs(value) / tolerance)) + 1, 3), 9))
+    return number(value, 4)

@@ -14,11 +14,11 @@ def printed(text: str) -> dict[str, Any]:
     Examples
     --------
     >>> printed("482.01")
-    {'published': 482.01, 'tolerance': 0.005, 'why': 'half a unit of the last digit stated'}
+    {'stated': 482.01, 'tolerance': 0.005, 'why': 'half a unit of the last digit stated'}
     """
     exponent = Decimal(text).as_tuple().exponent
     return {
-        "published": float(text),
+        "stated": float(text),
         "tolerance": float(Decimal(5).scaleb(int(exponent) - 1)),
         "why": "half a unit of the last digit stated",
     }

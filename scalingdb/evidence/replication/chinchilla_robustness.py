@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from scalingdb.errors import FitWarning
-from scalingdb.evidence.replication._core import Figure, replication
+from scalingdb.evidence.replication._core import Figure, replication, untestable
 from scalingdb.evidence.replication._printed import printed
 from scalingdb.fits import fit
 
@@ -128,8 +128,9 @@ _KINDS = {
                 f"{'' if part == 'n' else f' whose {part} ours equals within 0.1 %'}"
             ),
             place="release, chinchilla_robustness_fits.csv",
-            published=n if part == "n" else 1.0,
-            tolerance=0.5 if part == "n" else 0.001,
+            stated=n if part == "n" else None,
+            tolerance=0.5 if part == "n" else None,
+            low=None if part == "n" else 1.0,
             unit="count" if part == "n" else "fraction",
             why=(
                 "a count"
@@ -196,25 +197,22 @@ def perturbed(db: Warehouse) -> dict[str, float]:
     }
 
 
-@replication(
+noisy = untestable(
+    "chinchilla_robustness.noisy",
     Figure(
         key="noise",
         statement="Stored fits with log-normal noise on N (11 strengths, 17 draws each) that a refit reproduces",
         place="release, chinchilla_robustness_fits.csv",
-        published=1.0,
-        tolerance=0.001,
+        low=1.0,
         unit="fraction",
         why="every stored fit",
         origin="release",
     ),
-    untestable=(
+    because=(
         "The noise that was drawn is not stored, nor its seed in a form that another program could use; needed are the "
         "240 perturbed sizes of each of the 187 fits."
     ),
 )
-def noisy(db: Warehouse) -> dict[str, float]:
-    """Would refit the points with the noise that the study drew."""
-    raise NotImplementedError
 
 
 @replication(

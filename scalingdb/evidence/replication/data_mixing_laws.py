@@ -97,7 +97,7 @@ def _pairs(db: Warehouse) -> pl.DataFrame:
             "domains, weighted, of the 410M model at step 30,000 and the 1B model at step 100,000, to 1e-9"
         ),
         place=_RELEASE,
-        published=132,
+        stated=132,
         unit="count",
         tolerance=0,
         why="a number is within rounding of the measured mean or it is not",
@@ -156,8 +156,8 @@ _BETWEEN = 4
 def _held_out(rows: pl.DataFrame, law: str | None, parts: int) -> list[float]:
     """Relative errors in percent, each part held out in turn; without a law, those of the mean of the others."""
     errors: list[float] = []
-    for held in range(parts):
-        test = pl.int_range(pl.len()) % parts == held
+    for fold in range(parts):
+        test = pl.int_range(pl.len()) % parts == fold
         seen, unseen = rows.filter(~test), rows.filter(test)
         if law is None:
             predicted = pl.Series([seen["loss"].to_numpy().mean()] * unseen.height)

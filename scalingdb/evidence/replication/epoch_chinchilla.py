@@ -91,7 +91,7 @@ def _recommended(variant: str) -> float:
         statement="Points with more than 1e18 FLOP and more than one token per parameter",
         place="examples/llm/df.csv of a package that repeats the points",
         unit="count",
-        origin="catalogue",
+        origin="own",
         **printed("234"),
     ),
 )
@@ -119,7 +119,7 @@ _FLAT = (
             key=f"earlier_{name}",
             statement=f"{name} at the least sum of Huber losses (delta 0.001) of log residuals, 240 points",
             place="recomputed from data/svg_extracted_data.csv",
-            origin="catalogue",
+            origin="own",
             **printed(value),
         )
         for name, value in zip(_NAMES, ("477.83", "2143.4", "1.81722", "0.34731", "0.36717"), strict=True)
@@ -128,7 +128,7 @@ _FLAT = (
         key="objective",
         statement="The least sum of Huber losses on the 240 points",
         place="recomputed from data/svg_extracted_data.csv",
-        origin="catalogue",
+        origin="own",
         **printed("0.0010182740"),
     ),
     *(
@@ -136,7 +136,7 @@ _FLAT = (
             key=f"release_{name}",
             statement=f"{name} of the best cell of the grid search for the least sum of Huber losses",
             place="release, data_analysis.ipynb",
-            published=value,
+            stated=value,
             tolerance=tolerance,
             why=_FLAT,
             origin="release",
@@ -162,7 +162,7 @@ _FLAT = (
         key="tokens_per_param",
         statement="Tokens per parameter of the compute-optimal model at 5.76e23 FLOP by the refitted law",
         place="recomputed from data/svg_extracted_data.csv",
-        origin="catalogue",
+        origin="own",
         **printed("17.9"),
     ),
 )
@@ -206,7 +206,7 @@ def refit(db: Warehouse) -> dict[str, float]:
         key="paper_beta",
         statement="beta of the replication",
         place="paper, the fitted law",
-        published=0.3658,
+        stated=0.3658,
         tolerance=1e-4,
         why="a unit of the last digit: the release gives 0.36585, printed without rounding up",
     ),
@@ -234,21 +234,21 @@ def likelihood(db: Warehouse) -> dict[str, float]:
         key="epoch",
         statement="The sum of Huber losses at the coefficients of the replication as printed",
         place="recomputed from data/svg_extracted_data.csv",
-        origin="catalogue",
+        origin="own",
         **printed("0.0010228"),
     ),
     Figure(
         key="hoffmann",
         statement="The sum of Huber losses at the coefficients of Hoffmann et al. as printed",
         place="recomputed from data/svg_extracted_data.csv",
-        origin="catalogue",
+        origin="own",
         **printed("0.0041210"),
     ),
     Figure(
         key="hoffmann_tex",
         statement="The sum of Huber losses at the unrounded coefficients in the TeX source of Hoffmann et al.",
         place="recomputed from data/svg_extracted_data.csv",
-        origin="catalogue",
+        origin="own",
         **printed("0.0012312"),
     ),
     Figure(
@@ -256,28 +256,28 @@ def likelihood(db: Warehouse) -> dict[str, float]:
         statement="How many times the least sum the printed coefficients of Hoffmann et al. score",
         place="recomputed from data/svg_extracted_data.csv",
         unit="ratio",
-        origin="catalogue",
+        origin="own",
         **printed("4"),
     ),
     Figure(
         key="tokens_hoffmann",
         statement="Tokens per parameter at 5.76e23 FLOP by approach 3 as printed",
         place="arXiv:2203.15556, eq. 10, in closed form",
-        origin="catalogue",
+        origin="own",
         **printed("92.6"),
     ),
     Figure(
         key="tokens_hoffmann_tex",
         statement="Tokens per parameter at 5.76e23 FLOP by approach 3 with the digits of the TeX source",
         place="arXiv:2203.15556, TeX source, in closed form",
-        origin="catalogue",
+        origin="own",
         **printed("58.9"),
     ),
     Figure(
         key="tokens_epoch",
         statement="Tokens per parameter at 5.76e23 FLOP by the replication",
         place="paper, the fitted law in closed form",
-        origin="catalogue",
+        origin="own",
         **printed("18.4"),
     ),
 )
@@ -298,7 +298,7 @@ def scores(db: Warehouse) -> dict[str, float]:
             key=name,
             statement=f"{name} fitted to all 245 points, the five highest losses included",
             place="recomputed from data/svg_extracted_data.csv",
-            origin="catalogue",
+            origin="own",
             **printed(value),
         )
         for name, value in zip(
@@ -309,10 +309,10 @@ def scores(db: Warehouse) -> dict[str, float]:
         key="beta",
         statement="beta fitted to all 245 points, the five highest losses included",
         place="recomputed from data/svg_extracted_data.csv",
-        published=0.4531,
+        stated=0.4531,
         tolerance=1e-4,
         why="a unit of the last digit: 0.45305 is a rounding edge, and the sum is flat along beta",
-        origin="catalogue",
+        origin="own",
     ),
 )
 def all_points(db: Warehouse) -> dict[str, float]:
@@ -374,7 +374,7 @@ _EARLY = (
         key="ratio_printed_law",
         statement="Approach 3 as printed recommends the 20 tokens per parameter that Chinchilla was trained with",
         place="arXiv:2203.15556, Chinchilla: 70e9 parameters, 1.4e12 tokens",
-        published=20,
+        stated=20,
         tolerance=5,
         why="the paper trained the model that its approaches 1 and 2 recommend; a quarter covers their spread",
         unless="The printed coefficients recommend more than four times as many tokens (see scores).",
@@ -461,7 +461,7 @@ def _errors(values: Mapping[str, tuple[float, float]]) -> list[Figure]:
             key=f"sd_{name}",
             statement=f"Bootstrap standard error of {name} (points resampled, likelihood with a fitted scale)",
             place="release, data_analysis.ipynb, 4,000 resamples",
-            published=value,
+            stated=value,
             tolerance=tolerance,
             why=(
                 "an eighth: the standard deviation of 500 resamples is uncertain by some 4 %, and that of the "
@@ -497,7 +497,7 @@ _INTERVALS = {
             key=f"{end}_{name}",
             statement=f"{end.capitalize()} end of the 95 % bootstrap interval of {name}",
             place="release, data_analysis.ipynb, 4,000 resamples",
-            published=ends[end == "upper"],
+            stated=ends[end == "upper"],
             tolerance=(ends[1] - ends[0]) / 10,
             why=(
                 "a tenth of the interval's width, about three standard errors of an end that is the 2.5 % quantile of "
@@ -512,7 +512,7 @@ _INTERVALS = {
         key="experiments",
         statement="Runs that would narrow the 80 % interval of the exponent a to the width that Hoffmann et al. print",
         place="abstract; the printed width is that of 0.454 to 0.455 in arXiv:2203.15556, Table 2",
-        published=600_000,
+        stated=600_000,
         tolerance=300_000,
         unit="count",
         why="the width enters squared, and that of Hoffmann et al. has one digit: 0.001 may be 0.0008 or 0.0014",
@@ -575,7 +575,7 @@ def _scalefit_figures(config: str, values: tuple[str, ...]) -> list[Figure]:
                 key=f"{config}/{name}",
                 statement=f"{meaning.capitalize()} by '{config}' on the 217 points below 1e21 FLOP",
                 place=_SCALEFIT_FILE,
-                published=float(value),
+                stated=float(value),
                 tolerance=(_RESAMPLED if resampled else _SEARCH)[name],
                 why=(
                     "2.6 standard errors of a mean of ten resamples, beside which that of our 400 is small"
@@ -602,7 +602,7 @@ def _scalefit_figures(config: str, values: tuple[str, ...]) -> list[Figure]:
                 key=f"{config}/{name}",
                 statement=f"{meaning} of '{config}' on the 217 points, at its stored parameters",
                 place=_SCALEFIT_FILE,
-                published=float(value),
+                stated=float(value),
                 tolerance=1e-7,
                 why="a unit of the last digit given here: the file holds single precision",
                 origin="release",

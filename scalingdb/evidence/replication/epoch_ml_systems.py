@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from scalingdb.evidence.replication._core import Figure, replication
+from scalingdb.evidence.replication._core import Figure, replication, untestable
 
 if TYPE_CHECKING:
     from scalingdb.warehouse import Warehouse
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
         key="basic_pairs",
         statement="BASIC was trained on this many image-text pairs",
         place="abstract of arXiv 2111.10050",
-        published=6.6e9,
+        stated=6.6e9,
         unit="samples",
         tolerance=0.05e9,
         why="half a unit of the last printed digit",
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
         key="basic_params",
         statement="Parameters of the largest BASIC model",
         place="abstract of arXiv 2111.10050",
-        published=3e9,
+        stated=3e9,
         unit="parameters",
         tolerance=0.5e9,
         why="half a unit of the last printed digit; the database enters a number of its own curators",
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
         key="palm_params",
         statement="Parameters of PaLM",
         place="abstract of arXiv 2204.02311",
-        published=540e9,
+        stated=540e9,
         unit="parameters",
         tolerance=0.5e9,
         why="half a unit of the last printed digit; the database enters a number of its own curators",
@@ -66,11 +66,11 @@ def largest_models(db: Warehouse) -> dict[str, float]:
             key=key,
             statement=f"Export of June 2025: systems with {what}",
             place="earlier count in the released export",
-            published=value,
+            stated=value,
             unit="count",
             tolerance=0,
             why="a count",
-            origin="catalogue",
+            origin="own",
         )
         for key, what, value in (
             ("params", "parameters", 1275),
@@ -89,40 +89,36 @@ def known_numbers(db: Warehouse) -> dict[str, float]:
     return rows.row(0, named=True)
 
 
-@replication(
+chips = untestable(
+    "epoch_ml_systems.chips",
     Figure(
         key="chips",
         statement="PaLM was trained on this many TPU v4 chips",
         place="abstract of arXiv 2204.02311",
-        published=6144,
+        stated=6144,
         unit="count",
         tolerance=0.5,
         why="a count",
         claim_id="2204.02311/2",
     ),
-    untestable="The numbers of accelerators in the database were left out of the warehouse; that column is needed.",
+    because="The numbers of accelerators in the database were left out of the warehouse; that column is needed.",
 )
-def chips(db: Warehouse) -> dict[str, float]:
-    """Accelerators of PaLM."""
-    raise NotImplementedError
 
 
-@replication(
+continued_training = untestable(
+    "epoch_ml_systems.continued_training",
     Figure(
         key="extra_compute",
         statement="Continued training with UL2R costs this much extra compute",
         place="title and abstract of arXiv 2210.11399",
-        published=0.1,
+        stated=0.1,
         unit="percent",
         tolerance=0.05,
         why="half a unit of the last printed digit",
         claim_id="2210.11399/3",
     ),
-    untestable=(
+    because=(
         "The database rounds the compute of U-PaLM to three digits (2.53e24 FLOP), which is coarser than the 0.1 "
         "percent in question. The tokens of the continued training would be needed."
     ),
 )
-def continued_training(db: Warehouse) -> dict[str, float]:
-    """Compute of U-PaLM over that of PaLM."""
-    raise NotImplementedError

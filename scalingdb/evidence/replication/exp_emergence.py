@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from scalingdb.downstream import difficulty_shapes
-from scalingdb.evidence.replication._core import Figure, replication
+from scalingdb.evidence.replication._core import Figure, replication, untestable
 
 if TYPE_CHECKING:
     from scalingdb.warehouse import Warehouse
@@ -27,11 +27,11 @@ _COURSES = {
             key=f"{name}_{sextile}",
             statement=f"MMLU, models of compute sextile {sextile + 1} of 6: mean {what}",
             place="earlier recomputation from the released tables (ten groups)",
-            published=value,
+            stated=value,
             unit="fraction",
             tolerance=5e-4,
             why="half a unit of the last digit stated",
-            origin="catalogue",
+            origin="own",
         )
         for name, (what, values) in _COURSES.items()
         for sextile, value in enumerate(values)
@@ -61,9 +61,8 @@ _COURSES = {
         key="easy_shape",
         statement="MMLU: the easiest tenth is first worse, then better (shape found by quadratic fits, 1 for yes)",
         place="abstract",
-        published=1,
+        low=1,
         unit="count",
-        tolerance=0,
         why="yes or no",
     ),
 )
@@ -96,7 +95,8 @@ def mmlu_groups(db: Warehouse) -> dict[str, float]:
     }
 
 
-@replication(
+clustering = untestable(
+    "exp_emergence.clustering",
     Figure(
         key="prediction",
         statement="Grouping items by difficulty and dropping groups that do not scale improves predictions",
@@ -105,12 +105,9 @@ def mmlu_groups(db: Warehouse) -> dict[str, float]:
         why="the error with the dropped groups left in, less the error without them, is positive",
         claim_id="2502.17262/2",
     ),
-    untestable=(
+    because=(
         "The paper clusters single test items by how their pass rates change within one family of models, and predicts "
         "a larger model of that family. Held are mean scores of groups cut by difficulty, over public models of many "
         "families; pass rates of single items for the sizes of one family would be needed."
     ),
 )
-def clustering(db: Warehouse) -> dict[str, float]:
-    """Error of predicted scores with and without the groups that do not scale."""
-    raise NotImplementedError

@@ -11,7 +11,7 @@ import polars as pl
 from scipy.spatial import ConvexHull
 
 from scalingdb.errors import FitWarning
-from scalingdb.evidence.replication._core import Figure, replication
+from scalingdb.evidence.replication._core import Figure, replication, untestable
 from scalingdb.evidence.replication._printed import printed
 from scalingdb.fits import Fit, fit
 from scalingdb.law_library import Law, fixed, get_law
@@ -318,7 +318,7 @@ def _refit(tables: dict[str, pl.DataFrame], name: str) -> Fit:
                 f"Sum of Huber losses of '{name}' at its stored coefficients (which the rows therefore test together)"
             ),
             place=_file(name),
-            published=value,
+            stated=value,
             tolerance=5e-10 if "512x" in name else 2e-10,
             why="coefficients and objective are stored with ten decimals; several of them round together",
             origin="release",
@@ -387,7 +387,7 @@ _WIDTH = {"alpha": 3e-4, "beta": 0.01, "a": 0.003, "b": 0.05, "e": 3e-4}
             key=f"earlier/{table}/{quantity}",
             statement=f"{quantity} of Chinchilla's law at the least sum on '{table}' (delta 1e-4; a, b, e are logs)",
             place=f"recomputed from the rows of wandb_df_for_fitting_{table.removesuffix('_no_embeds')}.jsonl",
-            origin="catalogue",
+            origin="own",
             **printed(value),
         )
         for table, values in _EARLIER.items()
@@ -398,7 +398,7 @@ _WIDTH = {"alpha": 3e-4, "beta": 0.01, "a": 0.003, "b": 0.05, "e": 3e-4}
             key=f"stored/{table}/{quantity}",
             statement=f"{quantity} of Chinchilla's law as stored for '{table}' (Huber delta 1e-4; a, b, e are logs)",
             place=f"release, parameters_delta-4/approach_3_parameters_grid_search_0_{table}.json",
-            published=value,
+            stated=value,
             tolerance=_WIDTH[quantity],
             why="the sum is flat: parameters this far off cost one part in a hundred thousand of it",
             origin="release",
@@ -411,14 +411,14 @@ _WIDTH = {"alpha": 3e-4, "beta": 0.01, "a": 0.003, "b": 0.05, "e": 3e-4}
         key="lowest_beta",
         statement="Smallest exponent of tokens among the tables of all shapes, each at its least sum (delta 1e-4)",
         place="recomputed from the released tables",
-        origin="catalogue",
+        origin="own",
         **printed("0.59"),
     ),
     Figure(
         key="highest_beta",
         statement="Largest exponent of tokens among the tables of all shapes, each at its least sum (delta 1e-4)",
         place="recomputed from the released tables",
-        origin="catalogue",
+        origin="own",
         **printed("0.73"),
     ),
 )
@@ -491,22 +491,20 @@ def duality(db: Warehouse) -> dict[str, float]:
     return ours
 
 
-@replication(
+superposition = untestable(
+    "gemstones.superposition",
     Figure(
         key="exponent",
         statement="Under strong superposition loss falls as the first power of width, whatever the feature frequencies",
         place="abstract of arXiv:2505.10465",
-        published=1.0,
+        stated=1.0,
         tolerance=0.1,
         why="the first power, to a tenth",
         claim_id="2505.10465/1",
     ),
-    untestable=(
+    because=(
         "The claim is about toy models whose superposition and feature frequencies are set. Of the Gemstones neither "
         "is known, and width varies with depth and parameters, so that their exponent of width answers another "
-        "question; needed are the toy models' losses, or models of several widths with everything else held."
+        "question; needed are the toy models' losses, or models of several widths with everything else fixed."
     ),
 )
-def superposition(db: Warehouse) -> dict[str, float]:
-    """Would fit `width_inverse` to models of several widths, by degree of superposition."""
-    raise NotImplementedError

@@ -10,7 +10,7 @@ import polars as pl
 from scipy.stats import spearmanr
 
 from scalingdb.errors import FitWarning
-from scalingdb.evidence.replication._core import Figure, replication
+from scalingdb.evidence.replication._core import Figure, replication, untestable
 from scalingdb.evidence.replication._printed import printed
 from scalingdb.fits import Fit, fit, fit_by
 
@@ -98,7 +98,8 @@ def counts(db: Warehouse) -> dict[str, float]:
     }
 
 
-@replication(
+models = untestable(
+    "hitchhiker.models",
     Figure(
         key="models",
         statement="Pretrained models in the corpus",
@@ -106,15 +107,12 @@ def counts(db: Warehouse) -> dict[str, float]:
         unit="count",
         **printed("485"),
     ),
-    untestable=(
-        "The authors' merged table, the models of one paper (about 50) and three of four files of another are not in "
-        "the release, and 'model' counts few-shot results of one model as several. What is there gives 343 to 641 "
-        "names, depending on how the gaps are filled."
+    because=(
+        "The inputs of the count (the authors' merged table, the models of one paper, about 50, and three of four "
+        "files of another) stand in the release's tree, but our copy lacks their contents; and 'model' counts few-shot "
+        "results of one model as several. What we have gives 343 to 641 names, depending on how the gaps are filled."
     ),
 )
-def models(db: Warehouse) -> dict[str, float]:
-    """Would count the names in the authors' merged table."""
-    raise NotImplementedError
 
 
 # ---- prediction of the largest model from the smaller ones -----------------------------------------------------------
@@ -175,7 +173,7 @@ _FINALS = (
             statement=what,
             place="recomputed from the released curves",
             unit=unit,
-            origin="catalogue",
+            origin="own",
             **printed(value),
         )
         for key, what, unit, value in (
@@ -412,7 +410,8 @@ def learning_curves(db: Warehouse) -> dict[str, float]:
     return ours
 
 
-@replication(
+encoder_decoder = untestable(
+    "hitchhiker.encoder_decoder",
     Figure(
         key="same_total",
         statement="Loss of two translation models of equal total but different encoder and decoder sizes differs by",
@@ -422,14 +421,11 @@ def learning_curves(db: Warehouse) -> dict[str, float]:
         why="does not suffice: equal totals with losses a percent apart",
         claim_id="2109.07740/2",
     ),
-    untestable=(
+    because=(
         "The curves name five translation models (such as 28 encoder and 6 decoder layers, and the reverse) without "
         "their sizes: a decoder layer is larger, so the totals differ; needed are parameter counts."
     ),
 )
-def encoder_decoder(db: Warehouse) -> dict[str, float]:
-    """Would compare translation models of equal total size."""
-    raise NotImplementedError
 
 
 @replication(

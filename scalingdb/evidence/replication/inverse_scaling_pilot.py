@@ -24,11 +24,11 @@ _UNITS = {"acc": "fraction", "logodds_difference": "nats_per_answer", "answer_lo
             key=f"{experiment}_{model}",
             statement=f"GPT-3 {model}, {what}",
             place=f"earlier recomputation from the released scores of experiment {experiment}",
-            published=value,
+            stated=value,
             unit=_UNITS[metric],
             tolerance=tolerance,
             why="half a unit of the last digit stated",
-            origin="catalogue",
+            origin="own",
         )
         for (experiment, metric), (what, values, tolerance) in _CURVES.items()
         for model, value in zip(_MODELS, values, strict=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from scalingdb.evidence.replication._core import Figure, replication
+from scalingdb.evidence.replication._core import Figure, replication, untestable
 from scalingdb.fits import fit
 
 if TYPE_CHECKING:
@@ -57,11 +57,11 @@ def _crossing(slopes: dict[str, tuple[float, float]]) -> float:
             key=key,
             statement=statement,
             place=_PLACE,
-            published=value,
+            stated=value,
             unit=unit,
             tolerance=tolerance,
             why="a count is exact" if tolerance == 0 else _DIGIT,
-            origin="catalogue",
+            origin="own",
         )
         for key, statement, value, unit, tolerance in (
             ("runs", "Final checkpoints", 1431, "count", 0),
@@ -169,45 +169,41 @@ def comparison(db: Warehouse) -> dict[str, float]:
     }
 
 
-@replication(
+tasks_and_data = untestable(
+    "laion_clip_mammut.tasks_and_data",
     Figure(
         key="three_by_three",
         statement="MaMMUT's lead over CLIP holds for three tasks and three open data sets",
         place="arXiv 2506.04598, abstract",
-        published=3,
+        stated=3,
         unit="count",
         tolerance=0,
         why="all three tasks on all three data sets",
         claim_id="2506.04598/2",
     ),
-    untestable=(
+    because=(
         "The release at this commit holds classification and segmentation on one data set "
         "(DataComp-1.4B). The paper's table "
         "all_results.csv.gz, with retrieval and the two other data sets, would be needed."
     ),
 )
-def tasks_and_data(_: Warehouse) -> dict[str, float]:
-    """Tasks and data sets at which MaMMUT's fitted error lies below CLIP's."""
-    return {}
 
 
-@replication(
+released_model = untestable(
+    "laion_clip_mammut.released_model",
     Figure(
         key="open_mammut",
         statement="Zero-shot ImageNet accuracy of openMaMMUT-L/14",
         place="arXiv 2506.04598, abstract",
-        published=80.3,
+        stated=80.3,
         unit="percent",
         tolerance=0.05,
         why=_DIGIT,
         claim_id="2506.04598/3",
     ),
-    untestable=(
+    because=(
         "The model saw 12.8 billion pairs; the released runs end at 3.07 billion (78.4 % with the same "
         "architecture). Its own "
         "evaluation would be needed."
     ),
 )
-def released_model(_: Warehouse) -> dict[str, float]:
-    """Accuracy of the model that the paper releases."""
-    return {}

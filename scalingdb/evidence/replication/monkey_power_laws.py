@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from scalingdb.downstream import pass_at_k
-from scalingdb.evidence.replication._core import Figure, replication
+from scalingdb.evidence.replication._core import Figure, replication, untestable
 
 if TYPE_CHECKING:
     from scalingdb.warehouse import Warehouse
@@ -51,10 +51,10 @@ def _exponent(k: np.ndarray, mean: np.ndarray) -> float:
             key=f"{task}_{model}",
             statement=f"{task.upper()}, Pythia {model}: exponent of minus log mean pass@k in k, as released",
             place="earlier recomputation from the released table of pass@k",
-            published=value,
+            stated=value,
             tolerance=5e-4,
             why="half a unit of the last digit stated",
-            origin="catalogue",
+            origin="own",
             choice=_AS_RELEASED,
         )
         for (task, model), value in _EXPONENTS.items()
@@ -64,10 +64,10 @@ def _exponent(k: np.ndarray, mean: np.ndarray) -> float:
             key=f"math_{model}_within",
             statement=f"MATH, Pythia {model}: exponent of minus log mean pass@k, k within every problem's attempts",
             place="earlier recomputation from the released table of pass@k",
-            published=value,
+            stated=value,
             tolerance=5e-4,
             why="half a unit of the last digit stated",
-            origin="catalogue",
+            origin="own",
             unless=_BEYOND,
         )
         for (task, model), value in _EXPONENTS.items()
@@ -139,7 +139,8 @@ def sampling(db: Warehouse) -> dict[str, float]:
     return {"passuntil_r2": float(correlation**2), "least_gain": float(min(gains))}
 
 
-@replication(
+emergent_tasks = untestable(
+    "monkey_power_laws.emergent_tasks",
     Figure(
         key="emergent",
         statement="Emergent tasks improve continuously but depart from the standard law",
@@ -148,17 +149,15 @@ def sampling(db: Warehouse) -> dict[str, float]:
         why="curvature of ln(-ln pass rate) in ln N on tasks that are known to emerge",
         claim_id="2310.03262/3",
     ),
-    untestable=(
-        "Attempts are held for GSM8K and MATH, neither of which the paper calls emergent, and on Pythia only. Many "
-        "samples of an emergent task over sizes that were trained alike would be needed."
+    because=(
+        "The warehouse has attempts for GSM8K and MATH, neither of which the paper calls emergent, and on Pythia only. "
+        "Many samples of an emergent task over sizes that were trained alike would be needed."
     ),
 )
-def emergent_tasks(db: Warehouse) -> dict[str, float]:
-    """Curvature of the pass rate in size."""
-    raise NotImplementedError
 
 
-@replication(
+diminishing_returns = untestable(
+    "monkey_power_laws.diminishing_returns",
     Figure(
         key="budget",
         statement="Parallel and sequential sampling each have a computable budget past which returns diminish",
@@ -167,11 +166,8 @@ def emergent_tasks(db: Warehouse) -> dict[str, float]:
         why="a saturation point in the number of samples and one in the number of rounds",
         claim_id="2505.20522/1",
     ),
-    untestable=(
-        "The budget is a number of a fitted law, stated for models and benchmarks that are not held, and no held rows "
+    because=(
+        "The budget is a number of a fitted law, stated for models and benchmarks that we lack, and no rows here "
         "have sequential rounds. Scores by samples and by rounds on the paper's benchmarks would be needed."
     ),
 )
-def diminishing_returns(db: Warehouse) -> dict[str, float]:
-    """Samples and rounds at which a further one gains less than a threshold."""
-    raise NotImplementedError

@@ -72,7 +72,7 @@ def _by_curve(rows: pl.DataFrame) -> pl.DataFrame:
             key=f"n{size}m.{name}",
             statement=f"Stored parameters of the {size}M model on the six schedules held out: {name.replace('_', ' ')}",
             place=_PLACE,
-            published=value,
+            stated=value,
             unit="dimensionless" if name == "r2" or "relative" in name else "nats_per_token",
             tolerance=tolerance,
             why=_ROUNDED,
@@ -105,7 +105,7 @@ _NOT_OPTIMAL = (
 
 
 def _refitted(db: Warehouse, one: Refit) -> pl.DataFrame:
-    """The stored refit, if it is of these rows, this law and these coefficients: it takes ten seconds to make anew."""
+    """The stored refit, if it is of these rows, this law and these coefficients: making it takes ten seconds."""
     same = pl.read_csv(RESULTS, schema=SCHEMA).filter(
         law=one.law, variant=one.variant, source_id=one.source_id, digest=digest(db, one)
     )
@@ -123,7 +123,7 @@ def _refitted(db: Warehouse, one: Refit) -> pl.DataFrame:
                     f"Stored parameters of the {size}M model (of seven) that lie in the 95 % intervals of our fit"
                 ),
                 place="stored parameters of the repository",
-                published=7,
+                stated=7,
                 unit="count",
                 tolerance=0,
                 why="a set that is the optimum lies inside the intervals with every parameter",
@@ -135,7 +135,7 @@ def _refitted(db: Warehouse, one: Refit) -> pl.DataFrame:
                 key=f"n{size}m.excess",
                 statement=f"Objective of the stored set of the {size}M model over that of the optimum, minus 1",
                 place="stored parameters of the repository",
-                published=0,
+                stated=0,
                 unit="fraction",
                 tolerance=0.01,
                 why="rounding to four digits costs well under a percent of the objective",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from scalingdb.evidence.replication._core import Figure, replication
+from scalingdb.evidence.replication._core import Figure, replication, untestable
 
 if TYPE_CHECKING:
     from scalingdb.warehouse import Warehouse
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
         key="accuracy",
         statement="Majority vote at the largest token budget: accuracy on AIME 2024",
         place="release, results_log_majority_vote.json",
-        published=0.70,
+        stated=0.70,
         unit="fraction",
         tolerance=0.005,
         why="half a unit of the last digit stated",
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
         key="tokens",
         statement="Majority vote at the largest token budget: tokens used on average for a problem",
         place="release, results_log_majority_vote.json",
-        published=88_448,
+        stated=88_448,
         unit="tokens",
         tolerance=0.5,
         why="half a unit of the last digit stated",
@@ -53,7 +53,8 @@ def majority_vote(db: Warehouse) -> dict[str, float]:
     return {"accuracy": accuracy[-1], "tokens": tokens[-1], "last_doubling": 30 * (accuracy[-1] - accuracy[-2])}
 
 
-@replication(
+longer_answers = untestable(
+    "o1_inference.longer_answers",
     Figure(
         key="unreliable",
         statement="Spending more tokens does not reliably raise accuracy on hard problems",
@@ -62,12 +63,9 @@ def majority_vote(db: Warehouse) -> dict[str, float]:
         why="within a model, the answers that took more tokens are right no more often",
         claim_id="2504.00294/2",
     ),
-    untestable=(
+    because=(
         "The claim compares answers of many models that each choose their length. Held is one model that was asked for "
         "more tokens, eleven budgets on thirty problems: one fall between two budgets (0.60 to 0.53) is two problems. "
         "Tokens and correctness of single answers would be needed."
     ),
 )
-def longer_answers(db: Warehouse) -> dict[str, float]:
-    """Correctness of answers against their length."""
-    raise NotImplementedError

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from scalingdb import downstream
-from scalingdb.evidence.replication._core import Figure, replication
+from scalingdb.evidence.replication._core import Figure, replication, untestable
 
 if TYPE_CHECKING:
     from scalingdb.warehouse import Warehouse
@@ -60,11 +60,11 @@ _COMPLETE = "Models with all eight scores, 74 of the paper's 80; the paper fills
             key=key,
             statement=statement,
             place=_EARLIER,
-            published=value,
+            stated=value,
             unit=unit,
             tolerance=tolerance,
             why="a count is exact" if tolerance == 0 else _DIGIT,
-            origin="catalogue",
+            origin="own",
         )
         for key, statement, value, unit, tolerance in (
             ("models", "Base models", 148, "count", 0),
@@ -90,7 +90,7 @@ _COMPLETE = "Models with all eight scores, 74 of the paper's 80; the paper fills
         key="printed_1",
         statement="The first principal component explains about 80 % of the variance",
         place=_PAPER,
-        published=80,
+        stated=80,
         unit="percent",
         tolerance=2.5,
         why="stated as 'about', to the nearest five",
@@ -100,7 +100,7 @@ _COMPLETE = "Models with all eight scores, 74 of the paper's 80; the paper fills
         key="printed_3",
         statement="The first three principal components explain about 97 % of the variance",
         place=_PAPER,
-        published=97,
+        stated=97,
         unit="percent",
         tolerance=0.5,
         why=_DIGIT,
@@ -142,7 +142,8 @@ def components(db: Warehouse) -> dict[str, float]:
     }
 
 
-@replication(
+big_bench = untestable(
+    "obs_scaling.big_bench",
     Figure(
         key="jumps",
         statement="Many BIG-bench tasks improve in a jump at the largest size",
@@ -152,31 +153,29 @@ def components(db: Warehouse) -> dict[str, float]:
         why="many: a quarter of the tasks",
         claim_id="2204.02311/3",
     ),
-    untestable=(
-        "The claim is about three sizes of PaLM on some 150 BIG-bench tasks. The held BIG-bench scores "
+    because=(
+        "The claim is about three sizes of PaLM on some 150 BIG-bench tasks. The BIG-bench scores here "
         "are seven tasks, chosen "
         "because they emerge, of other models: a share of them says nothing about BIG-bench. PaLM's "
         "scores would be needed."
     ),
 )
-def big_bench(_: Warehouse) -> dict[str, float]:
-    """Share of tasks on which the last step in size gains more than the line through the first two foretells."""
-    return {}
 
 
 _DATES = (
-    "Density is the size of a reference model of equal score over the model's size. The held tables have "
+    "Density is the size of a reference model of equal score over the model's size. The tables here have "
     "no release dates, and "
     "no reference family of known loss and score on the same benchmarks; both would be needed."
 )
 
 
-@replication(
+density = untestable(
+    "obs_scaling.density",
     Figure(
         key="doubling",
         statement="Capacity density of open base models doubles about every 3 months",
         place="arXiv 2412.04315, abstract",
-        published=3,
+        stated=3,
         unit="months",
         tolerance=0.5,
         why=_DIGIT,
@@ -191,8 +190,5 @@ _DATES = (
         why="a line in logarithms that leaves a tenth of the variance at most",
         claim_id="2412.04315/2",
     ),
-    untestable=_DATES,
+    because=_DATES,
 )
-def density(_: Warehouse) -> dict[str, float]:
-    """Maximum density over time, as the law ``densing``."""
-    return {}

@@ -243,7 +243,7 @@ def _main_figures() -> list[Figure]:
                     f"{name}: bits per byte of the right answer predicted for 13B at 5T tokens from 16 small runs"
                 ),
                 place=_FIGURES + "step1_main.csv",
-                published=loss,
+                stated=loss,
                 unit="bits_per_byte",
                 tolerance=5e-5,
                 why=_DIGIT,
@@ -254,7 +254,7 @@ def _main_figures() -> list[Figure]:
                 key=f"loss_13b_error.{task}",
                 statement=f"{name}: relative error of that loss for 13B",
                 place=_FIGURES + "step1_main.csv",
-                published=error,
+                stated=error,
                 unit="percent",
                 tolerance=5e-3,
                 why=_DIGIT,
@@ -265,7 +265,7 @@ def _main_figures() -> list[Figure]:
                 key=f"loss_7b_error.{task}",
                 statement=f"{name}: relative error of the predicted loss for 7B at 4T tokens",
                 place=_FIGURES + "variance.csv",
-                published=_LOSS_7B[task],
+                stated=_LOSS_7B[task],
                 unit="percent",
                 tolerance=5e-3,
                 why=_DIGIT,
@@ -278,7 +278,7 @@ def _main_figures() -> list[Figure]:
                     f"{name}: relative error, without sign, of the accuracy of 13B from size and tokens in two steps"
                 ),
                 place=_FIGURES + "chained_main.csv",
-                published=_CHAINED_13B[task],
+                stated=_CHAINED_13B[task],
                 unit="percent",
                 tolerance=5e-3,
                 why=_DIGIT,
@@ -297,8 +297,8 @@ _TIGHT = (
     "their optimiser stops"
 )
 _STOPPED = (
-    "The stored fit is held at A >= 1 and B >= 1 (the code bounds the logarithms by zero) and stops there, in a local "
-    "optimum. The global one has E = 0 or an amplitude below 1 and fits the sixteen runs better."
+    "The stored fit is bounded to A >= 1 and B >= 1 (the code bounds the logarithms by zero) and stops there, in a "
+    "local optimum. The global one has E = 0 or an amplitude below 1 and fits the sixteen runs better."
 )
 _VALLEY = (
     "The curve's rate runs to infinity: the better the fit, the more the curve is a broken line. The stored fit stops "
@@ -326,9 +326,8 @@ def _entropy_figures() -> list[Figure]:
                     "stored numbers (of three) that ours meet within 0.0005"
                 ),
                 place=_FIGURES + "step1_taskce_main.csv",
-                published=3,
+                low=3,
                 unit="count",
-                tolerance=0,
                 why="all three stored numbers follow from one fit; within 0.0005, " + _TIGHT,
                 origin="release",
                 claim_id=_claim("step1_taskce_main", f"{task}_5shot", "*"),
@@ -341,9 +340,8 @@ def _entropy_figures() -> list[Figure]:
                     "ours meet within 0.0005"
                 ),
                 place=_FIGURES + "step2_taskce_main.csv",
-                published=2,
+                low=2,
                 unit="count",
-                tolerance=0,
                 why="both stored numbers follow from one link; within 0.0005, " + _TIGHT,
                 origin="release",
                 claim_id=_claim("step2_taskce_main", f"{task}_5shot", "*"),
@@ -387,9 +385,8 @@ _BULK = (
             key=f"{table}.{column}",
             statement=f"{what[0].upper()}{what[1:]}: stored numbers that ours meet within 0.0005",
             place=f"{_FIGURES}{table}.csv",
-            published=count,
+            low=count,
             unit="count",
-            tolerance=0,
             why="every stored number of the column; within 0.0005, " + _TIGHT,
             origin="release",
             claim_id=_claim(table, "*", column),
@@ -401,7 +398,7 @@ _BULK = (
         key="stuck_fit_error",
         statement="MMLU: mean error, on the sixteen fitted runs, of the law of accuracy in one step",
         place=_FIGURES + "step1_acc_main.csv",
-        published=51.5,
+        stated=51.5,
         unit="percent",
         tolerance=0.05,
         why=_DIGIT,

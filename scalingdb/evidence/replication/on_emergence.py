@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from scalingdb.evidence.replication._core import Figure, replication
+from scalingdb.evidence.replication._core import Figure, replication, untestable
 
 if TYPE_CHECKING:
     from scalingdb.warehouse import Warehouse
@@ -36,7 +36,7 @@ _TUNED = {
         low=0.5,
         unit="fraction",
         why="'most tasks' read as more than half; ten points are ten times the seed noise of a typical task",
-        origin="catalogue",
+        origin="own",
     ),
     Figure(
         key="tuned_share",
@@ -45,7 +45,7 @@ _TUNED = {
         low=0.5,
         unit="fraction",
         why="more often than not",
-        origin="catalogue",
+        origin="own",
     ),
 )
 def zero_shot(db: Warehouse) -> dict[str, float]:
@@ -75,7 +75,8 @@ def zero_shot(db: Warehouse) -> dict[str, float]:
     }
 
 
-@replication(
+breakthroughness = untestable(
+    "on_emergence.breakthroughness",
     Figure(
         key="breakthrough",
         statement="Knowledge tasks improve gradually; breakthroughs come with several steps or brittle metrics",
@@ -84,11 +85,8 @@ def zero_shot(db: Warehouse) -> dict[str, float]:
         why="how sudden the gain of multi-step tasks is, less that of knowledge tasks",
         claim_id="2206.04615/3",
     ),
-    untestable=(
+    because=(
         "How sudden a gain is needs one family at many sizes. Held are at most two sizes of a family whose size is "
         "stated, and no label of tasks as knowledge or multi-step."
     ),
 )
-def breakthroughness(db: Warehouse) -> dict[str, float]:
-    """Suddenness of gains in size, by kind of task."""
-    raise NotImplementedError

@@ -30,10 +30,10 @@ def _slope(rows: pl.DataFrame) -> float:
             key=f"slope.{family}",
             statement=f"Slope of log error on log compute, ImageNet zero-shot, over all models trained on {label}",
             place=_PLACE,
-            published=value,
+            stated=value,
             tolerance=5e-4,
             why=_DIGIT,
-            origin="catalogue",
+            origin="own",
         )
         for family, (label, value, _) in _SETS.items()
     ),
@@ -42,11 +42,11 @@ def _slope(rows: pl.DataFrame) -> float:
             key=f"models.{family}",
             statement=f"Models trained on {label}",
             place=_PLACE,
-            published=count,
+            stated=count,
             unit="count",
             tolerance=0,
             why="a count is exact",
-            origin="catalogue",
+            origin="own",
         )
         for family, (label, _, count) in _SETS.items()
     ),
@@ -54,7 +54,7 @@ def _slope(rows: pl.DataFrame) -> float:
         key="front.clip-wit",
         statement="Exponent of ImageNet zero-shot error in compute along the Pareto front, OpenAI's models on CLIP-WIT",
         place=_PAPER,
-        published=-0.16,
+        stated=-0.16,
         tolerance=5e-3,
         why=_DIGIT,
     ),
@@ -62,7 +62,7 @@ def _slope(rows: pl.DataFrame) -> float:
         key="front.laion",
         statement="Exponent of ImageNet zero-shot error in compute along the Pareto front, models on LAION",
         place=_PAPER,
-        published=-0.11,
+        stated=-0.11,
         tolerance=5e-3,
         why=_DIGIT,
         choice=(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scalingdb.evidence.replication._core import Figure, replication
+from scalingdb.evidence.replication._core import Figure, replication, untestable
 
 if TYPE_CHECKING:
     from scalingdb.warehouse import Warehouse
@@ -25,7 +25,7 @@ _CONTRADICTED = (
             key=f"{when}_{size}",
             statement=f"GSM8K accuracy of Qwen3 {size} {when} reinforcement learning, zero-shot",
             place="README of the repository, table",
-            published=value,
+            stated=value,
             unit="percent",
             tolerance=0.05,
             why="half a unit of the last printed digit",
@@ -38,7 +38,7 @@ _CONTRADICTED = (
         key="coefficient",
         statement="Gain in GSM8K accuracy = coefficient x size^exponent, size in billions: coefficient",
         place="README of the repository",
-        published=10.7,
+        stated=10.7,
         tolerance=0.05,
         why="half a unit of the last printed digit",
         origin="release",
@@ -49,7 +49,7 @@ _CONTRADICTED = (
         key="exponent",
         statement="Gain in GSM8K accuracy = coefficient x size^exponent, size in billions: exponent",
         place="README of the repository",
-        published=0.194,
+        stated=0.194,
         tolerance=5e-4,
         why="half a unit of the last printed digit",
         origin="release",
@@ -79,7 +79,8 @@ def gains(db: Warehouse) -> dict[str, float]:
     return ours | {"coefficient": float(np.exp(intercept)), "exponent": float(exponent)}
 
 
-@replication(
+learning_efficiency = untestable(
+    "rl_grpo_qwen3.learning_efficiency",
     Figure(
         key="learning_efficiency",
         statement="Larger models learn more per unit of compute of reinforcement learning, and per sample",
@@ -88,12 +89,9 @@ def gains(db: Warehouse) -> dict[str, float]:
         why="the rate k(N) at which log loss falls with log compute grows with size",
         claim_id="2509.25300/1",
     ),
-    untestable=(
-        "The held curves give accuracy by step; samples and compute a step, and the reward of each curve, are not "
+    because=(
+        "The curves here give accuracy by step; samples and compute a step, and the reward of each curve, are not "
         "stored, and runs of different sizes stop after different numbers of steps. Test loss by compute for each size "
         "would be needed."
     ),
 )
-def learning_efficiency(db: Warehouse) -> dict[str, float]:
-    """Slope of log loss in log compute, by size."""
-    raise NotImplementedError

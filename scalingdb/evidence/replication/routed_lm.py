@@ -46,7 +46,7 @@ _MET = {("rl_r", "a"), ("rl_r", "c")}
             key=f"{router}.{name}",
             statement=f"{label}: coefficient {name} of {_LAW}",
             place="arXiv 2202.01169, table of the fitted coefficients",
-            published=value,
+            stated=value,
             tolerance=5e-4,
             why=_DIGIT,
             claim_id=f"2202.01169/{router.replace('_', '-')}/{name}",
@@ -60,7 +60,7 @@ _MET = {("rl_r", "a"), ("rl_r", "c")}
             key=f"{router}.inside",
             statement=f"{label}: printed coefficients (of four) that lie in the 95 % intervals of our fit",
             place="arXiv 2202.01169, table of the fitted coefficients",
-            published=4,
+            stated=4,
             unit="count",
             tolerance=0,
             why="different in digits, the printed set should still be one that the released runs allow",
@@ -72,13 +72,13 @@ _MET = {("rl_r", "a"), ("rl_r", "c")}
             key=f"{router}.{name}.optimum",
             statement=f"{label}, last validation loss of k = 1, every second layer routed, and dense runs: {name}",
             place=_PLACE,
-            published=value,
+            stated=value,
             unit="experts" if name.startswith("E") else "dimensionless",
             tolerance=_DIGITS[name],
             why="a unit of the last digit: E_m is known to a factor of three, and an optimiser stops that near"
             if name == "E_m"
             else _DIGIT,
-            origin="catalogue",
+            origin="own",
         )
         for router, label in _ROUTERS.items()
         for name, value in _EARLIER[router].items()
@@ -88,10 +88,10 @@ _MET = {("rl_r", "a"), ("rl_r", "c")}
             key=f"{router}.residual",
             statement=f"{label}: standard deviation of the residuals of log10 loss",
             place=_PLACE,
-            published=0.003,
+            stated=0.003,
             tolerance=5e-4,
             why=_DIGIT,
-            origin="catalogue",
+            origin="own",
         )
         for router, label in _ROUTERS.items()
     ),
@@ -100,11 +100,11 @@ _MET = {("rl_r", "a"), ("rl_r", "c")}
             key=f"{router}.runs",
             statement=f"{label}: runs that were fitted, the dense ones included",
             place=_PLACE,
-            published=count,
+            stated=count,
             unit="count",
             tolerance=0,
             why="a count is exact",
-            origin="catalogue",
+            origin="own",
         )
         for (router, label), count in zip(_ROUTERS.items(), _RUNS.values(), strict=True)
     ),
@@ -134,11 +134,11 @@ def experts(db: Warehouse) -> dict[str, float]:
             key=key,
             statement=statement,
             place="release, curves.csv.gz",
-            published=value,
+            stated=value,
             unit=unit,
             tolerance=tolerance,
             why="a count is exact" if tolerance == 0 else _DIGIT,
-            origin="catalogue",
+            origin="own",
         )
         for key, statement, value, unit, tolerance in (
             ("runs", "Runs", 223, "count", 0),
@@ -160,7 +160,7 @@ def release(db: Warehouse) -> dict[str, float]:
         select n_params_active as n, loss from points
         where source_id = 'routed_lm' and family = 'dense' and eval_set = 'validation' order by n
     """)
-    held = db.sql("select count(*) as n from evals where source_id = 'routed_lm' and eval_set = 'validation'")
+    kept = db.sql("select count(*) as n from evals where source_id = 'routed_lm' and eval_set = 'validation'")
     counts = dict(runs.group_by("family").len().iter_rows())
     records = db.sql("select n_rows_in as n from raw_files where source_id = 'routed_lm'")["n"][0]
     return {name: counts[name] for name in ("dense", "hash", "rl-r", "s-base")} | {
@@ -168,5 +168,5 @@ def release(db: Warehouse) -> dict[str, float]:
         "sizes": runs["n_params_dense"].n_unique(),
         "smallest": dense["loss"][0],
         "largest": dense["loss"][-1],
-        "not_a_number": records - held["n"][0],
+        "not_a_number": records - kept["n"][0],
     }

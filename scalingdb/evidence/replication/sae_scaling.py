@@ -44,11 +44,11 @@ if TYPE_CHECKING:
         key="n_points",
         statement="Autoencoders in the figure, a full grid of nine n and five k",
         place="earlier count in the digitised table",
-        published=45,
+        stated=45,
         unit="count",
         tolerance=0,
         why="a count",
-        origin="catalogue",
+        origin="own",
     ),
 )
 def joint_law(db: Warehouse) -> dict[str, float]:

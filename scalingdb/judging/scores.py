@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from scalingdb.estimation.model import FloatArray
     from scalingdb.fits import Fit
 
-__all__ = ["LEVELS", "Scores", "how_intervals_are_made", "score"]
+__all__ = ["LEVELS", "Scores", "how_intervals_are_made", "predicted", "relative_error", "score"]
 
 LEVELS = (0.5, 0.8, 0.95)
 """Coverage of the intervals that are judged."""
@@ -64,7 +64,7 @@ def how_intervals_are_made(fit: Fit) -> str:
 
         with np.errstate(all="ignore"):
             law_only = fit.simulate(fit.data, noise=False)
-            if fit.recipe["objective"].endswith("_log"):
+            if fit.recipe.objective.endswith("_log"):
                 law_only = np.log(law_only)
             low, high = np.quantile(law_only, [0.16, 0.84], axis=0)  # nan where a draw leaves all numbers
             residual = fit.augment()["residual"].to_numpy()
@@ -75,8 +75,31 @@ def how_intervals_are_made(fit: Fit) -> str:
         if not is_usable:
             return f"none: the covariance of {n_free} parameters from {rows} rows is of no use (try bootstrap=200)"
     kind = f"bootstrap {fit.samples.shape[0]}" if fit.samples.shape[0] else "robust covariance"
-    lost = fit.recipe["undetermined"]
-    return f"{kind}, {fit.recipe['resampled']}" + (f", without {', '.join(lost)} (not identified)" if lost else "")
+    lost = fit.recipe.undetermined
+    return f"{kind}, {fit.recipe.resampled}" + (f", without {', '.join(lost)} (not identified)" if lost else "")
+
+
+def predicted(fit: Fit, rows: pl.DataFrame) -> FloatArray:
+    """The fitted law (n,) at other rows, without a remark on how far they lie beyond the fitted ones.
+
+    Raises
+    ------
+    DataError
+        If an input is missing or has values that the law cannot take.
+    """
+    columns = fit.recipe.columns
+    signed = {columns[name] for name in fit.law.signed_inputs}
+    refuse_bad_values(rows, list(columns.values()), [name for name in columns.values() if name not in signed])
+    inputs = [rows[columns[name]].cast(pl.Float64).to_numpy() for name in fit.law.inputs]
+    with np.errstate(all="ignore"):
+        value = np.asarray(fit.law.function(*inputs, **fit.params), dtype=float)
+    return np.array(np.broadcast_to(value, (rows.height,)))
+
+
+def relative_error(prediction: FloatArray, observed: FloatArray) -> FloatArray:
+    """Signed error as a fraction of the size of what was observed: above 0 where the prediction is too high."""
+    with np.errstate(all="ignore"):
+        return np.asarray((prediction - observed) / np.abs(observed))
 
 
 def score(fit: Fit, rows: pl.DataFrame, rng: int = 0) -> Scores:
@@ -104,16 +127,9 @@ def score(fit: Fit, rows: pl.DataFrame, rng: int = 0) -> Scores:
     ----------
     Gneiting and Raftery, JASA 102 (2007) 359-378.
     """
-    output = fit.recipe["output"]
+    output = fit.recipe.output
     observed = rows[output].cast(pl.Float64).to_numpy()
-    columns = fit.recipe["columns"]
-    signed = {columns[name] for name in fit.law.signed_inputs}
-    refuse_bad_values(rows, list(columns.values()), [name for name in columns.values() if name not in signed])
-    # not Fit.predict: it remarks on rows far beyond the fitted ones, which are the point here
-    inputs = [rows[columns[name]].cast(pl.Float64).to_numpy() for name in fit.law.inputs]
-    with np.errstate(all="ignore"):
-        value = np.asarray(fit.law.function(*inputs, **fit.params), dtype=float)
-    prediction = np.array(np.broadcast_to(value, observed.shape))
+    prediction = predicted(fit, rows)
     blank = np.full(observed.size, np.nan)
     how = how_intervals_are_made(fit)
     if how.startswith("none"):
@@ -126,7 +142,7 @@ def score(fit: Fit, rows: pl.DataFrame, rng: int = 0) -> Scores:
         count = np.maximum(present.sum(0), 1)
         pit = (((noisy < observed) & present).sum(0) + 0.5 * ((noisy == observed) & present).sum(0)) / count
     in_logs = bool((observed > 0).all())
-    is_log = fit.recipe["objective"].endswith("_log")
+    is_log = fit.recipe.objective.endswith("_log")
     residual = fit.augment()["residual"].to_numpy()
     return Scores(
         how,

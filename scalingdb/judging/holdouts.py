@@ -1,7 +1,7 @@
 """Which runs a law must predict without having seen them: by scale, by group, by a rule of your own.
 
-A hold-out is a rule that says itself in words. :func:`sdb.compare <scalingdb.compare>` fits the rows
-it leaves and judges the rows it holds.
+A hold-out is a rule and its description. :func:`sdb.compare <scalingdb.compare>` fits the rows that the
+rule leaves and judges the rows that it takes out; so does :mod:`sdb.arena <scalingdb.evidence.arena>`.
 
 >>> import scalingdb as sdb
 >>> sdb.holdouts.largest("n_params", 0.1)
@@ -12,7 +12,7 @@ it leaves and judges the rows it holds.
 <Holdout: each family in turn>
 
 None is random unless :func:`at_random` is asked for by name: the neighbours of a fitted run are no
-test of extrapolation.
+test of extrapolation. ``sdb.largest`` is an alias of :func:`largest`.
 """
 
 from __future__ import annotations
@@ -26,15 +26,45 @@ import polars as pl
 
 from scalingdb.errors import DataError, unknown_name
 
-__all__ = ["Holdout", "at_random", "beyond", "each", "groups", "largest", "where"]
+__all__ = [
+    "Holdout",
+    "Split",
+    "at_random",
+    "beyond",
+    "beyond_factor",
+    "each",
+    "few_runs",
+    "groups",
+    "largest",
+    "where",
+]
+
+ROUNDING = 1e-9
+"""Relative distance from a threshold within which a row is on it."""
 
 MAX_NAMED = 4
 """Groups that a label lists before it counts them."""
 
 
+@dataclass(frozen=True, eq=False)
+class Split:
+    """One side to fit and one to predict.
+
+    Attributes
+    ----------
+    name : str
+        The group that is held out, or the hold-out in words.
+    train, test : DataFrame
+    """
+
+    name: str
+    train: pl.DataFrame
+    test: pl.DataFrame
+
+
 @dataclass(frozen=True)
 class Holdout:
-    """A rule that says which rows are held out, and how to say it in words.
+    """A rule that says which rows are held out, and its description.
 
     Attributes
     ----------
@@ -47,6 +77,7 @@ class Holdout:
     label: str
     column: str | None
     _rule: Callable[[pl.DataFrame], Mapping[str, pl.Series]] = field(repr=False)
+    _thin: Callable[[pl.DataFrame], pl.DataFrame] | None = field(default=None, repr=False)
 
     def folds(self, frame: pl.DataFrame) -> dict[str, pl.Series]:
         """Name and mask (true for rows held out) of each part that is held out in turn; mostly one.
@@ -70,6 +101,28 @@ class Holdout:
         for mask in self.folds(frame).values():
             held = held | mask
         return held
+
+    def splits(self, frame: pl.DataFrame, *, allow_empty: bool = False) -> list[Split]:
+        """The two sides of each part that is held out in turn; mostly one.
+
+        Raises
+        ------
+        DataError
+            If one side is empty, unless `allow_empty`.
+        UnknownNameError, DataError
+            As :meth:`folds`.
+        """
+        splits = []
+        for name, mask in self.folds(frame).items():
+            train, test = frame.filter(~mask), frame.filter(mask)
+            if not allow_empty and (train.is_empty() or test.is_empty()):
+                part = "" if name == self.label else f" (at {name})"
+                raise DataError(
+                    f"the hold-out ({self.label}){part} leaves {train.height} rows to fit and {test.height} to test",
+                    "choose another column, fraction, threshold or group.",
+                )
+            splits.append(Split(name, self._thin(train) if self._thin else train, test))
+        return splits
 
     def __str__(self) -> str:
         return self.label
@@ -207,6 +260,82 @@ def beyond(column: str, value: float) -> Holdout:
     return _one(f"the rows with {column} beyond {limit:.4g}", column, lambda frame: _numbers(frame, column) > limit)
 
 
+def beyond_factor(column: str, factor: float) -> Holdout:
+    """Hold out all that lies beyond the largest value divided by a factor.
+
+    The farthest row then lies about that factor beyond the fitted ones.
+
+    Parameters
+    ----------
+    column : str
+        For example ``"train_flops_6nd"``.
+    factor : float
+        Above 1; rows at the threshold itself are fitted.
+
+    Raises
+    ------
+    DataError
+        If the factor is not above 1.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> import scalingdb as sdb
+    >>> rows = pl.DataFrame({"train_flops": [1e18, 1e19, 1e20, 1e21]})
+    >>> sdb.holdouts.beyond_factor("train_flops", 10).mask(rows).to_list()
+    [False, False, False, True]
+    """
+    if isinstance(factor, bool) or not isinstance(factor, (int, float, np.number)) or not 1 < factor < np.inf:
+        raise DataError(f"factor={factor!r} is not a number above 1", "for example beyond_factor('train_flops', 10).")
+
+    def rule(frame: pl.DataFrame) -> pl.Series:
+        values = _numbers(frame, column)
+        if frame.is_empty():
+            return values > 0
+        threshold = float(values.max()) / factor  # type: ignore[arg-type]
+        return values > threshold * (1 + ROUNDING)
+
+    return _one(f"the rows with {column} beyond 1/{factor:g} of the largest", column, rule)
+
+
+def few_runs(rule: Holdout, count: int, *, draw: int = 0, draws: int = 3, along: str = "train_flops_6nd") -> Holdout:
+    """The same rows held out, but only some of the others fitted: every k-th along a column.
+
+    A systematic sample spreads over the whole range, as a small grid of one's own would.
+
+    Parameters
+    ----------
+    rule : Holdout
+    count : int
+        Rows to fit; all where there are no more.
+    draw, draws : int
+        Which of how many samples: each begins elsewhere.
+    along : str
+        Column that the rows are ordered by; ties by ``n_params`` and ``run_id`` where the frame has them.
+
+    Raises
+    ------
+    DataError
+        If `count` or `draws` is not a positive whole number, or `draw` is not below `draws`.
+    """
+    wanted = _positive_count(count, "count")
+    if not 0 <= draw < _positive_count(draws, "draws"):
+        raise DataError(f"draw={draw!r} is not one of {draws} samples", f"count from 0: draw={draws - 1} is the last.")
+
+    def thin(train: pl.DataFrame) -> pl.DataFrame:
+        if train.height <= wanted:
+            return train
+        _column(train, along)
+        ordered = train.sort(along, *(name for name in ("n_params", "run_id") if name in train.columns))
+        step = train.height / wanted
+        start = (draw + 0.5) / draws * step
+        places = np.unique(np.floor(start + step * np.arange(wanted)).astype(int))
+        return ordered.filter(pl.Series(np.isin(np.arange(ordered.height), places)))
+
+    label = f"{rule.label}, fitted on a sample of {wanted} of the other rows ({draw + 1} of {draws})"
+    return Holdout(label, rule.column, lambda frame: {label: rule.mask(frame)}, thin)
+
+
 def groups(column: str, *values: Any) -> Holdout:
     """Hold out whole groups: a family, a corpus, a schedule. Rows without a value are fitted.
 
@@ -263,8 +392,8 @@ def each(column: str) -> Holdout:
         present = values.unique(maintain_order=True).sort().to_list()
         if len(present) < 2:
             raise DataError(
-                f"column {column!r} of the hold-out has one value only ({present[0] if present else 'no row'})",
-                "leaving out each group in turn takes at least two.",
+                f"column {column!r} of the hold-out has only one value ({present[0] if present else 'no row'})",
+                "leaving out each group in turn needs at least two.",
             )
         names = [f"{value:.6g}" if isinstance(value, float) else str(value) for value in present]
         if len(set(names)) < len(names):  # sizes that differ in the seventh digit
@@ -282,7 +411,7 @@ def where(condition: pl.Expr, label: str = "the rows held out") -> Holdout:
     condition : Polars expression
         For example ``pl.col("split") == "validation"``.
     label : str
-        How to say it: it stands in the sentence of the result.
+        The rule in words, for the sentence of the result.
 
     Raises
     ------

@@ -1,0 +1,328 @@
+"""From an optimum to a fit: where it lies, how sure it is, what the data fix."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import platform
+import warnings
+from collections.abc import Iterator, Sequence
+from importlib import metadata
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from scalingdb.errors import FitWarning
+from scalingdb.fits._bootstrap import resample
+from scalingdb.fits._estimate import BoolArray, Estimate, is_on_log_scale
+from scalingdb.fits._facts import Reason, Recipe, Verdict
+from scalingdb.fits._influence import influential, labels_of, runs_of
+from scalingdb.fits._local import Optimum, at_bounds, carried, settle, spread
+from scalingdb.fits._problem import Options, Problem
+from scalingdb.fits._profile import cutoff, solve_at
+from scalingdb.fits._result import Fit
+from scalingdb.fits._rows import Data
+from scalingdb.fits._tables import printed_intervals
+from scalingdb.law_library import Law
+
+if TYPE_CHECKING:
+    from scalingdb.estimation.identifiability import Identifiability
+    from scalingdb.estimation.model import FloatArray
+    from scalingdb.estimation.search import Found
+    from scalingdb.estimation.uncertainty import Linearised
+
+__all__ = ["conclude"]
+
+LOOSE = 0.4
+"""Standard error of a logarithm beyond which a scale might be nothing at all."""
+
+FEW = 30
+"""Degrees of freedom below which a verdict names a run that stands out: larger studies have their tails."""
+
+MOST = 1e150
+"""Stands for an infinite variance: its square is still a number."""
+
+DECADES = 2.0
+"""Decades that the interval of a scale spans when its size is unknown."""
+
+FEW_DEGREES = 3
+"""Degrees of freedom below which the scatter itself is all but unknown."""
+
+FLAT = 0.25
+"""Share of the cut-off that an objective must rise by at the ends of a robust interval: it is one for a parabola."""
+
+
+def conclude(problem: Problem, data: Data, found: Found, options: Options, stacklevel: int = 3) -> Fit:
+    """Covariance, verdict, bootstrap and recipe of an optimum."""
+    optimum = settle(problem, found.u, at_bounds(problem.form.model, found.u, found.inputs, problem.y))
+    local, covariance, curvature = spread(problem, optimum)
+    judged = _judge(problem, data, optimum, local, covariance)
+    transform = carried(problem, optimum)
+    undetermined = _undetermined(problem, optimum, judged, transform)
+    samples, resampled = resample(problem, data.resampled, found, options)
+    form = problem.form
+    carry = form.spread @ transform
+    estimate = Estimate(
+        problem,
+        form.expand(optimum.theta[None])[0],
+        found.objective,
+        _finite(carry @ covariance @ carry.T),
+        _finite(carry @ curvature @ carry.T),
+        optimum.at_bound,
+        samples,
+        _unseen(judged, carry, form.spread),
+    )
+    verdict = _verdict(judged.verdict, estimate, data, local, has_converged=found.status != "iteration limit")
+    if not verdict.converged or verdict.kind in {"not_identified", "at_bound"}:
+        warnings.warn(f"law {form.law.name!r}: {verdict}", FitWarning, stacklevel=stacklevel)
+    return Fit(
+        law=form.law,
+        params=MappingProxyType(dict(zip(form.law.params, map(float, estimate.theta), strict=True))),
+        objective=found.objective,
+        verdict=verdict,
+        status=found.status,
+        covariance=estimate.covariance,
+        samples=samples,
+        n_starts=int(found.totals.size),
+        n_agree=int(found.agree.sum()),
+        agree_digits=_agreeing_digits(form.model.to_natural(found.polished[found.agree], problem.prepared)),
+        eigenvalues=judged.eigenvalues,
+        weakest=judged.weakest,
+        recipe=_recipe(estimate, data, options, undetermined, resampled),
+        data=data.frame,
+        _clusters=problem.clusters,
+        _weights=problem.weights,
+        _curvature=estimate.curvature,
+        _unseen=estimate.unseen,
+    )
+
+
+def _judge(
+    problem: Problem, data: Data, optimum: Optimum, local: Linearised, covariance: FloatArray
+) -> Identifiability:
+    """What the design and the curvature say."""
+    from scalingdb.estimation import identifiability
+
+    form, model = problem.form, problem.form.model
+    logs = {data.columns[name]: log for name, log in zip(form.law.inputs, problem.prepared.logs, strict=True)}
+    is_power = [enters_as_power(form.law, name) for name in form.law.inputs]
+    n_unknown = model.n_params - len(problem.priors)
+    design = identifiability.examine(logs, problem.y, problem.weights, n_unknown, is_power)
+    return identifiability.assess(form.free, optimum.theta, model.is_log, local, covariance, optimum.at_bound, design)
+
+
+def _undetermined(
+    problem: Problem, optimum: Optimum, judged: Identifiability, transform: FloatArray
+) -> tuple[str, ...]:
+    """Parameters that the data leave open.
+
+    A scale is measured at the centre of the data: its value at one depends on all that the centre depends on.
+    """
+    names = problem.form.free
+    open_ended = np.isin(names, judged.undetermined) & optimum.inside
+    carried = optimum.inside & (np.abs(transform[:, open_ended]) > 1e-9).any(1)
+    return tuple(name for name, also in zip(names, carried, strict=True) if also or name in judged.undetermined)
+
+
+def _finite(matrix: FloatArray) -> FloatArray:
+    """The matrix, with the largest numbers there are for what is beyond them."""
+    return np.nan_to_num(matrix, nan=0.0, posinf=MOST, neginf=-MOST)
+
+
+def _unseen(judged: Identifiability, carry: FloatArray, spread: FloatArray) -> FloatArray:
+    """Directions (m, K) that the data do not see: on the scale of the covariance, their largest component one."""
+    directions = judged.unseen @ carry.T
+    size = np.abs(directions).max(1, initial=0.0, keepdims=True)
+    # at infinity there is no derivative to carry a direction by: the parameter stands for itself
+    return np.where(size > 0, directions / np.where(size > 0, size, 1.0), judged.unseen @ spread.T)
+
+
+def _verdict(judged: Verdict, estimate: Estimate, data: Data, local: Linearised, *, has_converged: bool) -> Verdict:
+    """The verdict on design and curvature, once degrees of freedom, intervals and profiles are counted in."""
+    kind, reasons = judged.kind, judged.reasons
+    if kind != "not_identified":
+        reasons = (*reasons, *_shortages(estimate, data))
+    if has_converged and kind in {"identified", "weak"}:
+        named = {name for reason in reasons for name in reason.names}
+        wide = None if named & set(estimate.problem.form.free) else _wide(estimate)
+        unproven = _indistinguishable_from_zero(estimate)
+        flat = () if named or wide or unproven else _flat(estimate)
+        reasons = (
+            *reasons,
+            *([wide] if wide else []),
+            *([Reason("indistinguishable_from_zero", unproven)] if unproven else []),
+            *([Reason("flat_profile", flat)] if flat else []),
+        )
+        reasons = (*reasons, *_outliers(estimate, data, local))
+    if not has_converged:
+        reasons = (Reason("not_converged"), *reasons)
+    is_doubtful = any(reason.code != "stands_out" for reason in reasons)
+    return Verdict("weak" if is_doubtful and kind == "identified" else kind, reasons)
+
+
+def _outliers(estimate: Estimate, data: Data, local: Linearised) -> Iterator[Reason]:
+    """Runs that lie farther off than chance allows, and those of them that decide the answer."""
+    problem = estimate.problem
+    if problem.kind.is_likelihood:
+        return
+    runs = runs_of(local)
+    outlying = runs.outlying(estimate.n_free)
+    moving = influential(estimate, runs, outlying)
+    if moving:
+        yield Reason("influential", tuple(labels_of(data.frame, problem.clusters, runs.numbers[moving])))
+    elif outlying.size and estimate.degrees < FEW:
+        first = outlying[:1]
+        rows = problem.clusters == runs.numbers[first]
+        typical = 1.0 if problem.kind.is_log else float(np.abs(problem.y[rows]).mean())
+        label = labels_of(data.frame, problem.clusters, runs.numbers[first])[0]
+        yield Reason("stands_out", (label,), float(runs.residual[first][0]) / typical)
+
+
+def _shortages(estimate: Estimate, data: Data) -> Iterator[Reason]:
+    """What there is too little of to trust an interval."""
+    left = estimate.problem.n_clusters + len(estimate.problem.priors) - estimate.n_free
+    if data.too_few_runs is not None:
+        yield Reason("few_runs", value=float(data.too_few_runs))
+    elif left < FEW_DEGREES:
+        yield Reason("few_degrees", value=float(left))
+
+
+def _wide(estimate: Estimate) -> Reason | None:
+    """Parameters whose interval, as it is printed, holds zero or spans decades."""
+    from scalingdb.estimation.identifiability import wide_intervals
+
+    low, high = printed_intervals(estimate, 0.95)
+    with np.errstate(all="ignore"):
+        decades = np.log10(high / np.maximum(low, 1e-300))
+    has_unit = all(enters_as_power(estimate.problem.form.law, name) for name in estimate.problem.form.law.inputs)
+    wide = np.where(estimate.is_log, has_unit & (decades > DECADES), (low <= 0) & (high >= 0) & ~_offsets(estimate))
+    free = [i for i, name in enumerate(estimate.names) if name in estimate.problem.form.free and not estimate.held[i]]
+    weak = [i for i in free if wide[i]]
+    return wide_intervals(estimate.names, estimate.covariance, weak) if weak else None
+
+
+def _offsets(estimate: Estimate) -> BoolArray:
+    """Parameters (K,) that shift every row alike on the scale of the residuals: these have no zero of their own."""
+    problem, step = estimate.problem, 1e-5
+    points = estimate.theta + step * np.concatenate([np.eye(estimate.theta.size), -np.eye(estimate.theta.size)])
+    with np.errstate(all="ignore"):
+        values = problem.predict(points)
+        values = np.log(values) if problem.kind.is_log else values
+        slope = values[: estimate.theta.size] - values[estimate.theta.size :]
+        return np.asarray(np.ptp(slope, axis=1) <= 1e-4 * np.abs(slope).max(1))
+
+
+def _flat(estimate: Estimate) -> tuple[str, ...]:
+    """Parameters whose objective rises far less than it should at the ends of their robust interval."""
+    form, flat = estimate.problem.form, []
+    half = estimate.t_quantile(0.95) * estimate.standard_errors
+    for name in form.free:
+        i = estimate.names.index(name)
+        share = half[i] / (1.0 if estimate.is_log[i] else max(abs(estimate.theta[i]), 1e-300))
+        if estimate.held[i] or name in estimate.problem.priors or share < LOOSE:
+            continue
+        spec = form.model.params[form.free.index(name)]
+        ends = estimate.centre[i] + np.array([-half[i], half[i]])
+        ends = np.exp(np.clip(ends, -690, 690)) if estimate.is_log[i] else ends
+        ends = ends[(ends > spec.low) & (ends < spec.high)]
+        if ends.size:
+            rise = solve_at(estimate, name, ends)[0] - estimate.objective
+            if (rise < FLAT * cutoff(estimate, i, 0.95)).any():
+                flat.append(name)
+    return tuple(flat)
+
+
+@functools.cache
+def enters_as_power(law: Law, name: str) -> bool:
+    """Whether an input enters a law as a power, or a product or sum of powers: only then do its decades mean anything.
+
+    It does not where it may be negative, or stands in an exponent or another function, as a date does. A formula
+    that cannot be traced gets the benefit of the doubt.
+    """
+    if name in law.signed_inputs:
+        return False
+    if not law.is_traceable:
+        return True
+    import sympy as sp
+
+    x = law.symbols[name]
+    formula = law.expression.xreplace({sp.log(x): sp.Dummy()})
+    plain = (sp.log, sp.Max, sp.Min, sp.Piecewise, sp.Abs)
+    exponents = [node.exp for node in formula.atoms(sp.Pow)]
+    others = [node for node in formula.atoms(sp.Function) if not isinstance(node, plain)]
+    return not any(x in part.free_symbols for part in (*exponents, *others))
+
+
+def _indistinguishable_from_zero(estimate: Estimate) -> tuple[str, ...]:
+    """Loosely known scales without which the law fits about as well: a logarithm alone never reaches zero."""
+    form = estimate.problem.form
+    unproven = []
+    for i in form.model.linear:
+        name = form.free[i]
+        position = estimate.names.index(name)
+        if not form.model.is_log[i] or name in estimate.at_bound or name in estimate.problem.priors:
+            continue
+        if estimate.standard_errors[position] > LOOSE:
+            rise = solve_at(estimate, name, np.zeros(1))[0][0] - estimate.objective
+            if rise < cutoff(estimate, position, 0.95):
+                unproven.append(name)
+    return tuple(unproven)
+
+
+def _recipe(estimate: Estimate, data: Data, options: Options, undetermined: tuple[str, ...], resampled: str) -> Recipe:
+    problem, kind = estimate.problem, estimate.problem.kind
+    sources = data.frame["source_id"].unique().to_list() if "source_id" in data.frame.columns else []
+    return Recipe.of(
+        {
+            "law": problem.form.law.name,
+            "columns": dict(data.columns),
+            "output": data.output,
+            "objective": options.objective,
+            "delta": options.delta if options.objective.startswith("huber") else None,
+            "asymmetry": options.asymmetry,
+            "dispersion": kind.dispersion,
+            "n_items": (options.n_items or "n_items") if kind.is_likelihood else None,
+            "weights": options.weights if isinstance(options.weights, str) else None,
+            "fixed": dict(problem.form.held),
+            "tied": dict(problem.form.tied),
+            "bounds": dict(options.bounds or {}),
+            "priors": dict(options.priors or {}),
+            "prior_factor": problem.prior_factor,
+            "at_bound": dict(estimate.at_bound),
+            "undetermined": undetermined,
+            "on_log_scale": is_on_log_scale(problem.form),
+            "n_rows": problem.y.size,
+            "resampled": resampled,
+            "resample": options.resample,
+            "by_run": options.by_run,
+            "bootstrap": int(options.bootstrap),
+            "rng": int(options.rng),
+            "n_starts": int(options.n_starts),
+            "search_seed": options.search_seed,
+            "pool": options.pool,
+            "sources": sorted(sources),
+            "data_sha256": digest([*problem.inputs, problem.y, problem.weights]),
+            "versions": dict(_versions()),
+            "notes": data.notes,
+        }
+    )
+
+
+def _agreeing_digits(theta: FloatArray) -> float:
+    """Digits to which all rows of `theta` (starts that reached one optimum) are equal."""
+    if theta.shape[0] < 2:
+        return 0.0
+    spread = np.max(np.abs(theta - theta[0]) / np.maximum(np.abs(theta[0]), 1e-300))
+    return float(np.clip(-np.log10(max(spread, 1e-16)), 0.0, 16.0))
+
+
+def digest(arrays: Sequence[FloatArray]) -> str:
+    """Hash of some arrays, in their order."""
+    return hashlib.sha256(b"".join(np.ascontiguousarray(a, dtype="<f8").tobytes() for a in arrays)).hexdigest()
+
+
+@functools.cache
+def _versions() -> dict[str, str]:
+    packages = ("scalingdb", "numpy", "scipy", "polars")
+    return {"python": platform.python_version(), **{name: metadata.version(name) for name in packages}}

@@ -1,0 +1,646 @@
+"""Users' own files: every shape is recognised, and nothing wrong comes in without a word."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import string
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+import scalingdb as sdb
+from scalingdb.errors import DataError, ScalingDBError, UnknownNameError
+from scalingdb.reading import Options, read_measured
+from scalingdb.reading._values import numbers
+from tests import _own_files
+from tests._own_files import EVALUATIONS, RUNS, TABLES
+
+SHARED = Path(__file__).parents[2] / "shared" / "eval_formats"
+
+
+@pytest.fixture
+def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    texts: list[str] = []
+    monkeypatch.setattr("scalingdb.reading._read.notice", texts.append)
+    return texts
+
+
+def _frame(rows: list[tuple[Any, ...]] | None = None, **more: list[Any]) -> dict[str, list[Any]]:
+    chosen = rows or RUNS
+    columns = {"run": 0, "params": 1, "tokens": 2, "val_loss": 3}
+    return {name: [row[i] for row in chosen] for name, i in columns.items()} | more
+
+
+# ---- every shape -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", [*TABLES, *EVALUATIONS])
+def test_every_shape_is_recognised_by_its_content(shape: str, tmp_path: Path, said: list[str]) -> None:
+    make, options = (TABLES | EVALUATIONS)[shape]
+    path = make(tmp_path)
+    frame = sdb.read_runs(path, **options)
+    assert frame.height
+    assert {"run_id", "metric", "value", "eval_set", "split", "raw_file", "raw_field"} <= set(frame.columns)
+    assert ("loss" if shape in TABLES else "score") in frame.columns
+    if path.is_file():  # under another name, too
+        other = path.with_name("something.txt" if shape in TABLES else "something.dat")
+        path.rename(other)
+        if shape not in {"trainer_state"}:
+            assert sdb.read_runs(other, **options).drop("raw_file").select("value").equals(frame.select("value"))
+    assert said[0].startswith("read_runs:\n  read ")
+
+
+def test_a_run_table_gives_the_runs_as_they_are(tmp_path: Path) -> None:
+    frame = sdb.read_runs(_own_files.wandb_table(tmp_path), unit="nats_per_token")
+    assert frame.select("run_id", "n_params", "n_tokens", "loss").rows() == RUNS
+    assert frame["unit"].unique().to_list() == ["nats_per_token"]
+    assert frame["raw_row"].to_list() == list(range(1, 10))
+
+
+def test_a_chart_export_keeps_curves_and_drops_bands(tmp_path: Path) -> None:
+    frame = sdb.read_runs(_own_files.wandb_chart(tmp_path), curves=True)
+    assert frame.height == 30
+    assert frame["run_id"].unique().sort().to_list() == ["sweep-00", "sweep-01", "sweep-02"]
+    assert sdb.read_runs(_own_files.wandb_chart(tmp_path))["step"].to_list() == [450.0] * 3
+
+
+def test_a_trainer_state_tells_training_from_evaluation(tmp_path: Path) -> None:
+    frame = sdb.read_runs(_own_files.trainer_state(tmp_path), tokens_per_step=5e5)
+    assert frame.select("run_id", "step", "n_tokens", "loss").rows() == [("my-model", 400.0, 2e8, 3.9)]
+
+
+def test_a_group_stands_beside_its_subtasks_and_counts_once(tmp_path: Path) -> None:
+    file = _own_files.lm_eval_new(tmp_path)
+    frame = sdb.read_runs(file)
+    assert "mmlu" not in frame["eval_set"].to_list()
+    everything = sdb.read_runs(file, flagged=True)
+    assert everything.filter(pl.col("eval_set") == "mmlu")["flag"].to_list() == ["group"]
+    arc = frame.filter(eval_set="arc_easy", metric="acc").row(0, named=True)
+    assert (arc["model_name"], arc["step"], arc["n_params"], arc["n_shots"], arc["n_items"]) == (
+        "acme/tiny-lm",
+        3000.0,
+        1.2e8,
+        0,
+        2000.0,
+    )
+
+
+def test_per_item_results_go_with_the_summary(tmp_path: Path) -> None:
+    options = Options({}, None, "loss", None, {}, None, None, None, None, None)
+    for make in (_own_files.inspect_json, _own_files.inspect_archive):
+        measured = read_measured(make(tmp_path), options, curves=False, flagged=False)
+        assert measured.frame["score"].to_list() == [0.65]
+        assert measured.items["value"].sum() == 4
+        assert measured.items.height == 6
+
+
+def test_perturbed_scores_of_helm_are_not_the_score(tmp_path: Path) -> None:
+    frame = sdb.read_runs(_own_files.helm(tmp_path))
+    row = frame.row(0, named=True)
+    assert (row["model_name"], row["eval_set"], row["score"], row["n_items"], row["n_shots"]) == (
+        "acme/tiny",
+        "made_up",
+        0.44,
+        250.0,
+        5,
+    )
+
+
+def test_opencompass_is_per_cent(tmp_path: Path) -> None:
+    frame = sdb.read_runs(_own_files.opencompass(tmp_path)).sort("score")
+    assert frame.select("model_name", "eval_set", "score").rows() == [
+        ("small-lm", "made_up_sum", 0.3375),
+        ("tiny-lm", "made_up_qa", 0.4125),
+        ("small-lm", "made_up_qa", 0.525),
+    ]
+
+
+def test_a_folder_is_one_source_and_says_what_it_passed_over(tmp_path: Path, said: list[str]) -> None:
+    _own_files.lm_eval_old(tmp_path)
+    _own_files.inspect_json(tmp_path)
+    (tmp_path / "notes.md").write_text("# nothing here\n", encoding="utf-8")
+    (tmp_path / "weights.bin").write_bytes(b"\0\1\2\3" * 50)
+    (tmp_path / "empty.csv").write_text("", encoding="utf-8")
+    frame = sdb.read_runs(tmp_path)
+    assert set(frame["model_name"]) == {"acme/tiny-lm", "acme/tiny-chat"}
+    for part in ("notes.md", "weights.bin: binary data", "empty.csv: the file is empty"):
+        assert part in said[0]
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="real result files are not beside the checkout")
+@pytest.mark.parametrize("folder", ["lm_eval", "inspect", "helm", "every_eval_ever", "stablelm"])
+def test_real_result_files_are_read(folder: str) -> None:
+    frame = sdb.read_runs(SHARED / folder, flagged=True)
+    assert frame["score"].drop_nulls().is_between(0, 1).all()
+    if folder == "stablelm":
+        assert frame["model_name"].n_unique() > 20
+        twice = frame.filter(pl.col("flag") == "contradiction")
+        assert twice["eval_set"].unique().to_list() == ["truthfulqa_mc"]
+
+
+# ---- any dataframe ---------------------------------------------------------------------------------
+
+
+def test_any_dataframe_is_taken() -> None:
+    import duckdb
+
+    pd = pytest.importorskip("pandas")
+    import pyarrow as pa
+
+    columns = _frame()
+    expected = sdb.read_runs(columns, unit="nats_per_token")
+    connection = duckdb.connect()
+    connection.register("arrow", pa.table(columns))
+    relation = connection.sql("select * from arrow")
+    rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+    for what in (
+        pd.DataFrame(columns),
+        pa.table(columns),
+        relation,
+        rows,
+        pl.LazyFrame(columns),
+        pl.DataFrame(columns),
+    ):
+        assert sdb.read_runs(what, unit="nats_per_token").equals(expected)
+
+
+def test_a_pandas_column_of_mixed_types_is_read_as_text() -> None:
+    pd = pytest.importorskip("pandas")
+
+    columns = _frame()
+    columns["params"] = ["120M", 3.1e8, *columns["params"][2:]]
+    frame = sdb.read_runs(pd.DataFrame(columns), unit="nats_per_token")
+    assert frame["n_params"].to_list()[:2] == [1.2e8, 3.1e8]
+
+
+# ---- the headline ----------------------------------------------------------------------------------
+
+
+def test_what_is_not_mapped_never_becomes_the_headline() -> None:
+    columns = {"N": [1e8, 2e8], "D": [2e9, 4e9], "val_loss": [3.4, 3.2], "train_loss": [3.3, 3.1]}
+    frame = sdb.read_runs(columns, {"n_params": "N", "n_tokens": "D", "loss": "val_loss"}, eval_set="c4")
+    assert frame["loss"].to_list() == [3.4, 3.2]
+    assert frame["metric"].unique().to_list() == ["loss"]
+    unmapped = sdb.read_runs(columns, {"n_params": "N", "n_tokens": "D"})
+    assert unmapped["loss"].to_list() == [3.4, 3.2]
+    only_training = sdb.read_runs({k: v for k, v in columns.items() if k != "val_loss"}, {"N": "N", "D": "D"})
+    assert only_training["metric"].unique().to_list() == ["train_loss"]
+    assert only_training["split"].unique().to_list() == ["train"]
+
+
+def test_two_losses_are_refused_until_one_is_named() -> None:
+    columns = {"params": [1e8, 2e8], "tokens": [2e9, 4e9], "c4_val_loss": [3.4, 3.2], "pile_val_loss": [2.4, 2.2]}
+    columns = {"params": [1e8, 2e8], "tokens": [2e9, 4e9], "val_c4_loss": [3.4, 3.2], "val_pile_loss": [2.4, 2.2]}
+    with pytest.raises(DataError, match=r"2 columns could be the loss: 'val_c4_loss', 'val_pile_loss'"):
+        sdb.read_runs(columns)
+    frame = sdb.read_runs(columns, {"L": "val_pile_loss"})
+    assert frame["loss"].to_list() == [2.4, 2.2]
+    assert frame["eval_set"].unique().to_list() == ["val_pile_loss"]
+
+
+# ---- values ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1.3B", 1.3e9),
+        ("350,000,000", 3.5e8),
+        ("1e9", 1e9),
+        ("125m", 1.25e8),
+        (" 2 000 000 ", 2e6),
+        ("1_000_000", 1e6),
+        ("2.6T", 2.6e12),
+        ("−5", -5.0),
+        ("n/a", None),
+        ("-", None),
+        ("NaN", None),
+        ("inf", None),
+        ("", None),
+    ],
+)
+def test_counts_as_people_write_them(text: str, value: float | None) -> None:
+    cells = numbers(pl.Series("params", [text, "7"]), is_count=True)
+    assert cells.values.to_list() == [value, 7.0]
+    assert not cells.faults
+
+
+def test_a_comma_that_could_be_either_is_refused() -> None:
+    with pytest.raises(DataError, match="may group thousands or begin decimals"):
+        numbers(pl.Series("x", ["2,345", "3,210"]), is_count=False)
+    assert numbers(pl.Series("x", ["2,345"]), is_count=False, decimal=",").values.to_list() == [2.345]
+    assert numbers(pl.Series("x", ["2,345"]), is_count=False, decimal=".").values.to_list() == [2345.0]
+    assert numbers(pl.Series("x", ["3,14", "2,345"]), is_count=False).values.to_list() == [3.14, 2.345]
+
+
+def test_a_loss_has_no_suffix() -> None:
+    assert numbers(pl.Series("loss", ["2.5B"]), is_count=False).faults == ((0, "2.5B"),)
+
+
+def test_bad_cells_are_named_all_at_once() -> None:
+    columns = _frame()
+    columns["params"] = ["abc", *map(str, columns["params"][1:])]
+    columns["val_loss"] = [*map(str, columns["val_loss"][:-1]), "diverged"]
+    with pytest.raises(DataError) as error:
+        sdb.read_runs(columns)
+    assert "n_params = 'params': 1 cell(s) that are no number (row 1 says 'abc')" in str(error.value)
+    assert "loss = 'val_loss': 1 cell(s) that are no number (row 9 says 'diverged')" in str(error.value)
+
+
+def test_empty_values_are_counted_not_refused(said: list[str]) -> None:
+    columns = _frame()
+    columns["val_loss"] = ["", "N/A", *map(str, columns["val_loss"][2:])]
+    assert sdb.read_runs(columns).height == 7
+    assert "2 row(s) without a value in 'val_loss'" in said[0]
+
+
+# ---- models, where, knobs --------------------------------------------------------------------------
+
+
+def test_sizes_come_from_a_side_table(tmp_path: Path, said: list[str]) -> None:
+    models = {"model": ["acme/tiny-lm"], "params": ["120M"], "tokens": [2.4e9]}
+    frame = sdb.read_runs(_own_files.lm_eval_old(tmp_path), models=models)
+    assert frame["n_params"].unique().to_list() == [1.2e8]
+    assert frame["n_tokens"].unique().to_list() == [2.4e9]
+    with pytest.raises(DataError, match="names none of the models"):
+        sdb.read_runs(_own_files.lm_eval_old(tmp_path), models={"model": ["other"], "params": [1e8]})
+
+
+def test_a_name_is_never_a_count() -> None:
+    frame = sdb.read_runs({"model": ["125m", "350m"], "val_loss": [3.3, 3.1]})
+    assert "n_params" not in frame.columns
+
+
+def test_where_is_a_condition_on_the_table() -> None:
+    columns = _frame(State=["finished"] * 8 + ["crashed"])
+    assert sdb.read_runs(columns, where="State = 'finished' and params < 5e8").height == 6
+    with pytest.raises(DataError, match="cannot be applied"):
+        sdb.read_runs(columns, where="nothing = 1")
+    with pytest.raises(DataError, match="no row of"):
+        sdb.read_runs(columns, where="params < 0")
+
+
+def test_knobs_come_back_and_zeros_are_kept() -> None:
+    columns = _frame(width=[256 * (i + 1) for i in range(9)], uses_qk_norm=[0, 1] * 4 + [0])
+    frame = sdb.read_runs(columns, {"width": "width", "qk_norm": "uses_qk_norm", "loss": "val_loss"})
+    assert frame["width"].to_list() == columns["width"]
+    assert frame["qk_norm"].to_list() == columns["uses_qk_norm"]
+
+
+def test_wide_scores_are_declared_once() -> None:
+    columns = {"model": ["a", "b"], "params": [1e8, 1e9], "arc": [41.5, 55.0], "piqa": [60.2, 71.9]}
+    frame = sdb.read_runs(columns, tasks=["arc", "piqa"], unit="percent").sort("eval_set", "model_name")
+    assert frame.select("model_name", "eval_set", "score").rows() == [
+        ("a", "arc", 0.415),
+        ("b", "arc", 0.55),
+        ("a", "piqa", 0.602),
+        ("b", "piqa", 0.719),
+    ]
+    with pytest.raises(DataError, match="above 1 where shares are declared"):
+        sdb.read_runs(columns, tasks=["arc", "piqa"], unit="fraction")
+
+
+def test_long_scores_name_metric_and_task() -> None:
+    columns = {
+        "model": ["a", "a", "b", "b"],
+        "task": ["arc", "piqa"] * 2,
+        "metric": ["acc", "exact_match"] * 2,
+        "value": [0.41, 0.6, 0.55, 0.72],
+    }
+    frame = sdb.read_runs(columns, unit="fraction")
+    assert frame.select("run_id", "eval_set", "metric", "score").rows() == list(
+        zip(*[columns[name] for name in ("model", "task", "metric", "value")], strict=True)
+    )
+
+
+# ---- guards ----------------------------------------------------------------------------------------
+
+
+def test_bad_runs_are_named_and_left_out_on_the_way_to_a_plan(said: list[str]) -> None:
+    """Thirty runs, three of them bad, from a table to a plan in three lines."""
+    rng = np.random.default_rng(5)
+    sizes, ratios = np.geomspace(6e7, 2e9, 6), (4, 10, 25, 60, 150)
+    runs = [
+        (f"r{i}{j}", n, n * q, (1.7 + 400 * n**-0.34 + 410 * (n * q) ** -0.28) * np.exp(rng.normal(0, 0.002)))
+        for i, n in enumerate(sizes)
+        for j, q in enumerate(ratios)
+    ]
+    bad = {4: ("crashed", 1.9), 17: ("running", 1.4), 23: ("failed", 2.5)}
+    table = _frame(runs, State=[bad.get(i, ("finished", 1))[0] for i in range(30)])
+    table["val_loss"] = [y * bad.get(i, ("", 1.0))[1] for i, (*_, y) in enumerate(runs)]
+
+    frame = sdb.read_runs(table, unit="nats_per_token")
+    fit = sdb.fit(frame, "chinchilla")
+    plan = sdb.plan(fit, train_flops=1e23)
+
+    assert "left out  3 row(s) flagged 'unfinished': r04, r32, r43" in said[0]
+    ratio = plan.tidy()["n_tokens"][0] / plan.tidy()["n_params"][0]
+    clean = sdb.fit(
+        pl.DataFrame(
+            {"n_params": [r[1] for r in runs], "n_tokens": [r[2] for r in runs], "loss": [r[3] for r in runs]}
+        ),
+        "chinchilla",
+    )
+    best = sdb.plan(clean, train_flops=1e23).tidy()
+    assert ratio == pytest.approx(best["n_tokens"][0] / best["n_params"][0], rel=0.5)
+
+
+@pytest.mark.parametrize(
+    ("columns", "text"),
+    [
+        (_frame([(a, n / 1e6, d, y) for a, n, d, y in RUNS]), "the median is 310 parameters"),
+        (_frame([(a, n, d / 1e9, y) for a, n, d, y in RUNS]), "tokens, which no language model has"),
+        (_frame([(a, n, d, y * 10) for a, n, d, y in RUNS]), "no language model has in nats per token"),
+    ],
+)
+def test_nonsense_is_an_error(columns: dict[str, list[Any]], text: str) -> None:
+    with pytest.raises(DataError, match=text):
+        sdb.read_runs(columns, unit="nats_per_token")
+
+
+def test_a_factor_brings_counts_to_units() -> None:
+    columns = _frame([(a, n / 1e6, d / 1e9, y) for a, n, d, y in RUNS])
+    frame = sdb.read_runs(columns, scale={"N": 1e6, "n_tokens": 1e9})
+    np.testing.assert_allclose(frame["n_params"], [n for _, n, _, _ in RUNS])
+    np.testing.assert_allclose(frame["n_tokens"], [d for _, _, d, _ in RUNS])
+
+
+def _curve(run: str, steps: list[float], values: list[float]) -> list[dict[str, Any]]:
+    return [{"run": run, "step": s, "val_loss": v} for s, v in zip(steps, values, strict=True)]
+
+
+STEPS = [float(s) for s in range(100, 2100, 100)]
+CURVE = [4.01237 + 60 / s**0.5 + 1e-5 * i for i, s in enumerate(STEPS)]
+
+
+@pytest.mark.parametrize(
+    ("rows", "check"),
+    [
+        (_curve("a", STEPS, [v + (0.5 if i % 2 else 0) for i, v in enumerate(CURVE)]), "values alternate at every row"),
+        (_curve("a", STEPS, [*CURVE[:-1], CURVE[0]]), "repeat the value of a distant step"),
+        (
+            [r for n in "abc" for r in _curve(n, STEPS, [v + 0.001 * ord(n) for v in CURVE])]
+            + _curve("d", STEPS[12:], CURVE[12:]),
+            "log begins late, as after a restart: d",
+        ),
+        (
+            _curve("a", sorted(random.Random(1).sample(range(14000), 1000)), [4 + 60 / (i + 9) for i in range(1000)]),
+            "as if the log was sampled",
+        ),
+        (
+            [r for n in "abcde" for r in _curve(n, STEPS, [v + 0.001 * ord(n) for v in CURVE])]
+            + _curve("f", STEPS[:5], CURVE[:5]),
+            "stopped far short of step 2000",
+        ),
+    ],
+)
+def test_odd_curves_are_said(rows: list[dict[str, Any]], check: str, said: list[str]) -> None:
+    sdb.read_runs(rows, curves=True)
+    assert check in said[0]
+
+
+def test_clean_curves_raise_no_suspicion(said: list[str]) -> None:
+    rows = [r for i, n in enumerate("abcde") for r in _curve(n, STEPS, [v + 0.0137 * i for v in CURVE])]
+    sdb.read_runs(rows, unit="nats_per_token", eval_set="c4", curves=True)
+    assert "check" not in said[0]
+
+
+def test_odd_numbers_are_said(said: list[str]) -> None:
+    frame = _frame(n_tokens_unique=[d * 2 for _, _, d, _ in RUNS], tokenizer=["gpt2"] * 5 + ["llama"] * 4)
+    sdb.read_runs(frame, unit="nats_per_token")
+    assert "more unique tokens than tokens" in said[0]
+    assert "different tokenizer_id do not compare: gpt2, llama" in said[0]
+    scores = {
+        "model": ["a", "b"],
+        "task": ["t", "t"],
+        "acc": [14 / 307, 0.5],
+        "stderr": [0.0, 0.03],
+        "n_items": [307, 307],
+    }
+    sdb.read_runs(scores)
+    assert "1 standard error(s) that a binomial excludes: a" in said[1]
+    with pytest.raises(DataError, match="perplexity value"):
+        sdb.read_runs({"run": ["a", "b"], "ppl": [0.5, 12.0]}, {"perplexity": "ppl"})
+
+
+def test_a_run_that_repeats_another_is_left_out(said: list[str]) -> None:
+    rows = [*RUNS, ("again", *RUNS[3][1:])]
+    assert sdb.read_runs(_frame(rows), unit="nats_per_token").height == 9
+    assert "flagged 'duplicate': again" in said[0]
+
+
+# ---- refusals --------------------------------------------------------------------------------------
+
+
+def test_wrong_arguments_are_refused_with_the_place() -> None:
+    for call, kind, text in (
+        (lambda: sdb.read_runs(7), DataError, "neither a path nor a table"),
+        (lambda: sdb.read_runs(pl.DataFrame()), DataError, "the frame is empty"),
+        (lambda: sdb.read_runs("no such file.csv"), ScalingDBError, "does not exist"),
+        (lambda: sdb.read_runs(_frame(), {"n_params": "nope"}), UnknownNameError, "unknown column 'nope'"),
+        (lambda: sdb.read_runs(_frame(), metric="nope"), UnknownNameError, "unknown metric"),
+        (lambda: sdb.read_runs(_frame(), unit="nope"), UnknownNameError, "unknown unit"),
+        (lambda: sdb.read_runs(_frame(), scale={"n_params": -1}), DataError, "not a positive factor"),
+        (lambda: sdb.read_runs(_frame(), scale={"width": 2}), UnknownNameError, "unknown column 'width'"),
+        (lambda: sdb.read_runs(_frame(), unit="fraction"), DataError, "does not fit metric"),
+        (lambda: sdb.read_runs(_frame(), tokens_per_step=1e6), DataError, "no column is the step"),
+        (lambda: sdb.read_runs({"a": [1.0], "b": [2.0]}), DataError, "no column is a loss or a score"),
+    ):
+        with pytest.raises(kind, match=re.escape(text)):
+            call()
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ('{"log_history": []}', "no loss: was it saved before the first evaluation?"),
+        ('{"results": {}, "config": {}}', "without a task in 'results'"),
+        ('{"version": 2, "status": "error", "eval": {"task": "t", "model": "m"}}', "the evaluation did not finish"),
+        ('{"results": {"t": {"acc": 0.5, "acc": 0.6}}}', "the key 'acc' stands twice"),
+        ('{"a": 1', "damaged JSON"),
+        ("Step,Value\n", "a table without rows"),
+        ("a,b\n1,2,3\n", "line 2 has 3 cells, the header 2"),
+    ],
+)
+def test_a_known_kind_without_its_numbers_says_what_is_missing(content: str, reason: str, tmp_path: Path) -> None:
+    file = tmp_path / "file.json"
+    file.write_text(content, encoding="utf-8")
+    with pytest.raises(DataError, match=re.escape(reason)):
+        sdb.read_runs(file)
+
+
+# ---- mutations: read right, or refused; never silently different -----------------------------------
+
+IDENTITY = ("run_id", "step", "eval_set", "metric", "raw_field")
+
+
+def _values(frame: pl.DataFrame, names: tuple[str, ...]) -> dict[Any, tuple[Any, ...]]:
+    keys = [name for name in IDENTITY if name in frame.columns]
+    chosen = [name for name in names if name in frame.columns]
+    rows = frame.select([*keys, *chosen]).rows()
+    return {row[: len(keys)]: row[len(keys) :] for row in rows}
+
+
+def mutate_table(text: str, rng: random.Random) -> str:
+    """A table as another program, or a hurried person, might have written it."""
+    lines = [line.split(",") for line in text.strip().split("\n")]
+    header, body = lines[0], lines[1:]
+    kind = rng.choice(
+        [
+            "empty",
+            "garbage",
+            "thousands",
+            "shuffle",
+            "columns",
+            "double",
+            "crlf",
+            "bom",
+            "quotes",
+            "semicolons",
+            "rename",
+            "millions",
+            "spaces",
+            "missing",
+        ]
+    )
+    i, j = rng.randrange(len(body)), rng.randrange(len(header))
+    numeric = [c for c in range(len(header)) if all(re.fullmatch(r"[\d.e+-]*", row[c]) for row in body)]
+    if kind in {"empty", "missing"}:
+        body[i][j] = "" if kind == "empty" else rng.choice(["-", "N/A", "NaN", "null"])
+    elif kind == "garbage":
+        body[i][rng.choice(numeric)] = "".join(rng.choices(string.ascii_letters, k=5))
+    elif kind == "thousands":
+        for column in numeric:
+            if all(row[column] and float(row[column]) >= 1e4 and float(row[column]).is_integer() for row in body):
+                for row in body:
+                    row[column] = f'"{float(row[column]):,.0f}"'
+    elif kind == "shuffle":
+        rng.shuffle(body)
+    elif kind == "columns":
+        order = rng.sample(range(len(header)), len(header))
+        header, body = [header[c] for c in order], [[row[c] for c in order] for row in body]
+    elif kind == "double":
+        body.append(list(body[i]))
+    elif kind == "quotes":
+        body = [[f'"{cell}"' for cell in row] for row in body]
+    elif kind == "spaces":
+        body = [[f" {cell} " for cell in row] for row in body]
+    elif kind == "rename":
+        header[j] = "".join(rng.choices(string.ascii_lowercase, k=7))
+    elif kind == "millions":
+        column = rng.choice(numeric)
+        for row in body:
+            row[column] = f"{float(row[column]) / 1e6:.10g}" if row[column] else ""
+    if kind == "semicolons":
+        return "\n".join(";".join(cell.replace(".", ",") for cell in row) for row in [header, *body])
+    joined = ("\r\n" if kind == "crlf" else "\n").join(",".join(row) for row in [header, *body]) + "\n"
+    return ("\ufeff" if kind == "bom" else "") + joined
+
+
+def check_table_mutations(
+    make: Callable[[Path], Path], options: dict[str, Any], folder: Path, count: int
+) -> tuple[int, int]:
+    """Mutate a table `count` times; returns how many were read and how many refused."""
+    file = make(folder)
+    text = file.read_text(encoding="utf-8")
+    names = ("n_params", "n_tokens", "loss")
+    right = _values(sdb.read_runs(file, **options), names)
+    outcomes = [0, 0]
+    for seed in range(count):
+        mutated = mutate_table(text, random.Random(seed))
+        file.write_text(mutated, encoding="utf-8", newline="")
+        try:
+            frame = sdb.read_runs(file, flagged=True, **options)
+        except ScalingDBError:
+            outcomes[1] += 1
+            continue
+        outcomes[0] += 1
+        here = _values(frame.filter(pl.col("flag").is_null()), names)
+        for key, values in here.items():
+            expected = right.get(key)
+            if expected is None or len(expected) != len(values):
+                continue  # a run, step or column under another name: its numbers stand under that name
+            for value, other in zip(values, expected, strict=True):
+                assert value is None or value == pytest.approx(other, rel=1e-9), (
+                    seed,
+                    key,
+                    values,
+                    expected,
+                    mutated[:300],
+                )
+    return outcomes[0], outcomes[1]
+
+
+def mutate_json(value: Any, rng: random.Random) -> str:
+    """A result file cut, or with one value of another type."""
+    text = json.dumps(value)
+    if rng.random() < 0.2:
+        return text[: rng.randrange(len(text))]
+    places: list[tuple[Any, Any]] = []
+
+    def walk(node: Any) -> None:
+        for key in list(node) if isinstance(node, dict) else range(len(node)):
+            places.append((node, key))
+            if isinstance(node[key], dict | list):
+                walk(node[key])
+
+    walk(value)
+    node, key = rng.choice(places)
+    replacement = rng.choice([None, "x", [], {}, -1, 1e400, True, "delete", 10**400])
+    if replacement == "delete":
+        del node[key]
+    else:
+        node[key] = replacement
+    return json.dumps(value)
+
+
+def check_json_mutations(
+    make: Callable[[Path], Path], options: dict[str, Any], folder: Path, count: int
+) -> tuple[int, int]:
+    path = make(folder)
+    files = sorted(path.rglob("*.json")) if path.is_dir() else [path]
+    contents = {file: json.loads(file.read_text(encoding="utf-8")) for file in files}
+    originals = {file: file.read_text(encoding="utf-8") for file in files}
+    names = ("value", "n_items", "std_error")
+    right = _values(sdb.read_runs(path, flagged=True, **options), names)
+    outcomes = [0, 0]
+    for seed in range(count):
+        rng = random.Random(seed)
+        file = rng.choice(files)
+        file.write_text(mutate_json(json.loads(originals[file]), rng), encoding="utf-8")
+        try:
+            frame = sdb.read_runs(path, flagged=True, **options)
+        except ScalingDBError:
+            outcomes[1] += 1
+        else:
+            outcomes[0] += 1
+            for key, values in _values(frame, names).items():
+                value, expected = values[0], right.get(key, (None,))[0]
+                # a value that the mutation itself replaced by another legal number is that number
+                assert expected is None or value == expected or value in {0.0, 1.0, -1.0}, (seed, key)
+        finally:
+            file.write_text(originals[file], encoding="utf-8")
+    assert contents
+    return outcomes[0], outcomes[1]
+
+
+@pytest.mark.parametrize("shape", ["wandb_table", "history_csv", "wandb_chart"])
+def test_mutated_tables_are_read_right_or_refused(shape: str, tmp_path: Path) -> None:
+    read, refused = check_table_mutations(*TABLES[shape], tmp_path, 60)
+    assert read > 20
+    assert refused > 3
+
+
+@pytest.mark.parametrize(
+    "shape", ["trainer_state", "lm_eval_new", "lm_eval_old", "inspect_json", "helm", "every_eval_ever"]
+)
+def test_mutated_results_are_read_right_or_refused(shape: str, tmp_path: Path) -> None:
+    read, refused = check_json_mutations(*(TABLES | EVALUATIONS)[shape], tmp_path, 60)
+    assert read + refused == 60
+    assert refused > 3

@@ -10,9 +10,13 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
+import os
 import shutil
+import signal
 import sys
 import tempfile
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -48,6 +52,9 @@ def _parser() -> argparse.ArgumentParser:
     build.add_argument("sources", nargs="*", metavar="SOURCE")
     build.add_argument("--target", type=Path, help="warehouse folder to write (default: that of the checkout)")
     build.add_argument("--force", action="store_true", help="build unchanged sources too")
+    build.add_argument(
+        "--without-raw", action="store_true", help="bring the tables up to date with code and schema, without raw files"
+    )
     check = commands.add_parser("check", help="rebuild in a temporary folder and compare byte for byte")
     for command in (build, check):
         command.add_argument("--raw", type=Path, help="folder with one folder of raw files per source")
@@ -67,6 +74,8 @@ def _positive(text: str) -> int:
 def main(argv: list[str] | None = None) -> int:
     """Run one command and return its exit code."""
     options = _parser().parse_args(argv)
+    if os.environ.pop("SCALINGDB_PARENT_ON_STDIN", None):
+        threading.Thread(target=_end_with_parent, daemon=True).start()
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     try:
         if missing:
@@ -81,6 +90,14 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted; tables that were not finished are unchanged", file=sys.stderr)
         return 130
+
+
+def _end_with_parent() -> None:
+    """Stop when the program that started this one is gone, which closes our stdin."""
+    os.read(0, 1)
+    os.kill(os.getpid(), signal.SIGINT)  # as Ctrl-C: clean up
+    time.sleep(5)
+    os._exit(130)
 
 
 def _print_error(error: ScalingDBError) -> None:
@@ -136,6 +153,7 @@ def _build(options: argparse.Namespace) -> int:
             workers=options.workers,
             stamps=target / STAMPS,
             force=options.force,
+            without_raw=options.without_raw,
         )
     failed = [result for result in results if result.error is not None]
     extra = _finish(home, target, force=options.force, is_whole=not failed)
@@ -159,8 +177,7 @@ def _finish(home: Path, target: Path, *, force: bool, is_whole: bool) -> list[st
     made_from = [target / "tables", home / "views", CODE, SCHEMA]
     changed = []
     try:
-        if target != home:
-            shutil.copytree(home / "views", target / "views", dirs_exist_ok=True)
+        changed += _bring_views(home, target)
         if force or not stamps.is_current("descriptions", made_from, printed):
             from ingest._datapackage import write_datapackage
             from ingest._dictionary import write_dictionary
@@ -176,6 +193,16 @@ def _finish(home: Path, target: Path, *, force: bool, is_whole: bool) -> list[st
         # a source that cannot even be imported: its own error is told, the others stand
         print(f"README.md and datapackage.json are not renewed: {error.fact}", file=sys.stderr)
     return changed
+
+
+def _bring_views(home: Path, target: Path) -> list[str]:
+    """Make the views of the checkout part of the state of the target."""
+    from scalingdb._store import commit, exclusive, scratch_folder
+
+    with exclusive(target), scratch_folder(target, ".building-views-") as folder:
+        files = {file.name: Path(shutil.copy(file, folder)) for file in sorted((home / "views").glob("*.sql"))}
+        gone = [file.name for file in (target / "views").glob("*.sql") if file.name not in files]
+        return commit(target, {f"views/{name}": files.get(name) for name in [*files, *gone]})
 
 
 def _as_json(result: BuildResult) -> dict[str, Any]:
@@ -217,13 +244,19 @@ def _print_summary(results: list[BuildResult], extra: list[str]) -> None:
 
 def _check(options: argparse.Namespace) -> int:
     """Rebuild every source in a temporary folder and compare with the shipped tables."""
-    from ingest._build import SHIPPED, build, compare, source_ids
+    from ingest._build import SHIPPED, build, compare, outdated, source_ids
     from ingest._raw import find_raw_directory
 
     raw = find_raw_directory(options.raw)
     errors: dict[str, str] = {}
     differences: list[str] = []
-    if raw is not None:
+    if raw is None:
+        for name in source_ids():
+            try:
+                differences += outdated(name)
+            except ScalingDBError as error:
+                errors[name] = str(error)
+    else:
         with (
             tempfile.TemporaryDirectory(prefix="scalingdb-check-") as folder,
             _progress(len(source_ids()), quiet=options.quiet) as (start, finish),
@@ -246,12 +279,12 @@ def _check(options: argparse.Namespace) -> int:
             ]
     if options.json:
         print(json.dumps({"has_raw": raw is not None, "differences": differences, "errors": errors}, indent=2))
-    elif raw is None:
-        print("raw files are absent, so the rebuild could not be checked")
     else:
+        if raw is None:
+            print("raw files are absent: only what the code declares was compared with the tables")
         for line in [*differences, *(f"{name}: {text}" for name, text in errors.items())]:
             print(line)
-        if not differences and not errors:
+        if raw is not None and not differences and not errors:
             print("every shipped table is rebuilt from the raw files byte for byte")
     return 1 if differences or errors else 0
 

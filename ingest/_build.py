@@ -1,6 +1,7 @@
-"""Build the warehouse: run every source, check, write to a temporary folder, then swap.
+"""Build the warehouse: run every source, check, write to a temporary folder, then put all of it in place in one step.
 
-A source either arrives whole or leaves its old tables untouched. Bytes are deterministic: rows
+A source either arrives whole or leaves its old tables untouched, and what was built appears together: a build that ends
+early, however it does, changes nothing. Bytes are deterministic: rows
 sorted by key, one row group order, fixed compression, no time stamps. Sources are independent of each
 other, so they are built in several processes; the tables do not depend on how many.
 """
@@ -8,17 +9,17 @@ other, so they are built in several processes; the tables do not depend on how m
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import importlib
 import multiprocessing
 import os
 import pkgutil
-import shutil
 import signal
-import tempfile
+import threading
 import time
 import traceback
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -30,12 +31,22 @@ import ingest
 from ingest import _raw
 from ingest._ledger import ledger
 from ingest._raw import RawFolder, find_raw_directory, read_registry
-from ingest._source import Builder, Source
+from ingest._source import Builder, Source, conform
 from ingest._stamps import BuildResult, Stamps
-from scalingdb.errors import BuildError, ScalingDBError, WarehouseError, unknown_name
+from scalingdb._store import MANIFEST, commit, exclusive, recover, scratch_folder
+from scalingdb.errors import BuildError, RawFileError, ScalingDBError, WarehouseError, unknown_name
 from scalingdb.schema import TABLES
 
-__all__ = ["BuildResult", "build", "compare", "load_source", "source_ids", "source_tables"]
+__all__ = [
+    "BuildResult",
+    "build",
+    "compare",
+    "load_source",
+    "outdated",
+    "source_ids",
+    "source_tables",
+    "tables_from_shipped",
+]
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 SHIPPED = CHECKOUT / "warehouse" / "tables"
@@ -86,6 +97,55 @@ def source_tables(source_id: str, raw: Path | None) -> dict[str, pl.DataFrame]:
     return {name: frame.sort(TABLES[name].key, nulls_last=True, maintain_order=True) for name, frame in tables.items()}
 
 
+def tables_from_shipped(source_id: str, shipped: Path, local: Path) -> dict[str, pl.DataFrame]:
+    """Checked tables of one source, without its raw files: those that are built already, brought up to date.
+
+    What the source's module declares (its row of ``sources``, its published coefficients) is taken from there; a column
+    that the schema has gained is null, and one that it has lost goes.
+
+    Raises
+    ------
+    RawFileError
+        If the source has never been built here, so that only its raw files could give its tables.
+    DataError
+        If a table breaks the schema.
+    """
+    from ingest._check import check_source, check_table
+
+    source, _ = load_source(source_id)
+    registry = read_registry(source_id)
+    if not registry:
+        return source_tables(source_id, None)
+    held = _held(source_id, shipped, local)
+    if "raw_files" not in held:
+        raise RawFileError(
+            f"source {source_id!r} has no tables yet, and its raw files are absent",
+            "point --raw (or $SCALINGDB_RAW) at the raw files.",
+        )
+    tables = {}
+    for name, frame in held.items():
+        known = [column for column in TABLES[name].columns if column in frame.columns]
+        tables[name] = conform(name, frame.select(known), source_id)
+    tables["sources"] = source.row(len(registry), RawFolder(source, None).digest)
+    if source.published_fits:
+        tables["published_fits"] = source.published_fits_frame()
+    raw_files = tables.pop("raw_files")
+    check_source(source_id, tables)
+    check_table("raw_files", raw_files, source_id)
+    tables["raw_files"] = raw_files
+    return {name: frame.sort(TABLES[name].key, nulls_last=True, maintain_order=True) for name, frame in tables.items()}
+
+
+def _held(source_id: str, shipped: Path, local: Path) -> dict[str, pl.DataFrame]:
+    files = {
+        table: file
+        for table in TABLES
+        for pile in (shipped, local)
+        if (file := pile / table / f"{source_id}.parquet").exists()
+    }
+    return {table: pl.read_parquet(file, glob=False) for table, file in files.items()}
+
+
 def _write(frame: pl.DataFrame, path: Path) -> None:
     import pyarrow.parquet as pq
 
@@ -116,8 +176,9 @@ def build(
     workers: int | None = None,
     stamps: Path | None = None,
     force: bool = False,
+    without_raw: bool = False,
 ) -> list[BuildResult]:
-    """Build the tables of all sources (or of those named in `only`) and swap them in.
+    """Build the tables of all sources (or of those named in `only`) and put them in place in one step.
 
     Every table is first written to a temporary folder beside its target; a file is replaced only
     when its bytes differ. A source that fails leaves its old tables as they were and does not stop
@@ -141,6 +202,9 @@ def build(
         skipped. Without it every source is built.
     force : bool
         Build unchanged sources too.
+    without_raw : bool
+        Read no raw file: bring the tables that were built before up to date with the modules and the schema
+        (see :func:`tables_from_shipped`).
 
     Returns
     -------
@@ -154,14 +218,16 @@ def build(
         If `only` names a source that does not exist.
     RawFileError
         If `raw` names a directory that does not exist.
+    WarehouseError
+        If another build of the same target is at work.
     """
     known = source_ids()
     names = list(dict.fromkeys(only)) or known
     for name in names:
         if name not in known:
             raise unknown_name("source", name, known)
-    directory = find_raw_directory(raw)
-    keeper = None if stamps is None else Stamps(stamps, shipped=shipped, local=local, raw=directory)
+    directory = None if without_raw else find_raw_directory(raw)
+    keeper = None if stamps is None or without_raw else Stamps(stamps, shipped=shipped, local=local, raw=directory)
     inputs: dict[str, dict[str, str]] = {}
     results: dict[str, BuildResult] = {}
     for name in names if keeper is not None else ():
@@ -172,19 +238,76 @@ def build(
             results[name] = recalled
             finished(recalled)
     waiting = [name for name in names if name not in results]
-    n_workers = min(len(waiting), workers or os.cpu_count() or 1)
-    if n_workers > 1:
-        waiting.sort(key=lambda name: -_raw_bytes(name, directory))  # the longest first: both end together
-        ended = _in_parallel(waiting, (directory, shipped, local), n_workers, progress)
-    else:
-        ended = _one_by_one(waiting, (directory, shipped, local), progress)
-    with contextlib.closing(ended):
-        for result in ended:
-            results[result.source_id] = result
-            if keeper is not None and result.error is None:
-                keeper.record(result, inputs[result.source_id])
-            finished(result)
+    built = (
+        _build_and_commit(waiting, (directory, shipped, local, without_raw), workers, progress, finished)
+        if waiting
+        else []
+    )
+    for result in built:
+        results[result.source_id] = result
+        if keeper is not None and result.error is None:
+            keeper.record(result, inputs[result.source_id])
     return [results[name] for name in names]
+
+
+def _build_and_commit(
+    names: list[str],
+    places: Places,
+    workers: int | None,
+    progress: Callable[[str], None],
+    finished: Callable[[BuildResult], None],
+) -> list[BuildResult]:
+    """Build sources into a temporary folder, then make all their tables the state of the warehouse."""
+    directory, shipped, local, _ = places
+    results: list[BuildResult] = []
+    n_workers = min(len(names), workers or os.cpu_count() or 1)
+    try:
+        if shipped.exists() and not shipped.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, "not a folder", str(shipped))
+        with exclusive(shipped.parent), scratch_folder(shipped.parent, ".building-") as staging:
+            for folder in (local, shipped.parent):
+                recover(folder)
+            if n_workers > 1:
+                names.sort(key=lambda name: -_raw_bytes(name, directory))  # the longest first: both end together
+                ended = _in_parallel(names, places, staging, n_workers, progress)
+            else:
+                ended = _one_by_one(names, places, staging, progress)
+            with contextlib.closing(ended):
+                for result in ended:
+                    results.append(result)
+                    finished(result)
+            _commit(results, shipped, local)
+    except WarehouseError:
+        raise
+    except OSError as error:
+        failed = WarehouseError(f"cannot write to {shipped.parent}: {error}", "choose a writable target directory.")
+        results = [BuildResult(name, error=failed) for name in names]
+    return results
+
+
+def _commit(results: Sequence[BuildResult], shipped: Path, local: Path) -> None:
+    """Put in place what was built, or tell each source that it could not be."""
+    moves = [move for result in results for move in result.moves]
+    home = shipped.parent
+    for_local = {name: file for pile, name, file in moves if pile == local}
+    for_shipped = {f"{shipped.name}/{name}": file for pile, name, file in moves if pile == shipped}
+    try:
+        if for_local:
+            commit(local, for_local, of=tuple(TABLES))
+        if for_shipped or (shipped.is_dir() and not (home / MANIFEST).exists()):
+            commit(home, for_shipped, of=(shipped.name, "views"))
+    except OSError as error:
+        for result in results:
+            if result.moves:
+                result.changed, result.error = (
+                    [],
+                    WarehouseError(
+                        f"source {result.source_id!r}: writing to {home} failed: {error}",
+                        "free some space or choose another target; tables that were already in place are unchanged.",
+                    ),
+                )
+    for result in results:
+        result.moves = []
 
 
 def _raw_bytes(source_id: str, directory: Path | None) -> int:
@@ -194,22 +317,26 @@ def _raw_bytes(source_id: str, directory: Path | None) -> int:
     return sum(file.stat().st_size for file in files if file.is_file())
 
 
-Places: TypeAlias = tuple[Path | None, Path, Path]
-"""Raw directory, folder of shipped tables, folder of local ones."""
+Places: TypeAlias = tuple[Path | None, Path, Path, bool]
+"""Raw directory, folder of shipped tables, folder of local ones, and whether to do without raw files."""
 
 Results: TypeAlias = Generator[BuildResult, None, None]
 
 
-def _build_one(source_id: str, places: Places) -> BuildResult:
-    """Build and install one source; whatever goes wrong is its error."""
-    directory, shipped, local = places
+def _build_one(source_id: str, places: Places, staging: Path) -> BuildResult:
+    """Build one source and leave its tables in the folder `staging`; whatever goes wrong is its error."""
+    directory, shipped, local, without_raw = places
     result = BuildResult(source_id)
     begun = time.perf_counter()
     try:
-        tables = source_tables(source_id, directory)
+        made = tables_from_shipped(source_id, shipped, local) if without_raw else source_tables(source_id, directory)
+        held = _held(source_id, shipped, local) if without_raw else {}
+        # another version of the Parquet writer makes other bytes from the same rows: those stay as they are
+        tables = {name: frame for name, frame in made.items() if not frame.equals(held.get(name, pl.DataFrame()))}
         source, _ = load_source(source_id)
-        result.changed = _install(source_id, tables, shipped, shipped if source.is_shipped else local, local)
-        result.rows = {table: frame.height for table, frame in tables.items()}
+        result.moves = _stage(source_id, tables, made.keys(), places, source.is_shipped, staging)
+        result.changed = [_described(move, shipped, source.is_shipped) for move in result.moves]
+        result.rows = {table: frame.height for table, frame in made.items()}
     except ScalingDBError as error:
         result.error = error
     except Exception as error:
@@ -230,13 +357,15 @@ def _unexpected(source_id: str, error: Exception) -> BuildError:
     )
 
 
-def _one_by_one(names: Sequence[str], places: Places, progress: Callable[[str], None]) -> Results:
+def _one_by_one(names: Sequence[str], places: Places, staging: Path, progress: Callable[[str], None]) -> Results:
     for name in names:
         progress(name)
-        yield _build_one(name, places)
+        yield _build_one(name, places, staging)
 
 
-def _in_parallel(names: Sequence[str], places: Places, workers: int, progress: Callable[[str], None]) -> Results:
+def _in_parallel(
+    names: Sequence[str], places: Places, staging: Path, workers: int, progress: Callable[[str], None]
+) -> Results:
     """Build in `workers` processes; results as they come.
 
     Each process has an executor of its own, so that one that dies takes no other source with it and
@@ -251,7 +380,7 @@ def _in_parallel(names: Sequence[str], places: Places, workers: int, progress: C
                 name = waiting.pop()
                 executor = idle.pop() if idle else _new_process()
                 progress(name)
-                running[executor.submit(_build_in_process, name, places)] = (name, executor)
+                running[executor.submit(_build_in_process, name, places, staging)] = (name, executor)
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 name, executor = running.pop(future)
                 try:
@@ -277,14 +406,23 @@ def _new_process() -> ProcessPoolExecutor:
 def _prepare_process(folders: list[str], hashes: Path) -> None:
     """See the sources and hashes that the parent sees, and leave Ctrl-C between two sources to it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     ingest.__path__[:] = folders
     _raw.HASHES = hashes
 
 
-def _build_in_process(source_id: str, places: Places) -> BuildResult:
+def _end_with_parent() -> None:
+    """A killed build takes its processes with it."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
+
+
+def _build_in_process(source_id: str, places: Places, staging: Path) -> BuildResult:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        return _build_one(source_id, places)
+        return _build_one(source_id, places, staging)
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 
@@ -301,57 +439,60 @@ FACTS = frozenset({"sources", "claims", "published_fits", "raw_files"})
 findings and coefficients it states, and what its raw files are."""
 
 
-def _install(source_id: str, tables: dict[str, pl.DataFrame], shipped: Path, target: Path, local: Path) -> list[str]:
-    """Write `tables` beside `shipped`, then move each changed file into place: all of them or none.
+Move: TypeAlias = tuple[Path, str, Path | None]
+"""Pile, file in it, its new content; None removes it."""
 
-    Measurements go to `target` (one of `shipped` and `local`), :data:`FACTS` always to `shipped`.
-    What the source has in the other pile (it began or ceased to ship) goes in the same move.
+
+def _stage(
+    source_id: str,
+    tables: dict[str, pl.DataFrame],
+    names: Collection[str],
+    places: Places,
+    is_shipped: bool,
+    staging: Path,
+) -> list[Move]:
+    """Write `tables` to the folder `staging`; return what has to move where.
+
+    :data:`FACTS` go to the shipped tables, measurements too where the source ships. What the source has in the other
+    pile (it began or ceased to ship), or beyond the tables `names`, goes in the same step.
     """
-    changed = []
-    try:
-        shipped.mkdir(parents=True, exist_ok=True)
-        target.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=f".building-{source_id}-", dir=shipped.parent))
-    except OSError as error:
-        hint = "choose a writable target directory."
-        raise WarehouseError(f"cannot write to {shipped.parent}: {error}", hint) from error
-    moved: list[tuple[Path, Path]] = []
+    _, shipped, local, _ = places
+    target = shipped if is_shipped else local
+    moves: list[Move] = []
     try:
         for table, frame in tables.items():
-            _write(frame, staging / "new" / table / f"{source_id}.parquet")
+            _write(frame, staging / table / f"{source_id}.parquet")
         for pile in dict.fromkeys((shipped, local)):
             for table in TABLES:
                 name = f"{table}/{source_id}.parquet"
                 is_home = pile == (shipped if table in FACTS else target)
                 old = pile / name
-                new = staging / ("new" if is_home else "nothing") / name
-                kept = staging / ("old" if is_home else "old_other") / name
-                if _same_bytes(new, old) or not (new.exists() or old.exists()):
-                    continue
-                old.parent.mkdir(parents=True, exist_ok=True)
-                if old.exists():
-                    kept.parent.mkdir(parents=True, exist_ok=True)
-                    old.replace(kept)
-                moved.append((kept, old))
-                if new.exists():
-                    new.replace(old)
-                gone = " (removed)" if is_home else f" (removed from {pile.name})"
-                changed.append(name if old.exists() else f"{name}{gone}")
-    except BaseException as error:  # an interrupt must not leave half a source behind either
-        for kept, old in reversed(moved):
-            if kept.exists():
-                kept.replace(old)
-            else:
-                old.unlink(missing_ok=True)
-        if not isinstance(error, OSError):
-            raise
+                if not is_home or table not in names:
+                    moves += [(pile, name, None)] * old.exists()
+                elif table in tables and not _same_bytes(staging / name, old):
+                    moves.append((pile, name, staging / name))
+    except OSError as error:
         raise WarehouseError(
-            f"source {source_id!r}: writing to {target} failed: {error}",
+            f"source {source_id!r}: writing to {staging.parent} failed: {error}",
             "free some space or choose another target; tables that were already in place are unchanged.",
         ) from error
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-    return changed
+    return moves
+
+
+def _described(move: Move, shipped: Path, is_shipped: bool) -> str:
+    pile, name, content = move
+    is_home = (pile == shipped) is (is_shipped or name.split("/")[0] in FACTS)
+    return name if content is not None else f"{name} (removed)" if is_home else f"{name} (removed from {pile.name})"
+
+
+def outdated(source_id: str, shipped: Path = SHIPPED, local: Path = LOCAL) -> list[str]:
+    """Tables of a source that differ from what its module declares and the schema asks for, as sentences."""
+    made, held = tables_from_shipped(source_id, shipped, local), _held(source_id, shipped, local)
+    return [
+        f"{name}/{source_id}.parquet: not what ingest/{source_id}.py and the schema say; scalingdb build --without-raw"
+        for name, frame in made.items()
+        if name in held and not frame.equals(held[name])
+    ]
 
 
 def compare(built: Path, shipped: Path = SHIPPED) -> list[str]:

@@ -8,7 +8,6 @@ view from the comment at the head of its SQL file, its columns from DuckDB.
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -17,6 +16,7 @@ import polars as pl
 from ingest._build import load_source, source_ids
 from ingest.literature import NO_DATA
 from scalingdb import connect
+from scalingdb._store import replace_durably, scratch_folder
 from scalingdb.schema import COLUMNS, DERIVED, METRICS, TABLES, UNITS, Column, Table
 
 __all__ = ["dictionary", "shipped_rows", "write_dictionary", "write_text"]
@@ -110,10 +110,10 @@ def write_text(target: Path, text: str) -> bool:
     """
     if target.exists() and target.read_bytes() == text.encode():
         return False
-    with tempfile.TemporaryDirectory(prefix=".building-", dir=target.parent) as folder:
-        scratch = Path(folder) / target.name
+    with scratch_folder(target.parent, ".printing-") as folder:
+        scratch = folder / target.name
         scratch.write_bytes(text.encode())
-        scratch.replace(target)
+        replace_durably(scratch, target)
     return True
 
 

@@ -45,6 +45,8 @@ class BuildResult:
     seconds: float = 0.0
     is_skipped: bool = False
     """Whether nothing it depends on had changed, so that it was not built."""
+    moves: list[tuple[Path, str, Path | None]] = field(default_factory=list)
+    """What the build has yet to put in place: pile, file in it, new content (None removes it)."""
 
     @property
     def status(self) -> str:

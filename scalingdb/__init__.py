@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from scalingdb.errors import DomainWarning, FitWarning, ScalingDBError
     from scalingdb.evidence import arena, replication
     from scalingdb.fits import Fit, Fits, fit, fit_by
+    from scalingdb.forecasts import Forecast, TrackRecord, forecast, track_record
     from scalingdb.judging import holdouts
     from scalingdb.judging.holdouts import Holdout, largest
     from scalingdb.law_library import Law, exponent, get_law, law, laws, pareto_envelope, positive, real
@@ -33,11 +34,13 @@ __all__ = [
     "Fit",
     "FitWarning",
     "Fits",
+    "Forecast",
     "Holdout",
     "Law",
     "LocalSource",
     "Plan",
     "ScalingDBError",
+    "TrackRecord",
     "Warehouse",
     "add_source",
     "arena",
@@ -50,6 +53,7 @@ __all__ = [
     "exponent",
     "fit",
     "fit_by",
+    "forecast",
     "get_law",
     "holdouts",
     "largest",
@@ -66,6 +70,7 @@ __all__ = [
     "real",
     "remove_source",
     "replication",
+    "track_record",
     "trends",
     "units",
 ]
@@ -76,11 +81,13 @@ _HOME = {
     "Fit": "fits",
     "FitWarning": "errors",
     "Fits": "fits",
+    "Forecast": "forecasts",
     "Holdout": "judging.holdouts",
     "Law": "law_library",
     "LocalSource": "own_sources",
     "Plan": "planning",
     "ScalingDBError": "errors",
+    "TrackRecord": "forecasts",
     "Warehouse": "warehouse",
     "add_source": "own_sources",
     "compare": "comparison",
@@ -90,6 +97,7 @@ _HOME = {
     "exponent": "law_library",
     "fit": "fits",
     "fit_by": "fits",
+    "forecast": "forecasts",
     "get_law": "law_library",
     "largest": "judging.holdouts",
     "law": "law_library",
@@ -101,6 +109,7 @@ _HOME = {
     "read_runs": "reading",
     "real": "law_library",
     "remove_source": "own_sources",
+    "track_record": "forecasts",
 }
 
 _MODULES = {

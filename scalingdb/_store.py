@@ -1,10 +1,11 @@
 """Folders of files whose state changes in one step, and files that appear whole.
 
-``manifest.json`` of such a folder lists its files with size and SHA-256, and is the only pointer to its state: a file
-of the manifest is ``.objects/<sha256>.<suffix>`` where that exists, else the file of its own name. :func:`commit` puts
-the new contents, and those they replace, among the objects, renames the new manifest into place (the one step that
-counts) and then gives every file its own name. Whoever reads the old manifest still finds the old contents among the
-objects, for :data:`KEEP_SECONDS`. What a crash leaves behind is finished or removed by the next :func:`recover`.
+``manifest.json`` of such a folder lists its files with size and SHA-256, and is the only pointer to its state: the
+content of a file of the manifest is ``.objects/replaced/<sha256>.<suffix>`` or ``.objects/incoming/...`` where there
+is one, else the file of its own name. :func:`commit` puts new contents among the incoming ones and those they replace
+among the replaced ones, renames the new manifest into place (the one step that counts) and then gives every file its
+own name. Whoever reads the old manifest still finds the old contents, for :data:`KEEP_SECONDS`. What a crash leaves
+behind is finished or removed by the next :func:`recover`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -24,8 +25,10 @@ from typing import IO
 from scalingdb.errors import WarehouseError
 
 __all__ = [
+    "INCOMING",
     "MANIFEST",
     "OBJECTS",
+    "REPLACED",
     "Entry",
     "State",
     "commit",
@@ -41,6 +44,7 @@ __all__ = [
 
 MANIFEST = "manifest.json"
 OBJECTS = ".objects"
+REPLACED, INCOMING = f"{OBJECTS}/replaced", f"{OBJECTS}/incoming"
 LOCK = ".lock"
 KEEP_SECONDS = 3600.0
 """How long replaced contents are kept for those who still read them."""
@@ -79,12 +83,17 @@ class State:
         """Identity of the manifest that the folder has now."""
         return _token(self.folder / MANIFEST)
 
-    def path(self, name: str) -> Path:
-        """Where the content of a file of this state lies now."""
-        if self.entries is not None:
-            kept = self.folder / _object_name(name, self.entries[name])
-            if kept.exists():
-                return kept
+    def has_objects(self) -> bool:
+        """Whether any content may lie elsewhere than under its own name."""
+        return (self.folder / OBJECTS).is_dir()
+
+    def path(self, name: str, *, look: bool = True) -> Path:
+        """Where the content of a file of this state lies now; without `look`, its own name."""
+        if look and self.entries is not None:
+            for pile in (REPLACED, INCOMING):
+                kept = self.folder / _object(pile, name, self.entries[name])
+                if kept.exists():
+                    return kept
         return self.folder / name
 
     def files(self, pattern: str) -> dict[str, Path]:
@@ -94,7 +103,8 @@ class State:
             return {file.relative_to(self.folder).as_posix(): file for file in found}
         parent, _, suffix = pattern.partition("*")
         names = (n for n in self.entries if n.startswith(parent) and n.endswith(suffix) and "/" not in n[len(parent) :])
-        return {name: self.path(name) for name in sorted(names)}
+        look = self.has_objects()
+        return {name: self.path(name, look=look) for name in sorted(names)}
 
 
 def _token(manifest: Path) -> tuple[int, ...]:
@@ -105,8 +115,8 @@ def _token(manifest: Path) -> tuple[int, ...]:
     return (found.st_ino, found.st_mtime_ns, found.st_size)
 
 
-def _object_name(name: str, entry: Entry) -> str:
-    return f"{OBJECTS}/{entry.sha256}{Path(name).suffix}"
+def _object(pile: str, name: str, entry: Entry) -> str:
+    return f"{pile}/{entry.sha256}{Path(name).suffix}"
 
 
 def file_entry(file: Path) -> Entry:
@@ -183,41 +193,62 @@ def commit(folder: Path, changes: Mapping[str, Path | None], *, of: tuple[str, .
             new.pop(name, None)
         else:
             new[name] = file_entry(file)
-    changed = [name for name in sorted(changes) if old.get(name) != new.get(name)]
+    changed = [
+        name for name in sorted(changes) if old.get(name) != new.get(name) or _differs(folder / name, new.get(name))
+    ]
     if not changed and state.entries is not None:
         return []
-    (folder / OBJECTS).mkdir(parents=True, exist_ok=True)
-    for name in changed:
-        if name in old and (folder / name).exists():
-            _keep(folder / name, folder / _object_name(name, old[name]))
-        source = changes[name]
-        if source is not None:
-            sync_file(source)
-            source.replace(folder / _object_name(name, new[name]))
-    sync_folder(folder / OBJECTS)
-    _write(folder, new)
-    _publish(folder, new, changed)
+    try:
+        for pile in (REPLACED, INCOMING):
+            (folder / pile).mkdir(parents=True, exist_ok=True)
+        for name in changed:
+            if name in old and not _differs(folder / name, old[name]):
+                _link(folder / name, folder / _object(REPLACED, name, old[name]))
+            source = changes[name]
+            if source is not None:
+                sync_file(source)
+                source.replace(folder / _object(INCOMING, name, new[name]))
+        for pile in (REPLACED, INCOMING):
+            sync_folder(folder / pile)
+        _write(folder, new)
+    except OSError:
+        for file in (folder / INCOMING).glob("*"):
+            file.unlink(missing_ok=True)
+        with contextlib.suppress(WarehouseError):
+            recover(folder)
+        raise
+    recover(folder, removed=[name for name in changed if name not in new])
     return changed
 
 
-def recover(folder: Path) -> None:
+def _differs(file: Path, entry: Entry | None) -> bool:
+    """Whether a file is not what its manifest says, or is there without an entry."""
+    if entry is None or not file.exists():
+        return file.exists() is not (entry is not None)
+    return file_entry(file) != entry
+
+
+def recover(folder: Path, *, removed: Iterable[str] = ()) -> None:
     """Finish what an interrupted :func:`commit` began, and remove replaced contents that nobody reads any more.
 
     The caller holds :func:`exclusive`.
     """
+    (folder / f".{MANIFEST}.new").unlink(missing_ok=True)
     state = read_state(folder)
     if state.entries is None or not (folder / OBJECTS).is_dir():
         return
-    waiting = [name for name, entry in state.entries.items() if (folder / _object_name(name, entry)).exists()]
-    _publish(folder, state.entries, waiting)
-    wanted = {_object_name(name, entry) for name, entry in state.entries.items()}
+    _publish(folder, state.entries)
+    for name in removed:
+        (folder / name).unlink(missing_ok=True)
+    for file in (folder / INCOMING).glob("*"):
+        file.unlink()
     old = time.time() - KEEP_SECONDS
-    for file in (folder / OBJECTS).iterdir():
-        is_spare = f"{OBJECTS}/{file.name}" not in wanted or file.stat().st_nlink > 1
-        if is_spare and file.stat().st_ctime <= old:
+    for file in (folder / REPLACED).glob("*"):
+        if file.stat().st_ctime <= old:
             file.unlink()
-    with contextlib.suppress(OSError):
-        (folder / OBJECTS).rmdir()
+    with contextlib.suppress(OSError):  # not empty
+        for pile in (INCOMING, REPLACED, OBJECTS):
+            (folder / pile).rmdir()
 
 
 def write_manifest(folder: Path, of: tuple[str, ...] = ("tables", "views")) -> None:
@@ -238,37 +269,34 @@ def _write(folder: Path, entries: Mapping[str, Entry]) -> None:
     replace_durably(scratch, folder / MANIFEST)
 
 
-def _keep(file: Path, kept: Path) -> None:
+def _link(file: Path, second: Path) -> None:
     """Give the content of `file` a second name."""
-    if not kept.exists():
+    if not second.exists():
         try:
-            os.link(file, kept)
+            os.link(file, second)
         except OSError:  # a file system without hard links
-            scratch = kept.with_name(f"{kept.name}.new")
+            scratch = second.with_name(f"{second.name}.new")
             shutil.copyfile(file, scratch)
-            scratch.replace(kept)
+            scratch.replace(second)
 
 
-def _publish(folder: Path, entries: Mapping[str, Entry], names: list[str]) -> None:
-    """Give every file of a new state its own name."""
-    for name in names:
+def _publish(folder: Path, entries: Mapping[str, Entry]) -> None:
+    """Give every file of a new state its own name; one content may have several."""
+    waiting = {file.name for file in (folder / INCOMING).glob("*")}
+    parents = set()
+    for name, entry in entries.items():
+        content = folder / _object(INCOMING, name, entry)
         target = folder / name
-        if name not in entries:
-            target.unlink(missing_ok=True)
-            continue
-        content = folder / _object_name(name, entries[name])
-        if target.exists() and target.samefile(content):
+        if content.name not in waiting or not _differs(target, entry):
             continue
         target.parent.mkdir(parents=True, exist_ok=True)
-        scratch = folder / OBJECTS / "publishing.new"
+        scratch = folder / INCOMING / "publishing"
         scratch.unlink(missing_ok=True)
-        _keep(content, scratch)
+        _link(content, scratch)
         scratch.replace(target)
-        if scratch.exists():  # renaming a second name onto a first one of the same file does nothing
-            scratch.unlink()
-    for parent in {(folder / name).parent for name in names}:
-        if parent.is_dir():
-            sync_folder(parent)
+        parents.add(target.parent)
+    for parent in parents:
+        sync_folder(parent)
 
 
 # ---- durable files -------------------------------------------------------------------------------

@@ -7,17 +7,19 @@ user's data folder. :func:`scalingdb.connect` without a path shows it beside the
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import hashlib
+import math
 import re
-import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from scalingdb._store import commit, exclusive, read_state, recover, scratch_folder
 from scalingdb.errors import DataError, ScalingDBError, WarehouseError, unknown_name
 from scalingdb.notices import notice
 from scalingdb.reading import Measured, Options, read_measured
@@ -28,6 +30,12 @@ __all__ = ["LocalSource", "add_source", "remove_source"]
 
 MAX_SHOWN = 20
 """Faults printed in full; the rest is counted."""
+
+MAX_FAULTS = 1000
+"""Faults of one rule that are kept: a column of another unit breaks it in every row."""
+
+SMALLEST_LOSS = 1e-12
+"""Below this a loss is a missing value or a number that was never measured."""
 
 KNOBS = "knobs"
 """Folder, beside those of the tables, of columns that the schema does not have."""
@@ -106,6 +114,8 @@ def add_source(
     remove_source : Take it out again.
     """
     _check_id(source_id, may_exist=replace or append)
+    if year is not None and not (type(year) is int and 1900 <= year <= 2200):
+        raise DataError(f"year is {year!r}", "give a year such as 2025.")
     if replace and append:
         raise DataError("replace and append are both set", "choose one.")
     if n_definition is not None and n_definition not in N_DEFINITIONS:
@@ -118,16 +128,8 @@ def add_source(
     source = {"title": title or source_id, "licence": licence, "year": year, "n_definition": n_definition}
     tables = _tables(measured, source_id, source)
     folder = local_folder()
-    if append:
-        tables = _appended(folder, source_id, tables)
-    faults = [
-        f"  {table}: {fault}"
-        for table, frame in tables.items()
-        if table != KNOBS
-        for fault in _row_faults(table, frame)
-    ]
-    _refuse_faults(source_id, faults)
-    _install(folder, source_id, tables)
+    _refuse_broken_rules(source_id, tables)
+    _install(folder, source_id, tables, may_exist=replace or append, append=append)
     rows = {name: frame.height for name, frame in tables.items() if name != KNOBS}
     return LocalSource(source_id, rows, tuple(dict.fromkeys(measured.report.unused)), folder)
 
@@ -141,15 +143,13 @@ def remove_source(source_id: str) -> None:
         If the user's data folder holds no source of this name (a curated one cannot be removed).
     """
     folder = local_folder()
-    known = [file.stem for file in (folder / "tables" / "sources").glob("*.parquet")]
-    if source_id not in known:
-        raise unknown_name("own source", source_id, known, "Curated sources cannot be removed.")
-    try:
-        # the row of 'sources' goes first: without it the other files count as absent
-        for table in (*TABLES, KNOBS):
-            (folder / "tables" / table / f"{source_id}.parquet").unlink(missing_ok=True)
-    except OSError as error:
-        raise WarehouseError(f"cannot remove {source_id!r} from {folder}: {error}") from error
+    if not folder.is_dir():
+        raise unknown_name("own source", source_id, [], "Curated sources cannot be removed.")
+    with _changing(folder):
+        known = [file.stem for file in map(Path, own_files(folder))]
+        if source_id not in known:
+            raise unknown_name("own source", source_id, known, "Curated sources cannot be removed.")
+        commit(folder, {_key(table, source_id): None for table in (*TABLES, KNOBS)})
 
 
 def _check_id(source_id: str, *, may_exist: bool) -> None:
@@ -159,7 +159,7 @@ def _check_id(source_id: str, *, may_exist: bool) -> None:
         )
     with connect() as db:
         known = db.table("sources").filter(source_id=source_id)
-    own = (local_folder() / "tables" / "sources" / f"{source_id}.parquet").exists()
+    own = _key("sources", source_id) in own_files(local_folder())
     if known.height and not (own and may_exist):
         raise DataError(
             f"source {source_id!r} exists already: {known['title'][0]}",
@@ -266,10 +266,10 @@ def _run_faults(frame: pl.DataFrame, varying: set[str]) -> list[str]:
 
 def _appended(folder: Path, source_id: str, tables: Mapping[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
     """Rows of a source with new ones added; runs that are known already keep what was said of them."""
-    joined = dict(tables)
+    state, joined = read_state(folder), dict(tables)
     for name in (*TABLES, KNOBS):
-        file = folder / "tables" / name / f"{source_id}.parquet"
-        if not file.exists():
+        file = state.files(f"tables/{name}/*.parquet").get(_key(name, source_id))
+        if file is None:
             continue
         before = pl.read_parquet(file, glob=False)
         if name not in tables or name == "sources":
@@ -316,7 +316,7 @@ def _column_faults(frame: pl.DataFrame, name: str) -> list[tuple[int, str]]:
     if column.choices is not None:
         known = pl.Series(column.choices, dtype=pl.String)
         rules.append((~series.is_in(known.implode()), f"is none of {', '.join(column.choices[:20])}"))
-    return [(i, f"{name} = {series[i]!r} {rule}") for broken, rule in rules for i in broken.fill_null(False).arg_true()]
+    return [(i, f"{name} = {series[i]!r} {rule}") for broken, rule in rules for i in _rows(broken)]
 
 
 def _row_faults(table: str, frame: pl.DataFrame) -> list[str]:
@@ -324,18 +324,46 @@ def _row_faults(table: str, frame: pl.DataFrame) -> list[str]:
     spec = TABLES[table]
     faults = []
     for name in dict.fromkeys((*spec.key[:1], *spec.required)):
-        faults += [f"{_place(frame, i)}: {name} is required" for i in frame[name].is_null().arg_true()]
+        faults += [f"{_place(frame, i)}: {name} is required" for i in _rows(frame[name].is_null())]
     for name in spec.columns:
         faults += [f"{_place(frame, i)}: {fault}" for i, fault in _column_faults(frame, name)]
-    for i in pl.select(pl.struct(frame.select(spec.key).get_columns()).is_duplicated()).to_series().arg_true():
+    for i in _rows(pl.select(pl.struct(frame.select(spec.key).get_columns()).is_duplicated()).to_series()):
         key = ", ".join(str(value) for value in frame.select(spec.key).row(i))
         faults.append(f"{_place(frame, i)}: key ({key}) is not unique")
+    if table == "runs":
+        for name in (*N_DEFINITIONS, "n_tokens", "train_flops"):
+            faults += [
+                f"{_place(frame, i)}: {name} = {frame[name][i]!r} is not positive" for i in _rows(frame[name] <= 0)
+            ]
     if table == "evals":
-        for i, (value, unit) in enumerate(frame.select("value", "unit").iter_rows()):
-            low, high = UNITS[unit].minimum, UNITS[unit].maximum
-            if value is not None and ((low is not None and value < low) or (high is not None and value > high)):
-                faults.append(f"{_place(frame, i)}: value {value!r} is outside {low} to {high} of unit {unit!r}")
+        faults += _value_faults(frame)
     return faults
+
+
+def _value_faults(frame: pl.DataFrame) -> list[str]:
+    """Values outside the bounds of their unit, and losses that no training reaches."""
+    faults = []
+    value = frame["value"]
+    for unit in frame["unit"].unique(maintain_order=True).drop_nulls():
+        low, high = UNITS[unit].minimum, UNITS[unit].maximum
+        outside = (value < (-math.inf if low is None else low)) | (value > (math.inf if high is None else high))
+        faults += [
+            f"{_place(frame, i)}: value {value[i]!r} is outside {low} to {high} of unit {unit!r}"
+            for i in _rows(outside & (frame["unit"] == unit))
+        ]
+    losses = [name for name, metric in METRICS.items() if metric.kind == "loss"]
+    is_loss = frame["metric"].is_in(pl.Series(losses, dtype=pl.String).implode())
+    faults += [
+        f"{_place(frame, i)}: value {value[i]!r} is no loss that was measured"
+        for i in _rows(is_loss & (value >= 0) & (value < SMALLEST_LOSS))
+    ]
+    return faults
+
+
+def _rows(broken: pl.Series) -> list[int]:
+    """Positions of the first rows that break a rule."""
+    positions: list[int] = broken.fill_null(False).arg_true().head(MAX_FAULTS).to_list()
+    return positions
 
 
 def _place(frame: pl.DataFrame, i: int) -> str:
@@ -345,6 +373,13 @@ def _place(frame: pl.DataFrame, i: int) -> str:
     if row.get("raw_file") is not None:
         return f"file {row['raw_file']!r}, {row['raw_field']!r}"
     return f"{row.get('run_id') or row.get('source_id')}"
+
+
+def _refuse_broken_rules(source_id: str, tables: Mapping[str, pl.DataFrame]) -> None:
+    ruled = {table: frame for table, frame in tables.items() if table != KNOBS}
+    _refuse_faults(
+        source_id, [f"  {table}: {fault}" for table, frame in ruled.items() for fault in _row_faults(table, frame)]
+    )
 
 
 def _refuse_faults(source_id: str, faults: Sequence[str]) -> None:
@@ -361,27 +396,49 @@ def _refuse_faults(source_id: str, faults: Sequence[str]) -> None:
 # ---- files ---------------------------------------------------------------------------------------
 
 
-def _install(folder: Path, source_id: str, tables: Mapping[str, pl.DataFrame]) -> None:
-    """Write all tables, then move them into place; the row of ``sources``, which makes them count, comes last."""
-    moved: list[Path] = []
+def _install(
+    folder: Path, source_id: str, tables: Mapping[str, pl.DataFrame], *, may_exist: bool, append: bool
+) -> None:
+    """Make the tables part of the user's sources, all in one step.
+
+    Raises
+    ------
+    DataError
+        If another process has added a source of this name meanwhile.
+    WarehouseError
+        If the folder cannot be written.
+    """
+    with _changing(folder), scratch_folder(folder, ".adding-") as scratch:
+        if _key("sources", source_id) in own_files(folder) and not may_exist:
+            raise DataError(f"source {source_id!r} exists already: it was added meanwhile", "choose another name.")
+        if append:
+            tables = _appended(folder, source_id, tables)
+            _refuse_broken_rules(source_id, tables)
+        for table, frame in tables.items():
+            frame.write_parquet(scratch / f"{table}.parquet", compression="zstd")
+        new: dict[str, Path | None] = {_key(table, source_id): None for table in (*TABLES, KNOBS)}
+        commit(folder, new | {_key(table, source_id): scratch / f"{table}.parquet" for table in tables})
+
+
+@contextlib.contextmanager
+def _changing(folder: Path) -> Iterator[None]:
+    """The user's folder, changed by nobody else; what goes wrong with it is told as such."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".adding-", dir=folder) as scratch:
-            try:
-                for table, frame in tables.items():
-                    frame.write_parquet(Path(scratch) / f"{table}.parquet", compression="zstd")
-                for table in sorted(tables, key=lambda name: name == "sources"):
-                    target = folder / "tables" / table / f"{source_id}.parquet"
-                    target.parent.mkdir(parents=True, exist_ok=True)
-                    moved.append(target)
-                    (Path(scratch) / f"{table}.parquet").replace(target)
-            except BaseException:
-                for target in moved:
-                    target.unlink(missing_ok=True)
-                raise
-    except OSError as error:
+        with exclusive(folder, wait=60.0):
+            recover(folder)
+            yield
+    except (OSError, pl.exceptions.PolarsError) as error:
         if isinstance(error, ScalingDBError):
             raise
         raise WarehouseError(
-            f"cannot write to {folder}: {error}", "choose another folder with $SCALINGDB_LOCAL; nothing was added."
+            f"cannot write to {folder}: {error}", "choose another folder with $SCALINGDB_LOCAL; nothing was changed."
         ) from error
+
+
+def _key(table: str, source_id: str) -> str:
+    return f"tables/{table}/{source_id}.parquet"
+
+
+def own_files(folder: Path) -> dict[str, Path]:
+    """Files of the ``sources`` table of the user's own sources, by their names in the folder."""
+    return read_state(folder).files("tables/sources/*.parquet")

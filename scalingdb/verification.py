@@ -1,20 +1,25 @@
-"""Check a warehouse folder against the schema, without any raw file.
+"""Check a warehouse folder in full, without any raw file.
 
-Every Parquet file must be readable and have the columns and types of its table; keys must be unique
-over all sources, and every run and source that a row names must exist.
+Every file of the manifest must be there with its SHA-256, and none besides; every table file must have the columns and
+types of its table and be readable by DuckDB, which reads it in use; numbers must be finite and within the bounds of
+their column and unit; keys must be unique over all sources, every run and source that a row names must exist, and every
+view must answer. The user's own sources are checked in the same way.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import duckdb
 import polars as pl
 
+from scalingdb._store import MANIFEST, OBJECTS, State, file_entry, read_state
 from scalingdb.errors import WarehouseError
-from scalingdb.schema import TABLES
+from scalingdb.schema import COLUMNS, METRICS, TABLES, UNITS
 
-__all__ = ["Verification", "verify"]
+__all__ = ["Verification", "file_faults", "verify"]
 
 
 @dataclass(frozen=True)
@@ -26,8 +31,14 @@ class Verification:
     faults: tuple[str, ...]
 
 
-def verify(warehouse: Path) -> Verification:
-    """Check all tables below ``warehouse/tables`` (and ``warehouse/local``, where it exists).
+def verify(warehouse: Path, own: Path | None = None) -> Verification:
+    """Check all tables below ``warehouse/tables`` (and ``warehouse/local``, where it exists), and those of `own`.
+
+    Parameters
+    ----------
+    warehouse : Path
+    own : Path, optional
+        Folder of the user's own sources.
 
     Raises
     ------
@@ -39,44 +50,140 @@ def verify(warehouse: Path) -> Verification:
             f"no warehouse at {str(warehouse)!r}: it has no folder 'tables'", "reinstall the package, or build it."
         )
     faults: list[str] = []
-    frames: dict[str, pl.DataFrame] = {}
+    frames: dict[str, list[pl.DataFrame]] = {table: [] for table in TABLES}
     n_files = 0
-    for table, spec in TABLES.items():
-        parts = []
-        for pile in ("tables", "local"):
-            for file in sorted((warehouse / pile / table).glob("*.parquet")):
+    homes = [(warehouse, "tables/", True), (warehouse / "local", "", False)]
+    if own is not None and (own / "tables").is_dir():
+        homes.append((own, "tables/", False))
+    connection = duckdb.connect()
+    for folder, prefix, needs_manifest in homes:
+        try:
+            state = read_state(folder)
+        except WarehouseError as error:
+            faults.append(error.fact)
+            state = State(folder, None, ())
+        else:
+            faults += file_faults(state, prefix, needs_manifest=needs_manifest)
+        for table in TABLES:
+            for name, file in state.files(f"{prefix}{table}/*.parquet").items():
                 n_files += 1
-                name = file.relative_to(warehouse).as_posix()
-                try:
-                    part = pl.read_parquet(file)
-                except (pl.exceptions.PolarsError, OSError) as error:
-                    faults.append(f"{name}: cannot be read: {error}")
-                    continue
-                differing = _schema_faults(part, spec.polars_schema)
-                faults += [f"{name}: {fault}" for fault in differing]
-                if not differing:
-                    parts.append(part)
-        frames[table] = pl.concat(parts) if parts else pl.DataFrame(schema=spec.polars_schema)
-    for table, spec in TABLES.items():
-        frame, key = frames[table], list(spec.key)
-        copies = frame.filter(pl.struct(key).is_duplicated())
-        if copies.height:
-            faults.append(
-                f"table {table!r}: key {', '.join(key)} is not unique ({copies.height} rows, first {copies.row(0)[:3]})"
-            )
-        for name in spec.required:
-            if n_missing := frame[name].null_count():
-                faults.append(f"table {table!r}: column {name!r} is required, but {n_missing} row(s) lack it")
-        for name, target in (("run_id", "runs"), ("source_id", "sources")):
-            if name not in spec.columns or table == target:
-                continue
-            orphans = frame.filter(pl.col(name).is_not_null() & ~pl.col(name).is_in(frames[target][name].implode()))
-            if orphans.height:
-                faults.append(
-                    f"table {table!r}: {orphans.height} row(s) name a {name} that {target!r} does not hold, "
-                    f"first {orphans[name][0]!r}"
-                )
-    return Verification(n_files, sum(frame.height for frame in frames.values()), tuple(faults))
+                frame, wrong = _read(connection, file, table, is_own=folder == own)
+                label = name if folder == warehouse else f"{folder.name}/{name}"
+                faults += [f"{label}: {fault}" for fault in wrong]
+                frames[table] += [] if frame is None else [frame]
+    connection.close()
+    whole = {
+        table: pl.concat(parts) if parts else pl.DataFrame(schema=TABLES[table].polars_schema)
+        for table, parts in frames.items()
+    }
+    for table, frame in whole.items():
+        faults += [f"table {table!r}: {fault}" for fault in _row_faults(table, frame, whole)]
+    return Verification(n_files, sum(frame.height for frame in whole.values()), tuple(faults))
+
+
+def file_faults(state: State, prefix: str, *, needs_manifest: bool) -> Iterator[str]:
+    """Files that differ from the manifest, lack, or are not in it."""
+    if state.entries is None:
+        if needs_manifest:
+            yield f"{MANIFEST} is missing: nothing says which files belong here"
+        return
+    for name, entry in state.entries.items():
+        file = state.folder / name
+        if not file.is_file():
+            yield f"{name}: missing"
+        elif (found := file_entry(file)) != entry:
+            yield f"{name}: damaged (SHA-256 {found.sha256[:12]}, not {entry.sha256[:12]})"
+    folders = [prefix.rstrip("/"), "views"] if prefix else list(TABLES)
+    for folder in folders:
+        for file in sorted((state.folder / folder).rglob("*")):
+            name = file.relative_to(state.folder).as_posix()
+            if file.is_file() and file.suffix in {".parquet", ".sql"} and name not in state.entries:
+                yield f"{name}: not in {MANIFEST}"
+    if (state.folder / OBJECTS / "incoming").is_dir():
+        yield "a build was interrupted while it put its files in place: run it again"
+
+
+def _read(
+    connection: duckdb.DuckDBPyConnection, file: Path, table: str, *, is_own: bool
+) -> tuple[pl.DataFrame | None, list[str]]:
+    """Rows of a table file as Polars reads them, where DuckDB reads the same."""
+    expected = TABLES[table].polars_schema
+    try:
+        with file.open("rb") as content:
+            frame = pl.read_parquet(content)
+        # reads every value: a page that does not decompress is no fault of the footer
+        columns = ", ".join(f'count("{name}")' for name in frame.columns)
+        counts = connection.execute(f"select count(*), {columns} from read_parquet(?)", [[str(file)]]).fetchall()[0]
+    except (pl.exceptions.PolarsError, duckdb.Error, OSError) as error:
+        return None, [f"cannot be read: {str(error).splitlines()[0]}"]
+    except BaseException as error:  # a Rust panic on damaged bytes derives from BaseException
+        if isinstance(error, KeyboardInterrupt | SystemExit):
+            raise
+        return None, [f"cannot be read: {error}"]
+    if counts != (frame.height, *(frame.height - n for n in frame.null_count().row(0))):
+        return None, ["Polars and DuckDB read different rows"]
+    if is_own:  # may be older than the schema
+        added = [pl.lit(None, dtype=dtype).alias(name) for name, dtype in expected.items() if name not in frame.columns]
+        frame = frame.with_columns(added).select(list(expected))
+    if wrong := _schema_faults(frame, expected):
+        return None, wrong
+    return frame, []
+
+
+def _row_faults(table: str, frame: pl.DataFrame, whole: dict[str, pl.DataFrame]) -> Iterator[str]:
+    spec = TABLES[table]
+    key = list(spec.key)
+    copies = frame.filter(pl.struct(key).is_duplicated())
+    if copies.height:
+        yield f"key {', '.join(key)} is not unique ({copies.height} rows, first {copies.row(0)[:3]})"
+    for name in dict.fromkeys((key[0], *spec.required)):
+        if n_missing := frame[name].null_count():
+            yield f"column {name!r} is required, but {n_missing} row(s) lack it"
+    for name, target in (("run_id", "runs"), ("source_id", "sources")):
+        if name not in spec.columns or table == target:
+            continue
+        orphans = frame.filter(pl.col(name).is_not_null() & ~pl.col(name).is_in(whole[target][name].implode()))
+        if orphans.height:
+            yield f"{orphans.height} row(s) name a {name} that {target!r} does not hold, first {orphans[name][0]!r}"
+    for name in spec.columns:
+        yield from _bound_faults(table, frame[name])
+    if table in {"evals", "items"}:
+        yield from _unit_faults(frame)
+
+
+def _bound_faults(table: str, series: pl.Series) -> Iterator[str]:
+    """Values of one column that its rules exclude."""
+    column = COLUMNS[series.name]
+    rules: list[tuple[pl.Series, str]] = []
+    if series.dtype == pl.Float64:
+        rules.append((~series.is_finite(), "not finite"))
+    if column.minimum is not None:
+        rules.append((series < column.minimum, f"below {column.minimum:g}"))
+    if column.maximum is not None:
+        rules.append((series > column.maximum, f"above {column.maximum:g}"))
+    if column.choices is not None and not (table in {"published_fits", "claims"} and series.name == "unit"):
+        rules.append((~series.is_in(pl.Series(column.choices, dtype=pl.String).implode()), "not among the choices"))
+    for broken, rule in rules:
+        bad = series.filter(broken.fill_null(False))
+        if bad.len():
+            yield f"column {series.name!r}: {bad.len()} value(s) {rule}, first {bad[0]!r}"
+
+
+def _unit_faults(frame: pl.DataFrame) -> Iterator[str]:
+    """Measured values outside the bounds of their unit, and units that their metric does not have."""
+    ranges = frame.group_by("metric", "unit", maintain_order=True).agg(
+        low=pl.col("value").min(), high=pl.col("value").max()
+    )
+    for metric, unit, low, high in ranges.iter_rows():
+        if metric not in METRICS or unit not in METRICS[metric].units:
+            yield f"metric {metric!r} cannot have unit {unit!r}"
+            continue
+        allowed = UNITS[unit]
+        if (allowed.minimum is not None and low is not None and low < allowed.minimum) or (
+            allowed.maximum is not None and high is not None and high > allowed.maximum
+        ):
+            limits = f"{allowed.minimum} to {allowed.maximum}"
+            yield f"{metric!r} in {unit!r} runs from {low!r} to {high!r}, outside {limits}"
 
 
 def _schema_faults(frame: pl.DataFrame, expected: dict[str, pl.DataType | type[pl.DataType]]) -> list[str]:

@@ -14,6 +14,7 @@ import pytest
 import scalingdb as sdb
 from ingest._raw import find_raw_directory
 from ingest._source import Source, conform
+from scalingdb._store import write_manifest
 from scalingdb.law_library import all_laws
 
 CHECKOUT = Path(__file__).resolve().parents[1]
@@ -70,6 +71,7 @@ def copied_warehouse(tmp_path: Path) -> Path:
     """The shipped warehouse, free to be damaged (without its largest source)."""
     folder = tmp_path / "copied"
     shutil.copytree(SHIPPED, folder, ignore=shutil.ignore_patterns("hitchhiker.parquet", "local", "README.md"))
+    write_manifest(folder)
     return folder
 
 

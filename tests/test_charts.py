@@ -196,7 +196,9 @@ PRACTICES = ["answer_shift", "practice_arms", "subset_errors", "sweep_map"]
 """tests/test_practices.py draws them from fits of synthetic families."""
 ARENA = ["arena_distance", "arena_map", "interval_coverage", "win_rates"]
 """tests/test_arena.py draws them from the cells that ship."""
-ELSEWHERE = [*TRENDS, *PRACTICES, *ARENA]
+FORECASTS = ["forecast_chart"]
+"""tests/test_forecasts.py draws it."""
+ELSEWHERE = [*TRENDS, *PRACTICES, *ARENA, *FORECASTS]
 
 PLANS = [
     "allocation_chart",

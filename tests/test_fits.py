@@ -355,13 +355,13 @@ def test_predict(rows: pl.DataFrame, found: sdb.Fit) -> None:
     targets = pl.DataFrame({"n_params": [7e10, 1e12], "n_tokens": [1.4e12, 2e13], "note": ["a", "b"]})
     plain = found.predict(targets)
     assert plain.columns == ["n_params", "n_tokens", "note", "prediction"]
-    table = found.predict(targets, interval=0.9)
-    assert table.columns == ["n_params", "n_tokens", "note", "prediction", "low", "high"]
+    table = found.predict(targets, level=0.9, error="noise")
+    assert table.columns == ["n_params", "n_tokens", "note", "prediction", "low", "high", "interval"]
     assert (table["low"] < table["prediction"]).all()
     assert (table["prediction"] < table["high"]).all()
-    assert table.equals(found.predict(targets, interval=0.9))
-    assert not table.equals(found.predict(targets, interval=0.9, rng=1))
-    of_the_law = found.predict(targets, interval=0.9, noise=False)
+    assert table.equals(found.predict(targets, level=0.9, error="noise"))
+    assert not table.equals(found.predict(targets, level=0.9, error="noise", rng=1))
+    of_the_law = found.predict(targets, level=0.9, noise=False)
     assert ((of_the_law["high"] - of_the_law["low"]) < (table["high"] - table["low"])).all()
     assert found.predict(rows.clear()).height == 0
 
@@ -371,8 +371,8 @@ def test_predict_refuses(found: sdb.Fit, rows: pl.DataFrame) -> None:
         found.predict(rows.drop("n_tokens"))
     with pytest.raises(DataError, match=r"row 3: 0\.0"):
         found.predict(spoil(rows, "n_params", 0.0))
-    with pytest.raises(DataError, match="interval=95 is not between 0 and 1"):
-        found.predict(rows, interval=95)
+    with pytest.raises(DataError, match="level=95 is not between 0 and 1"):
+        found.predict(rows, level=95)
     with pytest.raises(DataError, match="a table is needed"):
         found.predict(7)  # type: ignore[arg-type]
 
@@ -382,7 +382,7 @@ def test_prediction_intervals_hold_new_runs(bootstrap: int) -> None:
     inside = []
     for seed in range(4):
         item = sdb.fit(runs(7, noise=5e-3, seed=seed), "chinchilla", objective="mse_log", bootstrap=bootstrap)
-        new = item.predict(runs(7, noise=5e-3, seed=100 + seed), interval=0.9)
+        new = item.predict(runs(7, noise=5e-3, seed=100 + seed), level=0.9)
         inside.append(new["loss"].is_between(new["low"], new["high"]).mean())
     # 196 rows at 90 %: a standard error of 2 %, and residuals are a finite sample of the scatter
     assert np.mean(inside) == pytest.approx(0.9, abs=0.06)

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import ast
+import contextlib
+import copy
+import datetime
 import errno
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import polars as pl
 import pytest
 from typer.testing import CliRunner, Result
 
 import scalingdb as sdb
+from scalingdb import own_sources
+from scalingdb._store import write_manifest
 from scalingdb.cli import app
 from scalingdb.errors import DataError, ScalingDBError, UnknownNameError, WarehouseError
 from scalingdb.schema import TABLES
+from scalingdb.warehouse import local_folder
 from tests import _own_files
 
 HEADER = "Params,Tokens,val_loss,note"
@@ -54,7 +61,9 @@ def _grid() -> list[str]:
 
 
 def _stored(own: Path) -> list[Path]:
-    return [path for path in own.rglob("*") if path.is_file()]
+    """Files of the state: not the lock, the manifest, and contents that readers may still want."""
+    files = [path for path in own.rglob("*") if path.is_file() and path.name not in {".lock", "manifest.json"}]
+    return [path for path in files if path.parent.name != "replaced"]
 
 
 def run(*arguments: str) -> Result:
@@ -315,10 +324,14 @@ def test_files_from_before_a_column_was_added_still_open(own: Path) -> None:
     sdb.add_source(_table(*_grid()), "mine", MAP, **GIVEN)
     file = own / "tables" / "runs" / "mine.parquet"
     pl.read_parquet(file).drop("seed").with_columns(of_old=pl.lit(1)).write_parquet(file)
+    write_manifest(own)
     runs = sdb.connect().table("runs").filter(source_id="mine")
     assert runs.height == 20
     assert runs["seed"].null_count() == 20
     pl.read_parquet(file).with_columns(n_params=pl.lit("1B")).write_parquet(file)
+    with pytest.raises(WarehouseError, match=r"(?s)is damaged.*add --remove mine"):
+        sdb.connect()
+    write_manifest(own)
     with pytest.raises(WarehouseError, match=r"(?s)'n_params' has type String.*add --remove mine"):
         sdb.connect()
 
@@ -327,6 +340,7 @@ def test_a_curated_source_of_the_same_name_wins(own: Path, notices: Callable[[],
     sdb.add_source(_table(*_grid()), "mine", MAP, **GIVEN)
     for file in _stored(own):
         file.rename(file.with_name("farseer.parquet"))
+    write_manifest(own)
     assert sdb.connect().table("runs").filter(pl.col("run_id").str.starts_with("mine/")).is_empty()
     assert any("'farseer' left out" in text for text in notices())
 
@@ -471,3 +485,120 @@ def test_wrong_use_is_exit_code_2(arguments: tuple[str, ...], told: str) -> None
     result = run("add", *arguments)
     assert result.exit_code == 2
     assert told in result.stderr
+
+
+# ---- attacks -------------------------------------------------------------------------------------
+
+
+def _one(tmp_path: Path, **changes: object) -> Path:
+    """A table of one run, with some cells changed."""
+    row = {"n_params": 1e8, "n_tokens": 2e9, "loss": 3.0, "eval_set": "c4"} | changes
+    pl.DataFrame({name: [value] for name, value in row.items()}).write_parquet(tmp_path / "one.parquet")
+    return tmp_path / "one.parquet"
+
+
+@pytest.mark.parametrize(
+    ("changes", "fact"),
+    [
+        ({"loss": 0.0}, "no language model has"),
+        ({"loss": 1e-320}, "no language model has"),
+        ({"loss": -1.0}, "no language model has"),
+        ({"n_tokens": 0.0}, "n_tokens"),
+        ({"n_params": 0.0}, "n_params"),
+        ({"loss": True}, "holds"),
+        ({"loss": datetime.date(2024, 1, 1)}, "holds"),
+        ({"n_params": datetime.datetime(2024, 1, 1)}, "holds"),
+        ({"n_params": datetime.timedelta(1)}, "holds"),
+    ],
+)
+def test_what_is_no_measurement_is_refused(tmp_path: Path, changes: dict[str, object], fact: str) -> None:
+    with pytest.raises(DataError, match=fact):
+        sdb.add_source(_one(tmp_path, **changes), "mine", unit="nats_per_token")
+
+
+@pytest.mark.parametrize("year", [10**30, 0, -5, True, 2024.5])
+def test_a_year_is_a_year(tmp_path: Path, year: int) -> None:
+    with pytest.raises(DataError, match="year"):
+        sdb.add_source(_one(tmp_path), "mine", unit="nats_per_token", year=year)
+
+
+def test_a_small_file_of_very_many_rows_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "many.parquet"
+    with duckdb.connect() as connection:
+        connection.execute(
+            f"copy (select 3.0 as loss, 1e8 as n_params, 'c4' as eval_set from range(20000000)) to '{file}' "
+            "(format parquet, compression zstd)"
+        ).fetchall()
+    with pytest.raises(DataError, match=r"20,000,000 rows; 5,000,000 can be read"):
+        sdb.add_source(file, "mine", unit="nats_per_token")
+
+
+def test_broken_rules_of_very_many_rows_are_told_briefly(tmp_path: Path) -> None:
+    pl.DataFrame({"loss": [-1.0] * 50_000, "n_params": 1e8, "eval_set": "c4"}).write_parquet(tmp_path / "many.parquet")
+    with pytest.raises(DataError) as caught:
+        sdb.add_source(tmp_path / "many.parquet", "mine", unit="nats_per_token")
+    assert len(caught.value.fact.splitlines()) < 30
+
+
+HARNESS = {
+    "results": {"boolq": {"acc,none": 0.5, "acc_stderr,none": 0.01}},
+    "config": {"model_args": "pretrained=a/b", "model_num_parameters": 100, "num_fewshot": 0, "limit": None},
+    "n-shot": {"boolq": 0},
+    "n-samples": {"boolq": {"effective": 10, "original": 10}},
+}
+ODD = [None, True, -1, 10**400, "text", [], [1], {}, {"a": 1}, [{}], float("inf")]
+
+
+def _mutants(value: object, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    yield path
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _mutants(inner, (*path, key))
+
+
+@pytest.mark.parametrize("path", list(_mutants(HARNESS)), ids="/".join)
+@pytest.mark.parametrize("odd", range(len(ODD)))
+def test_mutated_harness_results_are_taken_or_refused_in_our_words(
+    tmp_path: Path, path: tuple[str, ...], odd: int
+) -> None:
+    report: object = copy.deepcopy(HARNESS)
+    if not path:
+        report = ODD[odd]
+    else:
+        inner: Any = report
+        for key in path[:-1]:
+            inner = inner[key]
+        inner[path[-1]] = ODD[odd]
+    (tmp_path / "results.json").write_text(json.dumps(report), encoding="utf-8")
+    with contextlib.suppress(ScalingDBError):
+        sdb.read_runs(tmp_path / "results.json")
+
+
+def test_a_key_that_occurs_twice_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "results.json").write_text('{"results": {"boolq": {"acc": 0.5, "acc": 0.9}}}', encoding="utf-8")
+    with pytest.raises(DataError, match="'acc' stands twice"):
+        sdb.add_source(tmp_path / "results.json", "mine")
+
+
+def test_two_adds_of_one_name_one_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both have looked whether the name is free before either has written."""
+    monkeypatch.setattr(own_sources, "_check_id", lambda source_id, **_: None)
+    sdb.add_source(_one(tmp_path), "mine", unit="nats_per_token")
+    with pytest.raises(DataError, match="added meanwhile"):
+        sdb.add_source(_one(tmp_path, loss=2.0), "mine", unit="nats_per_token")
+    with sdb.connect() as db:
+        assert db.points("mine")["loss"].to_list() == [3.0]
+
+
+def test_a_full_disk_while_adding_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pl.DataFrame, "write_parquet", full)
+    file = tmp_path / "one.csv"
+    file.write_text("n_params,loss,eval_set\n1e8,3.0,c4\n", encoding="utf-8")
+    with pytest.raises(WarehouseError, match="No space left"):
+        sdb.add_source(file, "mine", unit="nats_per_token")
+    assert list(local_folder().glob(".adding-*")) == []
+    with sdb.connect() as db:
+        assert db.sources().filter(source_id="mine").is_empty()

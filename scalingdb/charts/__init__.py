@@ -28,6 +28,7 @@ from scalingdb.charts.downstream import (
 )
 from scalingdb.charts.extrapolation import calibration, error_by_distance, held_out_predictions, law_errors
 from scalingdb.charts.fits import estimate_paths, objective_map, profile, verdicts
+from scalingdb.charts.forecasts import forecast_chart
 from scalingdb.charts.planning import (
     allocation_chart,
     allocation_exponents,
@@ -62,6 +63,7 @@ __all__ = [
     "error_parts",
     "estimate_paths",
     "fit_chart",
+    "forecast_chart",
     "held_out_errors",
     "held_out_predictions",
     "interval_coverage",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -49,14 +50,14 @@ def _run_ingest(arguments: Sequence[str], *, capture: bool = False) -> subproces
     root = _ingest_root()
     assert root is not None
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH")]))}
-    return subprocess.run(
-        [sys.executable, "-m", "ingest", *arguments],
-        cwd=root,
-        env=environment,
-        stdout=subprocess.PIPE if capture else None,
-        text=True,
-        check=False,
-    )
+    # stdin tells the child that this process is gone, however it went: it then stops too
+    environment["SCALINGDB_PARENT_ON_STDIN"] = "1"
+    command = [sys.executable, "-m", "ingest", *arguments]
+    stdout = subprocess.PIPE if capture else None
+    with subprocess.Popen(command, cwd=root, env=environment, stdin=subprocess.PIPE, stdout=stdout, text=True) as child:
+        text = child.stdout.read() if child.stdout is not None else ""
+        code = child.wait()
+    return subprocess.CompletedProcess(command, code, text)
 
 
 RawOption = Annotated[
@@ -76,6 +77,9 @@ def build(
         Path | None, typer.Option("--target", metavar="DIR", help="Warehouse folder to write. Default: the checkout's.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Build unchanged sources too.")] = False,
+    without_raw: Annotated[
+        bool, typer.Option("--without-raw", help="Bring the tables up to date with code and schema; read no raw file.")
+    ] = False,
     workers: Annotated[
         int | None, typer.Option("--workers", min=1, metavar="N", help="Processes. Default: one a processor.")
     ] = None,
@@ -86,7 +90,9 @@ def build(
 
     This needs a checkout of the repository. Every raw file is checked against its recorded hash. A
     source either arrives whole or leaves its old tables untouched; one whose raw files, code and
-    tables are those of the last build is skipped.
+    tables are those of the last build is skipped. All that was built appears in one step at the end; a
+    build that is stopped changes nothing. Without raw files, --without-raw takes over corrected
+    coefficients and new columns (filled with nulls).
 
     \b
     Examples:
@@ -103,6 +109,7 @@ def build(
     for option, path in (("--raw", raw), ("--target", target)):
         if path is not None:
             arguments += [option, str(path.resolve())]
+    arguments += ["--without-raw"] * without_raw
     arguments += ["--force"] * force + (["--workers", str(workers)] if workers else [])
     arguments += ["--json"] * as_json + ["--quiet"] * quiet
     if code := _run_ingest(arguments).returncode:
@@ -111,24 +118,40 @@ def build(
 
 @app.command()
 @guarded
-def check(raw: RawOption = None, as_json: JsonOption = False, quiet: QuietOption = False) -> None:
-    r"""Check the shipped tables.
+def check(
+    raw: RawOption = None,
+    warehouse: Annotated[
+        Path | None, typer.Option("--warehouse", metavar="DIR", help="Check this folder instead of the shipped one.")
+    ] = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    r"""Check the warehouse: files, rows, views, own sources.
 
-    Every file must be readable, complete and consistent, and be rebuilt from the raw files byte for
-    byte. The rebuild needs raw files and a checkout; where they are absent the rest is checked and the
-    command says so.
+    Every file must be there with the hash that the manifest states, be readable, complete and
+    consistent; the user's own sources too. The shipped tables must be rebuilt from the raw files byte
+    for byte. The rebuild needs raw files and a checkout; where they are absent the rest is checked and
+    the command says so.
 
     \b
     Examples:
       scalingdb check
       scalingdb check --raw ~/raw --json
+      scalingdb check --warehouse ~/warehouse
     """
     from scalingdb.published import default_path
     from scalingdb.verification import verify
+    from scalingdb.warehouse import local_folder, view_faults
 
-    found = verify(default_path())
+    home = warehouse or default_path()
+    own = local_folder() if warehouse is None else None
+    found = verify(home, own)
+    if not found.faults:
+        found = dataclasses.replace(found, faults=tuple(view_faults(home, own)))
     rebuild: dict[str, Any] = {"status": "not checked", "reason": None, "differences": [], "errors": {}}
-    if _ingest_root() is None:
+    if warehouse is not None:
+        rebuild["reason"] = "only the shipped warehouse is"
+    elif _ingest_root() is None:
         rebuild["reason"] = "the ingest code is not part of the installed package"
     else:
         arguments = ["check", "--json", *(["--raw", str(raw.resolve())] if raw else []), *["--quiet"] * quiet]
@@ -136,12 +159,12 @@ def check(raw: RawOption = None, as_json: JsonOption = False, quiet: QuietOption
         if not done.stdout:
             raise typer.Exit(done.returncode or FAILED)  # it has said why on stderr
         answer = json.loads(done.stdout)
-        if answer["has_raw"]:
-            equal = not answer["differences"] and not answer["errors"]
-            rebuild |= {key: answer[key] for key in ("differences", "errors")}
+        equal = not answer["differences"] and not answer["errors"]
+        rebuild |= {key: answer[key] for key in ("differences", "errors")}
+        if answer["has_raw"] or not equal:
             rebuild["status"] = "equal" if equal else "different"
         else:
-            rebuild["reason"] = "raw files are absent"
+            rebuild["reason"] = "raw files are absent (what the code declares is in the tables)"
     is_good = not found.faults and rebuild["status"] != "different"
     if as_json:
         summary = {"n_files": found.n_files, "n_rows": found.n_rows, "faults": found.faults, "rebuild": rebuild}
@@ -293,12 +316,20 @@ def sql(
         Format | None, typer.Option("--format", help="Default: the suffix of --output, else table.")
     ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to a file.")] = None,
+    allow: Annotated[
+        list[Path] | None, typer.Option("--allow", metavar="DIR", help="Folder whose files the query may read too.")
+    ] = None,
+    memory_limit: Annotated[str | None, typer.Option("--memory-limit", metavar="SIZE", help="Such as 4GB.")] = None,
+    time_limit: Annotated[
+        float | None, typer.Option("--time-limit", metavar="SECONDS", help="Stop the query after this time.")
+    ] = None,
     rows: Annotated[int, typer.Option("--rows", min=0, help="Rows that the table view shows; 0 for all.")] = TABLE_ROWS,
     as_json: JsonOption = False,
 ) -> None:
     r"""Run a SQL query.
 
-    The dialect is DuckDB's, over tables, views and law macros. 'select * from points' has one row a
+    The dialect is DuckDB's, over tables, views and law macros. A query only reads: the warehouse, and
+    files of the folders given with --allow. 'select * from points' has one row a
     run; numbers given with --param arrive as numbers, unless they are quoted twice.
 
     \b
@@ -314,7 +345,7 @@ def sql(
     if query == "-":
         query = sys.stdin.read()
     params = {name: number_of(value) for name, value in pairs_of(param, "--param").items()}
-    frame = connect().sql(query, **params)
+    frame = connect(allow=allow or (), memory_limit=memory_limit, time_limit=time_limit).sql(query, **params)
     if output is not None:
         with replacing(output) as scratch:
             _write_frame(frame, scratch, chosen)
@@ -349,21 +380,34 @@ def _sql_format(given: Format | None, output: Path | None, as_json: bool) -> For
 
 
 def _flat(frame: pl.DataFrame) -> pl.DataFrame:
-    """Lists and structs as JSON text, which CSV can hold."""
+    """Lists and structs as JSON text, which CSV can hold; text that looks like a formula behind a quote."""
     import polars as pl
 
     nested = [name for name, dtype in frame.schema.items() if dtype.is_nested()]
-    return frame.with_columns(
+    flat = frame.with_columns(
         pl.Series(name, [None if value is None else json.dumps(plain(value)) for value in frame[name].to_list()])
         for name in nested
+    )
+    # a spreadsheet would run such a cell as a formula
+    return flat.with_columns(
+        pl.when(text.str.contains(r"^[=+\-@\t\r]") & text.cast(pl.Float64, strict=False).is_null())
+        .then(pl.lit("'") + text)
+        .otherwise(text)
+        .alias(name)
+        for name, dtype in flat.schema.items()
+        if dtype == pl.String
+        for text in [pl.col(name)]
     )
 
 
 def _write_frame(frame: pl.DataFrame, path: Path, kind: Format) -> None:
-    if kind is Format.parquet:
-        frame.write_parquet(path)
-    elif kind is Format.csv:
-        _flat(frame).write_csv(path)
+    import polars as pl
+
+    if kind is not Format.json:
+        try:
+            frame.write_parquet(path) if kind is Format.parquet else _flat(frame).write_csv(path)
+        except pl.exceptions.PolarsError as error:  # a full disk, among others
+            raise OutputError(f"cannot write {path.name!r}: {error}", "choose a writable place with room.") from error
     else:
         path.write_text(as_json_text(rows_of(frame)) + "\n", encoding="utf-8")
 

@@ -1,8 +1,8 @@
 """Downstream scores: what makes them hard to predict, and the laws that predict them.
 
 `chain` puts scores on other scales, `correlations` measures predictability, `task_laws` predicts
-scores in two steps through a loss or in one, `observational` learns from public models,
-`repeated_sampling` extrapolates pass@k, `transfer` carries losses from one data set to another,
+scores in two steps through a loss or in one, `observational` and `shared_skills` learn from
+public models, `repeated_sampling` extrapolates pass@k, `transfer` carries losses from one data set to another,
 `difficulty` looks at easy and hard questions apart, `forecasts` predicts many tasks and judges.
 """
 
@@ -16,11 +16,9 @@ from scalingdb.downstream.links import LINKS, Link, fit_link
 from scalingdb.downstream.observational import (
     Capabilities,
     ObservationalLaw,
-    Sloth,
     family_trends,
     observational_law,
     principal_capabilities,
-    sloth,
 )
 from scalingdb.downstream.repeated_sampling import (
     PassLaw,
@@ -31,6 +29,7 @@ from scalingdb.downstream.repeated_sampling import (
     pass_curve,
     thin,
 )
+from scalingdb.downstream.shared_skills import Sloth, sloth
 from scalingdb.downstream.task_laws import OneStep, TwoStep, checkpoint_pairs, final_values, one_step, two_step
 from scalingdb.downstream.transfer import LossToLoss, loss_to_loss, paired_losses, recompute_released_fits
 

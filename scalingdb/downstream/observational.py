@@ -1,8 +1,7 @@
-"""Laws learnt from models that others trained: principal capabilities, and skills shared by families.
+"""Observational scaling: capabilities of models that others trained, measured by the benchmarks themselves.
 
-Public models differ in data and recipe, so compute alone predicts their scores badly. Two ways out:
-measure capability by the benchmarks themselves (observational scaling, arXiv:2405.10938), or give each
-family its own efficiency and share everything else (Sloth, arXiv:2412.06540).
+Public models differ in data and recipe, so compute alone predicts their scores badly. Principal components of
+their benchmark scores predict other tasks better (arXiv:2405.10938).
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from scipy.special import expit, ndtri
+from scipy.special import expit
 
 from scalingdb.display import percent
 from scalingdb.downstream._checks import (
@@ -27,6 +26,7 @@ from scalingdb.downstream._checks import (
     keys_of,
     label_rows,
     need_columns,
+    result_table,
 )
 from scalingdb.downstream._refits import Curve, Refits, prediction_interval
 from scalingdb.errors import DataError, FitError
@@ -35,11 +35,9 @@ from scalingdb.notices import notice
 __all__ = [
     "Capabilities",
     "ObservationalLaw",
-    "Sloth",
     "family_trends",
     "observational_law",
     "principal_capabilities",
-    "sloth",
 ]
 
 # ---- principal components --------------------------------------------------------------------------
@@ -103,6 +101,9 @@ class Capabilities:
         shares = ", ".join(percent(s) for s in self.explained)
         return f"<Capabilities of {len(self.benchmarks)} benchmarks, {self.n_fitted} models: {shares}>"
 
+    def _repr_html_(self) -> str:
+        return result_table(self.tidy())
+
 
 def principal_capabilities(
     frame: pl.DataFrame,
@@ -120,7 +121,7 @@ def principal_capabilities(
     Parameters
     ----------
     frame : DataFrame
-        One row per model, one column a benchmark (fractions; null where it was not run).
+        One row per model, one column per benchmark (fractions; null where it was not run).
     benchmarks : sequence of str
         Columns.
     n_components : int
@@ -253,7 +254,7 @@ def family_trends(
         shown = ", ".join(f"{name!r}: {n}" for name, n, _ in sizes.sort("n", descending=True).head(5).iter_rows())
         raise DataError(
             f"no family has three models that differ in compute ({shown})",
-            "a family is what shares a recipe; one model a family shows no trend.",
+            "a family shares a recipe; a single model shows no trend.",
         )
     left_out = sizes.height - enough.len()
     if left_out:
@@ -298,6 +299,7 @@ class ObservationalLaw:
     n_models: int
     _refits: Refits = field(repr=False)
     _standard: tuple[FloatArray, FloatArray] = field(repr=False)
+    _rows: pl.DataFrame = field(repr=False)
 
     def tidy(self) -> pl.DataFrame:
         """One row per parameter: ``param, estimate``."""
@@ -331,6 +333,13 @@ class ObservationalLaw:
             low=pl.Series(low, dtype=pl.Float64),
             high=pl.Series(high, dtype=pl.Float64),
         )
+
+    def augment(self) -> pl.DataFrame:
+        """The fitted rows with :meth:`predict` on them and ``residual`` (observed minus predicted)."""
+        return self.predict(self._rows).with_columns(residual=pl.col(self.target) - pl.col("prediction"))
+
+    def _repr_html_(self) -> str:
+        return result_table(self.tidy())
 
 
 def _curve(p: FloatArray, design: FloatArray) -> FloatArray:
@@ -404,11 +413,11 @@ def observational_law(
     best = None
     for first, intercept in ((1.0, 0.0), (0.1, -2.0), (3.0, -2.0), (-0.5, 0.0)):
         start = np.concatenate([[intercept, first], np.zeros(k - 3), [float(np.mean(floor))]])
-        found = least_squares(  # type: ignore[operator]
+        solution = least_squares(  # type: ignore[operator]
             residual, start, bounds=(low, high), xtol=1e-12, ftol=1e-12, max_nfev=2000
         )
-        if np.isfinite(found.cost) and (best is None or found.cost < best.cost * (1 - 1e-10)):
-            best = found
+        if np.isfinite(solution.cost) and (best is None or solution.cost < best.cost * (1 - 1e-10)):
+            best = solution
     if best is None:
         raise FitError("no start leads to a finite law", "check the scores.")
     rest = best.fun[: y.size]
@@ -431,258 +440,5 @@ def observational_law(
         int(y.size),
         Refits(curve, best.x, low, high, -rest, scatter, df),
         (centre, scale),
-    )
-
-
-# ---- Sloth -------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, eq=False)
-class Sloth:
-    """Shared skills with one efficiency a family. Made by :func:`sloth`.
-
-    Attributes
-    ----------
-    benchmarks, families : tuple of str
-    objective : float
-        The minimised sum of Huber losses plus the penalty.
-    n_models, n_skills : int
-    scatter : array (n_benchmarks,)
-        Standard deviation of the residuals of each benchmark.
-    """
-
-    benchmarks: tuple[str, ...]
-    families: tuple[str, ...]
-    n_skills: int
-    n_models: int
-    objective: float
-    scatter: FloatArray = field(repr=False)
-    _parts: Mapping[str, FloatArray] = field(repr=False)
-    _columns: tuple[str, str, str] = field(repr=False)
-
-    def glance(self) -> pl.DataFrame:
-        """One row: ``n_models, n_families, n_benchmarks, n_skills, objective``."""
-        return pl.DataFrame(
-            {
-                "n_models": [self.n_models],
-                "n_families": [len(self.families)],
-                "n_benchmarks": [len(self.benchmarks)],
-                "n_skills": [self.n_skills],
-                "objective": [self.objective],
-            }
-        )
-
-    def tidy(self) -> pl.DataFrame:
-        """One row per benchmark: ``benchmark, chance_level, scatter``; skills themselves are not identified."""
-        return pl.DataFrame(
-            {"benchmark": self.benchmarks, "chance_level": self._parts["chance"], "scatter": self.scatter}
-        )
-
-    def _skills(self, table: pl.DataFrame) -> FloatArray:
-        family, size, tokens = self._columns
-        unknown = ~table[family].is_in(list(self.families))
-        if unknown.any():
-            raise DataError(
-                f"{int(unknown.sum())} model(s) belong to families that were not fitted\n"
-                + label_rows(table, unknown, family),
-                "a family needs one fitted model, which fixes its efficiency.",
-            )
-        finite(table, [size, tokens], "Sloth", positive=True)
-        x = (_inputs(table, size, tokens) - self._parts["centre"]) / self._parts["scale"]
-        index = np.array([self.families.index(name) for name in table[family]], dtype=int)
-        return np.asarray(x @ self._parts["slopes"] + self._parts["efficiency"][index])
-
-    def predict(self, frame: pl.DataFrame, level: float = 0.95) -> pl.DataFrame:
-        """Predicted scores of models of the fitted families.
-
-        Returns
-        -------
-        DataFrame
-            One row per model and benchmark: the keys of the frame, ``benchmark, prediction, low, high`` and
-            ``observed`` where the frame has it. The interval is the scatter of the fitted models alone, without the
-            uncertainty of the coefficients: too narrow, above all for families with a single model.
-        """
-        check_level(level)
-        table = as_frame(frame)
-        z = self._skills(table)
-        c = self._parts["chance"]
-        p = c + (1 - c) * expit(z @ self._parts["loadings"] + self._parts["offsets"])
-        width = float(ndtri(0.5 + level / 2)) * self.scatter
-        keys = [name for name in ("run_id", "model_name", *self._columns) if name in table.columns]
-        parts = []
-        for j, name in enumerate(self.benchmarks):
-            observed = pl.col(name).cast(pl.Float64) if name in table.columns else pl.lit(None, pl.Float64)
-            parts.append(
-                table.select(
-                    *keys,
-                    benchmark=pl.lit(name),
-                    observed=observed,
-                    prediction=pl.Series(p[:, j]),
-                    low=pl.Series(np.clip(p[:, j] - width[j], 0, 1)),
-                    high=pl.Series(np.clip(p[:, j] + width[j], 0, 1)),
-                )
-            )
-        return pl.concat(parts)
-
-
-def _inputs(table: pl.DataFrame, size: str, tokens: str) -> FloatArray:
-    n = np.log(table[size].cast(pl.Float64).to_numpy().astype(float))
-    d = np.log(table[tokens].cast(pl.Float64).to_numpy().astype(float))
-    return np.column_stack([n, d, n * d])
-
-
-def sloth(
-    frame: pl.DataFrame,
-    benchmarks: Sequence[str],
-    *,
-    chance: Mapping[str, float],
-    n_skills: int = 2,
-    family: str = "family",
-    size: str = "n_params",
-    tokens: str = "n_tokens",
-    delta: float = 0.01,
-    ridge: float = 1e-3,
-    starts: int = 2,
-    rng: int = 0,
-) -> Sloth:
-    """Fit Sloth: skills from size, tokens and the family's efficiency, scores from skills.
-
-    ``score_j = c_j + (1 - c_j) / (1 + exp(-(w_j . z + b_j)))`` with
-    ``z = B . (ln N, ln D, ln N ln D) + a_family``. Skills are known up to an invertible map only, so
-    the predictions are the result, not the skills.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        One row per model, one column a benchmark (fractions, null where not run).
-    benchmarks : sequence of str
-    chance : mapping of benchmark to float
-        Scores of guessing; required for each of them.
-    n_skills : int
-    family, size, tokens : str
-        Columns.
-    delta : float
-        Huber threshold (quadratic to linear); the authors take 0.01.
-    ridge : float
-        Penalty on efficiencies and loadings, which the data fix only up to scale.
-    starts, rng : int
-        Random starts, and their seed; the best is kept.
-
-    Raises
-    ------
-    DataError
-        For scores outside [0, 1], a missing chance level, missing sizes or tokens, or if every family
-        has one model: then its efficiency takes up the whole score.
-
-    References
-    ----------
-    Maia Polo et al., arXiv:2412.06540, eqs. 2 to 4.
-    """
-    from scipy.optimize import least_squares
-
-    table = as_frame(frame)
-    names = keys_of(benchmarks, table)
-    need_columns(table, [family, size, tokens], "Sloth", "name them: family=..., size=..., tokens=....")
-    absent = [name for name in names if name not in chance]
-    if absent:
-        raise DataError(
-            f"the chance level of {', '.join(absent)} is missing", "give it in chance: 1 over the options, 0 if free."
-        )
-    for name in names:
-        present = table.filter(pl.col(name).is_not_null())
-        check_scores(present.select(*(c for c in ("run_id", family) if c in present.columns), name), name, "Sloth")
-    finite(table, [size, tokens], "Sloth", positive=True)
-    table = canonical(table.select({family, size, tokens, *names}), [family, size, tokens])
-    counts = table[family].value_counts()
-    if counts["count"].max() == 1:
-        raise DataError(
-            f"each of the {counts.height} families has one model: its efficiency would take up the whole score",
-            "keep two models or more of some families.",
-        )
-    families = tuple(counts[family].sort().to_list())
-    index = np.array([families.index(name) for name in table[family]], dtype=int)
-    raw = _inputs(table, size, tokens)
-    centre, scale = raw.mean(axis=0), np.maximum(raw.std(axis=0), 1e-12)
-    x = (raw - centre) / scale
-    y = table.select(pl.col(names).cast(pl.Float64)).to_numpy().astype(float)
-    seen = ~np.isnan(y)
-    c = np.array([float(chance[name]) for name in names])
-    n_families, n_tests, d = len(families), len(names), n_skills
-    shapes = [(x.shape[1], d), (n_families, d), (d, n_tests), (1, n_tests)]
-    cuts = np.cumsum([0, *(a * b for a, b in shapes)])
-
-    def unpack(p: FloatArray) -> list[FloatArray]:
-        return [p[cuts[i] : cuts[i + 1]].reshape(shape) for i, shape in enumerate(shapes)]
-
-    rows, columns = np.nonzero(seen)
-    n_seen = rows.size
-    penalised = cuts[3]  # everything but the offsets
-    root = np.sqrt(ridge)
-
-    def residuals(p: FloatArray) -> FloatArray:
-        slopes, efficiency, loadings, offsets = unpack(p)
-        s = expit((x @ slopes + efficiency[index]) @ loadings + offsets)
-        return np.concatenate([(c + (1 - c) * s - y)[rows, columns], root * p[:penalised]])
-
-    def jacobian(p: FloatArray) -> FloatArray:
-        slopes, efficiency, loadings, offsets = unpack(p)
-        z = x @ slopes + efficiency[index]
-        s = expit(z @ loadings + offsets)
-        slope = ((1 - c) * s * (1 - s))[rows, columns]
-        through = slope[:, None] * loadings[:, columns].T  # (seen, d): change of a score with each skill
-        out = np.zeros((n_seen + penalised, cuts[-1]))
-        line = np.arange(n_seen)
-        out[:n_seen, : cuts[1]] = (x[rows][:, :, None] * through[:, None, :]).reshape(n_seen, -1)
-        for k in range(d):
-            out[line, cuts[1] + index[rows] * d + k] = through[:, k]
-            out[line, cuts[2] + k * n_tests + columns] = slope * z[rows, k]
-        out[line, cuts[3] + columns] = slope
-        out[n_seen + np.arange(penalised), np.arange(penalised)] = root
-        return out
-
-    def robust(scaled: FloatArray) -> FloatArray:
-        """Huber's loss for the scores, squares for the penalty."""
-        outer = scaled > 1
-        outer[n_seen:] = False
-        far = np.sqrt(np.where(outer, scaled, 1.0))
-        return np.array(
-            [
-                np.where(outer, 2 * far - 1, scaled),
-                np.where(outer, 1 / far, 1.0),
-                np.where(outer, -0.5 / far**3, 0.0),
-            ]
-        )
-
-    generator = np.random.default_rng(rng)
-    best = None
-    for _ in range(starts):
-        begin = 0.3 * generator.standard_normal(cuts[-1])
-        found = least_squares(  # type: ignore[operator]
-            residuals, begin, jac=jacobian, loss=robust, f_scale=delta, max_nfev=60, ftol=1e-9, xtol=1e-9
-        )
-        if np.isfinite(found.cost) and (best is None or found.cost < best.cost):
-            best = found
-    if best is None:
-        raise FitError("Sloth: no start leads to a finite objective", "check sizes and tokens.")
-    slopes, efficiency, loadings, offsets = unpack(best.x)
-    fitted = c + (1 - c) * expit((x @ slopes + efficiency[index]) @ loadings + offsets)
-    rest = np.where(seen, fitted - y, np.nan)
-    parts = {
-        "slopes": slopes,
-        "efficiency": efficiency,
-        "loadings": loadings,
-        "offsets": offsets,
-        "chance": c,
-        "centre": centre,
-        "scale": scale,
-    }
-    return Sloth(
-        tuple(names),
-        families,
-        d,
-        table.height,
-        float(best.cost),
-        np.nanstd(rest, axis=0, ddof=1),
-        parts,
-        (family, size, tokens),
+        rows,
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from scalingdb.fits._facts import Reason, Recipe, Verdict
 from scalingdb.fits._form import evaluate_law
+from scalingdb.fits._law_error import with_law_error
 from scalingdb.fits._many import Fits, fit_by
 from scalingdb.fits._problem import N_STARTS
 from scalingdb.fits._result import Fit
@@ -30,4 +31,5 @@ __all__ = [
     "fit_by",
     "how_intervals_were_made",
     "refuse_bad_values",
+    "with_law_error",
 ]

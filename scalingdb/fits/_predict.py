@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 import polars as pl
 
-from scalingdb.errors import DataError
+from scalingdb.errors import DataError, check_word
 from scalingdb.fits._estimate import BoolArray, natural
 from scalingdb.fits._form import evaluate_law
+from scalingdb.fits._law_error import with_law_error
 from scalingdb.fits._propagate import opened
 from scalingdb.fits._rows import as_frame, refuse_bad_values
 from scalingdb.notices import notice
@@ -18,22 +19,34 @@ if TYPE_CHECKING:
     from scalingdb.estimation.model import FloatArray
     from scalingdb.fits._result import Fit
 
-__all__ = ["checked", "predict", "simulate"]
+__all__ = ["ErrorModel", "checked", "predict", "simulate"]
+
+ErrorModel = Literal["law", "noise"]
+"""What an interval beyond the fitted range allows for."""
 
 
-def predict(fit: Fit, frame: pl.DataFrame, interval: float | None, *, noise: bool, rng: int) -> pl.DataFrame:
+def predict(
+    fit: Fit, frame: pl.DataFrame, level: float | None, *, error: ErrorModel, noise: bool, rng: int
+) -> pl.DataFrame:
     """See :meth:`Fit.predict`."""
+    check_word(error, get_args(ErrorModel), "error")
     table = checked(fit, frame)
     _say_if_far(fit, table)
-    result = table.with_columns(prediction=pl.Series(fit._evaluate(table), dtype=pl.Float64))
-    if interval is None:
+    prediction = fit._evaluate(table)
+    result = table.with_columns(prediction=pl.Series(prediction, dtype=pl.Float64))
+    if level is None:
         return result
-    if not 0 < interval < 1:
-        raise DataError(f"interval={interval!r} is not between 0 and 1", "for example interval=0.95.")
+    if not 0 < level < 1:
+        raise DataError(f"level={level!r} is not between 0 and 1", "for example level=0.95.")
     from scalingdb.estimation import uncertainty
 
-    low, high = uncertainty.interval(fit.simulate(table, noise=noise, rng=rng), interval)
-    return result.with_columns(low=pl.Series(low, dtype=pl.Float64), high=pl.Series(high, dtype=pl.Float64))
+    low, high = uncertainty.interval(fit.simulate(table, noise=noise, rng=rng), level)
+    allowed_for = np.full(table.height, "noise" if noise else "parameters", dtype=object)
+    if noise and error == "law":
+        low, high, n_inner = with_law_error(fit._estimate, fit._arrays(table), prediction, low, high, level)
+        allowed_for[n_inner >= 0] = np.where(n_inner > 0, "law", "law, pooled")[n_inner >= 0]
+    ends = {"low": pl.Series(low, dtype=pl.Float64), "high": pl.Series(high, dtype=pl.Float64)}
+    return result.with_columns(**ends, interval=pl.Series(allowed_for.tolist(), dtype=pl.String))
 
 
 def simulate(fit: Fit, frame: pl.DataFrame, *, noise: bool, rng: int) -> FloatArray:

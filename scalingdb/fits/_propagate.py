@@ -11,6 +11,7 @@ import polars as pl
 from scalingdb.errors import DataError
 from scalingdb.fits._estimate import NULL_SHARE, BoolArray, Estimate, natural
 from scalingdb.fits._form import evaluate_law
+from scalingdb.fits._law_error import with_law_error
 
 if TYPE_CHECKING:
     from scalingdb.estimation.model import FloatArray
@@ -113,6 +114,9 @@ def optimum(fit: Fit, train_flops: float | Sequence[float], level: float) -> pl.
     for i, name in enumerate(names):
         out[name] = best[i][0]
         out[f"{name}_low"], out[f"{name}_high"] = interval(spread[:, i], level)
+    inputs = [out["n_params" if name != "n_tokens" else name] for name in fit.law.inputs]
+    ends = (out["loss_low"], out["loss_high"])
+    out["loss_low"], out["loss_high"], _ = with_law_error(fit._estimate, inputs, out["loss"], *ends, level)
     return pl.DataFrame(out).with_columns(pl.selectors.ends_with("_low", "_high").fill_nan(None))
 
 

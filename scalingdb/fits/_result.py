@@ -15,6 +15,7 @@ from scalingdb.fits import _predict, _profile, _propagate, _tables
 from scalingdb.fits._estimate import Estimate
 from scalingdb.fits._facts import Recipe, Verdict, frozen, thawed
 from scalingdb.fits._form import Form, make_form
+from scalingdb.fits._predict import ErrorModel
 from scalingdb.fits._problem import Problem
 from scalingdb.fits._tables import Method
 from scalingdb.law_library import Law
@@ -244,9 +245,15 @@ class Fit:
     # ---- what follows from the parameters ------------------------------------------------
 
     def predict(
-        self, frame: pl.DataFrame, interval: float | None = None, *, noise: bool = True, rng: int = 0
+        self,
+        frame: pl.DataFrame,
+        level: float | None = None,
+        *,
+        error: ErrorModel = "law",
+        noise: bool = True,
+        rng: int = 0,
     ) -> pl.DataFrame:
-        """Add ``prediction`` to a frame, and ``low``, ``high`` where an interval is asked for.
+        """Add ``prediction`` to a frame, and ``low``, ``high``, ``interval`` where a level is given.
 
         Ends are infinite (0 below, for what is positive) where a prediction depends on what the data
         leave open: a direction that they do not see, or everything, if there are no degrees of freedom.
@@ -255,20 +262,35 @@ class Fit:
         ----------
         frame : DataFrame
             With the columns that the fit used as inputs.
-        interval : float, optional
-            Coverage, for example 0.95.
+        level : float, optional
+            Coverage of the interval, for example 0.95.
+        error : {"law", "noise"}
+            What an interval beyond the fitted range allows for. ``law``: that the law itself is wrong out there, by
+            what it missed its own larger rows by when it was fitted to the smaller ones. ``noise``: uncertain
+            parameters and the scatter of the fitted rows alone, as if the law were true, which held far fewer of
+            the larger runs of published studies than it promised (``sdb.track_record()`` has both). Within the
+            fitted range the two are the same.
         noise : bool
-            True: the interval is for a new run (uncertain parameters plus the scatter of the fitted
-            rows). False: for the law itself.
+            False: an interval for the law's own value, from uncertain parameters alone, wherever the row lies.
         rng : int
             Seed of the draws.
+
+        Returns
+        -------
+        DataFrame
+            The column ``interval`` says for each row what its interval allows for: ``law``; ``law, pooled`` where
+            the fitted rows allow no inner hold-out, so that the width is what laws have missed by on published
+            studies; ``noise``; or ``parameters`` (with ``noise=False``).
 
         Raises
         ------
         DataError
-            If an input column is missing or holds values that are not positive numbers.
+            If an input column is missing or holds values that are not positive numbers, or the level is not between
+            0 and 1.
+        UnknownNameError
+            For an unknown kind of error.
         """
-        return _predict.predict(self, frame, interval, noise=noise, rng=rng)
+        return _predict.predict(self, frame, level, error=error, noise=noise, rng=rng)
 
     def simulate(self, frame: pl.DataFrame, *, noise: bool = True, rng: int = 0) -> FloatArray:
         """Draws of the predictions: what the intervals of :meth:`predict` are percentiles of.
@@ -399,7 +421,8 @@ class Fit:
         train_flops : float or sequence of float
         level : float
             Coverage of the intervals: percentiles over the bootstrap, or the robust covariance carried
-            over to first order where there is none (:meth:`propagate`).
+            over to first order where there is none (:meth:`propagate`). Beyond the fitted range the interval of the
+            loss allows for the law's own error, as in :meth:`predict`.
 
         Returns
         -------

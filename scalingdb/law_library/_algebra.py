@@ -23,7 +23,7 @@ from scalingdb.errors import DataError, unknown_name
 from scalingdb.law_library._core import EVIDENCE, FloatArray, Law, Param, PublishedSet, positive, real
 from scalingdb.law_library._ranges import range_of
 from scalingdb.notices import notice
-from scalingdb.schema import EVIDENCE
+from scalingdb.schema import EVIDENCE as SET_EVIDENCE
 
 if TYPE_CHECKING:
     import polars as pl
@@ -167,7 +167,7 @@ def _own_sets(parts: Sequence[_Part], unit: str | None) -> tuple[PublishedSet, .
             n_definition=counts.pop() if len(counts) == 1 else None,
             where_stated=_joined([f"{one.variant}: {one.where_stated}" for one in sets]),
             is_default=True,
-            evidence=max((one.evidence for one in sets), key=EVIDENCE.index),
+            evidence=max((one.evidence or "read" for one in sets), key=SET_EVIDENCE.index),
         ),
     )
 

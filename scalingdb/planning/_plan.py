@@ -156,7 +156,8 @@ class Plan:
             n = row["n_params"] * np.geomspace(1 / span, span, points)
             d = row["train_flops"] / 6 / self._cost.count(n)
             loss = self._surface.loss(self._surface.estimate, n, d)[0]
-            low, high = self._surface.intervals(self._losses(n, d), self.level)
+            ends = self._surface.intervals(self._losses(n, d), self.level)
+            low, high = self._surface.allow_for_law_error(n, d, loss, ends, self.level)
             parts.append(
                 pl.DataFrame(
                     {
@@ -394,6 +395,11 @@ def plan(
         low, high = _ends(name, draws, question, level)
         blank = open_ended.get(name, np.zeros(question.shape, dtype=bool))
         table[f"{name}_low"], table[f"{name}_high"] = np.where(blank, np.nan, low), np.where(blank, np.nan, high)
+    if "target_loss" not in question.amounts:
+        ends = (table["loss_low"], table["loss_high"])
+        table["loss_low"], table["loss_high"] = surface.allow_for_law_error(
+            best["n_params"], best["n_tokens"], best["loss"], ends, level
+        )
     table["regret"] = np.full(question.shape, np.nan)
     if draws is not None and question.is_split and not surface.open_reason:
         table["regret"] = _regret(surface, best, draws, cost, level)

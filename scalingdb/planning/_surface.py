@@ -13,7 +13,7 @@ import polars as pl
 
 from scalingdb import units
 from scalingdb.errors import DataError, unknown_name
-from scalingdb.fits import Fit, evaluate_law
+from scalingdb.fits import Fit, evaluate_law, with_law_error
 from scalingdb.law_library import Law, PublishedSet, get_law
 from scalingdb.law_library._optimum import TokenFunction, least_loss, tokens_6nd
 from scalingdb.published import has_intervals, refitted_sources
@@ -246,6 +246,10 @@ class Surface:
 
     def loss(self, theta: FloatArray, n: FloatArray, d: FloatArray) -> FloatArray:
         """Loss (P, B) at sizes and tokens (P, B) for coefficients (P, K)."""
+        return evaluate_law(self.law, theta, self._inputs(n, d))
+
+    def _inputs(self, n: FloatArray, d: FloatArray) -> list[FloatArray]:
+        """Inputs of the law, each (P, B)."""
         n, d = np.broadcast_arrays(np.atleast_2d(n), np.atleast_2d(d))
         inputs = []
         for name in self.law.inputs:
@@ -257,7 +261,7 @@ class Surface:
                 inputs.append(np.minimum(self.given[name], d))
             else:
                 inputs.append(np.full(n.shape, self.given[name]))
-        return evaluate_law(self.law, theta, inputs)
+        return inputs
 
     def best(
         self, theta: FloatArray, budget: FloatArray, cost: Cost, served: FloatArray | float = 0.0
@@ -298,6 +302,16 @@ class Surface:
             blank = np.full(samples.shape[-1], np.nan)
             return blank, blank
         return ends(samples, level)
+
+    def allow_for_law_error(
+        self, n: FloatArray, d: FloatArray, loss: FloatArray, ends: tuple[FloatArray, FloatArray], level: float
+    ) -> tuple[FloatArray, FloatArray]:
+        """Ends (B,) of the loss at N and D (B,); beyond the fitted range they allow for the law's own error."""
+        if self.fit is None or not self.has_interval:
+            return ends
+        inputs = [values[0] for values in self._inputs(n, d)]
+        low, high, _ = with_law_error(self.fit._estimate, inputs, loss, *ends, level)
+        return low, high
 
     def beyond(self, values: Mapping[str, FloatArray]) -> tuple[FloatArray, list[str]]:
         """How many times outside the fitted ranges (1 inside), and where, in words."""

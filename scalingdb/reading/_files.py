@@ -29,6 +29,9 @@ RUN, STEP = "run_id", "step"
 MOST_BYTES = 2_000_000_000
 """A larger file is refused: reduce it with DuckDB first."""
 
+MOST_ROWS = 5_000_000
+"""So is a longer table, which may take little room on disk."""
+
 
 @dataclass(frozen=True)
 class Piece:
@@ -133,6 +136,9 @@ def _content(file: Path) -> bytes:
 def _pieces(file: Path, name: str, content: bytes) -> list[Piece]:
     """What one file holds."""
     if content[:4] == b"PAR1":
+        height = int(_parse(lambda: pl.scan_parquet(io.BytesIO(content)).select(pl.len()).collect(), "Parquet").item())
+        if height > MOST_ROWS:
+            raise Unusable(f"{height:,} rows; {MOST_ROWS:,} can be read at once: reduce them to last values first")
         return [Piece("Parquet table", name, _parse(lambda: pl.read_parquet(io.BytesIO(content)), "Parquet"))]
     if content[:6] == b"ARROW1":
         return [Piece("Arrow table", name, _parse(lambda: pl.read_ipc(io.BytesIO(content)), "Arrow"))]

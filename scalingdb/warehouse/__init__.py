@@ -23,13 +23,13 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from scalingdb.errors import DataError, WarehouseError, unknown_name
+from scalingdb.errors import DataError, QueryError, WarehouseError, unknown_name
 from scalingdb.published import default_path
 from scalingdb.warehouse._export import export
 from scalingdb.warehouse._losses import SOURCES, losses
 from scalingdb.warehouse._session import WORD, Session
 
-__all__ = ["Warehouse", "connect", "local_folder"]
+__all__ = ["Warehouse", "connect", "local_folder", "view_faults"]
 
 
 def local_folder() -> Path:
@@ -302,3 +302,19 @@ def connect(
             "give connect() the folder that holds tables/ and views/, or nothing for the shipped one.",
         )
     return Warehouse(Session(folder, local_folder() if path is None else None, allow, memory_limit, time_limit))
+
+
+def view_faults(path: Path, own: Path | None = None) -> list[str]:
+    """Tables and views of a warehouse folder that do not answer, as sentences; a check reads what is read in use."""
+    faults = []
+    try:
+        with Warehouse(Session(path.absolute(), own, (), None, None)) as db:
+            for name in db.tables():
+                try:
+                    db.sql(f'select count(*) from (from "{name}")')
+                    db.sql(f'from "{name}" limit 1000')
+                except (QueryError, WarehouseError) as error:
+                    faults.append(f"{name}: {error.fact}")
+    except WarehouseError as error:
+        faults.append(error.fact)
+    return faults

@@ -128,7 +128,7 @@ class Session:
         A build may replace files while they are read: then the query is asked again, of the contents that this session
         opened.
         """
-        for _ in range(TRIES):
+        for attempt in range(TRIES):
             tokens = self._follow()
             try:
                 self._keep(query)
@@ -137,6 +137,9 @@ class Session:
                 if self._moved_since(tokens):
                     continue
                 text = str(error).removeprefix("got external error: ")
+                if OBJECTS in text and attempt == 0 and self.files is not None:
+                    self._define_again()  # the content has its own name by now
+                    continue
                 raise self._read_error(text) from error
             if not self._moved_since(tokens):
                 return frame

@@ -20,6 +20,7 @@ __all__ = ["KEPT", "RESTORE", "Files", "define_tables", "define_views", "materia
 RESTORE = (
     "restore the file with 'git checkout -- warehouse', reinstall the package, or rebuild it with 'scalingdb build'."
 )
+ADD_AGAIN = "add it anew: 'scalingdb add --remove {0}', then 'scalingdb add'."
 SQL_TYPES = {
     pl.String: "varchar",
     pl.Float64: "double",
@@ -115,21 +116,23 @@ class Files:
         WarehouseError
         """
         for state in self._states():
+            hint = RESTORE if state is not self.added else ADD_AGAIN
+            look = state.has_objects()
             for name, entry in (state.entries or {}).items():
-                _check_size(state.path(name), state.folder / name, entry.size)
+                _check_size(state.path(name, look=look), state.folder / name, entry.size, hint.format(Path(name).stem))
         for table in TABLES:
             if columns or self.shipped.entries is None:
                 for file in self.table(table):
                     _check_columns(file, polars_schema(table))
 
 
-def _check_size(file: Path, named: Path, size: int) -> None:
+def _check_size(file: Path, named: Path, size: int, hint: str) -> None:
     try:
         found = file.stat().st_size
     except OSError as error:
-        raise WarehouseError(f"file {str(named)!r} is missing", RESTORE) from error
+        raise WarehouseError(f"file {str(named)!r} is missing", hint) from error
     if found != size:
-        raise WarehouseError(f"file {str(named)!r} is damaged: it has {found:,} bytes, not {size:,}", RESTORE)
+        raise WarehouseError(f"file {str(named)!r} is damaged: it has {found:,} bytes, not {size:,}", hint)
 
 
 def _check_columns(file: Path, columns: Columns) -> None:
@@ -150,7 +153,7 @@ def _check_columns(file: Path, columns: Columns) -> None:
 
 def _select_own(file: Path, columns: Columns) -> str:
     """SELECT of one table file of a user's own source, which may be older than the schema."""
-    hint = f"add it anew: 'scalingdb add --remove {file.stem}', then 'scalingdb add'."
+    hint = ADD_AGAIN.format(file.stem)
     try:
         with file.open("rb") as content:
             found = pl.read_parquet_schema(content)

@@ -44,9 +44,9 @@ class Forecast:
     level : float
         Coverage of the intervals.
     candidates : DataFrame
-        One row per law, the chosen one first: ``law, n_free, n_inner`` (inner hold-outs), ``past_error`` (typical relative
-        error of a prediction at twice the fitted scale, judged by them), ``error_fitted, verdict``, and ``problem``
-        where a law could not be used.
+        One row per law, the chosen one first: ``law, n_free, n_inner`` (inner hold-outs), ``past_error`` (typical
+        relative error of a prediction at twice the fitted scale, judged by them), ``error_fitted,
+        verdict``, and ``problem`` where a law could not be used.
     """
 
     fit: Fit

@@ -375,6 +375,8 @@ def test_predict_refuses(found: sdb.Fit, rows: pl.DataFrame) -> None:
         found.predict(rows, level=95)
     with pytest.raises(DataError, match="a table is needed"):
         found.predict(7)  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="no column 'n_tokens', which the fit used"):
+        found.predict({"n_params": [1e9]})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("bootstrap", [0, 200])

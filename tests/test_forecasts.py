@@ -119,6 +119,17 @@ def test_few_rows_leave_no_inner_holdout_and_the_interval_is_the_pooled_one() ->
 
 
 @pytest.mark.filterwarnings("ignore::scalingdb.errors.FitWarning")
+def test_what_was_never_varied_stays_open_however_well_the_law_has_scaled() -> None:
+    """Eight runs at 20 tokens per parameter say nothing about 286."""
+    n = np.geomspace(5e7, 3e9, 8)
+    fit = sdb.fit(pl.DataFrame({"n_params": n, "n_tokens": 20 * n, "loss": truth(n, 20 * n, 0.0)}), "chinchilla")
+    told = fit.predict(pl.DataFrame({"n_params": [7e9, 7e9], "n_tokens": [2e12, 1.4e11]}), 0.95)
+    assert told["high"][0] == float("inf")
+    assert told["interval"][0] == "noise"
+    assert np.isfinite(told["high"][1])
+
+
+@pytest.mark.filterwarnings("ignore::scalingdb.errors.FitWarning")
 def test_an_interval_without_an_end_is_not_narrowed() -> None:
     """As many rows as parameters: nothing is known about the scatter, or about any direction."""
     fit = sdb.fit(curve(rows=3, bend=3e-4), "power_offset", inputs={"n_tokens": "train_flops"})

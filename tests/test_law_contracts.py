@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import doctest
 import functools
+import importlib
 import inspect
 import pickle
 import re
 import sys
+import types
 import warnings
 import xml.etree.ElementTree as ElementTree
 from typing import Any
@@ -333,11 +335,37 @@ def test_examples_run(name: str) -> None:
     parser, runner = doctest.DocTestParser(), doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
     source = inspect.getsourcefile(law.function)
     case = parser.get_doctest(law.function.__doc__ or "", {}, name, source, 0)
+    assert case.examples, f"{name} has no example"
     report: list[str] = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", sdb.DomainWarning)
         runner.run(case, out=report.append)
     assert runner.failures == 0, "".join(report)
+
+
+@pytest.mark.parametrize("module", sorted({law.function.__module__ for law in all_laws().values()}))
+def test_examples_of_other_functions_run(module: str) -> None:
+    """What follows from a law, such as votes needed, stands in its module as a plain function."""
+    runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
+    for name, value in vars(importlib.import_module(module)).items():
+        if isinstance(value, types.FunctionType) and value.__module__ == module and not name.startswith("_"):
+            examples = doctest.DocTestFinder().find(value, name, globs=dict(vars(sys.modules[module])))
+            assert any(case.examples for case in examples), f"{name} has no example"
+            for case in examples:
+                runner.run(case)
+    assert runner.failures == 0
+
+
+@every_law
+def test_aliases_name_published_sets(name: str) -> None:
+    law = sdb.get_law(name)
+    assert {variant for variant in law.aliases.values() if variant} <= set(law.published)
+
+
+def test_a_mixture_may_lack_a_domain() -> None:
+    """The engine takes logarithms of inputs, except of those that a law says may be zero."""
+    for name in ("data_mixing_exp", "data_mixing_exp_3"):
+        assert sdb.get_law(name).signed_inputs == sdb.get_law(name).inputs
 
 
 @every_law

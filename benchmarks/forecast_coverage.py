@@ -97,7 +97,7 @@ def _cells_of(chosen, rows: pl.DataFrame, law: str, inputs: dict[str, str]) -> p
 
 def _cell(fit: sdb.Fit, cut) -> pl.DataFrame:
     test = cut.split.test
-    predicted = fit.predict(test, level=0.95, error="noise")
+    predicted, by_law = fit.predict(test, level=0.95, error="noise"), fit.predict(test, level=0.95)
     directions, which, log_distance = farthest_axis(fit._problem, fit._arrays(test))
     own = [inner_holdouts(fit._estimate, *direction) if i in which else None for i, direction in enumerate(directions)]
     none = InnerHoldouts(0, 0.0, 0.0, 0.0)
@@ -116,7 +116,7 @@ def _cell(fit: sdb.Fit, cut) -> pl.DataFrame:
         verdict=pl.lit(str(fit.verdict.kind)),
         scatter=pl.lit(noise(fit._estimate)),
         log_distance=pl.Series(log_distance),
-        is_far=pl.Series(which >= 0),
+        is_far=by_law["interval"].str.starts_with("law"),
         n_inner=pl.Series([entry.n for entry in past]),
         count=pl.Series([entry.count for entry in past]),
         spread=pl.Series([entry.spread for entry in past]),
@@ -307,7 +307,7 @@ def choices(table: pl.DataFrame, rows: Rows, constants: dict[str, Pooled], rng: 
                 row[figure] = values.mean()
                 row[f"{figure}_gap_error"] = (drawn @ gap / np.maximum(drawn.sum(1), 1)).std()
             out.append(row)
-    return pl.DataFrame(out).sort("track", "choice")
+    return pl.DataFrame(out).sort("track", "choice") if out else pl.DataFrame()
 
 
 def show(title: str, frame: pl.DataFrame, by: list[str]) -> None:
@@ -377,7 +377,7 @@ def main() -> None:
     for source in np.unique(rows.source):
         own = rows.source == source
         below, above = rows.ends(calibrate(few, few.source != source, everything))
-        replaced = own & rows.is_far & np.isfinite(low) & np.isfinite(high)
+        replaced = own & rows.is_far
         low[replaced], high[replaced] = below[replaced], above[replaced]
     today = scored(table, table["noise_low"].to_numpy(), table["noise_high"].to_numpy(), "today")
     scores = pl.concat([table, today, scored(table, low, high, "law")], how="horizontal")

@@ -83,9 +83,13 @@ class State:
         """Identity of the manifest that the folder has now."""
         return _token(self.folder / MANIFEST)
 
-    def path(self, name: str) -> Path:
-        """Where the content of a file of this state lies now."""
-        if self.entries is not None:
+    def has_objects(self) -> bool:
+        """Whether any content may lie elsewhere than under its own name."""
+        return (self.folder / OBJECTS).is_dir()
+
+    def path(self, name: str, *, look: bool = True) -> Path:
+        """Where the content of a file of this state lies now; without `look`, its own name."""
+        if look and self.entries is not None:
             for pile in (REPLACED, INCOMING):
                 kept = self.folder / _object(pile, name, self.entries[name])
                 if kept.exists():
@@ -99,7 +103,8 @@ class State:
             return {file.relative_to(self.folder).as_posix(): file for file in found}
         parent, _, suffix = pattern.partition("*")
         names = (n for n in self.entries if n.startswith(parent) and n.endswith(suffix) and "/" not in n[len(parent) :])
-        return {name: self.path(name) for name in sorted(names)}
+        look = self.has_objects()
+        return {name: self.path(name, look=look) for name in sorted(names)}
 
 
 def _token(manifest: Path) -> tuple[int, ...]:
@@ -228,6 +233,7 @@ def recover(folder: Path, *, removed: Iterable[str] = ()) -> None:
 
     The caller holds :func:`exclusive`.
     """
+    (folder / f".{MANIFEST}.new").unlink(missing_ok=True)
     state = read_state(folder)
     if state.entries is None or not (folder / OBJECTS).is_dir():
         return

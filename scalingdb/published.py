@@ -7,6 +7,8 @@ from pathlib import Path
 
 import polars as pl
 
+from scalingdb._store import read_state
+
 __all__ = ["default_path", "has_intervals", "published_rows", "refitted_sources", "table_files"]
 
 REFITS = Path(__file__).parent / "evidence" / "refits" / "results.csv"
@@ -22,7 +24,8 @@ def default_path() -> Path:
 
 def table_files(path: Path, table: str) -> list[Path]:
     """Parquet files of one table: shipped ones, and those built locally beside them."""
-    return sorted((path / "tables" / table).glob("*.parquet")) + sorted((path / "local" / table).glob("*.parquet"))
+    shipped, local = read_state(path), read_state(path / "local")
+    return [*shipped.files(f"tables/{table}/*.parquet").values(), *local.files(f"{table}/*.parquet").values()]
 
 
 @functools.lru_cache(maxsize=4)

@@ -19,7 +19,7 @@ from scalingdb._store import MANIFEST, OBJECTS, State, file_entry, read_state
 from scalingdb.errors import WarehouseError
 from scalingdb.schema import COLUMNS, METRICS, TABLES, UNITS
 
-__all__ = ["Verification", "verify"]
+__all__ = ["Verification", "file_faults", "verify"]
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def verify(warehouse: Path, own: Path | None = None) -> Verification:
             faults.append(error.fact)
             state = State(folder, None, ())
         else:
-            faults += _file_faults(state, prefix, needs_manifest=needs_manifest)
+            faults += file_faults(state, prefix, needs_manifest=needs_manifest)
         for table in TABLES:
             for name, file in state.files(f"{prefix}{table}/*.parquet").items():
                 n_files += 1
@@ -81,7 +81,7 @@ def verify(warehouse: Path, own: Path | None = None) -> Verification:
     return Verification(n_files, sum(frame.height for frame in whole.values()), tuple(faults))
 
 
-def _file_faults(state: State, prefix: str, *, needs_manifest: bool) -> Iterator[str]:
+def file_faults(state: State, prefix: str, *, needs_manifest: bool) -> Iterator[str]:
     """Files that differ from the manifest, lack, or are not in it."""
     if state.entries is None:
         if needs_manifest:

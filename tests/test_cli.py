@@ -14,6 +14,7 @@ from typer.testing import CliRunner, Result
 
 import scalingdb as sdb
 from ingest._raw import find_raw_directory
+from scalingdb._store import write_manifest
 from scalingdb.cli import app
 from scalingdb.cli._program import CHECKOUT
 from scalingdb.published import default_path
@@ -269,6 +270,8 @@ def test_verification_finds_each_kind_of_fault(tmp_path: Path) -> None:
         (tables / table).mkdir(parents=True)
         frame = pl.read_parquet(default_path() / "tables" / table / "epoch_chinchilla.parquet")
         frame.write_parquet(tables / table / "epoch_chinchilla.parquet")
+    assert verify(tmp_path).faults == ("manifest.json is missing: nothing says which files belong here",)
+    write_manifest(tmp_path)
     assert verify(tmp_path).faults == ()
     runs = pl.read_parquet(tables / "runs" / "epoch_chinchilla.parquet")
     runs.head(5).write_parquet(tables / "runs" / "epoch_chinchilla.parquet")

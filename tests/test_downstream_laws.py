@@ -522,6 +522,71 @@ def test_sloth_predicts_the_largest_model_of_each_family() -> None:
         sloth(frame, list(chance), chance={"a": 0.25, "b": 0.0})
 
 
+def test_sloth_interval_carries_the_error_of_coefficients_and_students_t() -> None:
+    frame, chance = sloth_world()
+    largest = pl.col("n_params") == pl.col("n_params").max().over("family")
+    inside = []
+    for seed in range(4):
+        generator = np.random.default_rng(seed)
+        noisy = frame.with_columns(
+            (pl.col(name) + pl.Series(0.02 * generator.standard_normal(frame.height))).clip(0, 1) for name in chance
+        )
+        model = sloth(noisy.filter(~largest), list(chance), chance=chance, n_skills=1)
+        new = model.predict(noisy.filter(largest))
+        inside.append(new["observed"].is_between(new["low"], new["high"]).mean())
+    assert 0.91 < np.mean(inside) < 0.99  # normal quantiles of the scatter alone: 0.88
+    inner = new.filter(pl.col("low") > 0, pl.col("high") < 1).join(model.tidy(), on="benchmark")
+    half = (inner["high"] - inner["low"]) / 2
+    assert (half > 1.96 * inner["scatter"]).all()
+    assert (half < 3 * 1.96 * inner["scatter"]).all()
+    assert (model.df < 48).all()
+    assert (model.df > 24).all()
+    assert model.scatter == pytest.approx(0.02, rel=0.3)
+    fitted = model.augment()
+    assert fitted.height == 3 * 48
+    assert np.allclose(fitted["residual"], fitted["observed"] - fitted["prediction"])
+
+
+def test_huber_inefficiency_runs_from_least_absolute_to_least_squares() -> None:
+    from scalingdb.downstream.shared_skills import _huber_inefficiency
+
+    assert _huber_inefficiency(1e-6) == pytest.approx(math.sqrt(math.pi / 2), rel=1e-4)
+    assert _huber_inefficiency(8.0) == pytest.approx(1.0, rel=1e-6)
+    assert _huber_inefficiency(1.345) ** -2 == pytest.approx(0.95, abs=0.001)  # Huber's own tuning constant
+
+
+def test_a_link_that_ends_below_a_perfect_score_keeps_the_perfect_score_in_its_interval() -> None:
+    """Losses end where scores still rise; a fitted end of 0.93 is one of many that fit."""
+    x = np.linspace(1.6, 0.8, 10)
+    for seed in range(40):
+        y = 1 - 0.75 * expit(5 * (x - 1.1)) + 0.01 * np.random.default_rng(seed).standard_normal(10)
+        link = fit_link(x, y)
+        if link.refits.rival is not None and link.refits.rival[1] > 0.2:
+            break
+    perfect, share = link.refits.rival  # type: ignore[misc]
+    assert perfect[0] == pytest.approx(1.0, abs=1e-6)
+    assert 0.2 < share <= 0.5
+    draws = link.draws(np.random.default_rng(0))
+    assert 0.1 < np.mean(draws.params[:, 0] > 0.995) < 0.9
+    assert link.interval(0.65)[1][0] > 1 - 0.75 * expit(5 * (0.65 - 1.1))
+
+
+def test_results_show_their_table_and_give_back_their_rows() -> None:
+    x = np.linspace(1.6, 0.8, 8)
+    y = 1 - 0.75 * expit(5 * (x - 1.1)) + 0.01 * np.random.default_rng(1).standard_normal(8)
+    link = fit_link(x, y)
+    frame = pl.DataFrame({"x": x, "score": y, "compute": np.geomspace(1e19, 1e22, 8), "other": 0.5 + 1.2 * x**1.1})
+    law = observational_law(frame, "score", ["x"])
+    step = one_step(frame, "logistic", compute="compute", chance=0.25)
+    transfer = loss_to_loss(frame, "x", "other", floors=(0.0, 0.5))
+    for result, observed in ((link, "score"), (law, "score"), (step, "score"), (transfer, "other")):
+        rows = result.augment()
+        assert rows.height == 8
+        assert np.allclose(rows["residual"], rows[observed] - rows["prediction"])
+        assert result.glance().height == 1
+        assert result._repr_html_().count("<tr>") == 1 + result.tidy().height
+
+
 # ---- pass@k ----------------------------------------------------------------------------------------------
 
 

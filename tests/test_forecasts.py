@@ -107,14 +107,35 @@ def test_an_exact_law_has_no_past_misses_and_a_bent_one_has() -> None:
 
 @pytest.mark.filterwarnings("ignore::scalingdb.errors.FitWarning")
 def test_few_rows_leave_no_inner_holdout_and_the_interval_is_the_pooled_one() -> None:
-    law = sdb.get_law("power")
-    column = {law.inputs[0]: "train_flops"}
-    fit, fewer = (sdb.fit(curve(rows=4)[:rows], law, inputs=column) for rows in (4, 2))
+    column = {"n_tokens": "train_flops"}
+    fit, fewer = (sdb.fit(curve(rows=rows, bend=3e-4), "power_offset", inputs=column) for rows in (8, 4))
     assert inner_holdouts(fit._estimate).n > 0
     assert inner_holdouts(fewer._estimate).n == 0
     far = pl.DataFrame({"train_flops": [1e23]})
     assert fit.predict(far, 0.95)["interval"].item() == "law"
-    assert fewer.predict(far, 0.95)["interval"].item() == "law, pooled"
+    told = fewer.predict(far, 0.95).row(0, named=True)
+    assert told["interval"] == "law, pooled"
+    assert told["low"] < told["prediction"] < told["high"]
+
+
+@pytest.mark.filterwarnings("ignore::scalingdb.errors.FitWarning")
+def test_what_was_never_varied_stays_open_however_well_the_law_has_scaled() -> None:
+    """Eight runs at 20 tokens per parameter say nothing about 286."""
+    n = np.geomspace(5e7, 3e9, 8)
+    fit = sdb.fit(pl.DataFrame({"n_params": n, "n_tokens": 20 * n, "loss": truth(n, 20 * n, 0.0)}), "chinchilla")
+    told = fit.predict(pl.DataFrame({"n_params": [7e9, 7e9], "n_tokens": [2e12, 1.4e11]}), 0.95)
+    assert told["high"][0] == float("inf")
+    assert told["interval"][0] == "noise"
+    assert np.isfinite(told["high"][1])
+
+
+@pytest.mark.filterwarnings("ignore::scalingdb.errors.FitWarning")
+def test_an_interval_without_an_end_is_not_narrowed() -> None:
+    """As many rows as parameters: nothing is known about the scatter, or about any direction."""
+    fit = sdb.fit(curve(rows=3, bend=3e-4), "power_offset", inputs={"n_tokens": "train_flops"})
+    told = fit.predict(pl.DataFrame({"train_flops": [1e23]}), 0.95).row(0, named=True)
+    assert told["high"] == float("inf")
+    assert told["interval"] == "noise"
 
 
 def test_intervals_widen_with_misses_distance_and_level_and_lean_to_the_side_of_past_misses() -> None:

@@ -112,6 +112,43 @@ def test_beyond_leaves_the_threshold_itself() -> None:
             H.beyond("train_flops_6nd", wrong)  # type: ignore[arg-type]
 
 
+def test_beyond_a_factor_of_the_largest() -> None:
+    frame = pl.DataFrame({"scale": [1e18, 1e19, 1e20, 1e20 * (1 + 1e-12), 1e21]})
+    assert H.beyond_factor("scale", 10).mask(frame).to_list() == [False, False, False, False, True]
+    assert H.beyond_factor("scale", 100).label == "the rows with scale beyond 1/100 of the largest"
+    for wrong in (1, 0.5, float("nan"), True, "10"):
+        with pytest.raises(DataError, match="is not a number above 1"):
+            H.beyond_factor("scale", wrong)  # type: ignore[arg-type]
+
+
+def test_a_sample_of_few_runs_leaves_the_held_out_rows_alone() -> None:
+    frame = pl.DataFrame({"run_id": [f"r{i:02d}" for i in range(60)], "scale": np.geomspace(1e18, 1e21, 60)})
+    rule = H.beyond_factor("scale", 10)
+    whole = rule.splits(frame)[0]
+    samples = [H.few_runs(rule, 8, draw=draw, along="scale").splits(frame)[0] for draw in range(3)]
+    for split in samples:
+        assert split.test.equals(whole.test)
+        assert split.train.height == 8
+        assert set(split.train["run_id"]) < set(whole.train["run_id"])
+    assert len({tuple(split.train["run_id"]) for split in samples}) == 3
+    assert H.few_runs(rule, 100, along="scale").splits(frame)[0].train.equals(whole.train)
+    mixed = frame.sample(fraction=1.0, shuffle=True, seed=0)
+    assert H.few_runs(rule, 8, along="scale").splits(mixed)[0].train.equals(samples[0].train)
+    with pytest.raises(DataError, match="draw=3 is not one of 3 samples"):
+        H.few_runs(rule, 8, draw=3)
+
+
+def test_splits_refuse_an_empty_side() -> None:
+    frame = pl.DataFrame({"n": [1.0, 2.0]})
+    with pytest.raises(DataError, match="leaves 2 rows to fit and 0 to test"):
+        H.beyond("n", 5).splits(frame)
+    assert H.beyond("n", 5).splits(frame, allow_empty=True)[0].test.is_empty()
+
+
+def test_largest_has_one_alias() -> None:
+    assert sdb.largest is H.largest
+
+
 def test_groups_take_whole_groups() -> None:
     frame = pl.DataFrame({"family": ["a", "b", None, "c", "a"], "depth": [1, 2, 3, 4, 5]})
     assert H.groups("family", "a", "c").mask(frame).to_list() == [True, False, False, True, True]

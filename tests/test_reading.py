@@ -644,3 +644,126 @@ def test_mutated_results_are_read_right_or_refused(shape: str, tmp_path: Path) -
     read, refused = check_json_mutations(*(TABLES | EVALUATIONS)[shape], tmp_path, 60)
     assert read + refused == 60
     assert refused > 3
+
+
+# ---- shapes that no fixture has --------------------------------------------------------------------
+
+
+def _written(folder: Path, name: str, text: str) -> Path:
+    file = folder / name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+def test_numbers_of_a_european_table(tmp_path: Path) -> None:
+    text = "\ufeffLauf;Groesse;Tokens;val_loss\r\na;350.000.000;7.100;3,21\r\nb;1.300.000.000;26.000;2,87\r\n"
+    frame = sdb.read_runs(
+        _written(tmp_path, "a.csv", text), {"run_id": "Lauf", "N": "Groesse"}, scale={"n_tokens": 1e6}
+    )
+    assert frame.select("run_id", "n_params", "n_tokens", "loss").rows() == [
+        ("a", 3.5e8, 7.1e9, 3.21),
+        ("b", 1.3e9, 2.6e10, 2.87),
+    ]
+    suffixed = _written(tmp_path, "b.csv", "model;params;T\nx;1,1B;26,1%\ny;6,7B;45,3%\n")
+    assert sdb.read_runs(suffixed, tasks=["T"]).select("n_params", "score").rows() == [(1.1e9, 0.261), (6.7e9, 0.453)]
+
+
+def test_a_dot_in_three_digits_stays_a_decimal_point_where_nothing_says_otherwise() -> None:
+    assert numbers(pl.Series("x", ["3.214", "2.875"]), is_count=False).values.to_list() == [3.214, 2.875]
+    assert numbers(pl.Series("x", ["12.345 %", "50%"]), is_count=False, is_share=True).values.to_list() == [
+        pytest.approx(0.12345),
+        0.5,
+    ]
+
+
+def test_a_chart_over_another_axis_keeps_its_points(tmp_path: Path) -> None:
+    rows = [(k * 1e7, *[round(5 - 0.02 * k, 3)] * 3, *[round(4.8 - 0.02 * k, 3)] * 3) for k in range(1, 20)]
+    header = ["tokens", *(f"{run} - eval/loss{end}" for run in ("s", "m") for end in ("", "__MIN", "__MAX"))]
+    file = _written(tmp_path, "c.csv", "\n".join(",".join(map(str, row)) for row in [header, *rows]))
+    assert sdb.read_runs(file, curves=True).height == 38
+    assert sdb.read_runs(file).select("run_id", "n_tokens", "loss").rows() == [("s", 1.9e8, 4.62), ("m", 1.9e8, 4.42)]
+
+
+def test_a_tensorboard_file_under_the_name_that_a_person_gave_it(tmp_path: Path) -> None:
+    for run in ("runA", "runB"):
+        for tag, more in (("train_loss", 0), ("val_loss", 0.5)):
+            rows = "".join(f"{1.7e9 + k},{k * 250},{4 - 0.125 * k + more}\n" for k in range(9))
+            _written(tmp_path, f"{run}_{tag}.csv", f"Wall time,Step,Value\n{rows}")
+    frame = sdb.read_runs(tmp_path)
+    assert frame.select("run_id", "step", "loss", "eval_set").rows() == [
+        ("runA", 2000.0, 3.5, "val_loss"),
+        ("runB", 2000.0, 3.5, "val_loss"),
+    ]
+
+
+def test_the_validation_loss_of_megatron_is_the_loss(tmp_path: Path) -> None:
+    rows = [
+        {"iteration": k, "lm loss": 6 - k / 8, "lm loss validation": 6.5 - k / 8 if k % 2 == 0 else None}
+        for k in range(1, 9)
+    ]
+    file = _written(tmp_path, "gpt.jsonl", "\n".join(map(json.dumps, rows)))
+    assert sdb.read_runs(file).select("step", "loss", "eval_set").rows() == [(8.0, 5.5, "lm loss validation")]
+
+
+def test_scores_by_task_and_step(tmp_path: Path) -> None:
+    report = {"arc": {"1000": {"acc": 0.25}, "step2000": {"acc": 0.5}}, "piqa": {"2000": {"acc": 0.75, "odd": 3}}}
+    frame = sdb.read_runs(_written(tmp_path, "tiny.json", json.dumps(report)), curves=True)
+    assert frame.select("run_id", "step", "eval_set", "score").rows() == [
+        ("tiny", 1000.0, "arc", 0.25),
+        ("tiny", 2000.0, "arc", 0.5),
+        ("tiny", 2000.0, "piqa", 0.75),
+    ]
+    with pytest.raises(DataError, match="no metric is known here"):
+        sdb.read_runs(_written(tmp_path, "odd.json", json.dumps({"arc": {"1": {"odd": 3}}})))
+
+
+def test_every_eval_ever_before_units_were_stated(tmp_path: Path) -> None:
+    results = [
+        {
+            "evaluation_name": name,
+            "metric_config": {"score_type": "continuous", "min_score": 0, "max_score": most},
+            "score_details": {"score": score, "uncertainty": {"standard_error": {"value": error}}},
+        }
+        for name, most, score, error in (("a", 1, 0.31, 0.02), ("b", 100, 41.0, 2.5), ("elo", 3000, 1200, 1))
+    ]
+    record = {"schema_version": "0.2.1", "model_info": {"id": "o/m"}, "evaluation_results": results}
+    frame = sdb.read_runs(_written(tmp_path, "r.json", json.dumps(record)))
+    assert frame.select("eval_set", "score", "std_error").rows() == [("a", 0.31, 0.02), ("b", 0.41, 0.025)]
+
+
+def test_a_group_of_opencompass_counts_once(tmp_path: Path) -> None:
+    text = "dataset,version,metric,mode,m\nmmlu,-,naive_average,gen,50\nlukaemon_mmlu_law,1,accuracy,gen,50\n"
+    text += "humaneval,2,humaneval_pass@1,gen,20.1\n"
+    frame = sdb.read_runs(_written(tmp_path, "s.csv", text))
+    assert frame.select("eval_set", "metric", "score").rows() == [
+        ("lukaemon_mmlu_law", "acc", 0.5),
+        ("humaneval", "pass_at_1", 0.201),
+    ]
+    assert frame["raw_row"].dtype.is_integer()
+
+
+def test_an_unfinished_log_does_not_contradict_the_finished_one(tmp_path: Path) -> None:
+    for name, status, value in (("a", "cancelled", 0.7), ("b", "success", 0.5)):
+        metrics = {"accuracy": {"value": value}}
+        log = {
+            "version": 2,
+            "status": status,
+            "eval": {"task": "t", "model": "m"},
+            "results": {"completed_samples": 10, "scores": [{"name": "choice", "metrics": metrics}]},
+        }
+        _written(tmp_path, f"{name}.json", json.dumps(log))
+    assert sdb.read_runs(tmp_path)["score"].to_list() == [0.5]
+
+
+def test_symbols_and_short_names_are_known(said: list[str]) -> None:
+    table = {"run": ["a", "b"], "N": [1e8, 2e8], "D": [2e9, 4e9], "L": [3.5, 3.25]}
+    assert sdb.read_runs(table).select("run_id", "n_params", "n_tokens", "loss").rows()[0] == ("a", 1e8, 2e9, 3.5)
+    assert "run_id = 'run'" in said[0]
+    assert "n_params" not in sdb.read_runs({"run": ["a"], "N": [307], "val_loss": [3.5]}).columns
+    bits = sdb.read_runs({"run": ["a", "b"], "bpb": [1.1, 0.95]})
+    assert bits["unit"].unique().to_list() == ["bits_per_byte"]
+    sdb.read_runs({"run": ["a"], "val_loss": [33.0]}, metric="perplexity", unit="perplexity")
+    assert "odd for nats" not in said[-1]
+    sdb.read_runs({"model": ["a", "b"], "task": ["t", "t"], "acc": [0.5, 0.6], "stderr": [0.0, 0.1]})
+    assert "a standard error of 0: a" in said[-1]

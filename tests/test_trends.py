@@ -573,7 +573,7 @@ def test_series_along_size_have_one_value_a_size(db: sdb.Warehouse, notices: Cal
     assert rows.filter(pl.col("metric") == "pct_stereotype").is_empty()
     assert any("left out" in said for said in notices())
     gadre = rows.filter(pl.col("source_id") == "gadre_overtraining")
-    assert gadre["held"].str.starts_with("D/N=").all()
+    assert gadre["held_constant"].str.starts_with("D/N=").all()
 
 
 @pytest.mark.parametrize(("along", "at_least"), [("training", 5000), ("compute", 1000), ("inference", 1)])

@@ -49,7 +49,11 @@ def arena_distance(
         scale=alt.Scale(type="log", domain=[max(floor, reach[0]), min(top, reach[1])]),
         axis=alt.Axis(title="absolute relative error", values=_PERCENT_TICKS, labelExpr=_PERCENT),
     )
-    x = alt.X("band:N", sort=list(bands), axis=alt.Axis(title="held-out over largest fitted", labelAngle=0, grid=False))
+    x = alt.X(
+        "band:N",
+        sort=list(bands),
+        axis=alt.Axis(title="held-out scale / largest fitted scale", labelAngle=0, grid=False),
+    )
     offset = alt.XOffset("law:N", sort=order)
     colors = [*PALETTE, "#5f5f8c", "#a3582b", INK, MUTED]
     color = alt.Color(

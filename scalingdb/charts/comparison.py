@@ -68,7 +68,7 @@ def coverage(
 
 
 def parameter_intervals(tidy: pl.DataFrame, by: str, params: Sequence[str] | None = None) -> alt.FacetChart:
-    """Estimates with their 95 % intervals, a panel a parameter, a row a group.
+    """Estimates with their 95 % intervals, one panel per parameter, one row per group.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def parameter_intervals(tidy: pl.DataFrame, by: str, params: Sequence[str] | Non
 
 
 def residuals(rows: pl.DataFrame, along: Mapping[str, str], by: str = "law") -> alt.VConcatChart:
-    """Relative error of every row along each input: a row of panels a law.
+    """Relative error of every row along each input: one row of panels per law.
 
     Parameters
     ----------
@@ -137,7 +137,7 @@ def residuals(rows: pl.DataFrame, along: Mapping[str, str], by: str = "law") -> 
 
 
 def error_map(rows: pl.DataFrame, by: str = "law", *, size: tuple[int, int] = (300, 240)) -> alt.HConcatChart:
-    """Relative error in the plane of N and D, a panel a law: a pattern of colours is misfit, not noise.
+    """Relative error in the plane of N and D, one panel per law: a pattern of colours is misfit, not noise.
 
     Parameters
     ----------
@@ -182,7 +182,7 @@ def error_map(rows: pl.DataFrame, by: str = "law", *, size: tuple[int, int] = (3
 
 
 def held_out_errors(held_out: pl.DataFrame, x: str = "train_flops_6nd") -> alt.LayerChart:
-    """Relative error of every held-out run against its training compute, a colour a law.
+    """Relative error of every held-out run against its training compute, one colour per law.
 
     Parameters
     ----------
@@ -205,7 +205,7 @@ def held_out_errors(held_out: pl.DataFrame, x: str = "train_flops_6nd") -> alt.L
         .mark_point(size=70)
         .encode(
             x=log_x(shown, x, title, labels, padding=20),
-            y=alt.Y("error:Q", title="predicted over observed, minus 1, %"),
+            y=alt.Y("error:Q", title="relative error of the prediction, %"),
             color=color,
             tooltip=["law:N", alt.Tooltip("error:Q", format=".3f"), alt.Tooltip(f"{x}:Q", format=".3s")],
         )
@@ -259,7 +259,7 @@ def fit_chart(frame: pl.DataFrame, columns: Mapping[str, str], output: str, *, t
             .mark_point(size=18, opacity=0.6)
             .encode(
                 x=log_x(shown, name, column),
-                y=alt.Y("error:Q", title="predicted over observed, minus 1, %"),
+                y=alt.Y("error:Q", title="relative error of the prediction, %"),
             )
         )
         panels.append(alt.layer(zero, along).properties(width=250, height=220))
@@ -267,7 +267,7 @@ def fit_chart(frame: pl.DataFrame, columns: Mapping[str, str], output: str, *, t
 
 
 def loss_curves(curves: pl.DataFrame, color: str = "run_id", x: str = "n_tokens") -> alt.Chart:
-    """Loss along training, a line a run. Runs are thinned to 200 points each, fewer if there are many runs.
+    """Loss along training, one line per run. Runs are thinned to 200 points each, fewer if there are many runs.
 
     Parameters
     ----------

@@ -53,7 +53,7 @@ def score_panels(
     shared_y: bool = False,
     order: Sequence[str] | None = None,
 ) -> alt.VConcatChart:
-    """Scores against compute, a panel a task (or metric): the course of each at a glance.
+    """Scores against compute, one panel per task (or metric).
 
     Parameters
     ----------
@@ -117,7 +117,7 @@ def correlation_ccdf(
     order: Sequence[str] | None = None,
     size: tuple[int, int] = (460, 260),
 ) -> alt.Chart:
-    """Share of tasks whose correlation with compute is at least x, a line a metric.
+    """Share of tasks whose correlation with compute is at least x, one line per metric.
 
     Parameters
     ----------
@@ -151,7 +151,7 @@ def task_intervals(
     color: str | None = "verdict",
     width: int = 420,
 ) -> alt.LayerChart:
-    """A coefficient with its interval, a row a task, sorted.
+    """A coefficient with its interval, one row per task, sorted.
 
     Parameters
     ----------
@@ -240,7 +240,7 @@ def error_parts(
     Parameters
     ----------
     errors : DataFrame
-        As :meth:`TwoStep.errors <scalingdb.downstream.TwoStep.errors>` returns it, one row a task.
+        As :meth:`TwoStep.errors <scalingdb.downstream.TwoStep.errors>` returns it, one row per task.
     """
     need(_present(errors), [label, *parts, total])
     order = errors.sort(pl.col(total).abs(), descending=True)[label].to_list()

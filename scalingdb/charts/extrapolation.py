@@ -137,7 +137,7 @@ def error_by_distance(held_out: pl.DataFrame, x: str = "compute_ratio") -> alt.L
 def held_out_predictions(
     held_out: pl.DataFrame, output: str = "loss", *, size: int = 165, columns: int = 3
 ) -> alt.VConcatChart:
-    """Predicted against observed on the held-out rows, a panel a law, with the 95 % prediction intervals.
+    """Predicted against observed on the held-out rows, one panel per law, with the 95 % prediction intervals.
 
     Parameters
     ----------

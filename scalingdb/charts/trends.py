@@ -52,7 +52,7 @@ def trend_gallery(
     curves : DataFrame
         As :func:`scalingdb.trends.curves` returns it.
     labels : DataFrame
-        As :func:`scalingdb.trends.classify` returns it, in the order to draw; one row a panel.
+        As :func:`scalingdb.trends.classify` returns it, in the order to draw; one row per panel.
     by : str
         Column of both frames that names the panel.
     x_title, y_title : str
@@ -125,7 +125,7 @@ def trend_surface(
     x_title: str = "parameters N",
     y_title: str = "tokens D",
 ) -> alt.FacetChart:
-    """Score over size and training, a panel a task; colours are shared, so that panels compare.
+    """Score over size and training, one panel per task; colours are shared, so that panels can be compared.
 
     Parameters
     ----------
@@ -224,7 +224,7 @@ def trend_scan(
 def label_matrix(
     table: pl.DataFrame, rows: str, columns: Sequence[str], *, sort: Sequence[str] | None = None
 ) -> alt.LayerChart:
-    """Labels as a table of colours: a row a task, a column a metric (or size, or checkpoint).
+    """Labels as a table of colours: one row per task, one column per metric (or size, or checkpoint).
 
     Parameters
     ----------

@@ -41,11 +41,18 @@ def compare(
             help="Runs to predict: COLUMN=SHARE (the largest), COLUMN>VALUE, COLUMN:GROUP, or COLUMN (each in turn).",
         ),
     ] = "train_flops_6nd=0.1",
+    metric: Annotated[str | None, typer.Option("--metric", help="Metric; the source's headline by default.")] = None,
+    eval_set: Annotated[str | None, typer.Option("--eval-set", help="Evaluation set; '*' for all.")] = None,
+    study: Annotated[str | None, typer.Option("--study", help="Part of a source.")] = None,
+    family: Annotated[str | None, typer.Option("--family", help="Group of runs trained alike.")] = None,
+    split: Annotated[str | None, typer.Option("--split", help="'fit' or 'validation', as the source divides.")] = None,
     where: Annotated[
         str | None, typer.Option("--where", metavar="CONDITION", help="SQL condition on the columns of points.")
     ] = None,
     flagged: Annotated[bool, typer.Option("--flagged", help="Keep rows that are set aside.")] = False,
-    bootstrap: Annotated[int, typer.Option("--bootstrap", metavar="N", help="Refits for the intervals.")] = 0,
+    bootstrap: Annotated[
+        int, typer.Option("--bootstrap", metavar="N", help="Refits on resampled training runs; 0 for none.")
+    ] = 200,
     pool: Annotated[bool, typer.Option("--pool", help="Pool rows that are measured in different ways.")] = False,
     everything: Annotated[
         bool, typer.Option("--all", help="Every law on every data set of the warehouse that has its inputs.")
@@ -72,7 +79,8 @@ def compare(
     \b
     Examples:
       scalingdb compare epoch_chinchilla chinchilla kaplan_lnd --holdout n_params=0.1
-      scalingdb compare farseer chinchilla farseer --holdout split:validation --flagged --bootstrap 200
+      scalingdb compare farseer chinchilla farseer --holdout split:validation --flagged
+      scalingdb compare gadre_overtraining chinchilla gadre_overtrain --family c4 --bootstrap 1000
       scalingdb compare runs.csv chinchilla gadre_overtrain --holdout "train_flops>1e21"
       scalingdb compare --all --track surface
     """
@@ -91,17 +99,18 @@ def compare(
     from scalingdb.comparison import compare as compare_laws
     from scalingdb.comparison import readable
 
-    frame = read_points(source, {}, flagged)
+    selection = {"metric": metric, "eval_set": eval_set, "study": study, "family": family, "split": split}
+    frame = read_points(source, selection, flagged)
     if where is not None:
         frame = filtered(frame, where)
-    found = compare_laws(frame, laws, _holdout(holdout), bootstrap=bootstrap, pool=pool)
-    pairs = found.pairwise() if len(laws) > 1 else None
+    comparison = compare_laws(frame, laws, _holdout(holdout), bootstrap=bootstrap, pool=pool)
+    pairs = comparison.pairwise() if len(laws) > 1 else None
     if as_json:
-        answer = {"sentence": found.sentence, "tidy": rows_of(found.tidy())}
+        answer = {"sentence": comparison.sentence, "tidy": rows_of(comparison.tidy())}
         print(as_json_text(answer if pairs is None else {**answer, "pairwise": rows_of(pairs)}))
         return
-    print(found.sentence + "\n")
-    print_frame(readable(found.tidy()), rows=0)
+    print(comparison.sentence + "\n")
+    print_frame(readable(comparison.tidy()), rows=0)
     if pairs is not None:
         print()
         print_frame(pairs.select("law_a", "law_b", "ratio", "ratio_low", "ratio_high", "verdict"), rows=0)
@@ -112,15 +121,15 @@ def _holdout(rule: str) -> Holdout:
     from scalingdb.judging import holdouts
 
     for sign in "=>:":
-        column, found, text = rule.partition(sign)
-        if not found:
+        column, given, text = rule.partition(sign)
+        if not given:
             continue
         column, text = column.strip(), text.strip()
         if sign == ":":
             return holdouts.groups(column, *text.split(","))
         value = number_of(text)
         if isinstance(value, str):
-            refuse(f"--holdout {rule}: {text!r} is no number", "for example n_params=0.1, or train_flops>1e21.")
+            refuse(f"--holdout {rule}: {text!r} is not a number", "for example n_params=0.1, or train_flops>1e21.")
         return holdouts.beyond(column, value) if sign == ">" else holdouts.largest(column, value)
     return holdouts.each(rule.strip())
 

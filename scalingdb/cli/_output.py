@@ -6,12 +6,12 @@ import json
 import math
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from scalingdb._store import replace_durably, scratch_folder
 from scalingdb.cli._program import (
     say,
 )
@@ -107,10 +107,10 @@ def replacing(target: Path) -> Iterator[Path]:
     if target.is_dir():
         raise OutputError(f"{str(target)!r} is a folder", "name a file.")
     try:
-        with tempfile.TemporaryDirectory(prefix=".writing-", dir=target.parent) as folder:
-            scratch = Path(folder) / target.name
+        with scratch_folder(target.parent, ".writing-") as folder:
+            scratch = folder / target.name
             yield scratch
-            scratch.replace(target)
+            replace_durably(scratch, target)
     except OSError as error:
         if isinstance(error, ScalingDBError):
             raise

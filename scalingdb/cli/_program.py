@@ -5,17 +5,15 @@ from __future__ import annotations
 import functools
 import os
 import sys
+import threading
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from scalingdb.errors import FitWarning, NotebookError, ScalingDBError
-
-if TYPE_CHECKING:
-    pass
 
 FAILED, WRONG_USE, INTERRUPTED = 1, 2, 130
 
@@ -65,6 +63,7 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
             raise typer.Exit(WRONG_USE) from None
         except KeyboardInterrupt:
             say("interrupted")
+            _leave_stuck_queries()
             raise typer.Exit(INTERRUPTED) from None
         except BrokenPipeError:
             # the reader (head, less) has gone: Python's own flush at exit must not complain either
@@ -72,6 +71,13 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
             raise typer.Exit(0) from None
 
     return run
+
+
+def _leave_stuck_queries() -> None:
+    """End here and now where DuckDB is inside one function and takes no notice: Python would wait for it."""
+    if any(thread.name == "scalingdb-query" for thread in threading.enumerate()):
+        sys.stdout.flush()
+        os._exit(INTERRUPTED)
 
 
 app = typer.Typer(

@@ -380,21 +380,34 @@ def _sql_format(given: Format | None, output: Path | None, as_json: bool) -> For
 
 
 def _flat(frame: pl.DataFrame) -> pl.DataFrame:
-    """Lists and structs as JSON text, which CSV can hold."""
+    """Lists and structs as JSON text, which CSV can hold; text that looks like a formula behind a quote."""
     import polars as pl
 
     nested = [name for name, dtype in frame.schema.items() if dtype.is_nested()]
-    return frame.with_columns(
+    flat = frame.with_columns(
         pl.Series(name, [None if value is None else json.dumps(plain(value)) for value in frame[name].to_list()])
         for name in nested
+    )
+    # a spreadsheet would run such a cell as a formula
+    return flat.with_columns(
+        pl.when(text.str.contains(r"^[=+\-@\t\r]") & text.cast(pl.Float64, strict=False).is_null())
+        .then(pl.lit("'") + text)
+        .otherwise(text)
+        .alias(name)
+        for name, dtype in flat.schema.items()
+        if dtype == pl.String
+        for text in [pl.col(name)]
     )
 
 
 def _write_frame(frame: pl.DataFrame, path: Path, kind: Format) -> None:
-    if kind is Format.parquet:
-        frame.write_parquet(path)
-    elif kind is Format.csv:
-        _flat(frame).write_csv(path)
+    import polars as pl
+
+    if kind is not Format.json:
+        try:
+            frame.write_parquet(path) if kind is Format.parquet else _flat(frame).write_csv(path)
+        except pl.exceptions.PolarsError as error:  # a full disk, among others
+            raise OutputError(f"cannot write {path.name!r}: {error}", "choose a writable place with room.") from error
     else:
         path.write_text(as_json_text(rows_of(frame)) + "\n", encoding="utf-8")
 

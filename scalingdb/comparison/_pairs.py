@@ -80,7 +80,7 @@ def error_intervals(judged: Judged, level: float) -> pl.DataFrame:
     rows = []
     for name in judged.rows:
         draws, _ = judged.draws([name])
-        low, high = draws.interval(lambda errors: errors[0], level) if draws.draws_units else (None, None)
+        low, high = draws.interval(draws.values[0], level) if draws.draws_units else (None, None)
         rows.append({"law": name, "error_low": low, "error_high": high})
     schema = {"law": pl.String, "error_low": pl.Float64, "error_high": pl.Float64}
     return pl.DataFrame(rows, schema=schema, orient="row")
@@ -101,18 +101,14 @@ def pair(judged: Judged, better: str, other: str, level: float = 0.95, by: str |
         "resampled": resampled_words(draws, unit),
     }
     if draws.values.size:
-        row["low"], row["high"] = draws.interval(lambda errors: errors[1] - errors[0], level)
-        row["ratio_low"], row["ratio_high"] = np.exp(draws.interval(_log_ratio, level)).tolist()
-        row["share_a_better"] = float((draws.values[0] < draws.values[1]).mean())
+        a, b = draws.values
+        row["low"], row["high"] = draws.interval(b - a, level)
+        row["ratio_low"], row["ratio_high"] = draws.interval(b / np.maximum(a, 1e-300), level)
+        row["share_a_better"] = float((a < b).mean())
     if draws.draws_units:
         row["is_noise"] = {"noise": True, "unknown": None}.get(finding(row["low"], row["high"]), False)
     row["verdict"] = pair_verdict(draws, better, row.get("is_noise"), row.get("share_a_better"))
     return {**dict.fromkeys(PAIR_SCHEMA), **row}
-
-
-def _log_ratio(errors: FloatArray) -> FloatArray:
-    with np.errstate(all="ignore"):
-        return np.asarray(np.log(np.maximum(errors[1], 1e-300)) - np.log(np.maximum(errors[0], 1e-300)))
 
 
 def pairs(judged: Judged, laws: Sequence[str], level: float, by: str | None) -> pl.DataFrame:

@@ -117,10 +117,10 @@ class Comparison:
         """Every two laws on the same held-out rows: which is better, by how much, and whether that is noise.
 
         The mean errors of both are computed again on resamples of the held-out runs, drawn whole and
-        the same for all laws; where :func:`compare` was given ``bootstrap=n``, each with a refit of
-        both laws on one and the same resample of the training runs, so that the interval covers
-        their noise too. Percentiles are widened for few runs; below five there is no interval for
-        what other runs would say. With many laws some pair will differ by chance: one in twenty.
+        the same for all laws, each with a refit of both laws on one and the same resample of the
+        training runs (unless :func:`compare` was given ``bootstrap=0``). Intervals are wider where few
+        runs were held out; below five there is none for what other runs would say. With many laws
+        some pair will differ by chance: one in twenty.
 
         Parameters
         ----------

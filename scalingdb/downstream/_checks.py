@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from scalingdb.display import html_table
 from scalingdb.errors import DataError, unknown_name
 from scalingdb.fits import as_frame
 from scalingdb.notices import notice
@@ -23,6 +24,7 @@ __all__ = [
     "keys_of",
     "label_rows",
     "need_columns",
+    "result_table",
     "say_mixtures",
 ]
 
@@ -139,7 +141,7 @@ def check_scores(frame: pl.DataFrame, score: str = "score", what: str = "this an
         inside = int((fractions & ~outside).sum())
         raise DataError(
             message + (f"\n{inside} other score(s) are fractions: the two are mixed" if inside else ""),
-            "these look like percentages: divide them by 100. A percentage below 1 cannot be told from a fraction.",
+            "these look like percentages: divide them by 100. A percentage below 1 looks like a fraction.",
         )
     raise DataError(message, "a score is a fraction between 0 and 1; name its unit in a column 'unit' if it is not.")
 
@@ -157,3 +159,8 @@ def compute_column(frame: pl.DataFrame, compute: str | None) -> pl.Expr:
             'name the column with training compute: compute="<column>" (parameters or tokens serve too).',
         )
     return pl.coalesce(pl.col(name).cast(pl.Float64) for name in present)
+
+
+def result_table(frame: pl.DataFrame) -> str:
+    """A frame as an HTML table, for the display of a result."""
+    return html_table(frame.columns, frame.rows())

@@ -63,6 +63,8 @@ class Refits:
         The run of each row, where runs have several.
     inefficiency : float
         Standard error of the estimator used over that of least squares, with which refits are made.
+    rival : (array (k,), float), optional
+        Other parameters that fit nearly as well, and the share of the data sets that are simulated around them.
     """
 
     curve: Curve = field(repr=False)
@@ -74,6 +76,7 @@ class Refits:
     df: int
     clusters: NDArray[np.intp] | None = field(repr=False, default=None)
     inefficiency: float = 1.0
+    rival: tuple[FloatArray, float] | None = field(repr=False, default=None)
 
     def draws(self, generator: np.random.Generator) -> Draws:
         """Refit the curve to 1,000 simulated data sets, to fewer (200 or more) where each is long."""
@@ -82,10 +85,12 @@ class Refits:
             return Draws(np.tile(self.params, (count, 1)), np.full(count, np.inf))
         stretch = np.sqrt(self.df / generator.chisquare(self.df, count))
         errors = self._errors(generator, count) * (self.inefficiency * stretch)[:, None]
-        fitted = self.curve(self.params[None, :])
-        simulated = np.broadcast_to(fitted, (count, fitted.shape[1])).copy()
+        centres = np.tile(self.params, (count, 1))
+        if self.rival is not None:
+            centres[generator.random(count) < self.rival[1]] = self.rival[0]
+        simulated = np.array(self.curve(centres))
         simulated[:, : self.residual.size] += errors
-        return Draws(_solve(self.curve, simulated, self.params, self.low, self.high), self.scatter * stretch)
+        return Draws(_solve(self.curve, simulated, centres, self.low, self.high), self.scatter * stretch)
 
     def _errors(self, generator: np.random.Generator, count: int) -> FloatArray:
         """Normal errors for rows that are runs of their own; whole runs with one random factor each otherwise."""
@@ -97,7 +102,7 @@ class Refits:
 
 
 def _solve(curve: Curve, y: FloatArray, start: FloatArray, low: FloatArray, high: FloatArray) -> FloatArray:
-    """Bounded least squares for every row of `y` at once (Levenberg-Marquardt with projected steps).
+    """Bounded least squares for every row of `y` at once, each from its start (projected Levenberg-Marquardt steps).
 
     Parameters that may take any positive value are moved on a logarithmic scale.
     """
@@ -113,7 +118,7 @@ def _solve(curve: Curve, y: FloatArray, start: FloatArray, low: FloatArray, high
             return np.asarray(curve(natural(u)) - y[rows])
 
     first = np.where(is_log, np.log(np.maximum(start, TINY)), start)
-    u = np.tile(np.clip(first, lower, upper), (len(y), 1))
+    u = np.clip(first, lower, upper)
     damping = np.full(len(y), 1e-3)
     r = residuals(u, slice(None))
     cost = np.sum(r**2, axis=1)

@@ -413,7 +413,7 @@ def answer_chain(frame: pl.DataFrame, by: str | Sequence[str] = "item_id") -> pl
     """
     table = as_frame(frame)
     keys = keys_of(by, table)
-    need_columns(table, ["log_prob", "is_correct"], "the chain", "one row an option of an item.")
+    need_columns(table, ["log_prob", "is_correct"], "the chain", "one row per option of an item.")
     finite(table, ["log_prob"], "the chain")
     positive = table["log_prob"] > 0
     if positive.any():

@@ -26,6 +26,7 @@ from scalingdb.downstream._checks import (
 )
 from scalingdb.downstream.chain import CHAIN
 from scalingdb.errors import DataError, unknown_name
+from scalingdb.judging.resampling import percentile_interval
 from scalingdb.notices import notice
 from scalingdb.schema import METRICS
 
@@ -528,7 +529,7 @@ def chain_cost(
             continue
         change = (both[after] - both[before]).to_numpy()
         draws = np.median(change[generator.integers(0, change.size, (2000, change.size))], axis=1)
-        low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
+        low, high = percentile_interval(draws, level)
         out.append(
             {
                 "before": before,

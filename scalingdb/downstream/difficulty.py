@@ -194,8 +194,8 @@ def slice_and_sandwich(
 
     def carried(column: str, degree: int) -> FloatArray:
         values = -done[column].cast(pl.Float64).to_numpy().astype(float)
-        found = np.polynomial.Polynomial.fit(x[seen], values[seen], degree)
-        return np.asarray(found(x))
+        polynomial = np.polynomial.Polynomial.fit(x[seen], values[seen], degree)
+        return np.asarray(polynomial(x))
 
     accuracy = done[score].cast(pl.Float64).to_numpy().astype(float)
     mean = (carried(easy, degrees[0]) + carried(hard, degrees[1])) / 2

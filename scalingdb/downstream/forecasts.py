@@ -94,7 +94,7 @@ def forecast(
         As for :func:`predictability`.
     score : str
     chance : float, optional
-        For ``logistic``, where the rows hold no ``chance_level``. Without either, groups are left out with a notice.
+        For ``logistic``, where the rows have no ``chance_level``. Without either, groups are left out with a notice.
     level : float
         Coverage of the intervals for a new model. They use Student's t with the residual degrees of freedom, and hold
         if the method has the right form.
@@ -317,7 +317,7 @@ def score_table(
     *,
     baseline: str | None = "largest",
 ) -> pl.DataFrame:
-    """Judge predictions on held-out models: one row a data set and method.
+    """Judge predictions on held-out models: one row per data set and method.
 
     Parameters
     ----------
@@ -325,7 +325,7 @@ def score_table(
         ``observed, prediction``, the columns of `by`; ``low, high, task, compute_ratio`` where known.
     by : str or sequence of str
     baseline : str, optional
-        Method whose error the others are compared with, in groups that hold it.
+        Method whose error the others are compared with, in groups that have it.
 
     Returns
     -------

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from scalingdb.downstream._checks import FloatArray
+from scalingdb.downstream._checks import FloatArray, result_table
 from scalingdb.downstream._refits import Curve, Draws, Refits, prediction_interval
 from scalingdb.errors import FitError, unknown_name
 from scalingdb.law_library import get_law
@@ -19,7 +19,7 @@ from scalingdb.law_library import get_law
 __all__ = ["LINKS", "Link", "fit_link"]
 
 AT_BOUND = 1e-6
-"""Distance to a bound, as a share of its scale, below which a parameter counts as held by it."""
+"""Distance to a bound, as a share of its scale, below which a parameter counts as being at it."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ class Link:
         Key of :data:`LINKS`.
     params : mapping of str to float
     covariance : array (k, k)
-        Clustered by run; zero for parameters held by a bound.
+        Clustered by run; zero for parameters at a bound.
     scatter : float
         Standard deviation of the run-level residuals: what the curve leaves unexplained in a new run.
     n_rows, n_runs : int
@@ -124,6 +124,8 @@ class Link:
         Source of the draws behind every interval.
     x_range : tuple of float
         Losses that were fitted; a prediction outside is an extrapolation of the link.
+    rows : DataFrame
+        The fitted pairs: ``x, score``, and ``run_id`` where runs were given.
     """
 
     name: str
@@ -135,6 +137,7 @@ class Link:
     at_bound: tuple[str, ...]
     x_range: tuple[float, float]
     refits: Refits = field(repr=False)
+    rows: pl.DataFrame = field(repr=False)
 
     @property
     def formula(self) -> str:
@@ -180,6 +183,29 @@ class Link:
             low=pl.col("estimate") - z * pl.col("std_error"), high=pl.col("estimate") + z * pl.col("std_error")
         )
 
+    def glance(self) -> pl.DataFrame:
+        """One row: ``link, n_rows, n_runs, df, scatter, x_low, x_high``."""
+        return pl.DataFrame(
+            {
+                "link": [self.name],
+                "n_rows": [self.n_rows],
+                "n_runs": [self.n_runs],
+                "df": [self.refits.df],
+                "scatter": [self.scatter],
+                "x_low": [self.x_range[0]],
+                "x_high": [self.x_range[1]],
+            }
+        )
+
+    def augment(self) -> pl.DataFrame:
+        """The fitted pairs with ``prediction`` and ``residual`` (observed minus predicted)."""
+        return self.rows.with_columns(prediction=pl.Series(self(self.rows["x"].to_numpy()))).with_columns(
+            residual=pl.col("score") - pl.col("prediction")
+        )
+
+    def _repr_html_(self) -> str:
+        return result_table(self.tidy())
+
 
 def fit_link(
     x: FloatArray,
@@ -207,8 +233,6 @@ def fit_link(
     FitError
         With fewer rows than parameters, or a constant loss.
     """
-    from scipy.optimize import least_squares
-
     if name not in LINKS:
         raise unknown_name("link", name, LINKS)
     form = LINKS[name]
@@ -222,50 +246,23 @@ def fit_link(
         raise FitError(f"the loss has one value ({x[0]:g}): no link can be fitted along it", "add runs that vary it.")
     groups = np.arange(x.size) if runs is None else np.unique(runs, return_inverse=True)[1]
     xs, ys = (x, y) if anchor is None else (np.append(x, anchor[0]), np.append(y, anchor[1]))
-    best = None
-    for start in form.starts(x, y):
-        begin = np.clip(start, np.asarray(form.low) + 1e-9, np.asarray(form.high) - 1e-9)
-        found = least_squares(  # type: ignore[operator]
-            lambda p: form.function(xs, *p) - ys,
-            begin,
-            bounds=(form.low, form.high),
-            x_scale="jac",
-            xtol=1e-14,
-            ftol=1e-14,
-            gtol=1e-14,
-            max_nfev=2000,
-        )
-        if np.isfinite(found.cost) and (best is None or found.cost < best.cost * (1 - 1e-12)):
-            best = found
-    if best is None:
-        raise FitError(f"link {name!r} cannot be fitted: no start leads anywhere", "check the scores.")
+    low, high = np.asarray(form.low), np.asarray(form.high)
+    best = _least_squares(form, xs, ys, form.starts(x, y), low, high)
     params, jacobian = best.x, best.jac[: x.size]
     residual = form.function(x, *params) - y
-    low, high = np.asarray(form.low), np.asarray(form.high)
     scale = np.maximum(np.abs(params), 1.0)
-    held = (params - low < AT_BOUND * scale) | (high - params < AT_BOUND * scale)
-    covariance = np.zeros((k, k))
-    free = np.flatnonzero(~held)
+    at_bound = (params - low < AT_BOUND * scale) | (high - params < AT_BOUND * scale)
+    free = np.flatnonzero(~at_bound)
     n_runs = int(np.unique(groups).size)
-    if free.size:
-        part = jacobian[:, free]
-        bread = np.linalg.pinv(best.jac[:, free].T @ best.jac[:, free])
-        score = np.zeros((n_runs, free.size))
-        np.add.at(score, groups, part * residual[:, None])
-        correction = n_runs / max(n_runs - free.size, 1)
-        covariance[np.ix_(free, free)] = correction * bread @ (score.T @ score) @ bread
-    last = np.zeros(n_runs)
-    order = np.argsort(-x, kind="stable")
-    last[groups[order]] = residual[order]  # the lowest loss of a run is its end, whatever the order of the rows
-    scatter = float(np.sqrt(np.sum(last**2) / max(n_runs - free.size, 1)))
+    scatter = _run_scatter(x, residual, groups, n_runs - free.size)
     return Link(
         name,
         MappingProxyType(dict(zip(form.params, map(float, params), strict=True))),
-        covariance,
+        _clustered_covariance(best.jac, jacobian, residual, groups, free),
         scatter,
         int(x.size),
         n_runs,
-        tuple(p for p, h in zip(form.params, held, strict=True) if h),
+        tuple(p for p, bound in zip(form.params, at_bound, strict=True) if bound),
         (float(x.min()), float(x.max())),
         Refits(
             _curve_at(form, xs),
@@ -276,5 +273,73 @@ def fit_link(
             scatter,
             n_runs - k if n_runs > k else n_runs - free.size,  # a bound may be left by other data
             groups if n_runs < x.size else None,
+            rival=_perfect_score(form, xs, ys, best, n_runs, low, high),
         ),
+        pl.DataFrame({"x": x, "score": y} if runs is None else {"run_id": runs, "x": x, "score": y}),
     )
+
+
+def _least_squares(
+    form: _Form, x: FloatArray, y: FloatArray, starts: list[list[float]], low: FloatArray, high: FloatArray
+) -> Any:
+    """The best of several starts, within bounds."""
+    from scipy.optimize import least_squares
+
+    best = None
+    for start in starts:
+        solution = least_squares(  # type: ignore[operator]
+            lambda p: form.function(x, *p) - y,
+            np.clip(start, low + 1e-9, high - 1e-9),
+            bounds=(low, high),
+            x_scale="jac",
+            xtol=1e-14,
+            ftol=1e-14,
+            gtol=1e-14,
+            max_nfev=2000,
+        )
+        if np.isfinite(solution.cost) and (best is None or solution.cost < best.cost * (1 - 1e-12)):
+            best = solution
+    if best is None:
+        raise FitError("the link cannot be fitted: no start leads to finite residuals", "check the scores.")
+    return best
+
+
+def _perfect_score(
+    form: _Form, x: FloatArray, y: FloatArray, best: Any, n_runs: int, low: FloatArray, high: FloatArray
+) -> tuple[FloatArray, float] | None:
+    """The best logistic link that ends at a perfect score, and its share beside one that ends below.
+
+    Where the data do not reach the upper end, a fitted end is often too low, and curves refitted around it seldom
+    reach a perfect score: intervals beyond the data then miss on one side. Both curves are therefore simulated, in
+    proportion to their likelihoods.
+    """
+    if form is not LINKS["logistic"] or 1 - best.x[0] < AT_BOUND or best.cost <= 0:
+        return None
+    bound = low.copy()
+    bound[0] = 1 - 1e-8
+    rival = _least_squares(form, x, y, [[1.0, *best.x[1:]], *form.starts(x, y)], bound, high)
+    return rival.x, 1 / (1 + float(np.exp(n_runs / 2 * np.log(max(rival.cost / best.cost, 1.0)))))
+
+
+def _clustered_covariance(
+    full: FloatArray, jacobian: FloatArray, residual: FloatArray, groups: NDArray[np.intp], free: NDArray[np.intp]
+) -> FloatArray:
+    """Sandwich covariance, clustered by run; zero for parameters at a bound. `full` has the anchor, `jacobian` not."""
+    covariance = np.zeros((full.shape[1], full.shape[1]))
+    if not free.size:
+        return covariance
+    n_runs = int(groups.max()) + 1
+    bread = np.linalg.pinv(full[:, free].T @ full[:, free])
+    score = np.zeros((n_runs, free.size))
+    np.add.at(score, groups, jacobian[:, free] * residual[:, None])
+    correction = n_runs / max(n_runs - free.size, 1)
+    covariance[np.ix_(free, free)] = correction * bread @ (score.T @ score) @ bread
+    return covariance
+
+
+def _run_scatter(x: FloatArray, residual: FloatArray, groups: NDArray[np.intp], df: int) -> float:
+    """Standard deviation of residuals at the end of each run: its lowest loss, whatever the order of the rows."""
+    last = np.zeros(int(groups.max()) + 1)
+    order = np.argsort(-x, kind="stable")
+    last[groups[order]] = residual[order]
+    return float(np.sqrt(np.sum(last**2) / max(df, 1)))

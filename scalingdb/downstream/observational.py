@@ -26,6 +26,7 @@ from scalingdb.downstream._checks import (
     keys_of,
     label_rows,
     need_columns,
+    result_table,
 )
 from scalingdb.downstream._refits import Curve, Refits, prediction_interval
 from scalingdb.errors import DataError, FitError
@@ -100,6 +101,9 @@ class Capabilities:
         shares = ", ".join(percent(s) for s in self.explained)
         return f"<Capabilities of {len(self.benchmarks)} benchmarks, {self.n_fitted} models: {shares}>"
 
+    def _repr_html_(self) -> str:
+        return result_table(self.tidy())
+
 
 def principal_capabilities(
     frame: pl.DataFrame,
@@ -117,7 +121,7 @@ def principal_capabilities(
     Parameters
     ----------
     frame : DataFrame
-        One row per model, one column a benchmark (fractions; null where it was not run).
+        One row per model, one column per benchmark (fractions; null where it was not run).
     benchmarks : sequence of str
         Columns.
     n_components : int
@@ -250,7 +254,7 @@ def family_trends(
         shown = ", ".join(f"{name!r}: {n}" for name, n, _ in sizes.sort("n", descending=True).head(5).iter_rows())
         raise DataError(
             f"no family has three models that differ in compute ({shown})",
-            "a family is what shares a recipe; one model a family shows no trend.",
+            "a family shares a recipe; a single model shows no trend.",
         )
     left_out = sizes.height - enough.len()
     if left_out:
@@ -295,6 +299,7 @@ class ObservationalLaw:
     n_models: int
     _refits: Refits = field(repr=False)
     _standard: tuple[FloatArray, FloatArray] = field(repr=False)
+    _rows: pl.DataFrame = field(repr=False)
 
     def tidy(self) -> pl.DataFrame:
         """One row per parameter: ``param, estimate``."""
@@ -328,6 +333,13 @@ class ObservationalLaw:
             low=pl.Series(low, dtype=pl.Float64),
             high=pl.Series(high, dtype=pl.Float64),
         )
+
+    def augment(self) -> pl.DataFrame:
+        """The fitted rows with :meth:`predict` on them and ``residual`` (observed minus predicted)."""
+        return self.predict(self._rows).with_columns(residual=pl.col(self.target) - pl.col("prediction"))
+
+    def _repr_html_(self) -> str:
+        return result_table(self.tidy())
 
 
 def _curve(p: FloatArray, design: FloatArray) -> FloatArray:
@@ -401,11 +413,11 @@ def observational_law(
     best = None
     for first, intercept in ((1.0, 0.0), (0.1, -2.0), (3.0, -2.0), (-0.5, 0.0)):
         start = np.concatenate([[intercept, first], np.zeros(k - 3), [float(np.mean(floor))]])
-        found = least_squares(  # type: ignore[operator]
+        solution = least_squares(  # type: ignore[operator]
             residual, start, bounds=(low, high), xtol=1e-12, ftol=1e-12, max_nfev=2000
         )
-        if np.isfinite(found.cost) and (best is None or found.cost < best.cost * (1 - 1e-10)):
-            best = found
+        if np.isfinite(solution.cost) and (best is None or solution.cost < best.cost * (1 - 1e-10)):
+            best = solution
     if best is None:
         raise FitError("no start leads to a finite law", "check the scores.")
     rest = best.fun[: y.size]
@@ -428,4 +440,5 @@ def observational_law(
         int(y.size),
         Refits(curve, best.x, low, high, -rest, scatter, df),
         (centre, scale),
+        rows,
     )

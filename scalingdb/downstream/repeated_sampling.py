@@ -15,8 +15,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from scalingdb.downstream._checks import FloatArray, as_frame, canonical, finite, label_rows, need_columns
+from scalingdb.downstream._checks import FloatArray, as_frame, canonical, finite, label_rows, need_columns, result_table
 from scalingdb.errors import DataError, FitError
+from scalingdb.judging.resampling import percentile_interval
 from scalingdb.law_library import get_law
 
 __all__ = ["PassLaw", "aggregate_law", "extrapolation_errors", "mixture_law", "pass_at_k", "pass_curve", "thin"]
@@ -73,7 +74,7 @@ def pass_at_k(n_samples: Any, n_correct: Any, k: Any) -> FloatArray:
 
 def _counts(frame: pl.DataFrame) -> Counts:
     table = as_frame(frame)
-    need_columns(table, ["n_samples", "n_correct"], "pass@k", "one row a problem: attempts and successes.")
+    need_columns(table, ["n_samples", "n_correct"], "pass@k", "one row per problem: attempts and successes.")
     if table.is_empty():
         raise DataError("the frame is empty: there are no problems", "check the filters that led to it.")
     finite(table, ["n_samples", "n_correct"], "pass@k")
@@ -115,7 +116,7 @@ def pass_curve(
     each = pass_at_k(n[:, None], c[:, None], grid[None, :])
     generator = np.random.default_rng(rng)
     weights = generator.multinomial(n.size, np.full(n.size, 1 / n.size), size=bootstrap) / n.size
-    low, high = np.quantile(weights @ each, [0.025, 0.975], axis=0)
+    low, high = percentile_interval(weights @ each, 0.95)
     mean = each.mean(axis=0)
     with np.errstate(divide="ignore"):
         neg_log = -np.log(mean)
@@ -158,10 +159,10 @@ class PassLaw:
     n_problems: int
     samples: FloatArray = field(repr=False)
 
-    def tidy(self) -> pl.DataFrame:
-        """One row per parameter: ``param, estimate, low, high`` (95 %, from resampling problems)."""
+    def tidy(self, level: float = 0.95) -> pl.DataFrame:
+        """One row per parameter: ``param, estimate, low, high`` (from resampling problems)."""
         known = len(self.samples) > 0
-        ends = np.quantile(self.samples, [0.025, 0.975], axis=0) if known else np.full((2, len(self.params)), np.nan)
+        ends = percentile_interval(self.samples, level) if known else np.full((2, len(self.params)), np.nan)
         return pl.DataFrame(
             {"param": list(self.params), "estimate": list(self.params.values()), "low": ends[0], "high": ends[1]}
         ).with_columns(pl.col("low", "high").fill_nan(None))
@@ -178,13 +179,19 @@ class PassLaw:
             }
         ).with_columns(pl.col("low", "high").fill_nan(None))
 
-    def predict(self, k: Sequence[float] | FloatArray) -> pl.DataFrame:
+    def predict(self, k: Sequence[float] | FloatArray, level: float = 0.95) -> pl.DataFrame:
         """``k, prediction, low, high`` of pass@k."""
         grid = np.asarray(k, dtype=float)
         curve = _aggregate_curve if self.kind == "aggregate" else _mixture_curve
         values = curve(np.array([list(self.params.values())]), grid)[0]
-        low, high = np.quantile(curve(self.samples, grid), [0.025, 0.975], axis=0)
-        return pl.DataFrame({"k": grid, "prediction": values, "low": low, "high": high})
+        unknown = np.full(grid.size, np.nan)
+        low, high = percentile_interval(curve(self.samples, grid), level) if len(self.samples) else (unknown, unknown)
+        return pl.DataFrame({"k": grid, "prediction": values, "low": low, "high": high}).with_columns(
+            pl.col("low", "high").fill_nan(None)
+        )
+
+    def _repr_html_(self) -> str:
+        return result_table(self.tidy())
 
 
 def _aggregate_curve(params: FloatArray, k: FloatArray) -> FloatArray:
@@ -197,7 +204,7 @@ def _mixture_curve(params: FloatArray, k: FloatArray) -> FloatArray:
 
 
 def _interval(values: FloatArray) -> tuple[float, float]:
-    low, high = np.quantile(values, [0.025, 0.975])
+    low, high = percentile_interval(values, 0.95)
     return float(low), float(high)
 
 
@@ -266,7 +273,7 @@ def mixture_law(frame: pl.DataFrame, *, zero: bool = False, bootstrap: int = 50,
     frame : DataFrame
         One row per problem: ``n_samples, n_correct``.
     zero : bool
-        Allow a share of hopeless problems. It needs many samples to be told from very hard ones, and
+        Allow a share of hopeless problems. It takes many samples to distinguish them from very hard ones, and
         makes pass@k level off.
     bootstrap, rng : int
         Resamples of problems, and the seed.
@@ -337,9 +344,9 @@ def _mixture_fit(
     bounds = [(-12, 8), (-12, 25), (-12, 12)]
     for begin in begins:
         size = 3 if zero else 2
-        found = minimize(objective, begin[:size], jac=True, method="L-BFGS-B", bounds=bounds[:size])
-        if np.isfinite(found.fun) and (best is None or found.fun < best.fun):
-            best = found
+        solution = minimize(objective, begin[:size], jac=True, method="L-BFGS-B", bounds=bounds[:size])
+        if np.isfinite(solution.fun) and (best is None or solution.fun < best.fun):
+            best = solution
     if best is None:
         raise FitError("the likelihood of the success rates is not finite anywhere", "check the counts.")
     return np.array([np.exp(best.x[0]), np.exp(best.x[1]), float(expit(best.x[2])) if zero else 0.0])

@@ -11,7 +11,6 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.special import expit, ndtr, stdtrit
 
-from scalingdb.display import html_table
 from scalingdb.downstream._checks import (
     FloatArray,
     as_frame,
@@ -22,6 +21,7 @@ from scalingdb.downstream._checks import (
     keys_of,
     label_rows,
     need_columns,
+    result_table,
 )
 from scalingdb.errors import DataError, FitError
 
@@ -304,7 +304,7 @@ class Sloth:
         return np.asarray(stdtrit(self.df[benchmark], 0.5 + level / 2) * np.sqrt(variance))
 
     def _repr_html_(self) -> str:
-        return html_table(self.tidy().columns, self.tidy().rows())
+        return result_table(self.tidy())
 
 
 def _logs(table: pl.DataFrame, size: str, tokens: str) -> FloatArray:

@@ -25,6 +25,7 @@ from scalingdb.downstream._checks import (
     finite,
     label_rows,
     need_columns,
+    result_table,
 )
 from scalingdb.downstream._refits import Curve, Refits, prediction_interval
 from scalingdb.downstream.links import Link, fit_link
@@ -122,7 +123,7 @@ class TwoStep:
     seed: int = field(repr=False, default=0)
 
     def tidy(self, level: float = 0.95) -> pl.DataFrame:
-        """One row a parameter of either step: ``step, param, estimate, std_error, low, high``."""
+        """One row per parameter of either step: ``step, param, estimate, std_error, low, high``."""
         columns = ["param", "estimate", "std_error", "low", "high"]
         return pl.concat(
             [
@@ -193,7 +194,7 @@ class TwoStep:
             moved = np.exp(values + noise) if is_log else values + noise
         return np.where(np.isfinite(moved) & (moved > 0), moved, np.nan)
 
-    def errors(self, frame: pl.DataFrame) -> pl.DataFrame:
+    def errors(self, frame: pl.DataFrame, level: float = 0.95) -> pl.DataFrame:
         """Where the error comes from, on models whose loss and score are known.
 
         Returns
@@ -209,7 +210,7 @@ class TwoStep:
         need_columns(table, [self.loss, self.score], "the errors of both steps", "give models that are evaluated.")
         check_scores(table, self.score, "the errors of both steps")
         finite(table, [self.loss], "the errors of both steps")
-        done = self.predict(table)
+        done = self.predict(table, level)
         at_true = self.link(done[self.loss].to_numpy().astype(float))
         keep = [c for c in ("source_id", "task", "run_id", "family", "n", "n_params", "n_tokens") if c in table.columns]
         return done.select(
@@ -229,6 +230,17 @@ class TwoStep:
             .then(pl.lit("loss"))
             .otherwise(pl.lit("link"))
         )
+
+    def augment(self) -> pl.DataFrame:
+        """The runs of step 1 with ``predicted_loss, prediction, low, high`` and the residual of the loss.
+
+        ``residual_loss`` is observed minus predicted loss; the pairs of step 2 are in ``link.augment()``.
+        """
+        rows = self.loss_fit.data
+        return self.predict(rows).with_columns(residual_loss=pl.col(self.loss) - pl.col("predicted_loss"))
+
+    def _repr_html_(self) -> str:
+        return result_table(self.tidy())
 
     def __repr__(self) -> str:
         return (
@@ -380,6 +392,7 @@ class OneStep:
     scatter: float
     n_models: int
     _refits: Refits = field(repr=False)
+    _rows: pl.DataFrame = field(repr=False)
     _law: Fit | None = field(repr=False, default=None)
     _chance: float = field(repr=False, default=0.0)
     _centring: tuple[float, float] = field(repr=False, default=(0.0, 1.0))
@@ -428,6 +441,13 @@ class OneStep:
         middle, width = self._centring
         z = (_with_compute(table, self.compute)["_compute"].log10().to_numpy() - middle) / width
         return _logistic_curve(z, self._chance)
+
+    def augment(self) -> pl.DataFrame:
+        """The fitted rows with :meth:`predict` on them and ``residual`` (observed minus predicted)."""
+        return self.predict(self._rows).with_columns(residual=pl.col(self.score) - pl.col("prediction"))
+
+    def _repr_html_(self) -> str:
+        return result_table(self.tidy())
 
 
 def _logistic_curve(z: FloatArray, chance: float) -> Curve:
@@ -493,7 +513,7 @@ def one_step(
         return _logistic_in_compute(table, score, compute, _chance_level(table, chance))
     error = table.with_columns(_error=1 - pl.col(score).cast(pl.Float64))
     if form == "power":
-        found = _fit_quietly(
+        law = _fit_quietly(
             _with_compute(error, compute),
             "power_offset",
             objective="mse",
@@ -501,9 +521,9 @@ def one_step(
             inputs={"n_tokens": "_compute"},
         )
     else:
-        found = _fit_quietly(error, "chinchilla", objective="mse", output="_error", inputs=inputs)
-    refits = refits_of(found)
-    return OneStep(form, score, compute, dict(found.params), refits.scatter, table.height, refits, found)
+        law = _fit_quietly(error, "chinchilla", objective="mse", output="_error", inputs=inputs)
+    refits = refits_of(law)
+    return OneStep(form, score, compute, dict(law.params), refits.scatter, table.height, refits, table, law)
 
 
 def _chance_level(table: pl.DataFrame, chance: float | None) -> float:
@@ -544,13 +564,13 @@ def _logistic_in_compute(table: pl.DataFrame, score: str, compute: str | None, c
     middle, width = float(cost.mean()), float(cost.std())
     z = (cost - middle) / width
     starts = [(-1.0, 0.7), (-3.0, 1.5), (0.0, -0.5)]
-    found = [
+    solutions = [
         least_squares(  # type: ignore[operator]
             lambda p: _above_chance(p[0] + p[1] * z, chance) - y, start, xtol=1e-12, max_nfev=500
         )
         for start in starts
     ]
-    best = min(found, key=lambda r: r.cost)
+    best = min(solutions, key=lambda r: r.cost)
     back = np.array([[1.0, -middle / width], [0.0, 1 / width]])  # to intercept and slope on log10 compute
     params = back @ best.x
     df = y.size - 2
@@ -565,6 +585,7 @@ def _logistic_in_compute(table: pl.DataFrame, score: str, compute: str | None, c
         scatter,
         y.size,
         standardised,
+        table,
         None,
         chance,
         (middle, width),

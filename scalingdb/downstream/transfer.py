@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from scalingdb.downstream._checks import FloatArray, as_frame, canonical, check_level, finite, need_columns
+from scalingdb.downstream._checks import (
+    FloatArray,
+    as_frame,
+    canonical,
+    check_level,
+    finite,
+    need_columns,
+    result_table,
+)
 from scalingdb.downstream._refits import Curve, Refits, prediction_interval
 from scalingdb.errors import DataError, FitError
 
@@ -41,6 +49,7 @@ class LossToLoss:
     scatter: float
     n_rows: int
     _refits: Refits = field(repr=False)
+    _rows: pl.DataFrame = field(repr=False)
     _floors: tuple[float, float] | None = field(repr=False, default=None)
 
     def tidy(self) -> pl.DataFrame:
@@ -80,6 +89,13 @@ class LossToLoss:
             low=pl.Series(np.exp(low), dtype=pl.Float64),
             high=pl.Series(np.exp(high), dtype=pl.Float64),
         )
+
+    def augment(self) -> pl.DataFrame:
+        """The fitted rows with :meth:`predict` on them and ``residual`` (observed minus predicted)."""
+        return self.predict(self._rows).with_columns(residual=pl.col(self.y) - pl.col("prediction"))
+
+    def _repr_html_(self) -> str:
+        return result_table(self.tidy())
 
 
 def _pack(params: dict[str, float], floors: tuple[float, float] | None) -> FloatArray:
@@ -147,7 +163,7 @@ def loss_to_loss(frame: pl.DataFrame, x: str, y: str, *, floors: tuple[float, fl
         ex, ey = floors if floors is not None else (share[0] * a.min(), share[1] * b.min())
         slope, intercept = np.polyfit(np.log(a - ex), np.log(b - ey), 1)
         start = [float(np.exp(intercept)), float(np.clip(slope, 0.01, 15)), *([] if floors is not None else [ex, ey])]
-        found = least_squares(  # type: ignore[operator]
+        solution = least_squares(  # type: ignore[operator]
             lambda p: np.log(np.maximum(_curve(p, a, floors), 1e-12)) - np.log(b),
             np.clip(start, low, np.array(high) * (1 - 1e-9)),
             bounds=(low, high),
@@ -156,8 +172,8 @@ def loss_to_loss(frame: pl.DataFrame, x: str, y: str, *, floors: tuple[float, fl
             ftol=1e-13,
             max_nfev=2000,
         )
-        if np.isfinite(found.cost) and (best is None or found.cost < best.cost):
-            best = found
+        if np.isfinite(solution.cost) and (best is None or solution.cost < best.cost):
+            best = solution
     if best is None:
         raise FitError("no start leads to a finite law", "check the losses.")
     scatter = float(np.sqrt(2 * best.cost / (a.size - k)))
@@ -169,6 +185,7 @@ def loss_to_loss(frame: pl.DataFrame, x: str, y: str, *, floors: tuple[float, fl
         scatter,
         int(a.size),
         Refits(_log_curve(a, floors), best.x, np.array(low), np.array(high), -best.fun, scatter, a.size - k),
+        table,
         floors,
     )
 

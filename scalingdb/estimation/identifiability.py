@@ -9,15 +9,12 @@ from typing import Any
 import numpy as np
 
 from scalingdb.estimation.model import FloatArray
-from scalingdb.estimation.uncertainty import Linearised
+from scalingdb.estimation.uncertainty import UNSEEN, Linearised
 from scalingdb.estimation.verdicts import Kind, Reason, Verdict
 
 __all__ = ["Design", "Identifiability", "assess", "examine", "wide_intervals"]
 
 BoolArray = np.ndarray[Any, np.dtype[np.bool_]]
-
-RANK_TOLERANCE = 1e-10
-"""Smallest over largest eigenvalue below which a direction counts as not identified at all."""
 
 NULL_SHARE = 0.01
 """Share of a parameter in a direction that the data do not see, beyond which it is undetermined."""
@@ -153,7 +150,7 @@ def assess(
         direction = vectors[:, 0]
         taking_part = [names[index[i]] for i in np.argsort(-np.abs(direction)) if abs(direction[i]) > 0.3]
         weakest = " and ".join(taking_part[:3]) + " trade off"
-    blind = vectors[:, values <= RANK_TOLERANCE * values[-1]]
+    blind = vectors[:, values <= UNSEEN * values[-1]]
     lost = [names[index[i]] for i in range(index.size) if (np.abs(blind[i]) > NULL_SHARE).any()]
     unseen = np.concatenate([unseen_alone, (blind / scale[:, None]).T @ every[index]])
 

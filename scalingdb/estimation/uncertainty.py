@@ -32,6 +32,9 @@ FEW = 30
 BEYOND = 1e300
 """Stands for infinity where percentiles are taken: infinity itself cannot be interpolated."""
 
+UNSEEN = 1e-10
+"""Smallest over largest eigenvalue, of the information matrix scaled to unit diagonal, of a direction that is seen."""
+
 MOST_LEVERAGE = 0.95
 """Leverage beyond which a run's own residual says nothing: it is stretched no further."""
 
@@ -160,6 +163,19 @@ def _stretched_by_leverage(lever: FloatArray, values: FloatArray, clusters: IntA
     return np.asarray(stretched)
 
 
+def _inverse(matrix: FloatArray) -> FloatArray:
+    """Inverse (k, k) of an information matrix, without the directions that the data do not see.
+
+    These are told by the matrix scaled to unit diagonal, as in :mod:`identifiability`: left in, they would
+    enter everything with the noise of a division by nothing.
+    """
+    scale = np.sqrt(np.maximum(np.diag(matrix), 1e-300))
+    values, vectors = np.linalg.eigh(matrix / scale / scale[:, None])
+    seen = values > UNSEEN * max(values[-1], 1e-300)
+    root = vectors[:, seen] / np.sqrt(values[seen]) / scale[:, None]
+    return np.asarray(root @ root.T)
+
+
 def _clustered_meat(lever: FloatArray, values: FloatArray, clusters: IntArray) -> FloatArray:
     """Covariance (k, k) of the scores ``lever @ values``, whose parts of one run are summed."""
     scores = lever * _stretched_by_leverage(lever, values, clusters)
@@ -206,10 +222,10 @@ def sandwich(local: Linearised, delta: float, asymmetry: float = 0.5) -> tuple[F
     root = np.sqrt(local.weights)
     lever = local.jacobian[free] * root
     bread = (lever * (_density_window(residual, count, delta) * side)) @ lever.T
-    inverse = np.linalg.pinv(bread, hermitian=True)
+    inverse = _inverse(bread)
     curvature[np.ix_(free, free)] = inverse
     if np.isfinite(delta) and asymmetry == 0.5 and count - free.sum() < FEW:
-        squares = np.linalg.pinv(lever @ lever.T, hermitian=True)
+        squares = _inverse(lever @ lever.T)
         step = squares @ lever @ (root * residual)
         meat = _clustered_meat(lever, root * residual - lever.T @ step, clusters)
         covariance[np.ix_(free, free)] = squares @ meat @ squares + step[:, None] * step

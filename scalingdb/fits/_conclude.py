@@ -49,6 +49,9 @@ DECADES = 2.0
 FEW_DEGREES = 3
 """Degrees of freedom below which the scatter itself is all but unknown."""
 
+BENT = 0.7
+"""Half-width of an interval, of a logarithm or as a share, from which on a profile may be flat."""
+
 FLAT = 0.25
 """Share of the cut-off that an objective must rise by at the ends of a robust interval: it is one for a parabola."""
 
@@ -220,14 +223,14 @@ def _flat(estimate: Estimate) -> tuple[str, ...]:
     for name in form.free:
         i = estimate.names.index(name)
         share = half[i] / (1.0 if estimate.is_log[i] else max(abs(estimate.theta[i]), 1e-300))
-        if estimate.held[i] or name in estimate.problem.priors or share < LOOSE:
+        if estimate.held[i] or name in estimate.problem.priors or share < BENT:
             continue
         spec = form.model.params[form.free.index(name)]
         ends = estimate.centre[i] + np.array([-half[i], half[i]])
         ends = np.exp(np.clip(ends, -690, 690)) if estimate.is_log[i] else ends
         ends = ends[(ends > spec.low) & (ends < spec.high)]
         if ends.size:
-            rise = solve_at(estimate, name, ends)[0] - estimate.objective
+            rise = solve_at(estimate, name, ends, thorough=False)[0] - estimate.objective
             if (rise < FLAT * cutoff(estimate, i, 0.95)).any():
                 flat.append(name)
     return tuple(flat)

@@ -128,7 +128,10 @@ def influential(estimate: Estimate, runs: Runs, outlying: IntArray) -> list[int]
     """
     problem = estimate.problem
     moving: list[int] = []
-    numbers = runs.numbers[outlying[:MOST_OUTLIERS]]
+    # by squares, which move farther than a robust loss: most outliers could not move an answer if they tried
+    share = np.minimum(runs.leverage / runs.sizes, 1 - 1e-9)[outlying]
+    outlying = outlying[np.square(runs.studentised[outlying]) * share / (1 - share) > 2.0][:MOST_OUTLIERS]
+    numbers = runs.numbers[outlying]
     if not numbers.size:
         return moving
     points, is_lost = without_each(estimate, numbers)

@@ -62,8 +62,12 @@ MAX_INNER = 20
 MAX_MISS = 5.0
 """Logarithm of the largest miss that counts: a law that is wrong by a factor of 150 has said all it can."""
 
+NOTHING = 1e-9
+"""Logarithm of a distance that rounding alone can make."""
+
 CONSTANTS = Path(__file__).with_name("law_error.csv")
 
+BoolArray = np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
 IntArray = np.ndarray[tuple[int, ...], np.dtype[np.int64]]
 
 
@@ -292,15 +296,31 @@ def farthest_axis(problem: Problem, inputs: Sequence[FloatArray]) -> tuple[list[
     log_distance : array (n,)
         Logarithm of the distance along that direction; not positive within the range.
     """
-    law, used = problem.form.law, problem.weights > 0
-    fitted, asked = log_axes(law, problem.inputs), log_axes(law, inputs)
-    directions = [(axis, sign) for axis in fitted for sign in (1, -1)]
+    directions, beyond = _beyond(problem, inputs)
     if not directions:
         rows = inputs[0].shape
         return [], np.full(rows, -1), np.zeros(rows)
-    beyond = np.array([sign * asked[axis] - (sign * fitted[axis][used]).max() for axis, sign in directions])
     log_distance = beyond.max(0)
-    return directions, np.where(log_distance > 1e-9, beyond.argmax(0), -1), log_distance
+    return directions, np.where(log_distance > NOTHING, beyond.argmax(0), -1), log_distance
+
+
+def _beyond(problem: Problem, inputs: Sequence[FloatArray]) -> tuple[list[tuple[str, int]], FloatArray]:
+    """Directions, and the logarithm of how far each row lies beyond the fitted rows along each: (directions, n)."""
+    law, used = problem.form.law, problem.weights > 0
+    fitted, asked = log_axes(law, problem.inputs), log_axes(law, inputs)
+    directions = [(axis, sign) for axis in fitted for sign in (1, -1)]
+    return directions, np.array([sign * asked[axis] - (sign * fitted[axis][used]).max() for axis, sign in directions])
+
+
+def _is_tested(estimate: Estimate, inputs: Sequence[FloatArray]) -> BoolArray:
+    """Rows with inner hold-outs along every direction in which they lie beyond the fitted range."""
+    directions, beyond = _beyond(estimate.problem, inputs)
+    tested = np.ones(inputs[0].shape, dtype=bool)
+    for direction, distance in zip(directions, beyond, strict=True):
+        is_out = distance > NOTHING
+        if is_out.any() and not inner_holdouts(estimate, *direction).n:
+            tested &= ~is_out
+    return tested
 
 
 def law_interval(
@@ -354,10 +374,13 @@ def with_law_error(
 ) -> tuple[FloatArray, FloatArray, IntArray]:
     """Ends of intervals with those of :func:`law_interval` beyond the fitted range.
 
-    An interval without an end stays: the rows do not determine the prediction at all.
+    An interval without an end (the rows do not determine the prediction) is replaced only where the law has been
+    tested on just this kind of extrapolation: inner hold-outs along every direction in which the row lies outside.
     """
     below, above, n_inner = law_interval(estimate, inputs, prediction, level)
-    n_inner = np.where(np.isfinite(low) & np.isfinite(high), n_inner, -1)
+    is_open = ~(np.isfinite(low) & np.isfinite(high))
+    if is_open.any():
+        n_inner = np.where(is_open & ~_is_tested(estimate, inputs), -1, n_inner)
     return np.where(n_inner >= 0, below, low), np.where(n_inner >= 0, above, high), n_inner
 
 

@@ -37,8 +37,13 @@ def _scaled(values: FloatArray, is_log: bool) -> FloatArray:
     return np.log(np.maximum(values, 1e-300)) if is_log else values
 
 
-def solve_at(estimate: Estimate, param: str, values: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Lowest objective (P,) with one parameter held at each of `values`, and all parameters (P, K)."""
+def solve_at(
+    estimate: Estimate, param: str, values: FloatArray, *, thorough: bool = True
+) -> tuple[FloatArray, FloatArray]:
+    """Lowest objective (P,) with one parameter held at each of `values`, and all parameters (P, K).
+
+    Unless `thorough`, each is looked for from the optimum alone, and may lie lower.
+    """
     problem, form = estimate.problem, estimate.problem.form
     theta = np.tile(estimate.theta, (values.size, 1))
     if len(form.free) == 1:
@@ -53,7 +58,7 @@ def solve_at(estimate: Estimate, param: str, values: FloatArray) -> tuple[FloatA
     ]
     prepared = held.model.prepare(list(problem.inputs), constants)
     start = theta[:, [estimate.names.index(name) for name in held.free]]
-    u, total = _follow(sub, prepared, held.model.to_internal(start, prepared), np.argsort(values))
+    u, total = _follow(sub, prepared, held.model.to_internal(start, prepared), np.argsort(values) if thorough else None)
     free = held.model.to_natural(u, prepared)
     for i, name in enumerate(estimate.names):
         source = form.tied.get(name, name)
@@ -65,7 +70,7 @@ def solve_at(estimate: Estimate, param: str, values: FloatArray) -> tuple[FloatA
 
 
 def _follow(
-    problem: Problem, prepared: PreparedInputs, start: FloatArray, order: IndexArray
+    problem: Problem, prepared: PreparedInputs, start: FloatArray, order: IndexArray | None
 ) -> tuple[FloatArray, FloatArray]:
     """Optima (P, k) and objectives (P,) of problems that differ in a constant, whose `order` makes them neighbours."""
     from scalingdb.estimation import search, solver
@@ -79,7 +84,7 @@ def _follow(
 
     u, total = solve(start, prepared)
     # a valley that bends away from the optimum is followed from its neighbours, outwards and back
-    for path in (order, order[::-1]):
+    for path in (order, order[::-1]) if order is not None else ():
         for here, there in zip(path[1:], path[:-1], strict=True):
             if not np.isfinite(total[there]) or total[here] <= total[there]:
                 continue

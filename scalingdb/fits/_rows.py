@@ -114,11 +114,19 @@ def _refuse_incomparable(frame: pl.DataFrame, law: Law) -> None:
     )
 
 
-def refuse_bad_values(frame: pl.DataFrame, columns: Sequence[str], needs_positive: Sequence[str]) -> None:
-    """Refuse missing, non-finite and (where logarithms are taken) non-positive values, naming rows."""
+def refuse_bad_values(
+    frame: pl.DataFrame, columns: Sequence[str], needs_positive: Sequence[str], law: Law | None = None
+) -> None:
+    """Refuse missing, non-finite and (where logarithms are taken) non-positive values, naming rows.
+
+    With the law whose inputs are ``columns`` in the law's order, the hint says how an input may be zero.
+    """
     faults = []
+    inputs_at_zero: dict[str, float] = {}
     for name in dict.fromkeys(columns):
-        if not frame[name].dtype.is_numeric():
+        is_input = law is not None and name in columns[: len(law.inputs)]
+        is_indicator = is_input and frame[name].dtype == pl.Boolean
+        if not (frame[name].dtype.is_numeric() or is_indicator):
             raise DataError(f"column {name!r} holds {frame[name].dtype}, not numbers", "cast it to a float first.")
         values = frame[name].cast(pl.Float64)
         numbers = values.to_numpy()  # nulls arrive as nan; nearly always all is well
@@ -127,18 +135,44 @@ def refuse_bad_values(frame: pl.DataFrame, columns: Sequence[str], needs_positiv
         bad = values.is_null() | ~values.is_finite().fill_null(False)
         label = "missing or not finite"
         if name in needs_positive:
-            bad, label = bad | (values <= 0).fill_null(False), "missing, not finite or not positive"
+            low = (values <= 0).fill_null(False)
+            if low.any() and not bad.any():
+                label = "zero" if (values.filter(low) == 0).all() else "zero or negative"
+            elif low.any():
+                label = "missing, not finite or not positive"
+            bad = bad | low
+            if law is not None and is_input and low.any():
+                inputs_at_zero[law.inputs[list(columns).index(name)]] = float(values.filter(low).min())  # type: ignore[arg-type]
         if bad.any():
             rows = bad.arg_true().to_list()
             shown = ", ".join(f"row {row}: {values[row]}" for row in rows[:MAX_SHOWN])
             more = f" and {len(rows) - MAX_SHOWN} more" if len(rows) > MAX_SHOWN else ""
             faults.append(f"column {name!r} has {len(rows)} value(s) that are {label} ({shown}{more})")
     if faults:
+        if law is not None and inputs_at_zero:
+            raise DataError("\n".join(faults), _hint_of_zero(frame, law, columns, inputs_at_zero))
         raise DataError(
             "\n".join(faults),
             "filter these rows out, so that what is left out is your decision; "
             "a loss may be zero or negative only under an objective without '_log'.",
         )
+
+
+def _hint_of_zero(frame: pl.DataFrame, law: Law, columns: Sequence[str], lowest: Mapping[str, float]) -> str:
+    """Why an input of a law is refused at zero, and the argument that lets it be zero."""
+    domain = {}
+    for name, low in lowest.items():
+        high = float(frame[columns[law.inputs.index(name)]].cast(pl.Float64).max())  # type: ignore[arg-type]
+        domain[name] = f'"{name}": ({low:g}, {max(high, low):g})'
+    names = " and ".join(map(repr, lowest))
+    argument = f"domain={{{', '.join(domain.values())}}}"
+    why = f"law {law.name!r} takes {names} as positive, because no domain says otherwise, and may take logarithms"
+    if not law.is_own:
+        return f"{why}; filter these rows out (checkpoints at step 0 have seen no token)."
+    return (
+        f"{why}. If the formula holds at zero (an indicator, a share), declare the law with {argument}, as in "
+        f'@sdb.law("{law.name}", ..., {argument}); otherwise filter these rows out.'
+    )
 
 
 def collect(frame: object, form: Form, objective: Objective, options: Options) -> Data:
@@ -168,7 +202,7 @@ def collect(frame: object, form: Form, objective: Objective, options: Options) -
         _refuse_incomparable(table, law)
     signed = {columns[name] for name in law.signed_inputs}
     positive = [column for column in columns.values() if column not in signed]
-    refuse_bad_values(table, [*columns.values(), target], [*positive, *([target] if objective.is_log else [])])
+    refuse_bad_values(table, [*columns.values(), target], [*positive, *([target] if objective.is_log else [])], law)
     n_free = form.model.n_params
     if table.height < n_free:
         raise FitError(

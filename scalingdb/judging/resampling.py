@@ -6,7 +6,6 @@ does the spread of a difference say whether it is more than noise.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,7 +64,7 @@ def percentile_interval(
         level = 1 - 2 * float(ndtr(-np.sqrt(n_units / (n_units - 1)) * stdtrit(n_units - 1, 1 - tail)))
     with np.errstate(all="ignore"):
         known = np.isfinite(values).any(axis=axis)
-        low, high = interval(np.where(known, values, 0.0), level, axis=axis)
+        low, high = interval(np.where(np.expand_dims(known, axis), values, 0.0), level, axis=axis)
         return np.where(known, low, np.nan), np.where(known, high, np.nan)
 
 
@@ -85,8 +84,6 @@ class Draws:
         Whether held-out units were drawn: below :data:`FEWEST` they are not.
     draws_refits : bool
         Whether every draw takes a refit to resampled training runs.
-    of_units, of_refits : array (L, count), array (L, B)
-        Where both are drawn: mean errors with only the held-out units, or only the training runs, resampled.
     """
 
     estimate: FloatArray
@@ -94,43 +91,11 @@ class Draws:
     n_units: int
     draws_units: bool
     draws_refits: bool
-    of_units: FloatArray | None = None
-    of_refits: FloatArray | None = None
 
-    def interval(self, statistic: Callable[[FloatArray], FloatArray], level: float) -> tuple[float, float]:
-        """Interval of a statistic of the mean errors, wider where few units were drawn.
-
-        Parameters
-        ----------
-        statistic : callable
-            Takes errors (L, m), returns (m,).
-
-        Notes
-        -----
-        Errors vary with the training runs (variance a), with the held-out runs (b), and with how the two happen to
-        meet (i). Resampling both at once counts the last three times: it gives a + b + 3 i. Resampling one alone gives
-        a + i or b + i. The draws are therefore put around the estimate and scaled to 2 (a + i + b + i) - (a + b + 3 i),
-        and to no less than the larger of the two parts. Percentiles then have the right spread.
-
-        References
-        ----------
-        Owen, Annals of Applied Statistics 1 (2007) 386-411, on resampling rows and columns together.
-        """
-        drawn = statistic(self.values)
-        if self.of_units is not None and self.of_refits is not None:
-            both, units, refits = (_spread(x) for x in (drawn, statistic(self.of_units), statistic(self.of_refits)))
-            if 0 < both < np.inf:
-                wanted = max(2 * (units**2 + refits**2) - both**2, units**2, refits**2)
-                centre = float(statistic(self.estimate[:, None])[0])
-                drawn = centre + (drawn - np.nanmedian(drawn)) * np.sqrt(wanted) / both
-        low, high = percentile_interval(drawn, level, n_units=self.n_units if self.draws_units else None)
+    def interval(self, values: FloatArray, level: float) -> tuple[float, float]:
+        """Interval of something computed from `values`, wider where few units were drawn."""
+        low, high = percentile_interval(values, level, n_units=self.n_units if self.draws_units else None)
         return float(low), float(high)
-
-
-def _spread(values: FloatArray) -> float:
-    """Standard deviation by the middle two thirds: a refit gone astray must not set the width."""
-    low, high = percentile_interval(values, 0.6827)
-    return float(high - low) / 2
 
 
 def resample(errors: FloatArray, units: IntArray, rng: int, refits: FloatArray | None = None) -> Draws:
@@ -161,13 +126,11 @@ def resample(errors: FloatArray, units: IntArray, rng: int, refits: FloatArray |
     count = 10_000 if n_units <= MANY else 2_000
     drawn = multiplicities(n_units, count, rng)
     size = drawn @ np.bincount(units, minlength=n_units)
-    of_units = np.array([np.bincount(units, row, minlength=n_units) for row in errors]) @ drawn.T / size
     if refits is None:
-        return Draws(estimate, of_units, n_units, draws_units=True, draws_refits=False)
+        summed = np.array([np.bincount(units, row, minlength=n_units) for row in errors])
+        return Draws(estimate, summed @ drawn.T / size, n_units, draws_units=True, draws_refits=False)
     member = np.zeros((units.size, n_units))
     member[np.arange(units.size), units] = 1.0
     picked = np.arange(count) % refits.shape[1]
     values = np.array([((law @ member)[picked] * drawn).sum(1) / size for law in refits])
-    return Draws(
-        estimate, values, n_units, draws_units=True, draws_refits=True, of_units=of_units, of_refits=refits.mean(2)
-    )
+    return Draws(estimate, values, n_units, draws_units=True, draws_refits=True)

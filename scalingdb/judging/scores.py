@@ -89,7 +89,7 @@ def predicted(fit: Fit, rows: pl.DataFrame) -> FloatArray:
     """
     columns = fit.recipe.columns
     signed = {columns[name] for name in fit.law.signed_inputs}
-    refuse_bad_values(rows, list(columns.values()), [name for name in columns.values() if name not in signed])
+    refuse_bad_values(rows, list(columns.values()), [name for name in columns.values() if name not in signed], fit.law)
     inputs = [rows[columns[name]].cast(pl.Float64).to_numpy() for name in fit.law.inputs]
     with np.errstate(all="ignore"):
         value = np.asarray(fit.law.function(*inputs, **fit.params), dtype=float)

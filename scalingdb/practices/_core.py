@@ -90,7 +90,7 @@ def read(
     tail : float
         Share of the largest model's tokens that judges, counted from the end; 0 is the last checkpoint.
     checkpoints : int
-        Rows kept of each run, evenly spaced in the order of training, the last one among them.
+        Checkpoints kept of each run, evenly spaced in the order of training, the last one among them.
 
     Raises
     ------
@@ -129,11 +129,10 @@ def read(
         )
     last = pl.col("d") == pl.col("d").max().over("family", "run")
     target = table.filter(is_large).filter((pl.col("share") > 1 - tail) if tail else last)
-    # evenly spaced in the order of training, and always the last row of a run
-    back = pl.int_range(pl.len()).reverse().over("family", "run")
-    thinned = table.with_columns(is_large=is_large).filter(
-        back % (1 + (pl.len().over("family", "run") - 1) // checkpoints) == 0
-    )
+    # evenly spaced in the order of training, and always the last; all readings of a checkpoint stay together
+    back = pl.col("d").rank("dense", descending=True).over("family", "run") - 1
+    n_checkpoints = pl.col("d").n_unique().over("family", "run")
+    thinned = table.with_columns(is_large=is_large).filter(back % (1 + (n_checkpoints - 1) // checkpoints) == 0)
     small, largest = (thinned.filter(pl.col("is_large") == side).drop("is_large") for side in (False, True))
     return Families(small, target, largest, chosen, inputs)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -76,7 +77,7 @@ SYNONYMS: Mapping[str, frozenset[str]] = {
     "eval_set": frozenset({"eval_set", "dataset", "benchmark", "task", "task_name"}),
     "metric": frozenset({"metric", "metric_name"}),
     "std_error": frozenset({"std_error", "stderr", "standard_error", "std_err"}),
-    "n_items": frozenset({"n_items", "num_samples", "n_examples_eval"}),
+    "n_items": frozenset({"n_items", "num_samples", "n_examples_eval", "num_examples", "n_samples"}),
     "n_shots": frozenset({"n_shots", "num_fewshot", "n_shot", "shots", "fewshot"}),
     "state": frozenset({"state", "status"}),
 }
@@ -87,7 +88,11 @@ TEXT = {"run_id", "model_name", "eval_set", "metric", "state", "split", "tokeniz
 
 _HELD_OUT = re.compile(
     r"(?:^|_)(?:val|valid|validation|eval|test|dev|held_?out)(?:_.*)?_(?:loss|nll|ce|cross_entropy)$"
+    r"|(?:^|_)loss_(?:val|valid|validation|eval|test|dev)$"
 )
+_NAMED = {"bpb": "bits_per_byte", "ppl": "perplexity", "accuracy": "acc"}
+"""Short names of metrics."""
+
 _TRAINING = re.compile(r"(?:^|_)train(?:ing)?(?:_.*)?_(?:loss|nll|ce|cross_entropy)$")
 
 
@@ -116,6 +121,11 @@ class Columns:
 def full_name(name: str) -> str:
     """What a symbol such as ``N`` stands for; other names as they are."""
     return SHORT.get(name, name)
+
+
+def _symbols(columns: Sequence[str]) -> bool:
+    """Whether a table is written in symbols: a lone ``N`` may be a number of items, beside ``D`` or ``C`` it is not."""
+    return len({"N", "D", "C"} & set(columns)) > 1
 
 
 def plain_name(column: str) -> str:
@@ -180,7 +190,8 @@ def choose(
         if target in by_name or target in {"source_id", "value", "unit", "raw_file", "raw_row", "raw_field"}:
             continue
         same = [column for column in plain if column == target]
-        alike = same or [column for column, name in plain.items() if name in SYNONYMS.get(target, ())]
+        symbol = [c for c in plain if SHORT.get(c) == target and len(c) == 1 and _symbols(columns)]
+        alike = same or symbol or [column for column, name in plain.items() if name in SYNONYMS.get(target, ())]
         if target == "run_id" and len(alike) > 1:  # W&B has a name and an id: the name is what people know
             alike = [column for column in alike if plain[column] == "name"] or alike[:1]
         if len(alike) == 1:
@@ -208,7 +219,8 @@ def _guess_measured(
     plain: Mapping[str, str], by_name: Mapping[str, str], metric: str, file: str, columns: Sequence[str]
 ) -> tuple[dict[str, str], str | None]:
     held_out = [c for c, name in plain.items() if _HELD_OUT.search(name) or name in {"val_nll", "validation_loss"}]
-    losses = [c for c, name in plain.items() if name in {"loss", "nll", "cross_entropy"}]
+    losses = [c for c, name in plain.items() if name in {"loss", "nll", "cross_entropy", "lm_loss"}]
+    losses += [c for c in plain if c == "L" and _symbols(columns)]
     training = [c for c, name in plain.items() if _TRAINING.search(name)]
     if "metric" in by_name or ("eval_set" in by_name and not (held_out or losses)):
         values = [c for c, name in plain.items() if name in {"value", "score", "result", "accuracy", "acc"}]
@@ -219,11 +231,13 @@ def _guess_measured(
         if len(candidates) == 1:
             return {candidates[0]: metric}, f"loss is {candidates[0]!r}: the only {how}"
         if len(candidates) > 1:
+            told = shlex.quote(f"loss={candidates[0]}")
             raise DataError(
                 f"{file}: {len(candidates)} columns could be the loss: {', '.join(map(repr, candidates))}",
-                f"say which: mapping={{'loss': {candidates[0]!r}}} (in the shell: --map loss={candidates[0]}).",
+                f"say which: mapping={{'loss': {candidates[0]!r}}} (in the shell: --map {told}).",
             )
-    named = {c: name for c, name in plain.items() if name in METRICS and name not in {"loss", "train_loss"}}
+    named = {c: _NAMED.get(name, name) for c, name in plain.items()}
+    named = {c: name for c, name in named.items() if name in METRICS and name not in {"loss", "train_loss"}}
     if named:
         return named, None
     if len(training) == 1:

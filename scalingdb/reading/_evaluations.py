@@ -77,7 +77,33 @@ def recognise(value: Mapping[str, Any], file: Path, name: str) -> Results | None
     results = value.get("results")
     if isinstance(results, dict) and results and all(isinstance(task, dict) for task in results.values()):
         return _lm_eval(value, file, name)
-    return None
+    return _by_time(value, file, name)
+
+
+_TIME = re.compile(r"(?:step|iter|iteration|checkpoint|ckpt)?[-_ ]?(\d{1,15})")
+
+
+def _by_time(value: Mapping[str, Any], file: Path, name: str) -> Results | None:
+    """Scores of one run as task -> step -> metrics, the shape in which many keep the evaluations of checkpoints."""
+    tables = list(value.values())
+    if not tables or not all(isinstance(times, dict) and times for times in tables):
+        return None
+    if not all(_TIME.fullmatch(str(time)) and isinstance(m, dict) for times in tables for time, m in times.items()):
+        return None
+    rows: list[dict[str, Any]] = []
+    unused: set[str] = set()
+    for task, times in value.items():
+        for time, metrics in times.items():
+            found, unknown = _lm_eval_task({}, str(task), metrics)
+            unused |= unknown
+            step = float(_TIME.fullmatch(str(time))[1])  # type: ignore[index]
+            own = {"model_name": file.stem, "step": step, "raw_file": name}
+            rows += [
+                {**row, **own, "raw_field": f"{task}/{time}/{row['raw_field'].rpartition('/')[2]}"} for row in found
+            ]
+    if not rows:
+        raise Unusable(f"scores by task and step in which no metric is known here ({', '.join(sorted(unused)[:8])})")
+    return Results("scores by task and step (as one run, called like the file)", rows, unused=tuple(sorted(unused)))
 
 
 def _number(value: object) -> float | None:
@@ -340,7 +366,8 @@ def helm(stats: Sequence[Any], file: Path, name: str) -> Results | None:
         if value is None or not stat.get("count"):
             continue
         if metric not in HELM_METRICS or (metric == "bits_per_byte" and not is_language_modelling):
-            unused.add(str(metric))
+            if not str(metric).startswith("num_"):
+                unused.add(str(metric))
             continue
         known, unit = METRICS[metric]
         shots = _number(by_key.get(("num_train_instances", split), {}).get("mean"))
@@ -379,12 +406,17 @@ def _every_eval_ever(report: Mapping[str, Any], name: str) -> Results:
         unit = str(config.get("metric_unit") or "")
         if value is None:
             continue
-        value = value / 100 if unit in {"percent", "percentage", "%"} else value
+        bounds = _number(config.get("min_score")), _number(config.get("max_score"))
+        if not unit:  # before units were stated, bounds said what a score counts in
+            unit = {(0.0, 1.0): "proportion", (0.0, 100.0): "percent"}.get(bounds, "")  # type: ignore[call-overload]
+        is_percent = unit in {"percent", "percentage", "%"}
+        value = round(value / 100, 15) if is_percent else value
         known = METRICS.get(metric) or ("task_score", "fraction")
         if unit not in {"proportion", "fraction", "percent", "percentage", "%"} or not 0 <= value <= 1:
             unused.add(metric)
             continue
         uncertainty = _mapping(details.get("uncertainty"))
+        error = _number(_mapping(uncertainty.get("standard_error")).get("value"))
         rows.append(
             {
                 "model_name": str(model),
@@ -393,7 +425,7 @@ def _every_eval_ever(report: Mapping[str, Any], name: str) -> Results:
                 "split": "all",
                 "value": value,
                 "unit": known[1],
-                "std_error": _number(_mapping(uncertainty.get("standard_error")).get("value")),
+                "std_error": error / 100 if error is not None and is_percent else error,
                 "n_items": _number(uncertainty.get("num_samples")),
                 "raw_file": name,
                 "raw_field": f"evaluation_results/{metric}",
@@ -408,9 +440,16 @@ def opencompass(table: pl.DataFrame, name: str) -> Results:
     """A summary of OpenCompass: one row per dataset, one column per model, shares in per cent."""
     rows, unused = [], set()
     models = [column for column in table.columns if column not in {"dataset", "version", "metric", "mode"}]
+    tasks = table["dataset"].cast(pl.String).fill_null("").str.strip_chars().to_list()
     for number, row in enumerate(table.iter_rows(named=True), 1):
         metric = str(row["metric"] or "").strip().lower()
-        known = METRICS.get(metric) or (("task_score", "fraction") if metric in {"score", "naive_average"} else None)
+        is_mean = metric == "naive_average"
+        known = METRICS.get(metric) or METRICS.get(metric.rpartition("_")[2] if "@" in metric else "")
+        known = known or (("task_score", "fraction") if metric == "score" or is_mean else None)
+        task = str(row["dataset"]).strip()
+        flags = {}
+        if is_mean and any(task.lower() in other.lower() for other in tasks if other != task):
+            flags = {"flag": "group", "flag_reason": "mean of subtasks that are listed beside it"}
         for model in models:
             try:
                 value = float(str(row[model]).strip())
@@ -423,9 +462,10 @@ def opencompass(table: pl.DataFrame, name: str) -> Results:
                 {
                     "model_name": model,
                     "metric": known[0],
-                    "eval_set": str(row["dataset"]).strip(),
+                    "eval_set": task,
                     "split": "all",
-                    "value": value / 100,
+                    **flags,
+                    "value": round(value / 100, 15),
                     "unit": "fraction",
                     "raw_file": name,
                     "raw_row": number,

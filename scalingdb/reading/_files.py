@@ -343,7 +343,7 @@ def _log(file: Path, name: str, table: pl.DataFrame, kind: str) -> Piece:
     names = set(table.columns)
     if {"Wall time", "Step", "Value"} <= names:
         return _tensorboard(file, name, table)
-    if "Step" in names and (found := _chart_columns(table.columns)):
+    if found := _chart_columns(table.columns):
         return Piece("W&B chart export", name, _unpivoted(table, found), is_log=True)
     if {"dataset", "version", "metric", "mode"} <= names:
         results = _evaluations.opencompass(table, name)
@@ -370,7 +370,8 @@ def _with_run(file: Path, table: pl.DataFrame) -> pl.DataFrame:
 def _tensorboard(file: Path, name: str, table: pl.DataFrame) -> Piece:
     """Scalars of one run and tag, as TensorBoard downloads them: the tag stands in the file's name alone."""
     found = re.fullmatch(r"(?:run-)?(.*?)-?tag-(.*)", file.stem)
-    run, tag = (found[1].strip("-_. ") or file.stem, found[2]) if found else (file.stem, "Value")
+    found = found or re.fullmatch(r"(.*?)[-_. ]?((?:train|val|valid|validation|eval|test)[-_./ ]?loss|loss)", file.stem)
+    run, tag = (found[1].strip("-_. ") or file.parent.name or file.stem, found[2]) if found else (file.stem, "Value")
     table = table.select(pl.lit(run).alias(RUN), pl.col("Step").alias(STEP), pl.col("Value").alias(tag))
     return Piece("TensorBoard CSV", name, table, is_log=True)
 
@@ -379,7 +380,13 @@ _CHART = re.compile(r"(?P<run>.+) - (?P<metric>\S.*)")
 
 
 def _chart_columns(columns: Sequence[str]) -> list[tuple[str, str, str]]:
-    """Column, run and metric of every curve of a W&B chart; its bands (``__MIN``, ``__MAX``) are no curves."""
+    """Column, run and metric of every curve of a W&B chart; its bands (``__MIN``, ``__MAX``) are no curves.
+
+    The first column is the chart's own axis: ``Step``, or whatever the chart was drawn over. Only the bands tell a
+    chart over another axis from a table whose headers hold a dash.
+    """
+    if columns[0] != "Step" and not any(column.endswith("__MIN") for column in columns):
+        return []
     found = []
     for column in columns:
         matched = _CHART.fullmatch(column)
@@ -389,9 +396,11 @@ def _chart_columns(columns: Sequence[str]) -> list[tuple[str, str, str]]:
 
 
 def _unpivoted(table: pl.DataFrame, curves: Sequence[tuple[str, str, str]]) -> pl.DataFrame:
+    axis = table.columns[0]
+    own = STEP if axis == "Step" else axis
     parts = [
-        table.select(pl.lit(run).alias(RUN), pl.col("Step").alias(STEP), pl.col(column).alias(metric))
+        table.select(pl.lit(run).alias(RUN), pl.col(axis).alias(own), pl.col(column).alias(metric))
         for column, run, metric in curves
         if metric != "_step"
     ]
-    return pl.concat(parts, how="diagonal").filter(~pl.all_horizontal(pl.exclude(RUN, STEP).is_null()))
+    return pl.concat(parts, how="diagonal").filter(~pl.all_horizontal(pl.exclude(RUN, own).is_null()))

@@ -171,7 +171,8 @@ def units(frame: pl.DataFrame) -> Iterator[Remark]:
     """Perplexity or bits where nats are declared, per cent where shares are."""
     kinds = frame["metric"].replace_strict({m.name: m.kind for m in METRICS.values()}, default=None)
     nats = (frame["unit"] == "nats_per_token").fill_null(False) | (frame["unit"].is_null() & (kinds == "loss"))
-    losses = frame["value"].filter(nats.fill_null(False) & (frame["metric"] != "perplexity"))
+    nats = nats.fill_null(False) & (frame["metric"] != "perplexity").fill_null(True)
+    losses = frame["value"].filter(nats)
     typical = float(losses.median()) if len(losses) else 2.0  # type: ignore[arg-type]
     if typical > 20 or (typical < 0.02 and frame["unit"].count()):
         raise DataError(
@@ -202,9 +203,16 @@ def units(frame: pl.DataFrame) -> Iterator[Remark]:
 
 def standard_errors(frame: pl.DataFrame) -> Iterator[Remark]:
     """Standard errors that a share of so many items cannot have."""
-    if not {"std_error", "n_items"} <= set(frame.columns):
+    if "std_error" not in frame.columns:
         return
-    p, n = frame["value"], frame["n_items"]
+    p, is_share = frame["value"], (frame["unit"] == "fraction").fill_null(False)
+    none = is_share & (p > 0) & (p < 1) & (frame["std_error"] <= 0)
+    if "n_items" in frame.columns:
+        none = none & frame["n_items"].is_null()
+    yield from _remark(frame, none, "std_error", "{n} score(s) between 0 and 1 with a standard error of 0: {rows}")
+    if "n_items" not in frame.columns:
+        return
+    n = frame["n_items"]
     expected = (p * (1 - p) / (n - 1)).sqrt()
     mask = (frame["unit"] == "fraction") & (p > 0) & (p < 1) & (n > 1) & (frame["metric"].is_in(["acc", "exact_match"]))
     wrong = mask & ((frame["std_error"] < expected / 3) | (frame["std_error"] > 3 * expected))

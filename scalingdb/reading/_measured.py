@@ -240,6 +240,8 @@ def _converted(
             if name in scale:
                 raise DataError(f"column {name!r} cannot be scaled: it holds no numbers", "leave its scale out.")
             made[name] = _as_text(table[column]).alias(name)
+            if column != RUN:
+                report.taken.append(f"{name} = {column!r}" if name != column else name)
             continue
         is_count = name in COLUMNS and COLUMNS[name].unit in COUNT_UNITS
         is_knob = name not in COLUMNS
@@ -271,7 +273,7 @@ def _converted(
         report.converted += [f"{column!r}: {note}" for note in cells.notes]
         if cells.not_finite:
             report.skipped.append(f"{cells.not_finite} cell(s) of {column!r} that are NaN or infinite")
-        report.taken.append(f"{metric} = {column!r}")
+        report.taken.append(f"{'value' if 'metric' in columns.by_name else metric} = {column!r}")
     report.converted += [note for note in columns.notes if "was taken" not in note]
     report.remarks += [Remark("ambiguous", note) for note in columns.notes if "was taken" in note]
     _refuse(faults, file)
@@ -408,6 +410,8 @@ def _frame_of_rows(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
     frame = pl.DataFrame([{n: row.get(n) for n in names} for row in rows], schema=types, strict=False)
     if "n_shots" in names:
         frame = frame.with_columns(pl.col("n_shots").cast(pl.Int64))
+    if "raw_row" in names:
+        frame = frame.with_columns(pl.col("raw_row").cast(pl.UInt32))
     return frame.with_columns(run_id="model_name")
 
 
@@ -484,10 +488,12 @@ def _finished(frame: pl.DataFrame, report: Report) -> pl.DataFrame:
     """Guards applied, columns in a reader's order."""
     if "model_name" not in frame.columns:
         frame = frame.with_columns(model_name="run_id")
-    remarks = [*guard(frame), *_contradictions(frame)]
-    report.remarks += remarks
-    for remark in remarks:
-        if remark.flags:
+    for look in (guard, _contradictions):  # a row that is flagged already does not contradict another
+        remarks = look(frame)
+        report.remarks += remarks
+        for remark in remarks:
+            if not remark.flags:
+                continue
             rows = pl.Series(range(frame.height)).is_in(remark.rows)
             frame = frame.with_columns(
                 flag=pl.when(rows & pl.col("flag").is_null()).then(pl.lit(remark.check)).otherwise("flag"),
@@ -509,9 +515,14 @@ def _finished(frame: pl.DataFrame, report: Report) -> pl.DataFrame:
 
 def _contradictions(frame: pl.DataFrame) -> list[Remark]:
     """The same measurement twice: the first one counts."""
-    keys = [name for name in ("run_id", "step", "metric", "eval_set", "split", "n_shots") if name in frame.columns]
-    again = ~frame.select(pl.struct(keys).is_first_distinct()).to_series()
-    differs = frame.select(pl.col("value").n_unique().over(keys) > 1).to_series()
+    order = "step" if "step" in frame.columns else "n_tokens"
+    keys = [name for name in ("run_id", order, "metric", "eval_set", "split", "n_shots") if name in frame.columns]
+    good = frame["flag"].is_null()
+    groups = frame.select(pl.struct(keys), good=good).select(pl.struct(pl.all()))
+    again = good & ~groups.to_series().is_first_distinct()
+    differs = (
+        good & frame.select(pl.col("value").filter(pl.col("flag").is_null()).n_unique().over(keys) > 1).to_series()
+    )
     remarks = []
     for mask, check, text in (
         (again & ~differs, "repeated", "row(s) state a measurement again, with the same value"),

@@ -21,6 +21,7 @@ SUFFIXES |= {"g": 1e9, "t": 1e12, "tn": 1e12, "trillion": 1e12}
 """Factors of counts."""
 
 _THOUSANDS = re.compile(r"[+-]?\d{1,3}(?:[,_ \u00a0\u202f']\d{3})+(?:\.\d+)?")
+_DOTTED_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(?:\.\d{3})+(?:,\d+)?")
 _DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+(?:[eE][+-]?\d+)?")
 _SUFFIXED = re.compile(r"([+-]?[\d.]+(?:[eE][+-]?\d+)?)\s*([A-Za-z]+)")
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
@@ -84,16 +85,19 @@ def numbers(
     is_missing = text.is_null() | text.str.to_lowercase().is_in(list(MISSING))
     said_nan = int((text.str.to_lowercase() == "nan").sum())
     values = text.cast(pl.Float64, strict=False).set(is_missing, None)
+    dots_group = _dots_group_thousands(text.filter(~is_missing).to_list(), decimal)
+    if dots_group:
+        values = values.set(text.str.contains(".", literal=True).fill_null(False), None)
     rest = (values.is_null() & ~is_missing).arg_true().to_list()
     if not rest:
         return _finite(values, (), (), said_nan)
     cells = {i: text[i] for i in rest}
-    comma_is_decimal = _comma_is_decimal(name, text.filter(~is_missing).to_list(), decimal)
+    comma_is_decimal = _comma_is_decimal(name, text.filter(~is_missing).to_list(), decimal, is_count)
     notes: dict[str, str] = {}
     faults: list[tuple[int, str]] = []
     parsed: dict[int, float] = {}
     for i, cell in cells.items():
-        result = _cell(cell, is_count, is_share, comma_is_decimal)
+        result = _cell(cell, is_count, is_share, comma_is_decimal, dots_group)
         if result is None:
             faults.append((i, str(column[i])))
             continue
@@ -113,7 +117,15 @@ def _finite(values: pl.Series, notes: tuple[str, ...], faults: tuple[tuple[int, 
     return Numbers(clean, notes, lost + said, faults)
 
 
-def _comma_is_decimal(name: str, cells: list[str], decimal: str | None) -> bool:
+def _dots_group_thousands(cells: list[str], decimal: str | None) -> bool:
+    """Whether dots group thousands, as where a comma begins decimals: 350.000.000, and then 7.100 beside it, too."""
+    dotted = [cell for cell in cells if "." in cell]
+    if not dotted or not all(_DOTTED_THOUSANDS.fullmatch(cell) for cell in dotted):
+        return False
+    return decimal == "," or any(cell.count(".") > 1 or "," in cell for cell in dotted)
+
+
+def _comma_is_decimal(name: str, cells: list[str], decimal: str | None, is_count: bool) -> bool:
     """Whether a comma in this column stands before decimals, by all of its cells."""
     if decimal is not None:
         if decimal not in {".", ","}:
@@ -123,13 +135,15 @@ def _comma_is_decimal(name: str, cells: list[str], decimal: str | None) -> bool:
     if not with_comma:
         return False
     bare = [cell.rstrip(" %") for cell in with_comma]
+    if is_count:  # 1,1B
+        bare = [re.sub(r"\s*[A-Za-z]+$", "", cell) for cell in bare]
     if any(_DECIMAL_COMMA.fullmatch(cell) and not _THOUSANDS.fullmatch(cell) for cell in bare):
         return True
     grouped_twice = any(cell.count(",") > 1 for cell in bare) or any("." in cell for cell in cells)
     zero_led = any(re.fullmatch(r"[+-]?0,\d{3}", cell) for cell in bare)
     if zero_led:
         return True
-    if grouped_twice or any(_SUFFIXED.fullmatch(cell.replace(",", "")) for cell in bare):
+    if grouped_twice or any(_SUFFIXED.fullmatch(cell.replace(",", "")) for cell in with_comma):
         return False
     raise DataError(
         f"column {name!r}: the comma in {listed(map(repr, with_comma), 3)} may group thousands or begin decimals",
@@ -137,14 +151,18 @@ def _comma_is_decimal(name: str, cells: list[str], decimal: str | None) -> bool:
     )
 
 
-def _cell(cell: str, is_count: bool, is_share: bool, comma_is_decimal: bool) -> tuple[float, str] | None:
+def _cell(
+    cell: str, is_count: bool, is_share: bool, comma_is_decimal: bool, dots_group: bool
+) -> tuple[float, str] | None:
     """Value of one cell that is no plain number, and the kind of conversion; None where it is no number."""
     body, factor, note = cell, 1.0, ""
     if body.endswith("%"):
         if not is_share:
             return None
         body, factor, note = body[:-1].strip(), 0.01, "percent signs read as shares"
-    if comma_is_decimal:
+    if dots_group and "." in body:
+        body, note = body.replace(".", "").replace(",", "."), note or "separators of thousands removed"
+    elif comma_is_decimal:
         body, note = body.replace(".", "").replace(",", ".") if "," in body else body, note or "decimal commas read"
     elif _THOUSANDS.fullmatch(body) or _THOUSANDS.match(body):
         body = re.sub(r"(?<=\d)[,_ \u00a0\u202f'](?=\d{3})", "", body)
@@ -157,4 +175,6 @@ def _cell(cell: str, is_count: bool, is_share: bool, comma_is_decimal: bool) -> 
     if not _NUMBER.fullmatch(body):
         return None
     value = float(body) * factor
+    if factor != 1.0:
+        value = float(f"{value:.15g}")  # 45.3 times .01 is .45299999999999996, which nobody wrote
     return (value, note) if math.isfinite(value) else None

@@ -12,6 +12,7 @@ from scipy import special
 
 from scalingdb.errors import DataError
 from scalingdb.fits import as_frame
+from scalingdb.judging.resampling import percentile_interval
 from scalingdb.trends._panel import Panel, Scale, Series, inverse_link, read
 from scalingdb.trends._tests import Array, Batch, Dispersion, Outcome, isotonic_rss, mann_kendall, squeeze
 
@@ -429,7 +430,7 @@ class _Tested:
             again = sub.batch.run(centre[part][:, None, :] + error)
             codes = sub.tested._label(again, cutoffs, alpha, margins[part])
             changes = sub.tested._change(_averaged(again))
-            effect_low[part], effect_high[part] = np.quantile(changes, [alpha / 2, 1 - alpha / 2], axis=1)
+            effect_low[part], effect_high[part] = percentile_interval(changes, 1 - alpha, axis=1)
             for code in range(6):
                 shares[part, code] = (codes == code).mean(1)
             same = np.sign(again.bend) == np.sign(o.bend[part])
@@ -437,7 +438,7 @@ class _Tested:
             turns = np.where(same, again.turn, np.nan)
             enough = same.sum(1) >= 10
             if enough.any():
-                quantiles = np.nanquantile(turns[enough], [alpha / 2, 1 - alpha / 2], axis=1)
+                quantiles = percentile_interval(turns[enough], 1 - alpha, axis=1)
                 where = part[enough]
                 low[where] = 10 ** (quantiles[0] + self.offset[where])
                 high[where] = 10 ** (quantiles[1] + self.offset[where])

@@ -140,7 +140,7 @@ def _inference(db: Warehouse) -> pl.DataFrame:
 
 
 def _untie(rows: pl.DataFrame, keys: list[str]) -> tuple[pl.DataFrame, list[str]]:
-    """Series with one run a size: several runs of one size are told apart by how long they were trained."""
+    """Series with one run per size: several runs of one size are separated by how long they were trained."""
 
     def tied(keys: list[str]) -> pl.Expr:
         return pl.len().over(keys) > pl.col("x").n_unique().over(keys)
@@ -148,13 +148,13 @@ def _untie(rows: pl.DataFrame, keys: list[str]) -> tuple[pl.DataFrame, list[str]
     ratio = pl.format("D/N={}", (pl.col("n_tokens") / pl.col("x")).round_sig_figs(2))
     samples = pl.format("samples={}", pl.col("n_samples_seen").round_sig_figs(2))
     rows = rows.with_columns(
-        held=pl.when(tied(keys)).then(pl.coalesce(ratio, samples)).otherwise(pl.lit(None, pl.String))
+        held_constant=pl.when(tied(keys)).then(pl.coalesce(ratio, samples)).otherwise(pl.lit(None, pl.String))
     )
-    keys = [*keys, "held"]
+    keys = [*keys, "held_constant"]
     left = rows.filter(tied(keys))
     if left.height:
         shown = ", ".join(left["source_id"].unique().sort())
-        notice(f"{left.height:,} scores left out: several runs of one size that nothing tells apart ({shown})")
+        notice(f"{left.height:,} scores left out: several runs of one size that nothing distinguishes ({shown})")
     return rows.filter(~tied(keys)), keys
 
 

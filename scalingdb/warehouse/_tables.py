@@ -117,8 +117,9 @@ class Files:
         """
         for state in self._states():
             hint = RESTORE if state is not self.added else ADD_AGAIN
+            look = state.has_objects()
             for name, entry in (state.entries or {}).items():
-                _check_size(state.path(name), state.folder / name, entry.size, hint.format(Path(name).stem))
+                _check_size(state.path(name, look=look), state.folder / name, entry.size, hint.format(Path(name).stem))
         for table in TABLES:
             if columns or self.shipped.entries is None:
                 for file in self.table(table):

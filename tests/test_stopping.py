@@ -1,0 +1,146 @@
+"""What ends early: queries by Ctrl-C or a time limit, builds by a signal; and several threads on one warehouse."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+import scalingdb as sdb
+from scalingdb.errors import DataError, QueryError
+
+CHECKOUT = Path(__file__).parents[1]
+SHIPPED = CHECKOUT / "warehouse"
+ENDLESS = {
+    "a join": "select count(*) from range(100000000) a, range(1000000) b where a.range + b.range = 3",
+    "a recursion": "with recursive r as (select 1::hugeint n union all select n + 1 from r) select count(*) from r",
+    "one function": "select length(repeat('x', 3000000000))",
+}
+
+
+@pytest.mark.parametrize("query", ENDLESS)
+def test_ctrl_c_ends_a_query_of_the_program(query: str) -> None:
+    code = f"import sys; sys.argv = ['scalingdb', 'sql', {ENDLESS[query]!r}]; from scalingdb.cli import main; main()"
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while not _query_thread(process.pid):
+        assert process.poll() is None
+        time.sleep(0.1)
+    time.sleep(1.0)
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=30)
+    assert (process.returncode, stdout, stderr) == (130, "", "interrupted\n")
+
+
+def _query_thread(pid: int) -> bool:
+    """Whether a process has opened DuckDB, which has threads of its own."""
+    try:
+        return len(list(Path(f"/proc/{pid}/task").iterdir())) > 1 and "duckdb" in Path(f"/proc/{pid}/maps").read_text()
+    except OSError:
+        pytest.skip("no /proc: cannot see how far the program is")
+
+
+def test_a_time_limit_ends_a_query_and_the_next_one_works() -> None:
+    with sdb.connect(SHIPPED, time_limit=1.0) as db:
+        with pytest.raises(QueryError, match=r"stopped after its time limit of 1 s.*\n\nHint: ask for less"):
+            db.sql(ENDLESS["a join"])
+        assert db.sql("select count(*) from sources").item() > 40
+    with pytest.raises(DataError, match="time_limit"):
+        sdb.connect(SHIPPED, time_limit=0)
+
+
+def test_a_memory_limit_ends_a_query() -> None:
+    with sdb.connect(SHIPPED, memory_limit="200MB") as db:
+        assert db.sql("select current_setting('memory_limit')").item().startswith("190.7")
+        with pytest.raises(QueryError, match="Out of Memory"):
+            db.sql("select list(range) from range(200000000)")
+        assert db.sql("select count(*) from sources").item() > 40
+    with pytest.raises(QueryError, match="memory_limit"):
+        sdb.connect(SHIPPED, memory_limit="a lot")
+
+
+def test_threads_share_one_warehouse() -> None:
+    n_threads, n_queries = (int(os.environ.get(name, few)) for name, few in (("THREADS", "8"), ("QUERIES", "20")))
+    faults: list[str] = []
+    answers: list[float] = []
+
+    def ask(db: sdb.Warehouse, thread: int) -> None:
+        try:
+            for i in range(n_queries):
+                if i % 4 == 3:
+                    answers.append(db.sql("select law_chinchilla(7e9, 1.4e12) as x").item())
+                elif i % 4 == 2:
+                    assert db.points("farseer", flagged=True).height == 411
+                else:
+                    assert db.sql("select $a + $b as s", a=thread, b=i).item() == thread + i
+        except Exception as error:
+            faults.append(repr(error))
+
+    with sdb.connect(SHIPPED) as db:
+        threads = [threading.Thread(target=ask, args=(db, number)) for number in range(n_threads)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert faults == []
+    assert len(set(answers)) == 1
+
+
+def test_law_macros_have_the_coefficients_of_the_warehouse_that_is_asked(copied_warehouse: Path) -> None:
+    file = copied_warehouse / "tables" / "published_fits" / "hoffmann.parquet"
+    fits = pl.read_parquet(file)
+    changed = pl.when((pl.col("law") == "chinchilla") & (pl.col("param") == "E")).then(3.0).otherwise(pl.col("value"))
+    fits.with_columns(value=changed).write_parquet(file)
+    (copied_warehouse / "manifest.json").unlink()
+    query = "select law_chinchilla_hoffmann(7e9, 1.4e12) as x"
+    with sdb.connect(copied_warehouse) as other, sdb.connect(SHIPPED) as shipped:
+        assert other.sql(query).item() - shipped.sql(query).item() == pytest.approx(3.0 - 1.69, rel=1e-9)
+        exported = other.export(copied_warehouse.parent / "other.duckdb")
+        expected = other.sql(query).item()
+    with sdb.connect(exported) as again:
+        assert again.sql(query).item() == expected
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_a_stopped_build_stops_whole_and_changes_nothing(
+    tmp_path: Path, how: signal.Signals, raw_directory: Path
+) -> None:
+    target = tmp_path / "warehouse"
+    code = "import sys; sys.argv = ['scalingdb', *sys.argv[1:]]; from scalingdb.cli import main; main()"
+    arguments = ["build", "olmo_ladder", "pythia_evals", "gemstones", "farseer", "--workers", "2"]
+    command = [sys.executable, "-c", code, *arguments, "--target", str(target), "--raw", str(raw_directory)]
+    with (tmp_path / "out").open("wb") as out:
+        process = subprocess.Popen(command, stdout=out, stderr=out, cwd=CHECKOUT)
+        while not list(target.glob(".building-*/*/*.parquet")):
+            assert process.poll() is None, (tmp_path / "out").read_text()
+            time.sleep(0.05)
+        process.send_signal(how)
+        process.wait(timeout=60)
+    end = time.monotonic() + 60
+    while _of_build(str(target)):
+        assert time.monotonic() < end, "processes of the build go on"
+        time.sleep(0.1)
+    assert not list(target.glob("tables/*/*.parquet"))
+    assert not (target / "manifest.json").exists()
+
+
+def _of_build(target: str) -> list[str]:
+    """Processes that name the target in their command, or hold its lock open."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (process / "cmdline").read_bytes().decode()
+            files = [str(file.readlink()) for file in (process / "fd").iterdir()]
+        except OSError:
+            continue
+        if int(process.name) != os.getpid() and (
+            target in command or any(file.startswith(f"{target}/") for file in files)
+        ):
+            found.append(command)
+    return found

@@ -7,7 +7,10 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-__all__ = ["Markup", "html_table", "interval", "number", "percent"]
+__all__ = ["DEFAULT_LEVEL", "Markup", "html_table", "interval", "number", "percent"]
+
+DEFAULT_LEVEL = 0.95
+"""Coverage of an interval unless `level` says otherwise."""
 
 
 class Markup(str):

@@ -6,13 +6,14 @@ import altair as alt
 import polars as pl
 
 from scalingdb.charts._theme import MUTED, PALETTE, POWER, log_axis, need, thinned
+from scalingdb.display import DEFAULT_LEVEL
 from scalingdb.errors import DataError
 
 __all__ = ["forecast_chart"]
 
 
 def forecast_chart(
-    fitted: pl.DataFrame, targets: pl.DataFrame, past: pl.DataFrame, level: float = 0.95, title: str = ""
+    fitted: pl.DataFrame, targets: pl.DataFrame, past: pl.DataFrame, level: float = DEFAULT_LEVEL, title: str = ""
 ) -> alt.HConcatChart:
     """Rows and forecasts along the scale, and past misses by distance with the width of the forecasts.
 

@@ -23,6 +23,7 @@ from scalingdb.cli._program import (
     guarded,
     say,
 )
+from scalingdb.display import DEFAULT_LEVEL
 
 
 @app.command()
@@ -65,7 +66,7 @@ def plan(
     flops_convention: Annotated[
         str, typer.Option("--flops-convention", help="6nd, total or non_embedding: which N the FLOP count.")
     ] = "6nd",
-    level: Annotated[float, typer.Option("--level", help="Coverage of the intervals.")] = 0.95,
+    level: Annotated[float, typer.Option("--level", help="Coverage of the intervals.")] = DEFAULT_LEVEL,
     chart: Annotated[
         Path | None, typer.Option("--chart", metavar="FILE", help="Draw the plan: .svg, .png or .html.")
     ] = None,

@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from scalingdb.comparison._tables import PAIR_SCHEMA
+from scalingdb.display import DEFAULT_LEVEL
 from scalingdb.judging.resampling import FEWEST, Draws, resample
 from scalingdb.judging.words import finding, pair_verdict, resampled_words
 
@@ -86,7 +87,9 @@ def error_intervals(judged: Judged, level: float) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
-def pair(judged: Judged, better: str, other: str, level: float = 0.95, by: str | None = None) -> dict[str, Any]:
+def pair(
+    judged: Judged, better: str, other: str, level: float = DEFAULT_LEVEL, by: str | None = None
+) -> dict[str, Any]:
     """A row of :meth:`Comparison.pairwise`."""
     draws, unit = judged.draws([better, other], by)
     error_a, error_b = draws.estimate

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import polars as pl
 
 from scalingdb.comparison import _pairs, _tables, _words
-from scalingdb.display import html_table
+from scalingdb.display import DEFAULT_LEVEL, html_table
 from scalingdb.errors import DataError, check_word, unknown_name
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class Comparison:
         """One row per law and held-out observation: :attr:`held_out`."""
         return self.held_out
 
-    def tidy(self, level: float = 0.95) -> pl.DataFrame:
+    def tidy(self, level: float = DEFAULT_LEVEL) -> pl.DataFrame:
         """One row per law, best first. Errors are fractions of the observed value.
 
         Parameters
@@ -113,7 +113,7 @@ class Comparison:
         order = pl.col("error_held_out").fill_nan(float("inf"))
         return named.select(_tables.COLUMNS).sort(order, nulls_last=True, maintain_order=True)
 
-    def pairwise(self, level: float = 0.95, by: str | None = None) -> pl.DataFrame:
+    def pairwise(self, level: float = DEFAULT_LEVEL, by: str | None = None) -> pl.DataFrame:
         """Every two laws on the same held-out rows: which is better, by how much, and whether that is noise.
 
         The mean errors of both are computed again on resamples of the held-out runs, drawn whole and

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
+from scalingdb.display import DEFAULT_LEVEL
 from scalingdb.downstream._checks import (
     BY,
     as_frame,
@@ -125,7 +126,7 @@ def predictability(
     *,
     score: str = "score",
     compute: str | None = None,
-    level: float = 0.95,
+    level: float = DEFAULT_LEVEL,
     bar: float = 0.5,
     on_error: str = "raise",
 ) -> pl.DataFrame:
@@ -466,7 +467,7 @@ def chain_cost(
     value: str = "spearman",
     chain: Sequence[str] = CHAIN,
     pair_by: Sequence[str] | None = None,
-    level: float = 0.95,
+    level: float = DEFAULT_LEVEL,
     rng: int = 0,
 ) -> pl.DataFrame:
     """What each step of the metric chain costs: change of a correlation over the same tasks.

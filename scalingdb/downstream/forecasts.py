@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 from scipy.special import stdtrit
 
+from scalingdb.display import DEFAULT_LEVEL
 from scalingdb.downstream._checks import (
     FloatArray,
     as_frame,
@@ -76,7 +77,7 @@ def forecast(
     by: str | Sequence[str] | None = None,
     score: str = "score",
     chance: float | None = None,
-    level: float = 0.95,
+    level: float = DEFAULT_LEVEL,
 ) -> pl.DataFrame:
     """Predict held-out models of every group by simple laws of compute.
 

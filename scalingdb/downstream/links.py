@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from scalingdb.display import DEFAULT_LEVEL
 from scalingdb.downstream._checks import FloatArray, result_table
 from scalingdb.downstream._refits import Curve, Draws, Refits, prediction_interval
 from scalingdb.errors import FitError, unknown_name
@@ -152,7 +153,7 @@ class Link:
         """Refits to data simulated around the curve, with the scatter of each; they stay among curves that fit."""
         return self.refits.draws(generator)
 
-    def interval(self, x: Any, level: float = 0.95, *, rng: int = 0) -> tuple[FloatArray, FloatArray]:
+    def interval(self, x: Any, level: float = DEFAULT_LEVEL, *, rng: int = 0) -> tuple[FloatArray, FloatArray]:
         """Ends of the interval for the score of a new run at loss `x`; without degrees of freedom, 0 and 1."""
         generator = np.random.default_rng(rng)
         draws = self.draws(generator)
@@ -163,7 +164,7 @@ class Link:
         """Scores of every draw: (n, m) losses and (n, k) parameters give (n, m) scores."""
         return _curve_at(LINKS[self.name], x)(params)
 
-    def tidy(self, level: float = 0.95) -> pl.DataFrame:
+    def tidy(self, level: float = DEFAULT_LEVEL) -> pl.DataFrame:
         """One row per parameter: ``param, estimate, std_error, low, high, at_bound`` (Student's t over runs)."""
         from scipy.special import stdtrit
 

@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 from scipy.special import expit
 
-from scalingdb.display import percent
+from scalingdb.display import DEFAULT_LEVEL, percent
 from scalingdb.downstream._checks import (
     FloatArray,
     as_frame,
@@ -316,7 +316,7 @@ class ObservationalLaw:
             }
         )
 
-    def predict(self, frame: pl.DataFrame, level: float = 0.95) -> pl.DataFrame:
+    def predict(self, frame: pl.DataFrame, level: float = DEFAULT_LEVEL) -> pl.DataFrame:
         """Add ``prediction, low, high``: the law refitted to simulated models, plus the scatter of the fitted ones."""
         check_level(level)
         table = as_frame(frame)

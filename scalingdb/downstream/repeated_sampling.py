@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from scalingdb.display import DEFAULT_LEVEL
 from scalingdb.downstream._checks import FloatArray, as_frame, canonical, finite, label_rows, need_columns, result_table
 from scalingdb.errors import DataError, FitError
 from scalingdb.judging.resampling import percentile_interval
@@ -116,7 +117,7 @@ def pass_curve(
     each = pass_at_k(n[:, None], c[:, None], grid[None, :])
     generator = np.random.default_rng(rng)
     weights = generator.multinomial(n.size, np.full(n.size, 1 / n.size), size=bootstrap) / n.size
-    low, high = percentile_interval(weights @ each, 0.95)
+    low, high = percentile_interval(weights @ each, DEFAULT_LEVEL)
     mean = each.mean(axis=0)
     with np.errstate(divide="ignore"):
         neg_log = -np.log(mean)
@@ -159,7 +160,7 @@ class PassLaw:
     n_problems: int
     samples: FloatArray = field(repr=False)
 
-    def tidy(self, level: float = 0.95) -> pl.DataFrame:
+    def tidy(self, level: float = DEFAULT_LEVEL) -> pl.DataFrame:
         """One row per parameter: ``param, estimate, low, high`` (from resampling problems)."""
         known = len(self.samples) > 0
         ends = percentile_interval(self.samples, level) if known else np.full((2, len(self.params)), np.nan)
@@ -179,7 +180,7 @@ class PassLaw:
             }
         ).with_columns(pl.col("low", "high").fill_nan(None))
 
-    def predict(self, k: Sequence[float] | FloatArray, level: float = 0.95) -> pl.DataFrame:
+    def predict(self, k: Sequence[float] | FloatArray, level: float = DEFAULT_LEVEL) -> pl.DataFrame:
         """``k, prediction, low, high`` of pass@k."""
         grid = np.asarray(k, dtype=float)
         curve = _aggregate_curve if self.kind == "aggregate" else _mixture_curve
@@ -204,7 +205,7 @@ def _mixture_curve(params: FloatArray, k: FloatArray) -> FloatArray:
 
 
 def _interval(values: FloatArray) -> tuple[float, float]:
-    low, high = percentile_interval(values, 0.95)
+    low, high = percentile_interval(values, DEFAULT_LEVEL)
     return float(low), float(high)
 
 

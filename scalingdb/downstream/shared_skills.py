@@ -11,6 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.special import expit, ndtr, stdtrit
 
+from scalingdb.display import DEFAULT_LEVEL
 from scalingdb.downstream._checks import (
     FloatArray,
     as_frame,
@@ -243,7 +244,7 @@ class Sloth:
         """The fitted models: :meth:`predict` on them, with ``residual`` (observed minus predicted)."""
         return self.predict(self._rows).with_columns(residual=pl.col("observed") - pl.col("prediction"))
 
-    def predict(self, frame: pl.DataFrame, level: float = 0.95) -> pl.DataFrame:
+    def predict(self, frame: pl.DataFrame, level: float = DEFAULT_LEVEL) -> pl.DataFrame:
         """Predicted scores of models of the fitted families.
 
         Returns

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from scalingdb.display import DEFAULT_LEVEL
 from scalingdb.downstream._checks import (
     FloatArray,
     as_frame,
@@ -122,7 +123,7 @@ class TwoStep:
     score: str
     seed: int = field(repr=False, default=0)
 
-    def tidy(self, level: float = 0.95) -> pl.DataFrame:
+    def tidy(self, level: float = DEFAULT_LEVEL) -> pl.DataFrame:
         """One row per parameter of either step: ``step, param, estimate, std_error, low, high``."""
         columns = ["param", "estimate", "std_error", "low", "high"]
         return pl.concat(
@@ -146,7 +147,7 @@ class TwoStep:
             }
         )
 
-    def predict(self, frame: pl.DataFrame, level: float = 0.95) -> pl.DataFrame:
+    def predict(self, frame: pl.DataFrame, level: float = DEFAULT_LEVEL) -> pl.DataFrame:
         """Predicted loss and score of models, with an interval for the score.
 
         Parameters
@@ -194,7 +195,7 @@ class TwoStep:
             moved = np.exp(values + noise) if is_log else values + noise
         return np.where(np.isfinite(moved) & (moved > 0), moved, np.nan)
 
-    def errors(self, frame: pl.DataFrame, level: float = 0.95) -> pl.DataFrame:
+    def errors(self, frame: pl.DataFrame, level: float = DEFAULT_LEVEL) -> pl.DataFrame:
         """Where the error comes from, on models whose loss and score are known.
 
         Returns
@@ -412,7 +413,7 @@ class OneStep:
             }
         )
 
-    def predict(self, frame: pl.DataFrame, level: float = 0.95) -> pl.DataFrame:
+    def predict(self, frame: pl.DataFrame, level: float = DEFAULT_LEVEL) -> pl.DataFrame:
         """Add ``prediction, low, high`` for new models; scores are kept within [0, 1].
 
         Without residual degrees of freedom the interval is all of [0, 1].

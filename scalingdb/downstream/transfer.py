@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
+from scalingdb.display import DEFAULT_LEVEL
 from scalingdb.downstream._checks import (
     FloatArray,
     as_frame,
@@ -62,7 +63,7 @@ class LossToLoss:
             {"x": [self.x], "y": [self.y], "n_rows": [self.n_rows], "df": [self._refits.df], "scatter": [self.scatter]}
         )
 
-    def predict(self, frame: pl.DataFrame, level: float = 0.95) -> pl.DataFrame:
+    def predict(self, frame: pl.DataFrame, level: float = DEFAULT_LEVEL) -> pl.DataFrame:
         """Add ``prediction, low, high`` of loss y from loss x.
 
         Raises

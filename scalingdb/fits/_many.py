@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 
 import polars as pl
 
+from scalingdb.display import DEFAULT_LEVEL
 from scalingdb.errors import DataError, ScalingDBError, check_word, unknown_name
 from scalingdb.fits._conclude import conclude
 from scalingdb.fits._facts import frozen, thawed
@@ -71,7 +72,7 @@ class Fits:
             frames.append(frame.select(*labels, pl.exclude(self.by)))
         return pl.concat(frames, how="vertical_relaxed") if frames else pl.DataFrame()
 
-    def tidy(self, level: float = 0.95) -> pl.DataFrame:
+    def tidy(self, level: float = DEFAULT_LEVEL) -> pl.DataFrame:
         """One row per group and parameter."""
         return self._stack(lambda item: item.tidy(level))
 

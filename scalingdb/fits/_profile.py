@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from scalingdb.display import DEFAULT_LEVEL
 from scalingdb.errors import DataError, unknown_name
 from scalingdb.fits._estimate import NULL_SHARE, Estimate
 from scalingdb.fits._form import make_form
@@ -142,7 +143,7 @@ def _curve(estimate: Estimate, param: str, level: float, points: int) -> tuple[p
     return frame, limit
 
 
-def profile(estimate: Estimate, param: str, level: float = 0.95, points: int = 41) -> pl.DataFrame:
+def profile(estimate: Estimate, param: str, level: float = DEFAULT_LEVEL, points: int = 41) -> pl.DataFrame:
     """See :meth:`Fit.profile`."""
     if not 0 < level < 1:
         raise DataError(f"level={level!r} is not between 0 and 1", "for example 0.95.")

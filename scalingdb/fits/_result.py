@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from scalingdb.display import DEFAULT_LEVEL
 from scalingdb.errors import unknown_name
 from scalingdb.fits import _predict, _profile, _propagate, _tables
 from scalingdb.fits._estimate import Estimate
@@ -87,7 +88,7 @@ class Fit:
 
     # ---- tables --------------------------------------------------------------------------
 
-    def tidy(self, level: float = 0.95, method: Method = "auto") -> pl.DataFrame:
+    def tidy(self, level: float = DEFAULT_LEVEL, method: Method = "auto") -> pl.DataFrame:
         """One row per parameter.
 
         Parameters
@@ -211,7 +212,7 @@ class Fit:
 
         return information(self)
 
-    def profile(self, param: str, level: float = 0.95, points: int = 41) -> pl.DataFrame:
+    def profile(self, param: str, level: float = DEFAULT_LEVEL, points: int = 41) -> pl.DataFrame:
         """The lowest objective for every value of one parameter: the curve behind a profile interval.
 
         All other parameters are fitted anew at each value. The interval holds the values whose
@@ -325,7 +326,9 @@ class Fit:
         """
         return _predict.simulate(self, frame, noise=noise, rng=rng)
 
-    def derived(self, quantities: Mapping[str, Callable[..., Any]], level: float = 0.95, rng: int = 0) -> pl.DataFrame:
+    def derived(
+        self, quantities: Mapping[str, Callable[..., Any]], level: float = DEFAULT_LEVEL, rng: int = 0
+    ) -> pl.DataFrame:
         """Intervals on anything that follows from the parameters.
 
         Parameters
@@ -413,7 +416,7 @@ class Fit:
         """
         return _propagate.draws(self._estimate, count, rng)
 
-    def optimum(self, train_flops: float | Sequence[float], level: float = 0.95) -> pl.DataFrame:
+    def optimum(self, train_flops: float | Sequence[float], level: float = DEFAULT_LEVEL) -> pl.DataFrame:
         """Compute-optimal N and D for budgets in FLOP, under ``C = 6 * N * D``.
 
         Parameters
@@ -475,7 +478,7 @@ class Fit:
             self.augment(), self.recipe.columns, self.recipe.output, title=f"{self.law.name}: {self.verdict}"
         )
 
-    def profile_chart(self, param: str, level: float = 0.95, *, title: str = "") -> alt.LayerChart:
+    def profile_chart(self, param: str, level: float = DEFAULT_LEVEL, *, title: str = "") -> alt.LayerChart:
         """The curve of :meth:`profile`, beside the parabola of the standard error (Altair).
 
         Raises

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from scalingdb.display import Markup, html_table, interval, number, percent
+from scalingdb.display import DEFAULT_LEVEL, Markup, html_table, interval, number, percent
 from scalingdb.errors import DataError, FitWarning, ScalingDBError
 from scalingdb.fits import Fit, as_frame, fit
 from scalingdb.fits._law_error import farthest_axis, inner_holdouts, misses, own_scale
@@ -185,7 +185,7 @@ def forecast(
     frame: pl.DataFrame | pl.LazyFrame,
     at: pl.DataFrame | Mapping[str, Any],
     laws: str | Law | Sequence[str | Law] | None = None,
-    level: float = 0.95,
+    level: float = DEFAULT_LEVEL,
     **options: Any,
 ) -> Forecast:
     """Predict runs beyond the rows at hand, with an interval that allows for the law's own error.

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from scalingdb.display import DEFAULT_LEVEL
 from scalingdb.errors import DataError
 from scalingdb.fits import as_frame, fit, refuse_bad_values
 from scalingdb.planning._allocation import WORDS, Allocation
@@ -44,7 +45,7 @@ def approach_1(
     *,
     size: str = "n",
     exponent: float | None = None,
-    level: float = 0.95,
+    level: float = DEFAULT_LEVEL,
     bootstrap: int = 200,
     rng: int = 0,
 ) -> Allocation:
@@ -174,7 +175,7 @@ def approach_2(
     budget: str = "train_flops",
     size: str = "n",
     exponent: float | None = None,
-    level: float = 0.95,
+    level: float = DEFAULT_LEVEL,
     bootstrap: int = 1000,
     rng: int = 0,
 ) -> Allocation:
@@ -266,7 +267,7 @@ def approach_3(
     points: pl.DataFrame | pl.LazyFrame,
     *,
     size: str = "n",
-    level: float = 0.95,
+    level: float = DEFAULT_LEVEL,
     bootstrap: int = 1000,
     **options: Any,
 ) -> Allocation:
@@ -342,7 +343,7 @@ def approaches(
     size: str = "n",
     exponent: float | None = None,
     at: float | None = None,
-    level: float = 0.95,
+    level: float = DEFAULT_LEVEL,
     bootstrap: int = 1000,
     rng: int = 0,
 ) -> pl.DataFrame:

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from scalingdb import units
-from scalingdb.display import html_table
+from scalingdb.display import DEFAULT_LEVEL, html_table
 from scalingdb.errors import DataError
 from scalingdb.fits import Fit
 from scalingdb.law_library import Law
@@ -153,7 +153,7 @@ def crossover(
     between: tuple[float, float] = (1e17, 1e27),
     n_params: float | None = None,
     n_tokens: float | None = None,
-    level: float = 0.95,
+    level: float = DEFAULT_LEVEL,
     flops_convention: str = "6nd",
     omega: float = units.OMEGA,
     pool: bool = False,

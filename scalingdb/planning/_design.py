@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from scalingdb.display import DEFAULT_LEVEL
 from scalingdb.errors import DataError, unknown_name
 from scalingdb.fits import Fit, as_frame, refuse_bad_values
 from scalingdb.planning._surface import FloatArray, Surface, make_cost, surface_of
@@ -27,7 +28,7 @@ def next_run(
     candidates: pl.DataFrame | None = None,
     budget: float | None = None,
     cost: str | None = None,
-    level: float = 0.95,
+    level: float = DEFAULT_LEVEL,
     **given: float,
 ) -> pl.DataFrame:
     """Rank runs that could be added to a fit by how much they would narrow the interval of a target.

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from scalingdb import units
-from scalingdb.display import html_table
+from scalingdb.display import DEFAULT_LEVEL, html_table
 from scalingdb.errors import DataError
 from scalingdb.fits import Fit
 from scalingdb.law_library import Law
@@ -114,7 +114,7 @@ def compute_multiplier(
     *,
     train_flops: float | Sequence[float] | None = None,
     loss: float | Sequence[float] | None = None,
-    level: float = 0.95,
+    level: float = DEFAULT_LEVEL,
     flops_convention: str = "6nd",
     omega: float = units.OMEGA,
     pool: bool = False,

@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 
 from scalingdb import units
-from scalingdb.display import html_table, percent
+from scalingdb.display import DEFAULT_LEVEL, html_table, percent
 from scalingdb.errors import DataError, DomainWarning
 from scalingdb.fits import Fit
 from scalingdb.law_library import Law
@@ -280,7 +280,7 @@ def plan(
     inference_tokens: float | None = None,
     flops_convention: str = "6nd",
     omega: float = units.OMEGA,
-    level: float = 0.95,
+    level: float = DEFAULT_LEVEL,
     **given: float,
 ) -> Plan:
     """Best N and D for a budget, with intervals, from a fit or from a published law.

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from scalingdb.display import html_table, percent
+from scalingdb.display import DEFAULT_LEVEL, html_table, percent
 from scalingdb.errors import DataError, unknown_name
 from scalingdb.fits import as_frame, refuse_bad_values
 from scalingdb.judging.fitting import fit_sides
@@ -292,7 +292,7 @@ class Practice:
     question: str
     rng: int = field(default=0, repr=False)
 
-    def tidy(self, level: float = 0.95) -> pl.DataFrame:
+    def tidy(self, level: float = DEFAULT_LEVEL) -> pl.DataFrame:
         """One row per arm.
 
         Errors are averaged as logarithms, first within a unit (families that share models or data),

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from scalingdb.display import DEFAULT_LEVEL
 from scalingdb.errors import DataError, unknown_name
 from scalingdb.judging.fitting import fit_sides
 from scalingdb.judging.resampling import drawn_units, percentile_interval
@@ -121,7 +122,7 @@ def _subsets(sizes: Sequence[float], count: int, limit: int, generator: np.rando
     return sorted(drawn)
 
 
-def number_or_size(practice: Practice, level: float = 0.95) -> pl.DataFrame:
+def number_or_size(practice: Practice, level: float = DEFAULT_LEVEL) -> pl.DataFrame:
     """Tell whether another small model matters more, or a larger one.
 
     Least squares of the logarithm of the error on the number of models and on the distance to the

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 from scipy.special import chdtri
 
+from scalingdb.display import DEFAULT_LEVEL
 from scalingdb.errors import DataError, unknown_name
 from scalingdb.fits import as_frame, refuse_bad_values
 
@@ -20,7 +21,7 @@ def seed_noise(
     *,
     output: str = "loss",
     group: str | None = None,
-    level: float = 0.95,
+    level: float = DEFAULT_LEVEL,
 ) -> pl.DataFrame:
     """Scatter of runs that differ in their seed alone.
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import polars as pl
 from scipy import special
 
+from scalingdb.display import DEFAULT_LEVEL
 from scalingdb.errors import DataError, unknown_name
 from scalingdb.fits import as_frame
 from scalingdb.schema import METRICS
@@ -223,7 +224,7 @@ def before_the_turn(
     y: str,
     by: str | Sequence[str] = (),
     turn: float | None = None,
-    level: float = 0.95,
+    level: float = DEFAULT_LEVEL,
     **options: Any,
 ) -> pl.DataFrame:
     """Fit the sizes up to the turn, and say what they would have predicted for the others.

@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from scalingdb.display import html_table, percent
+from scalingdb.display import DEFAULT_LEVEL, html_table, percent
 from scalingdb.errors import DataError, unknown_name
 from scalingdb.evidence.arena._contests import REGULAR, Contests, FloatArray, contests, interval_over
 from scalingdb.evidence.arena._cuts import BANDS
@@ -201,7 +201,7 @@ def _cluster_means(errors: FloatArray, sets: NDArray[Any], clusters: NDArray[np.
     return np.array(rows)
 
 
-def own_interval(errors: FloatArray, clusters: NDArray[np.int64], level: float = 0.95) -> tuple[float, float]:
+def own_interval(errors: FloatArray, clusters: NDArray[np.int64], level: float = DEFAULT_LEVEL) -> tuple[float, float]:
     """Interval of the error of one hold-out of a new source, from those of the measured ones.
 
     Logarithms of errors vary between sources and, within a source, between hold-outs. The next source is one more
@@ -238,7 +238,7 @@ def own_interval(errors: FloatArray, clusters: NDArray[np.int64], level: float =
     return float(np.exp(means.mean() - half)), float(np.exp(means.mean() + half))
 
 
-def left_out(errors: FloatArray, clusters: NDArray[np.int64], level: float = 0.95) -> FloatArray:
+def left_out(errors: FloatArray, clusters: NDArray[np.int64], level: float = DEFAULT_LEVEL) -> FloatArray:
     """Share of each source's hold-outs inside the interval from the other sources, where these are enough."""
     shares = []
     for cluster in np.unique(clusters[np.isfinite(errors)]):
@@ -250,7 +250,7 @@ def left_out(errors: FloatArray, clusters: NDArray[np.int64], level: float = 0.9
 
 
 def recommend(
-    situation: str, band: str | None = None, *, level: float = 0.95, table: pl.DataFrame | None = None
+    situation: str, band: str | None = None, *, level: float = DEFAULT_LEVEL, table: pl.DataFrame | None = None
 ) -> Advice:
     """The law for a situation, and the error to expect of your own run, both from measured cells.
 

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from scalingdb.display import DEFAULT_LEVEL
 from scalingdb.errors import DataError
 from scalingdb.judging.resampling import multiplicities, percentile_interval
 
@@ -149,7 +150,11 @@ def contests(cells: pl.DataFrame, groups: pl.DataFrame, *, laws: Sequence[str] |
 
 
 def interval_over(
-    clusters: NDArray[np.int64], statistic: Callable[[FloatArray], FloatArray], *, level: float = 0.95, rng: int = 0
+    clusters: NDArray[np.int64],
+    statistic: Callable[[FloatArray], FloatArray],
+    *,
+    level: float = DEFAULT_LEVEL,
+    rng: int = 0,
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Interval of a statistic of contests, and all its resampled values, when clusters are resampled.
 

@@ -359,7 +359,7 @@ def helm(stats: Sequence[Any], file: Path, name: str) -> Results | None:
         for stat in stats
         if isinstance(stat, dict) and isinstance(stat.get("name"), dict) and not stat["name"].get("perturbation")
     ]
-    by_key = {(key.get("name"), key.get("split")): stat for key, stat in plain}
+    by_key = {(str(key.get("name")), str(key.get("split"))): stat for key, stat in plain}
     rows, unused = [], set()
     for (metric, split), stat in by_key.items():
         value = _number(stat.get("mean"))

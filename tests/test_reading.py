@@ -510,7 +510,7 @@ def mutate_table(text: str, rng: random.Random) -> str:
         ]
     )
     i, j = rng.randrange(len(body)), rng.randrange(len(header))
-    numeric = [c for c in range(len(header)) if all(re.fullmatch(r"[\d.e+-]*", row[c]) for row in body)]
+    numeric = [c for c in range(len(header)) if all(re.fullmatch(r"[\d.][\d.e+-]*|", row[c]) for row in body)]
     if kind in {"empty", "missing"}:
         body[i][j] = "" if kind == "empty" else rng.choice(["-", "N/A", "NaN", "null"])
     elif kind == "garbage":
@@ -760,3 +760,12 @@ def test_symbols_and_short_names_are_known(said: list[str]) -> None:
     assert "odd for nats" not in said[-1]
     sdb.read_runs({"model": ["a", "b"], "task": ["t", "t"], "acc": [0.5, 0.6], "stderr": [0.0, 0.1]})
     assert "a standard error of 0: a" in said[-1]
+
+
+def test_a_helm_split_that_is_no_text_is_no_foreign_exception(tmp_path: Path) -> None:
+    stats = next(_own_files.helm(tmp_path).rglob("stats.json"))
+    content = json.loads(stats.read_text(encoding="utf-8"))
+    content[2]["name"]["split"] = {}
+    stats.write_text(json.dumps(content), encoding="utf-8")
+    row = sdb.read_runs(tmp_path / "runs").row(0, named=True)
+    assert (row["score"], row["n_items"]) == (0.44, None)

@@ -189,7 +189,7 @@ def _uncertainty(problem: _Problem, p: FloatArray, delta: float) -> tuple[FloatA
     meat = np.einsum("mjp,jk,mkq->pq", full, between, full, optimize=True)
     typical = float(np.median(scatter))
     inefficiency = _huber_inefficiency(delta / typical) if typical > 0 else 1.0
-    return scatter, df, inefficiency**2 * bread @ meat @ bread
+    return scatter, np.asarray(df, dtype=float), np.asarray(inefficiency**2 * bread @ meat @ bread)
 
 
 @dataclass(frozen=True, eq=False)

@@ -359,7 +359,7 @@ def helm(stats: Sequence[Any], file: Path, name: str) -> Results | None:
         for stat in stats
         if isinstance(stat, dict) and isinstance(stat.get("name"), dict) and not stat["name"].get("perturbation")
     ]
-    by_key = {(key.get("name"), key.get("split")): stat for key, stat in plain}
+    by_key = {(str(key.get("name")), str(key.get("split"))): stat for key, stat in plain}
     rows, unused = [], set()
     for (metric, split), stat in by_key.items():
         value = _number(stat.get("mean"))
@@ -408,7 +408,7 @@ def _every_eval_ever(report: Mapping[str, Any], name: str) -> Results:
             continue
         bounds = _number(config.get("min_score")), _number(config.get("max_score"))
         if not unit:  # before units were stated, bounds said what a score counts in
-            unit = {(0.0, 1.0): "proportion", (0.0, 100.0): "percent"}.get(bounds, "")  # type: ignore[call-overload]
+            unit = "proportion" if bounds == (0.0, 1.0) else "percent" if bounds == (0.0, 100.0) else ""
         is_percent = unit in {"percent", "percentage", "%"}
         value = round(value / 100, 15) if is_percent else value
         known = METRICS.get(metric) or ("task_score", "fraction")

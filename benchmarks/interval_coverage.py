@@ -12,7 +12,7 @@ The other parts fit ``L = E + A / D**alpha`` to studies of few runs:
 ``growing``      the same with errors that grow sixfold along D
 ``checkpoints``  6, 8, 12 runs of 20 checkpoints, errors autoregressive along a run (coefficient 0.9)
 ``floor``        12, 20 runs of a law whose floor E is near zero
-``wild``         the wild bootstrap under squares (a near-absolute loss refuses it)
+``wild``         the wild bootstrap of 40, 80 runs under squares (few runs and near-absolute losses refuse it)
 
 Each kind of interval either holds the true parameter (or the true law at ten times the largest D)
 or does not; a parameter at a bound or not identified has no interval and is not counted. Shares are
@@ -93,7 +93,7 @@ def _optimum_inside(fits: sdb.Fits, best_n: float) -> float:
 
 
 LADDER = {"E": 1.8172, "A": 2085.43, "alpha": 0.3658}
-FEW_STUDIES = {"checkpoints": (6, 8, 12), "floor": (12, 20)}
+FEW_STUDIES = {"checkpoints": (6, 8, 12), "floor": (12, 20), "wild": (40, 80)}
 """Sizes of the studies of a part; 5, 8, 12, 20 runs where nothing is said."""
 
 

@@ -735,8 +735,14 @@ def test_intervals_of_a_small_study_hold_the_truth() -> None:
 @pytest.mark.parametrize("objective", ["huber_log", "mae_log"])
 def test_no_wild_bootstrap_of_a_near_absolute_loss(objective: str) -> None:
     with pytest.raises(DataError, match=r"wild bootstrap .* too narrow"):
-        sdb.fit(steps(20, 0.01), "power_offset", objective=objective, bootstrap=20, resample="wild")
-    assert sdb.fit(steps(20, 0.01), "power_offset", objective="mse_log", bootstrap=20, resample="wild").samples.size
+        sdb.fit(steps(60, 0.01), "power_offset", objective=objective, bootstrap=20, resample="wild")
+
+
+def test_no_wild_bootstrap_of_few_runs() -> None:
+    options = {"objective": "mse_log", "bootstrap": 20, "resample": "wild"}
+    with pytest.raises(DataError, match=r"wild bootstrap of 20 independent runs"):
+        sdb.fit(steps(20, 0.01), "power_offset", **options)  # type: ignore[arg-type]
+    assert sdb.fit(steps(60, 0.01), "power_offset", **options).samples.shape == (20, 3)  # type: ignore[arg-type]
 
 
 @pytest.mark.filterwarnings("ignore::scalingdb.errors.FitWarning")

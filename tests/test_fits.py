@@ -666,3 +666,43 @@ def test_fit_by_on_processes(families: pl.DataFrame, fits: sdb.Fits) -> None:
 
 def test_many_fits_survive_pickling(fits: sdb.Fits) -> None:
     same_fits(pickle.loads(pickle.dumps(fits)), fits)
+
+
+# ---- inputs that may be zero -----------------------------------------------------------------------
+
+
+def _gated(rng: np.random.Generator) -> pl.DataFrame:
+    n_params, gate = 10 ** rng.uniform(7, 9.5, 40), rng.integers(0, 2, 40).astype(float)
+    loss = 1.7 + 300 * n_params**-0.33 - 0.08 * gate
+    return pl.DataFrame({"n_params": n_params, "is_gated": gate, "loss": loss})
+
+
+def _gated_law(domain: dict[str, tuple[float, float]]) -> sdb.Law:
+    @sdb.law(
+        "gated_for_a_test",
+        cite="made up",
+        inputs=("n_params", "is_gated"),
+        params={"E": sdb.positive, "A": sdb.positive, "alpha": sdb.exponent, "g": sdb.real},
+        domain=domain,
+    )
+    def gated_for_a_test(n_params: Any, is_gated: Any, *, E: Any, A: Any, alpha: Any, g: Any) -> Any:
+        return E + A * n_params**-alpha + g * is_gated
+
+    return gated_for_a_test
+
+
+def test_the_hint_on_an_input_at_zero_is_the_argument_that_works() -> None:
+    frame = _gated(np.random.default_rng(0))
+    with pytest.raises(DataError, match=r"'is_gated' has .* not positive .*row") as refused:
+        sdb.fit(frame, _gated_law({}))
+    given = re.search(r"domain=(\{.*?\})", str(refused.value))
+    assert given is not None
+    domain = {name: (float(low), float(high)) for name, (low, high) in eval(given[1]).items()}
+    assert domain == {"is_gated": (0.0, 1.0)}
+    law = _gated_law(domain)
+    fitted = sdb.fit(frame, law)
+    assert fitted.params["g"] == pytest.approx(-0.08, abs=1e-3)
+    as_truth = sdb.fit(frame.with_columns(pl.col("is_gated") == 1), law)
+    assert as_truth.params == pytest.approx(fitted.params)
+    with pytest.raises(DataError, match=r"takes 'n_params' as positive.*filter these rows out"):
+        sdb.fit(runs(6).with_columns(n_params=pl.lit(0.0)), "chinchilla")

@@ -543,38 +543,26 @@ def mutate_table(text: str, rng: random.Random) -> str:
     return ("\ufeff" if kind == "bom" else "") + joined
 
 
-def check_table_mutations(
-    make: Callable[[Path], Path], options: dict[str, Any], folder: Path, count: int
-) -> tuple[int, int]:
-    """Mutate a table `count` times; returns how many were read and how many refused."""
+def mutation_of_table(make: Callable[[Path], Path], options: dict[str, Any], folder: Path) -> Callable[[int], None]:
+    """A function of a seed that mutates a table and reads it: it refuses, or asserts that no number changed."""
     file = make(folder)
     text = file.read_text(encoding="utf-8")
-    names = ("n_params", "n_tokens", "loss")
+    names = ("n_params", "n_tokens", "loss", "score")
     right = _values(sdb.read_runs(file, **options), names)
-    outcomes = [0, 0]
-    for seed in range(count):
+
+    def read(seed: int) -> None:
         mutated = mutate_table(text, random.Random(seed))
         file.write_text(mutated, encoding="utf-8", newline="")
-        try:
-            frame = sdb.read_runs(file, flagged=True, **options)
-        except ScalingDBError:
-            outcomes[1] += 1
-            continue
-        outcomes[0] += 1
-        here = _values(frame.filter(pl.col("flag").is_null()), names)
-        for key, values in here.items():
+        frame = sdb.read_runs(file, flagged=True, **options)
+        for key, values in _values(frame.filter(pl.col("flag").is_null()), names).items():
             expected = right.get(key)
             if expected is None or len(expected) != len(values):
                 continue  # a run, step or column under another name: its numbers stand under that name
             for value, other in zip(values, expected, strict=True):
-                assert value is None or value == pytest.approx(other, rel=1e-9), (
-                    seed,
-                    key,
-                    values,
-                    expected,
-                    mutated[:300],
-                )
-    return outcomes[0], outcomes[1]
+                is_same = value is None or value == pytest.approx(other, rel=1e-9)
+                assert is_same, (seed, key, values, expected, mutated[:300])
+
+    return read
 
 
 def mutate_json(value: Any, rng: random.Random) -> str:
@@ -600,39 +588,44 @@ def mutate_json(value: Any, rng: random.Random) -> str:
     return json.dumps(value)
 
 
-def check_json_mutations(
-    make: Callable[[Path], Path], options: dict[str, Any], folder: Path, count: int
-) -> tuple[int, int]:
+def mutation_of_json(make: Callable[[Path], Path], options: dict[str, Any], folder: Path) -> Callable[[int], None]:
+    """As :func:`mutation_of_table`, for a result file or a folder of them."""
     path = make(folder)
     files = sorted(path.rglob("*.json")) if path.is_dir() else [path]
-    contents = {file: json.loads(file.read_text(encoding="utf-8")) for file in files}
     originals = {file: file.read_text(encoding="utf-8") for file in files}
     names = ("value", "n_items", "std_error")
     right = _values(sdb.read_runs(path, flagged=True, **options), names)
-    outcomes = [0, 0]
-    for seed in range(count):
+
+    def read(seed: int) -> None:
         rng = random.Random(seed)
         file = rng.choice(files)
         file.write_text(mutate_json(json.loads(originals[file]), rng), encoding="utf-8")
         try:
             frame = sdb.read_runs(path, flagged=True, **options)
-        except ScalingDBError:
-            outcomes[1] += 1
-        else:
-            outcomes[0] += 1
-            for key, values in _values(frame, names).items():
-                value, expected = values[0], right.get(key, (None,))[0]
-                # a value that the mutation itself replaced by another legal number is that number
-                assert expected is None or value == expected or value in {0.0, 1.0, -1.0}, (seed, key)
         finally:
             file.write_text(originals[file], encoding="utf-8")
-    assert contents
-    return outcomes[0], outcomes[1]
+        for key, values in _values(frame, names).items():
+            value, expected = values[0], right.get(key, (None,))[0]
+            # a value that the mutation itself replaced by another legal number is that number
+            assert expected is None or value == expected or value in {0.0, 1.0, -1.0}, (seed, key)
+
+    return read
+
+
+def _counted(read: Callable[[int], None], count: int) -> tuple[int, int]:
+    """How many of `count` mutations were read, and how many refused."""
+    refused = 0
+    for seed in range(count):
+        try:
+            read(seed)
+        except ScalingDBError:
+            refused += 1
+    return count - refused, refused
 
 
 @pytest.mark.parametrize("shape", ["wandb_table", "history_csv", "wandb_chart"])
 def test_mutated_tables_are_read_right_or_refused(shape: str, tmp_path: Path) -> None:
-    read, refused = check_table_mutations(*TABLES[shape], tmp_path, 60)
+    read, refused = _counted(mutation_of_table(*TABLES[shape], tmp_path), 60)
     assert read > 20
     assert refused > 3
 
@@ -641,7 +634,7 @@ def test_mutated_tables_are_read_right_or_refused(shape: str, tmp_path: Path) ->
     "shape", ["trainer_state", "lm_eval_new", "lm_eval_old", "inspect_json", "helm", "every_eval_ever"]
 )
 def test_mutated_results_are_read_right_or_refused(shape: str, tmp_path: Path) -> None:
-    read, refused = check_json_mutations(*(TABLES | EVALUATIONS)[shape], tmp_path, 60)
+    read, refused = _counted(mutation_of_json(*(TABLES | EVALUATIONS)[shape], tmp_path), 60)
     assert read + refused == 60
     assert refused > 3
 

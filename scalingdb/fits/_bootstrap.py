@@ -59,6 +59,13 @@ def _draw(problem: Problem, resampled: str, found: Found, options: Options) -> t
             "where the loss is an absolute value, and it passes through as many rows as there are parameters",
             'use resample="runs", or an objective of squares: objective="mse_log".',
         )
+    if options.resample == "wild" and problem.n_clusters - model.n_params < uncertainty.FEW:
+        raise DataError(
+            f"a wild bootstrap of {problem.n_clusters} independent runs under {model.n_params} parameters gives "
+            "intervals that are too narrow",
+            f"leave bootstrap=0: the covariance is corrected for few runs. A wild bootstrap takes {uncertainty.FEW} "
+            "more runs than parameters.",
+        )
     drawn = uncertainty.resampled_residuals(
         residual, problem.weights, problem.clusters, model.n_params, count, generator, options.resample
     )

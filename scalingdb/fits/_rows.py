@@ -136,10 +136,8 @@ def refuse_bad_values(
         label = "missing or not finite"
         if name in needs_positive:
             low = (values <= 0).fill_null(False)
-            if low.any() and not bad.any():
-                label = "zero" if (values.filter(low) == 0).all() else "zero or negative"
-            elif low.any():
-                label = "missing, not finite or not positive"
+            if low.any():
+                label = "missing, not finite or not positive" if bad.any() else "not positive"
             bad = bad | low
             if law is not None and is_input and low.any():
                 inputs_at_zero[law.inputs[list(columns).index(name)]] = float(values.filter(low).min())  # type: ignore[arg-type]

@@ -93,7 +93,7 @@ def fit(
     resample : {"runs", "rows", "residuals", "wild"}
         What a bootstrap draws: whole runs (``by_run``), rows, residuals put back on the law (equal
         scatter everywhere), or residuals with random signs, one sign per run (scatter may differ;
-        not for a near-absolute loss, under which it is too narrow).
+        refused for a near-absolute loss, or with fewer than 30 degrees of freedom: too narrow).
     n_starts : int
         Starts polished to the end.
     search_seed : int, optional

@@ -314,10 +314,10 @@ def approach_3(
         return np.asarray(np.exp(np.concatenate(parts, axis=1)))
 
     # without a bootstrap to first order: draws from a covariance leave the valley of the parameters
-    drawn = np.log(found.propagate(ends_of_lines))
+    drawn = found.propagate(ends_of_lines)
+    # what the rows leave open has infinite draws, and no line; the verdict in the notes says which
+    drawn = np.log(np.where(np.isfinite(drawn) & (drawn > 0), drawn, np.nan))
     drawn[:, [1, 3]] -= drawn[:, [0, 2]]
-    if found.recipe.undetermined:  # the verdict in the notes says which
-        drawn = drawn * np.nan
     shown = found.data.select(
         train_flops=6 * pl.col("n_params") * pl.col("n_tokens"), n_params="n_params", n_tokens="n_tokens", loss="loss"
     )

@@ -310,15 +310,18 @@ def _table_piece(file: Path, name: str, text: str) -> Piece:
     ):
         raise Unusable("text that is no table")
     width = len(next(csv.reader([header], delimiter=separator)))
-    rows = csv.reader(io.StringIO(text), delimiter=separator)
-    for row in rows:
-        if len(row) > width and any(cell.strip() for cell in row[width:]):
-            raise Unusable(f"line {rows.line_num} has {len(row)} cells, the header {width}")
     try:
-        table = pl.read_csv(
-            io.StringIO(text), separator=separator, infer_schema=False, truncate_ragged_lines=True, quote_char='"'
-        )
-    except pl.exceptions.PolarsError as error:
+        try:
+            table = pl.read_csv(io.StringIO(text), separator=separator, infer_schema=False, quote_char='"')
+        except pl.exceptions.ComputeError:  # a row too long: refused with its line, unless what is too much is empty
+            rows = csv.reader(io.StringIO(text), delimiter=separator)
+            for row in rows:
+                if len(row) > width and any(cell.strip() for cell in row[width:]):
+                    raise Unusable(f"line {rows.line_num} has {len(row)} cells, the header {width}") from None
+            table = pl.read_csv(
+                io.StringIO(text), separator=separator, infer_schema=False, truncate_ragged_lines=True, quote_char='"'
+            )
+    except (pl.exceptions.PolarsError, csv.Error) as error:
         raise Unusable(f"a table that cannot be read: {str(error).splitlines()[0]}") from error
     table = table.rename({column: column.strip().strip("\ufeff") for column in table.columns})
     if len({column.strip() for column in table.columns}) < len(table.columns) or any(

@@ -167,7 +167,7 @@ def _orders(parts: list[Any]) -> list[Any]:
 
 
 def main(raw: Path) -> None:
-    """Print a row a problem."""
+    """Print one row per problem."""
     logging.getLogger("scalingdb").setLevel("WARNING")
     print("| problem | rows | parameters | start 1 | start 2 | search | RSS over certified, minus 1 |")
     print("|---|---|---|---|---|---|---|")

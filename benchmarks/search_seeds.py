@@ -45,7 +45,7 @@ def half_of(law: sdb.Law, seed: int) -> sdb.Law:
 
 
 def main(seeds: int) -> None:
-    """Print a row a refit."""
+    """Print one row per refit."""
     logging.getLogger("scalingdb").setLevel("ERROR")
     warnings.simplefilter("ignore", sdb.FitWarning)
     db = sdb.connect()

@@ -208,7 +208,7 @@ def _tables(measured: Measured, source_id: str, source: Mapping[str, Any]) -> di
         "year": source["year"] or datetime.datetime.now(tz=datetime.UTC).year,
         "licence": source["licence"],
         "is_shipped": False,
-        "redistribution": "added by the user; lies in the user's data folder",
+        "redistribution": "added by the user; kept in the user's data folder",
         "headline_metric": headline,
         "headline_eval_set": sets[0] if len(sets) == 1 else None,
         "n_definition": source["n_definition"] or (counts[0] if counts else None),

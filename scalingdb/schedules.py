@@ -127,7 +127,7 @@ def _rates(schedule: pl.DataFrame, n_warmup_steps: int) -> FloatArray:
     rows = schedule.sort("step")
     step, rate = rows["step"].cast(pl.Float64).to_numpy(), rows[RATE].cast(pl.Float64).to_numpy()
     if not (np.isfinite(rate).all() and (rate >= 0).all()):
-        raise DataError(f"run {name!r}: a learning rate is negative, missing or infinite", "mend or drop these rows.")
+        raise DataError(f"run {name!r}: a learning rate is negative, missing or infinite", "fix or drop these rows.")
     if not (np.isfinite(step).all() and (step == np.rint(step)).all() and step[0] >= 0):
         raise DataError(f"run {name!r}: steps are not whole numbers from 0 on", "count optimiser steps.")
     if (np.diff(step) == 0).any():

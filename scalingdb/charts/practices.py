@@ -13,7 +13,7 @@ from scalingdb.errors import DataError
 __all__ = ["answer_shift", "practice_arms", "subset_errors", "sweep_map"]
 
 ARM_HEIGHT = 46
-"""Pixels of an arm: its families lie side by side, a row a unit."""
+"""Pixels of an arm: its families lie side by side, one row per unit."""
 
 _PERCENT = "datum.value >= 1 ? format(datum.value, '.0f') + ' %' : format(datum.value, '~g') + ' %'"
 
@@ -111,7 +111,7 @@ def subset_errors(rows: pl.DataFrame, *, size: tuple[int, int] = (170, 170)) -> 
 
 
 def answer_shift(frame: pl.DataFrame, *, width: int = 430) -> alt.LayerChart:
-    """By what factor a wrong reading of the same runs moves an answer, a row a trap.
+    """By what factor a wrong reading of the same runs moves an answer, one row per trap.
 
     Parameters
     ----------

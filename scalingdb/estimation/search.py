@@ -347,7 +347,7 @@ def with_dispersion(
 ) -> tuple[Found | None, Objective]:
     """Fit a beta-binomial: the parameters inside, the correlation of items outside.
 
-    For every correlation the law is fitted anew, from where it ended before; Brent's method finds
+    For every correlation the law is refitted, from where it ended before; Brent's method finds
     the correlation of the highest likelihood. Zero is a candidate: then it is a binomial.
     """
     from scipy.optimize import minimize_scalar

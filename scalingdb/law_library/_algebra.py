@@ -1,6 +1,6 @@
 """Laws made of laws: sums, substitutions, links and special cases.
 
-What comes out is a :class:`Law` in every respect: it has LaTeX, exact derivatives, a macro (once it is
+The result is a :class:`Law` in every respect: it has LaTeX, exact derivatives, a macro (once it is
 :meth:`~Law.named`), it can be fitted and pickled, and it inherits the published coefficients of its parts
 where all of them have some. Parts take their default variant: ``chinchilla.with_variant("hoffmann") + ...``.
 
@@ -602,7 +602,7 @@ def pareto_envelope(
     Notes
     -----
     A law fitted to an envelope describes the best of the runs that were made. Resample the runs and
-    take the envelope anew for an interval; resampling the envelope's rows understates it.
+    recompute the envelope in every resample for an interval; resampling the envelope's rows understates it.
 
     Examples
     --------

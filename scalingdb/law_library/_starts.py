@@ -78,7 +78,7 @@ def floors_below(y: FloatArray, weights: FloatArray) -> FloatArray:
 def floor_and_power(x: FloatArray, y: FloatArray, weights: FloatArray, exponents: FloatArray) -> FloatArray:
     """Floor, scale and exponent of ``floor + scale * x**-exponent``, (S, 3), scales positive.
 
-    A floor that comes out negative is set to zero and the scale solved for again.
+    A negative floor is set to zero and the scale solved for again.
     """
     log_x = np.log(x)
     centre = log_x.mean()

@@ -151,7 +151,7 @@ def kaplan_ls(n_params_non_embedding: Any, n_steps_min: Any, *, N_c: Any, S_c: A
     S_min is not the logged number of steps: it is what an unlimited batch would need. Leave out
     warm-up, and do not mix checkpoints of schedules of different length. Su et al.
     (arXiv:2403.06563) confirm the four forms of Kaplan et al. up to 33B parameters and find every
-    constant to change with tokenizer, context, schedule and batch, so fit them anew.
+    constant to change with tokenizer, context, schedule and batch, so refit them.
 
     Examples
     --------

@@ -3,7 +3,7 @@
 `_surface` turns a law or a fit into a loss over N and D with draws of its coefficients; all else is
 made from that. `_plan` finds the best split, `_crossover` and `_multiplier` compare two laws along their
 optimal paths (`_pair` checks that they may be compared), `_approaches` estimates optimal sizes from runs
-as Hoffmann et al. do (`_isoflop` holds the parabolas, `_allocation` what comes out), `_design` ranks the
+as Hoffmann et al. do (`_isoflop` holds the parabolas, `_allocation` the result), `_design` ranks the
 runs that one could train next.
 """
 

@@ -287,7 +287,7 @@ def kept_runs(kept: Kept) -> pl.DataFrame:
 def resampled_lines(
     slices: list[Slice], draws: int, generator: np.random.Generator, exponent: float | None = None
 ) -> tuple[dict[str, FloatArray], str]:
-    """Lines (B, 2) through vertices with the runs' noise put on anew, and what is in them, in words.
+    """Lines (B, 2) through vertices with the runs' noise drawn again, and what is in them, in words.
 
     The same noise moves N and D of a draw; a draw without a line is ``nan`` in both. Each budget's noise is
     estimated together with that of all (few runs say little about it), and as uncertain as that leaves

@@ -188,7 +188,7 @@ async def _execute(path: Path, progress: Progress) -> nbformat.NotebookNode:
         on_cell_start=note_progress,
         on_cell_error=note_failure,
     )
-    # an empty profile: start-up files of whoever runs this must not change a report
+    # an empty profile: the start-up files of the user must not change a report
     with tempfile.TemporaryDirectory(prefix="scalingdb-ipython-") as profile:
         environment = {**os.environ, "SCALINGDB_RENDERER": "svg", "IPYTHONDIR": profile}
         try:
@@ -325,7 +325,7 @@ def _own_ids(svg: str, prefix: str) -> str:
 
 
 _PLACE_OF_WARNING = re.compile(r"^\S+\.py:\d+: (\w*Warning: .*\n(?:(?!  ).*\n)*?)  .*\n?", re.MULTILINE)
-"""A warning as Python prints it: file and line of whoever made the report, the message, the line of code."""
+"""A warning as Python prints it: file and line on the machine that made the report, the message, the line of code."""
 
 
 def _output(output: Mapping[str, Any], folder: Path, prefix: str) -> Markup | None:

@@ -4,7 +4,7 @@
 the hold-outs and bands of distance, `_field` who competes; `_cells` fits a law to a data set and scores it,
 `_store` keeps the cells and knows which are stale; `_table` hands them out, `_contests` pairs them up,
 `_standings` ranks, `_advice` names a law for a situation. ``scalingdb compare --all`` prints the
-leaderboard, ``python -m scalingdb.evidence.arena`` runs all anew.
+leaderboard, ``python -m scalingdb.evidence.arena`` recomputes all of it.
 """
 
 from __future__ import annotations

@@ -82,7 +82,7 @@ def _with_distance(split: Split, axis: str) -> Split:
 
 
 def band_of(distance: pl.Expr) -> pl.Expr:
-    """Name of the band that a distance lies in."""
+    """Name of the band that a distance falls in."""
     band = pl.lit(BANDS[-1])
     for edge, name in reversed(list(zip(_EDGES, BANDS, strict=False))):
         band = pl.when(distance <= edge * (1 + 1e-9)).then(pl.lit(name)).otherwise(band)

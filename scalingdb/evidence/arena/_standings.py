@@ -56,7 +56,7 @@ def leaderboard(track: str | None = None, *, table: pl.DataFrame | None = None) 
     Returns
     -------
     DataFrame
-        ``track, rank, law, win_rate, win_low, win_high`` (95 %, sources drawn anew; data sets where a
+        ``track, rank, law, win_rate, win_low, win_high`` (95 %, sources resampled; data sets where a
         track has fewer than four sources, see ``resampled``), ``p_first`` (share of the resamples in
         which it has the highest win rate of the ranked laws), ``mean_rank, times_best`` (geometric mean
         of its error over that of the best law there), ``error`` (median over data sets and bands of the
@@ -178,7 +178,7 @@ def by_distance(
     -------
     DataFrame
         ``law, band, error, low, high, coverage, n_sets, n_sources``: the median over data sets of the mean absolute
-        relative error, with a 95 % interval from drawing sources (or data sets) anew. Only hold-outs that
+        relative error, with a 95 % interval from resampling sources (or data sets). Only hold-outs that
         all laws with few refusals were fitted in, so that the laws answer the same questions.
 
     Examples
@@ -288,7 +288,7 @@ def calibration(*, table: pl.DataFrame | None = None) -> pl.DataFrame:
 
 
 def failures(*, table: pl.DataFrame | None = None) -> pl.DataFrame:
-    """Hold-outs in which a law could not be fitted, and why: a row a law, data set and reason.
+    """Hold-outs in which a law could not be fitted, and why: one row per law, data set and reason.
 
     Returns
     -------
@@ -370,7 +370,7 @@ def _reason(row: dict[str, float | str]) -> str:
 
 
 def matrix(*, table: pl.DataFrame | None = None) -> pl.DataFrame:
-    """How much of the field met: a row a track, and one for all.
+    """How much of the field met: one row per track, and one for all.
 
     Returns
     -------

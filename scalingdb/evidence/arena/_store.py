@@ -41,7 +41,7 @@ Every stored cell is stale then. Other changes to code leave cells alone: a test
 and its failure says that the version should have been raised."""
 
 SAMPLE = 24
-"""Pairs of law and data set that are recomputed before cells are stamped anew."""
+"""Pairs of law and data set that are recomputed before cells are stamped again."""
 
 AGREE = 1e-3
 """Relative difference of two errors that count as the same: four digits are stored."""

@@ -14,7 +14,7 @@ __all__ = ["cells"]
 
 
 def cells() -> pl.DataFrame:
-    """Every stored cell: a row a data set, law, hold-out and band of distance.
+    """Every stored cell: one row per data set, law, hold-out and band of distance.
 
     Nothing is fitted here. Cells whose rows, law or code have changed since they were computed are
     shown with a remark; ``scalingdb compare --all`` renews them.
@@ -64,5 +64,5 @@ def with_groups(held: pl.DataFrame) -> pl.DataFrame:
 
 
 def forget() -> None:
-    """Read the stored cells anew at the next call: they have changed."""
+    """Read the stored cells again at the next call: they have changed."""
     _cells.cache_clear()

@@ -57,7 +57,7 @@ _SAME = 5e-4
 """Relative distance within which two numbers agree to four digits whatever their size."""
 
 _SKEWED = "rw-tuned-long-const-kaplan"
-"""Configuration whose six losses fall along an almost straight line: the floor E is not told from zero."""
+"""Configuration whose six losses fall along an almost straight line: the floor E is indistinguishable from zero."""
 
 
 def _optima(db: Warehouse) -> dict[str, pl.DataFrame]:

@@ -398,7 +398,8 @@ def test_interval_of_ones_own_error_holds_the_next_source() -> None:
             errors = np.exp(effects[clusters] + rng.normal(0, 0.5, clusters.size))
             low, high = own_interval(errors, clusters)
             inside += low <= np.exp(effects[-1] + rng.normal(0, 0.5)) <= high
-        assert 0.93 < inside / 600 < 0.985
+        # the means of sources vary by what is left of the variance within, too: a little wide, never narrow
+        assert 0.93 < inside / 600 < 0.995
     assert own_interval(np.array([0.01, 0.02]), np.array([0, 1])) == (0.0, np.inf)
 
 

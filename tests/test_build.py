@@ -599,3 +599,21 @@ def test_a_read_only_target_is_refused(add_source: AddSource, tmp_path: Path, mo
     (result,) = build(["zz_a"], raw=tmp_path, shipped=tmp_path / "tables", local=tmp_path / "local")
     assert isinstance(result.error, WarehouseError)
     assert "Permission denied" in result.error.fact
+
+
+def test_declared_coefficients_and_new_columns_need_no_raw_files(tmp_path: Path) -> None:
+    for file in SHIPPED.glob("*/farseer.parquet"):
+        (tmp_path / "tables" / file.parent.name).mkdir(parents=True)
+        shutil.copy(file, tmp_path / "tables" / file.parent.name)
+    fits, runs = (tmp_path / "tables" / table / "farseer.parquet" for table in ("published_fits", "runs"))
+    pl.read_parquet(fits).with_columns(value=pl.col("value") + 1).write_parquet(fits)  # what a correction replaces
+    pl.read_parquet(runs).drop("seed").write_parquet(runs)  # a column that the schema has gained since
+    target = {"shipped": tmp_path / "tables", "local": tmp_path / "local"}
+    (result,) = build(["farseer"], without_raw=True, **target)
+    assert result.error is None
+    assert sorted(result.changed) == ["published_fits/farseer.parquet", "runs/farseer.parquet"]
+    for table in ("published_fits", "runs"):
+        rebuilt = pl.read_parquet(tmp_path / "tables" / table / "farseer.parquet")
+        assert rebuilt.equals(pl.read_parquet(SHIPPED / table / "farseer.parquet"))
+    (again,) = build(["farseer"], without_raw=True, **target)
+    assert (again.error, again.changed) == (None, [])

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scalingdb.errors import DataError, unknown_name
-from scalingdb.law_library._core import EVIDENCE, FloatArray, Law, Param, PublishedSet, positive, real
+from scalingdb.law_library._core import FORM_EVIDENCE, FloatArray, Law, Param, PublishedSet, positive, real
 from scalingdb.law_library._ranges import range_of
 from scalingdb.notices import notice
 from scalingdb.schema import EVIDENCE as SET_EVIDENCE
@@ -188,7 +188,7 @@ def _composed(
         meanings=MappingProxyType({key: text for key, text in meanings.items() if key in (*inputs, output)}),
         domain=MappingProxyType({key: ends for key, ends in domain.items() if key in inputs}),
         evidence=_joined([law.evidence for law in laws]),
-        evidence_kind=max((law.evidence_kind for law in laws), key=list(EVIDENCE).index),
+        evidence_kind=max((law.evidence_kind for law in laws), key=list(FORM_EVIDENCE).index),
         own_sets=_own_sets(parts, unit),
     )
 

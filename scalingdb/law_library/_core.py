@@ -47,7 +47,7 @@ OWN = "own laws"
 
 EvidenceKind = Literal["read", "derived", "second_hand", "unchecked"]
 
-EVIDENCE: Mapping[EvidenceKind, str] = MappingProxyType(
+FORM_EVIDENCE: Mapping[EvidenceKind, str] = MappingProxyType(
     {
         "read": "the form was read in the paper or its release",
         "derived": "the form is a definition, or was worked out from what was read",
@@ -565,7 +565,7 @@ class Law:
             f"fitted for {name} from {number(low, 3)} to {number(high, 3)}" for name, (low, high) in self.domain.items()
         ]
         if self.evidence_kind != "read":
-            remarks.append(EVIDENCE[self.evidence_kind])
+            remarks.append(FORM_EVIDENCE[self.evidence_kind])
         return (
             f'<div class="scalingdb-law"><b>{html.escape(self.name)}</b> <small>{html.escape(self.cite)}</small>'
             f"{formula}{table}<small>{html.escape('; '.join(remarks))}</small></div>"
@@ -666,8 +666,8 @@ def law(
     ('A',)
     """
     refuse_bad_name(name)
-    if evidence_kind not in EVIDENCE:
-        raise unknown_name("option", evidence_kind, EVIDENCE, "(for evidence_kind)")
+    if evidence_kind not in FORM_EVIDENCE:
+        raise unknown_name("option", evidence_kind, FORM_EVIDENCE, "(for evidence_kind)")
 
     def decorate(function: Callable[..., Any]) -> Law:
         import inspect

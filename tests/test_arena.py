@@ -422,7 +422,7 @@ def test_advice_holds_for_sources_that_it_has_not_seen(cells) -> None:
 def test_ties_go_to_the_law_with_fewer_parameters() -> None:
     def advice(kaplan: float) -> sdb.arena.Advice:
         rows = []
-        for place, name in enumerate(NAMES):
+        for place, name in enumerate(NAMES[:4]):
             wobble = 1.2 if place % 2 else 1 / 1.2  # each is the better one now and then
             rows += [
                 _cell(name, "chinchilla", 0.02 * wobble),

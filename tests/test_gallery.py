@@ -149,13 +149,6 @@ def test_symbols(name: str, shown: str) -> None:
     assert gallery._symbol(name) == shown
 
 
-@pytest.mark.parametrize(
-    ("share", "shown"), [(None, ""), (4.4e-14, "0"), (0.00448, "0.45"), (8.6, "860"), (0.14, "14")]
-)
-def test_excess_is_written_without_powers_of_ten(share: float | None, shown: str) -> None:
-    assert gallery._percent(share) == shown
-
-
 def test_own_laws_stay_out_of_the_gallery(db: sdb.Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
     mine: Law = replace(sdb.get_law("power"), name="mine", function=lambda n_tokens, *, A, alpha: A * n_tokens**-alpha)
     known = dict(all_laws())

@@ -286,7 +286,7 @@ ALLOWED = [
     "select * from json_each('{\"a\": 1}')",
     "select list_transform([1, 2], lambda x: x + 1)",
     "select source_id, n_params.median() from runs group by 1",
-    "from runs as a positional join runs as b limit 1",
+    "select a.run_id, b.study from runs as a positional join runs as b limit 1",
     "from runs using sample 3",
 ]
 
@@ -332,3 +332,8 @@ def test_a_view_file_that_does_more_than_define_its_view_is_refused(folders: dic
 def test_allow_names_folders_that_exist(tmp_path: Path) -> None:
     with pytest.raises(WarehouseError, match="allow"):
         sdb.connect(SHIPPED, allow=[tmp_path / "nowhere"])
+
+
+def test_two_columns_of_one_name_are_refused_in_our_words(db: sdb.Warehouse) -> None:
+    with pytest.raises(QueryError, match="two columns of the result are called 'run_id'"):
+        db.sql("select a.run_id, b.run_id from runs a join runs b using (run_id) limit 1")

@@ -231,6 +231,8 @@ def _json_lines(file: Path, name: str, text: str, error: json.JSONDecodeError) -
 def _records(file: Path, name: str, rows: Sequence[Mapping[str, Any]], kind: str) -> Piece:
     flat = [dict(_flat(row)) for row in rows]
     names = list(dict.fromkeys(key for row in flat for key in row))
+    if not names:
+        raise Unusable("records without a value")
     table = _frame_of({key: [row.get(key) for row in flat] for key in names})
     return _log(file, name, table, kind)
 

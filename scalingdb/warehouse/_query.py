@@ -94,6 +94,8 @@ def _read(cursor: duckdb.DuckDBPyConnection, query: str, params: dict[str, Any],
         relation = cursor.sql(query, params=params or None)
         if relation is None:
             return pl.DataFrame()
+        if twice := [name for i, name in enumerate(relation.columns) if name in relation.columns[:i]]:
+            raise QueryError(f"two columns of the result are called {twice[0]!r}", "give one another name with AS.")
         # through the Arrow C interface: relation.pl() would import pyarrow, a tenth of a second more
         frame = pl.DataFrame(ArrowStream(relation))
         return frame.with_columns(_plain_number(frame[name]) for name in frame.select(pl.selectors.decimal()).columns)

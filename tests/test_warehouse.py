@@ -848,8 +848,10 @@ def test_a_damaged_table_is_refused_on_connecting(
         sdb.connect(copied_warehouse)
     assert str(file) in caught.value.fact
     assert "scalingdb build" in str(caught.value.hint)
-    if damage in {_drop_column, _change_type}:
-        assert "'n_params'" in caught.value.fact
+    if damage in {_drop_column, _change_type}:  # without a manifest, columns are looked at
+        (copied_warehouse / "manifest.json").unlink()
+        with pytest.raises(WarehouseError, match="'n_params'"):
+            sdb.connect(copied_warehouse)
 
 
 @pytest.mark.parametrize("damage", [_truncate, _empty, _replace_by_text, _drop_column, _remove])

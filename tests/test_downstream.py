@@ -594,3 +594,16 @@ def test_checkpoint_noise_is_unbiased_for_short_tails(k: int) -> None:
     )
     noise = predictability(frame, "task")["noise"].item()
     assert noise == pytest.approx(0.01, rel=0.03)  # k - 1 differences: once too large by sqrt(k / (k - 1))
+
+
+def test_refits_of_a_curve_whose_parameters_do_the_same_do_not_fail() -> None:
+    from scalingdb.downstream._refits import _solve
+
+    x = np.linspace(-1, 1, 6)
+
+    def curve(theta: np.ndarray) -> np.ndarray:
+        return (theta[:, :1] + theta[:, 1:]) * x  # only the sum of the two is known
+
+    start, free = np.zeros((3, 2)), np.full(2, np.inf)
+    found = _solve(curve, np.outer([1.0, 2.0, 3.0], x), start, -free, free)
+    np.testing.assert_allclose(found.sum(axis=1), [1.0, 2.0, 3.0], rtol=1e-6)

@@ -26,6 +26,9 @@ MOST_DRAWS, FEWEST_DRAWS = 1000, 200
 CELLS = 200_000
 """Simulated values at most, as long as the fewest draws are kept."""
 TINY = 1e-12
+
+LEAST_DAMPING = 1e-10
+"""Share of the diagonal that is always added to a system of normal equations."""
 STEPS = 40
 """Iterations of the batched Levenberg-Marquardt solver; it starts at the fit that is simulated."""
 
@@ -135,9 +138,11 @@ def _solve(curve: Curve, y: FloatArray, start: FloatArray, low: FloatArray, high
         jacobian = np.where(blocked[:, None, :], 0.0, jacobian)
         gradient = np.where(blocked, 0.0, gradient)
         normal = np.einsum("bnk,bnl->bkl", jacobian, jacobian)
-        scale = np.maximum(np.einsum("bkk->bk", normal), TINY)
-        system = normal + (damping[rows][:, None] * scale)[:, :, None] * np.eye(at.shape[1])
-        step = -np.linalg.solve(system, gradient[:, :, None])[:, :, 0]
+        # to unit diagonal, and never quite without damping: two parameters may do the same to every row
+        root = np.sqrt(np.maximum(np.einsum("bkk->bk", normal), TINY))
+        least = np.maximum(damping[rows], LEAST_DAMPING)[:, None, None] * np.eye(at.shape[1])
+        system = normal / (root[:, :, None] * root[:, None, :]) + least
+        step = -np.linalg.solve(system, (gradient / root)[:, :, None])[:, :, 0] / root
         moved = np.clip(at + np.clip(step, -5.0 - np.abs(at), 5.0 + np.abs(at)), lower, upper)
         after = residuals(moved, rows)
         new = np.sum(after**2, axis=1)

@@ -8,6 +8,7 @@ import io
 import json
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -291,7 +292,7 @@ def _inspect_archive(name: str, content: bytes) -> list[Piece]:
                 raise Unusable(what if "_journal/start.json" in inside else "an archive of no known kind")
             header = json.loads(archive.read("header.json"))
             samples = [json.loads(archive.read(n)) for n in sorted(inside) if n.startswith("samples/")]
-    except (zipfile.BadZipFile, ValueError, RuntimeError, NotImplementedError, zipfile.zlib.error) as error:  # type: ignore[attr-defined]
+    except (zipfile.BadZipFile, ValueError, RuntimeError, NotImplementedError, zlib.error) as error:
         raise Unusable(f"damaged archive: {error}") from error
     results = _evaluations.recognise({**header, "samples": samples}, Path(name), name)
     if results is None:

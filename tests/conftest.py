@@ -24,9 +24,9 @@ Row = dict[str, Any]
 MakeWarehouse = Callable[..., Path]
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def own_laws() -> Iterator[None]:
-    """Laws that a test defines are forgotten after it."""
+    """Laws that a test defines are forgotten after it, so that no later test meets them."""
     known = all_laws()
     before = dict(known)
     yield

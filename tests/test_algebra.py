@@ -28,7 +28,6 @@ from scalingdb.law_library import (
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::scalingdb.errors.DomainWarning"),
-    pytest.mark.usefixtures("own_laws"),
 ]
 
 N, D = np.geomspace(1e8, 1e11, 12), np.geomspace(2e9, 3e12, 12)

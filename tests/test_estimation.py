@@ -23,7 +23,7 @@ from scalingdb.law_library._core import REGISTRY
 
 
 @pytest.fixture(scope="module", autouse=True)
-def own_laws() -> Iterator[None]:
+def laws_of_this_module() -> Iterator[None]:
     """Laws that this module defines, and their removal."""
     before = dict(all_laws())  # the library is read on the first look-up: it must not count as ours
 

@@ -286,7 +286,7 @@ def test_bad_requests_say_what_is_wrong() -> None:
         sdb.forecast(study(), {"a": 1.0, "b": 2.0})
 
 
-def test_a_law_without_a_size_is_refused(own_laws: None) -> None:
+def test_a_law_without_a_size_is_refused() -> None:
     @sdb.law(
         "only_rate",
         cite="none",

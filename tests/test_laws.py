@@ -59,7 +59,6 @@ def test_get_law_suggests_close_names() -> None:
         sdb.get_law("no such law")
 
 
-@pytest.mark.usefixtures("own_laws")
 def test_chapters_are_in_order_and_own_laws_come_last() -> None:
     sdb.law("a_first_letter", cite="own work", inputs=("n_tokens",), params={"A": sdb.positive})(lambda n_tokens, A: A)
     chapters = sdb.laws()["chapter"].to_list()
@@ -68,7 +67,6 @@ def test_chapters_are_in_order_and_own_laws_come_last() -> None:
     assert chapters[-1] == "own laws"
 
 
-@pytest.mark.usefixtures("own_laws")
 def test_a_law_knows_whether_it_is_the_users_own() -> None:
     own = sdb.law("mine", cite="own work", inputs=("n_tokens",), params={"A": sdb.positive})(lambda n_tokens, A: A)
     composed = sdb.law_library.fixed(sdb.get_law("chinchilla"), E=0).named("reducible")
@@ -127,7 +125,6 @@ def test_aliases_name_published_variants_and_no_other_law() -> None:
         assert variant is None or variant in all_laws()[name].published, alias
 
 
-@pytest.mark.usefixtures("own_laws")
 def test_a_law_goes_before_an_alias_of_its_name(db: sdb.Warehouse) -> None:
     law = sdb.law("chinchilla_a3", cite="own work", inputs=("n_tokens",), params={"A": sdb.positive})(
         lambda n_tokens, A: A * n_tokens
@@ -293,7 +290,6 @@ def test_numerical_optimum_of_equal_exponents_is_the_derived_one() -> None:
         assert found == pytest.approx([(p["b"] / p["a"]) ** (1 / (2 * p["eta"]))] * 2, rel=1e-6)
 
 
-@pytest.mark.usefixtures("own_laws")
 def test_optimum_takes_the_value_of_a_third_input() -> None:
     law = sdb.law(
         "wider",
@@ -393,7 +389,6 @@ def test_kaplans_law_ends_in_its_single_variable_limits() -> None:
 # ---- laws of one's own -------------------------------------------------------------------------
 
 
-@pytest.mark.usefixtures("own_laws")
 def test_own_law_is_traced_registered_and_fitted(db: sdb.Warehouse) -> None:
     @sdb.law(
         "shifted_power",
@@ -432,7 +427,6 @@ truth = {"E": 1.7, "A": 400.0, "alpha": 0.3, "B": 3000.0}
 """
 
 
-@pytest.mark.usefixtures("own_laws")
 def test_a_law_of_a_notebook_cell_is_a_law_in_every_respect() -> None:
     from IPython.core.interactiveshell import InteractiveShell
     from traitlets.config import Config
@@ -476,7 +470,6 @@ def _best_n(budget: float, p: dict[str, float]) -> float:
     return float(scale * (budget / 6) ** (0.5 / (p["alpha"] + 0.5)))
 
 
-@pytest.mark.usefixtures("own_laws")
 def test_defining_a_law_again_replaces_it(db: sdb.Warehouse) -> None:
     declare = sdb.law("again", cite="own work", inputs=("n_tokens",), params={"A": sdb.positive})
     declare(lambda n_tokens, A: A * n_tokens)
@@ -486,7 +479,6 @@ def test_defining_a_law_again_replaces_it(db: sdb.Warehouse) -> None:
     assert db.sql("select law_again(3.0, 5.0) as y").item() == 30.0
 
 
-@pytest.mark.usefixtures("own_laws")
 def test_a_parameter_keeps_its_letter_before_an_input() -> None:
     law = sdb.law("letters", cite="own work", inputs=("n_tokens", "n_streams"), params={"D": sdb.positive})(
         lambda n_tokens, n_streams, D: D * n_tokens * n_streams
@@ -494,7 +486,6 @@ def test_a_parameter_keeps_its_letter_before_an_input() -> None:
     assert law.latex == "L = D P n_{tokens}"
 
 
-@pytest.mark.usefixtures("own_laws")
 def test_own_law_with_conditions_inside_conditions_has_a_macro(db: sdb.Warehouse) -> None:
     @sdb.law("nested_cases", cite="own work", inputs=("n_tokens",), params={"a": sdb.positive, "b": sdb.positive})
     def nested_cases(n_tokens, *, a, b):
@@ -509,7 +500,6 @@ def test_own_law_with_conditions_inside_conditions_has_a_macro(db: sdb.Warehouse
     assert found.to_list() == expected.tolist()
 
 
-@pytest.mark.usefixtures("own_laws")
 def test_limits_inside_limits_are_fitted() -> None:
     @sdb.law(
         "limits",
@@ -529,7 +519,6 @@ def test_limits_inside_limits_are_fitted() -> None:
     assert found.predict(frame)["prediction"].to_list() == pytest.approx(frame["loss"].to_list(), rel=1e-9)
 
 
-@pytest.mark.usefixtures("own_laws")
 def test_own_law_with_cases_is_traced() -> None:
     @sdb.law(
         "saturating",
@@ -571,7 +560,6 @@ def unreadable_if(n_params, n_tokens, *, E, A, B, alpha, beta):
 
 
 @pytest.mark.parametrize("function", [unreadable_loop, unreadable_if])
-@pytest.mark.usefixtures("own_laws")
 def test_law_that_cannot_be_traced_is_fitted_with_numerical_derivatives(function, caplog) -> None:
     chinchilla = sdb.get_law("chinchilla")
     law = sdb.law(function.__name__, cite="own work", inputs=chinchilla.inputs, params=dict(chinchilla.params))(
@@ -593,7 +581,6 @@ def test_law_that_cannot_be_traced_is_fitted_with_numerical_derivatives(function
     assert (copied.name, dict(copied.params)) == (law.name, dict(law.params))
 
 
-@pytest.mark.usefixtures("own_laws")
 def test_wrong_declarations_are_refused() -> None:
     declare = {"cite": "own work", "inputs": ("n_tokens",), "params": {"A": sdb.positive}}
     with pytest.raises(DataError, match=r"the function takes \(x, A\)"):
@@ -608,7 +595,6 @@ def test_wrong_declarations_are_refused() -> None:
     assert "wrong" not in all_laws()
 
 
-@pytest.mark.usefixtures("own_laws")
 def test_parameters_can_be_refined() -> None:
     narrow = sdb.exponent("a small one", high=0.5)
     assert (narrow.low, narrow.high, narrow.meaning) == (0.0, 0.5, "a small one")

@@ -18,7 +18,6 @@ from scalingdb.fits._form import compiled
 pytestmark = [
     pytest.mark.filterwarnings("ignore::scalingdb.errors.FitWarning"),
     pytest.mark.filterwarnings("ignore:(overflow|invalid value|divide by zero):RuntimeWarning"),
-    pytest.mark.usefixtures("own_laws"),
 ]
 
 NUMBERS = st.sampled_from(["1e4", "3e5", "0.5", "2", "7.3e3", "-1.5"])

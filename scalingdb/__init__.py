@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from scalingdb.law_library import Law, exponent, get_law, law, laws, pareto_envelope, positive, real
     from scalingdb.magic import load_ipython_extension
     from scalingdb.own_sources import LocalSource, add_source, remove_source
-    from scalingdb.planning import Plan, compute_multiplier, crossover, plan
+    from scalingdb.planning import Plan, Solution, compute_multiplier, crossover, plan, solve
     from scalingdb.reading import read_runs
     from scalingdb.warehouse import Warehouse, connect
 
@@ -40,6 +40,7 @@ __all__ = [
     "LocalSource",
     "Plan",
     "ScalingDBError",
+    "Solution",
     "TrackRecord",
     "Warehouse",
     "add_source",
@@ -70,6 +71,7 @@ __all__ = [
     "real",
     "remove_source",
     "replication",
+    "solve",
     "track_record",
     "trends",
     "units",
@@ -87,6 +89,7 @@ _HOME = {
     "LocalSource": "own_sources",
     "Plan": "planning",
     "ScalingDBError": "errors",
+    "Solution": "planning",
     "TrackRecord": "forecasts",
     "Warehouse": "warehouse",
     "add_source": "own_sources",
@@ -109,6 +112,7 @@ _HOME = {
     "read_runs": "reading",
     "real": "law_library",
     "remove_source": "own_sources",
+    "solve": "planning",
     "track_record": "forecasts",
 }
 

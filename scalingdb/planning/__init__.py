@@ -16,12 +16,14 @@ from scalingdb.planning._crossover import Crossover, crossover
 from scalingdb.planning._design import next_run
 from scalingdb.planning._multiplier import ComputeMultiplier, compute_multiplier
 from scalingdb.planning._plan import Plan, plan
+from scalingdb.planning._solve import Solution, solve
 
 __all__ = [
     "Allocation",
     "ComputeMultiplier",
     "Crossover",
     "Plan",
+    "Solution",
     "accelerators",
     "approach_1",
     "approach_2",
@@ -31,4 +33,5 @@ __all__ = [
     "crossover",
     "next_run",
     "plan",
+    "solve",
 ]

@@ -15,7 +15,7 @@ from scalingdb.display import DEFAULT_LEVEL, html_table
 from scalingdb.errors import DataError
 from scalingdb.fits import Fit
 from scalingdb.law_library import Law
-from scalingdb.planning._pair import Pair, pair_of, refuse_unused
+from scalingdb.planning._pair import SurfacePair, pair_of, refuse_unused
 from scalingdb.planning._surface import BoolArray, FloatArray, ends
 from scalingdb.planning._words import between as interval_words
 from scalingdb.planning._words import flop, four, times
@@ -181,7 +181,7 @@ def compute_multiplier(
     return ComputeMultiplier((pair.a.label, pair.b.label), interval, level, table)
 
 
-def _estimates(pair: Pair, asked: FloatArray, *, at_loss: bool) -> tuple[FloatArray, FloatArray, FloatArray]:
+def _estimates(pair: SurfacePair, asked: FloatArray, *, at_loss: bool) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Budget of the first law (B,), the loss that it reaches, and the budget of the second for the same loss."""
     a, b = pair.a, pair.b
     if at_loss:
@@ -191,7 +191,7 @@ def _estimates(pair: Pair, asked: FloatArray, *, at_loss: bool) -> tuple[FloatAr
     return budget, reached, b.budget_for(b.estimate, reached[None], pair.cost_b)[0]
 
 
-def _draws(pair: Pair, asked: FloatArray, *, at_loss: bool) -> tuple[FloatArray, BoolArray]:
+def _draws(pair: SurfacePair, asked: FloatArray, *, at_loss: bool) -> tuple[FloatArray, BoolArray]:
     """Multipliers (P, B), infinite where the second law never reaches the loss, and whether it does.
 
     Zero where only the first one fails to, and ``nan`` where both do.

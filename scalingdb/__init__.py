@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from scalingdb.law_library import Law, exponent, get_law, law, laws, pareto_envelope, positive, real
     from scalingdb.magic import load_ipython_extension
     from scalingdb.own_sources import LocalSource, add_source, remove_source
-    from scalingdb.planning import Plan, Solution, compute_multiplier, crossover, plan, solve
+    from scalingdb.planning import Optimum, Plan, Solution, compute_multiplier, crossover, optimise, plan, solve
     from scalingdb.reading import read_runs
     from scalingdb.warehouse import Warehouse, connect
 
@@ -38,6 +38,7 @@ __all__ = [
     "Holdout",
     "Law",
     "LocalSource",
+    "Optimum",
     "Plan",
     "ScalingDBError",
     "Solution",
@@ -62,6 +63,7 @@ __all__ = [
     "law_library",
     "laws",
     "load_ipython_extension",
+    "optimise",
     "pareto_envelope",
     "plan",
     "planning",
@@ -87,6 +89,7 @@ _HOME = {
     "Holdout": "judging.holdouts",
     "Law": "law_library",
     "LocalSource": "own_sources",
+    "Optimum": "planning",
     "Plan": "planning",
     "ScalingDBError": "errors",
     "Solution": "planning",
@@ -106,6 +109,7 @@ _HOME = {
     "law": "law_library",
     "laws": "law_library",
     "load_ipython_extension": "magic",
+    "optimise": "planning",
     "pareto_envelope": "law_library",
     "plan": "planning",
     "positive": "law_library",

@@ -15,6 +15,7 @@ from scalingdb.errors import DataError, unknown_name
 from scalingdb.fits import Fit, evaluate_law
 from scalingdb.law_library import Law, PublishedSet, get_law
 from scalingdb.published import has_intervals, refitted_sources
+from scalingdb.schema import METRICS
 
 __all__ = [
     "FAR",
@@ -28,6 +29,7 @@ __all__ = [
     "facts_of_law",
     "first_reached",
     "input_named",
+    "is_better_higher",
     "root",
 ]
 
@@ -402,3 +404,17 @@ def curve_of(
             raise DataError(f"{name!r} is a parameter that the fit has estimated", "fit again with fixed={...}.")
         return Curve(**facts_of_fit(law), given=MappingProxyType(inputs))
     return Curve(**facts_of_law(entry, variant, own), given=MappingProxyType(inputs))
+
+
+LESS_IS_BETTER = ("loss", "error", "failure", "nll", "perplexity", "gap")
+"""Words in the name of an output of which less is better."""
+
+
+def is_better_higher(output: str) -> bool | None:
+    """Whether more of an output is better; None where nothing says so."""
+    if output in METRICS:
+        return METRICS[output].larger_is_better
+    if any(word in output for word in LESS_IS_BETTER):
+        return False
+    words = ("accuracy", "score", "success", "pass", "acceptance", "bleu", "efficiency", "capability")
+    return True if any(word in output for word in words) else None

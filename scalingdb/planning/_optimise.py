@@ -167,9 +167,8 @@ class Optimum:
                 x = np.geomspace(max(row[name] / 30, low), min(row[name] * 30, high), 25)
             else:
                 x = np.linspace(low, high, 25)
-            values = [_value_with(problem, name, float(v), row["budget"]) for v in x]
-            frames.append(pl.DataFrame({"input": [name] * x.size, "x": x, "value": values}, schema_overrides=_FLOATS))
-        return pl.concat(frames)
+            frames.append(pl.DataFrame({"input": name, "x": x, "value": _values_with(problem, name, x, row["budget"])}))
+        return pl.concat(frames).with_columns(pl.col("value").fill_nan(None))
 
     def chart(self) -> alt.HConcatChart:
         """The output along each chosen input, the others chosen best; the optimum and its interval (Altair)."""
@@ -202,9 +201,6 @@ class Optimum:
             rows.append([*cells, row["at_bound"] or ""])
         table = html_table([*shown, "at a bound"], rows)
         return f"<p>{html.escape(self.sentence)}</p>{table}<p>Intervals: {html.escape(self.interval)}.</p>"
-
-
-_FLOATS = {"x": pl.Float64, "value": pl.Float64}
 
 
 def optimise(
@@ -529,22 +525,22 @@ def _scaled(problem: _Problem, name: str) -> tuple[float, float, Callable[[Float
     return low, high, lambda value: value
 
 
-def _best(problem: _Problem, theta: FloatArray, budget: float | None, fixed: Mapping[str, float]) -> _Best:
+def _best(problem: _Problem, theta: FloatArray, budget: float | None, fixed: Mapping[str, Any]) -> _Best:
     """Best real inputs for given whole ones (or any inputs that are `fixed`)."""
     free = [name for name in problem.names if name not in fixed]
     count = theta.shape[0]
     if budget is None:
         return _inside(problem, theta, None, fixed, free)
     if not free:
-        x = {name: np.full(count, value) for name, value in fixed.items()}
+        x = {name: np.broadcast_to(np.asarray(value, dtype=float), (count,)) for name, value in fixed.items()}
         value = problem.objective(theta, {name: v[:, None] for name, v in x.items()})[:, 0]
-        price = problem.price({name: np.array([v]) for name, v in fixed.items()}).ravel()[0]
+        price = problem.price(x)
         none = np.zeros(count, dtype=bool)
         return _Best(x, np.where(price <= budget, value, np.inf), {}, none | (price < budget))
     paid = _paid_by(problem, fixed, free)
     others = [name for name in free if name != paid]
     spans = [_scaled(problem, name) for name in others]
-    held = {name: np.array([[value]]) for name, value in fixed.items()}
+    held = {name: np.reshape(value, (-1, 1)) for name, value in fixed.items()}
 
     def inputs(z: FloatArray) -> dict[str, FloatArray]:
         x = {
@@ -566,7 +562,7 @@ def _best(problem: _Problem, theta: FloatArray, budget: float | None, fixed: Map
     left = on_bound[paid].copy()
     with np.errstate(all="ignore"):
         thrifty = problem.objective(theta, {n: (v * 0.999 if n == paid else v)[:, None] for n, v in x.items()})[:, 0]
-    wasteful = thrifty < least - 1e-15 * np.abs(least)
+        wasteful = np.asarray(thrifty < least - 1e-15 * np.abs(least))
     if wasteful.any():  # spending all is not best: look inside the budget too
         inner = _inside(problem, theta, budget, fixed, free)
         better = wasteful & (inner.value < least)
@@ -578,19 +574,23 @@ def _best(problem: _Problem, theta: FloatArray, budget: float | None, fixed: Map
 
 
 def _inside(
-    problem: _Problem, theta: FloatArray, budget: float | None, fixed: Mapping[str, float], free: Sequence[str]
+    problem: _Problem,
+    theta: FloatArray,
+    budget: float | None,
+    fixed: Mapping[str, Any],
+    free: Sequence[str],
 ) -> _Best:
     """Best inputs inside the bounds, at no more than the budget."""
     count = theta.shape[0]
     spans = [_scaled(problem, name) for name in free]
-    held = {name: np.array([[value]]) for name, value in fixed.items()}
+    held = {name: np.reshape(value, (-1, 1)) for name, value in fixed.items()}
 
     def inputs(z: FloatArray) -> dict[str, FloatArray]:
         return {**held, **{n: back(z[..., i]) for i, (n, (_, _, back)) in enumerate(zip(free, spans, strict=True))}}
 
     def value(z: FloatArray) -> FloatArray:
         x = inputs(z)
-        values = problem.objective(theta, {n: np.broadcast_to(v, z.shape[:2]) for n, v in x.items()})
+        values = problem.objective(theta, x)
         return values if budget is None else np.where(problem.price(x) <= budget, values, np.inf)
 
     low, high = np.array([s[0] for s in spans]), np.array([s[1] for s in spans])
@@ -600,7 +600,7 @@ def _inside(
     return _Best(x, least, {name: stuck[:, i] for i, name in enumerate(free)}, left)
 
 
-def _paid_by(problem: _Problem, fixed: Mapping[str, float], free: Sequence[str]) -> str:
+def _paid_by(problem: _Problem, fixed: Mapping[str, Any], free: Sequence[str]) -> str:
     """The input that the budget decides: the last with which the cost rises all along.
 
     Raises
@@ -612,7 +612,7 @@ def _paid_by(problem: _Problem, fixed: Mapping[str, float], free: Sequence[str])
     for name in reversed(free):
         low, high, back = _scaled(problem, name)
         along = back(np.linspace(low, high, 25))
-        x: dict[str, FloatArray] = {n: np.full((5, 25), v) for n, v in fixed.items()}
+        x: dict[str, FloatArray] = {n: np.full((5, 25), np.ravel(v)[0]) for n, v in fixed.items()}
         for other in free:
             lo, hi, inverse = _scaled(problem, other)
             x[other] = np.broadcast_to(inverse(generator.uniform(lo, hi, (5, 1))), (5, 25))
@@ -630,6 +630,7 @@ def _affordable(
 ) -> FloatArray:
     """How much of an input (P, B) the budget pays for: its upper bound at most, ``nan`` where not even the lower."""
     low, high, back = _scaled(problem, paid)
+    shape = np.broadcast_shapes(shape, *(value.shape for value in x.values()))
     full = {name: np.broadcast_to(value, shape) for name, value in x.items()}
 
     def excess(at: FloatArray) -> FloatArray:
@@ -641,13 +642,14 @@ def _affordable(
     return np.where(ends[0] > 0, np.nan, back(at))
 
 
-def _value_with(problem: _Problem, name: str, value: float, budget: float | None) -> float | None:
-    """Best output with one input held at a value; None where there is none."""
+def _values_with(problem: _Problem, name: str, x: FloatArray, budget: float | None) -> FloatArray:
+    """Best output with one input held at each of some values; ``nan`` where there is none."""
+    theta = np.repeat(problem.curve.estimate, x.size, axis=0)
     others = replace(problem, whole=tuple(n for n in problem.whole if n != name))
-    combinations = [{**one, name: value} for one in _combinations(others)]
-    try:
-        best, _ = _over_whole(problem, problem.curve.estimate, budget, combinations)
-    except DataError:  # the cost may not rise with what is left to choose
-        return None
-    found = problem.sign * float(best.value[0])
-    return found if np.isfinite(found) else None
+    best = np.full(x.size, np.inf)
+    for fixed in _combinations(others):
+        try:
+            best = np.fmin(best, _best(problem, theta, budget, {**fixed, name: x}).value)
+        except DataError:  # the cost may not rise with what is left to choose
+            continue
+    return np.where(np.isfinite(best), problem.sign * best, np.nan)

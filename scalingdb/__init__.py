@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from scalingdb.comparison import Comparison, compare
     from scalingdb.errors import DomainWarning, FitWarning, ScalingDBError
     from scalingdb.evidence import arena, replication
-    from scalingdb.fits import Fit, Fits, fit, fit_by
+    from scalingdb.fits import Fit, Fits, JointFit, fit, fit_by
     from scalingdb.forecasts import Forecast, TrackRecord, forecast, track_record
     from scalingdb.judging import holdouts
     from scalingdb.judging.holdouts import Holdout, largest
@@ -36,6 +36,7 @@ __all__ = [
     "Fits",
     "Forecast",
     "Holdout",
+    "JointFit",
     "Law",
     "LocalSource",
     "Optimum",
@@ -87,6 +88,7 @@ _HOME = {
     "Fits": "fits",
     "Forecast": "forecasts",
     "Holdout": "judging.holdouts",
+    "JointFit": "fits",
     "Law": "law_library",
     "LocalSource": "own_sources",
     "Optimum": "planning",

@@ -229,6 +229,10 @@ def units(frame: pl.DataFrame) -> Iterator[Remark]:
             f"({_names(frame, above)})",
             'if these are per cent, say unit="percent".',
         )
+    counted = shares & frame["metric"].is_in(["acc", "acc_norm", "exact_match"])
+    tiny = counted & (frame["value"] > 0) & (frame["value"] < 1e-5)
+    text = "{n} share(s) of correct answers below 1 in 100,000: {rows}"
+    yield from _remark(frame, tiny, "unit", text, flags=True)
     scores = frame["value"].filter(shares)
     if len(scores) >= 4 and float(scores.max()) <= 0.01 and float(scores.max()) > 0:  # type: ignore[arg-type]
         yield Remark("unit", "all shares are at most 0.01: were per cents divided by 100 twice?")

@@ -37,7 +37,7 @@ UNCLEAR_SIZES = {"Qwen/Qwen2-57B-A14B": 24.0}
 """Neither the total (57) nor the active size (14) of its name."""
 
 TOKENS_OFF = {"cerebras/btlm-3b-8k-base": (627.0, 0.627)}
-"""Trillions of tokens as the table gives them, and as the paper on the model does (arXiv 2309.11568, abstract): 627 billion."""
+"""Trillions of tokens as the table gives them, and in truth: the model saw 627 billion (arXiv 2309.11568)."""
 
 # column, metric, eval set, shots: as the first Open LLM Leaderboard defines them
 CLASSIC = (
@@ -85,8 +85,9 @@ SOURCE = Source(
         "the total count, except for mixtures of experts, where the file mixes definitions: it is the active count of "
         "Mixtral-8x22B, DeepSeek-V2, DeepSeek-Coder-V2 and Jamba (here n_params_active, n_params null), the total of "
         "Mixtral-8x7B and deepseek-moe-16b, and neither for Qwen2-57B-A14B (24, here null). n_tokens are the "
-        "pre-training tokens (25 unknown), train_flops = 6 x stated size x n_tokens exactly. The file says 627 trillion "
-        "tokens for btlm-3b-8k-base, which saw 627 billion (arXiv 2309.11568): both columns are corrected here. Eight classic benchmarks "
+        "pre-training tokens (25 unknown), train_flops = 6 x stated size x n_tokens exactly. The file says 627 "
+        "trillion tokens for btlm-3b-8k-base, which saw 627 billion (arXiv 2309.11568): both columns are corrected "
+        "here. Eight classic benchmarks "
         "follow the first Open LLM Leaderboard (its shots are given; the column named Winograd is WinoGrande); the "
         "second leaderboard's six are raw, not chance-normalised. Eval sets gsm8k* and bbh* are few-shot prompts with "
         "and without chains of thought; the part after the colon names the answer filter. The raw file also gives "

@@ -665,7 +665,7 @@ RESULT_SHAPES = tuple(shape for shape in TABLES | EVALUATIONS if shape not in TA
 def test_mutated_tables_are_read_right_or_refused(shape: str, tmp_path: Path) -> None:
     read, refused = _counted(mutation_of_table(*(TABLES | EVALUATIONS)[shape], tmp_path), 40)
     assert read > 10
-    assert refused > 1
+    assert refused > 0
 
 
 @pytest.mark.parametrize("shape", RESULT_SHAPES)

@@ -29,6 +29,7 @@ from scalingdb.charts.downstream import (
 from scalingdb.charts.extrapolation import calibration, error_by_distance, held_out_predictions, law_errors
 from scalingdb.charts.fits import estimate_paths, objective_map, profile, verdicts
 from scalingdb.charts.forecasts import forecast_chart
+from scalingdb.charts.operators import optimum_chart, solution_chart
 from scalingdb.charts.planning import (
     allocation_chart,
     allocation_exponents,
@@ -73,6 +74,7 @@ __all__ = [
     "multiplier_chart",
     "next_run_map",
     "objective_map",
+    "optimum_chart",
     "parameter_intervals",
     "pass_curves",
     "plan_chart",
@@ -84,6 +86,7 @@ __all__ = [
     "repetition_chart",
     "residuals",
     "score_panels",
+    "solution_chart",
     "stated_distances",
     "subset_errors",
     "sweep_map",

@@ -13,7 +13,7 @@ import polars as pl
 
 from scalingdb.display import DEFAULT_LEVEL
 from scalingdb.errors import DataError, ScalingDBError, check_word, unknown_name
-from scalingdb.fits._conclude import conclude
+from scalingdb.fits._conclude import conclude_all
 from scalingdb.fits._facts import frozen, thawed
 from scalingdb.fits._problem import Options, Problem, check_options, state_problem
 from scalingdb.fits._result import Fit
@@ -169,11 +169,14 @@ def _fit_batch(frames: Sequence[pl.DataFrame], law: Law, options: Options) -> li
             n_starts=options.n_starts,
             seed=options.search_seed,
         )
+        solved = {}
         for (i, (problem, data)), found in zip(stated.items(), optima, strict=True):
             if found is None:
                 results[i] = no_start(problem)
             else:
-                results[i] = conclude(problem, data, found, options, stacklevel=4)
+                solved[i] = (problem, data, found)
+        for i, fitted in zip(solved, conclude_all(list(solved.values()), options, stacklevel=4), strict=True):
+            results[i] = fitted
     return [result for result in results if result is not None]
 
 

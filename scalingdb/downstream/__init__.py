@@ -30,7 +30,13 @@ from scalingdb.downstream.repeated_sampling import (
     pass_curve,
     thin,
 )
-from scalingdb.downstream.sampling_estimates import monolingual_gap, nested_limit, stop_at_r, upper_bound
+from scalingdb.downstream.sampling_estimates import (
+    alignment_score,
+    monolingual_gap,
+    nested_limit,
+    stop_at_r,
+    upper_bound,
+)
 from scalingdb.downstream.shared_skills import Sloth, sloth
 from scalingdb.downstream.task_laws import OneStep, TwoStep, checkpoint_pairs, final_values, one_step, two_step
 from scalingdb.downstream.transfer import LossToLoss, loss_to_loss, paired_losses, recompute_released_fits
@@ -49,6 +55,7 @@ __all__ = [
     "Transform",
     "TwoStep",
     "aggregate_law",
+    "alignment_score",
     "answer_chain",
     "ccdf",
     "chain_cost",

@@ -12,7 +12,7 @@ from scalingdb.display import DEFAULT_LEVEL
 from scalingdb.errors import DataError
 from scalingdb.fits import Fit
 
-__all__ = ["monolingual_gap", "nested_limit", "stop_at_r", "upper_bound"]
+__all__ = ["alignment_score", "monolingual_gap", "nested_limit", "stop_at_r", "upper_bound"]
 
 FloatArray = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -319,3 +319,33 @@ def nested_limit(
         "n_points": sizes.size,
     }
     return pl.DataFrame({name: [value] for name, value in values.items()})
+
+
+def alignment_score(source_share: float, target_share: float) -> float:
+    """How well pretraining data go with a translation task: ``P_src * P_dest + 0.7 * P_src + 0.8 * P_dest``.
+
+    Where it is high, BLEU follows the log law of the pretraining tokens; where it is low, BLEU may rise and fall, and
+    should not be fitted (see :func:`scalingdb.trends.flags`).
+
+    Parameters
+    ----------
+    source_share, target_share : float
+        Shares of the source and of the target language in the pretraining data, together at most 1.
+
+    Raises
+    ------
+    DataError
+        If a share is not one, or they add up to more than 1.
+
+    References
+    ----------
+    Isik et al., arXiv:2402.04177, eq. 2.
+
+    Examples
+    --------
+    >>> alignment_score(0.5, 0.5), alignment_score(1.0, 0.0)
+    (1.0, 0.7)
+    """
+    if not (0 <= source_share <= 1 and 0 <= target_share <= 1 and source_share + target_share <= 1 + 1e-12):
+        raise DataError(f"shares {source_share!r} and {target_share!r} are no parts of a whole", "give two shares.")
+    return source_share * target_share + 0.7 * source_share + 0.8 * target_share

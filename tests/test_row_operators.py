@@ -134,9 +134,7 @@ def test_gap_of_one_language_is_that_to_the_curve() -> None:
         inputs=("n_languages",),
         output="gain",
         params={"A": sdb.positive, "alpha": sdb.exponent},
-    )(  # fmt: skip
-        lambda n_languages, A, alpha: A * n_languages**alpha
-    )
+    )(lambda n_languages, A, alpha: A * n_languages**alpha)
     x = np.arange(2.0, 9)
     frame = pl.DataFrame({"n_languages": x, "gain": 2 * x**0.3 * (1 + 0.01 * np.cos(x))})
     row = downstream.monolingual_gap(sdb.fit(frame, law, objective="mse_log"), 1.5).row(0, named=True)

@@ -28,7 +28,17 @@ import numpy as np
 import sympy as sp
 from sympy.printing.numpy import NumPyPrinter
 
-__all__ = ["Evaluation", "FloatArray", "Model", "ParamSpec", "PreparedInputs", "numeric_model", "symbolic_model"]
+__all__ = [
+    "Coordinate",
+    "Derivatives",
+    "Evaluation",
+    "FloatArray",
+    "Model",
+    "ParamSpec",
+    "PreparedInputs",
+    "numeric_model",
+    "symbolic_model",
+]
 
 FloatArray = np.ndarray[Any, np.dtype[np.float64]]
 

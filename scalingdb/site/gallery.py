@@ -247,7 +247,7 @@ def _card(law: Law, sources: Sequence[str]) -> dict[str, Any]:
     sets = sorted(law.published.values(), key=lambda one: not one.is_default)
     return {
         "name": law.name,
-        "formula": Markup(law.mathml) if law.is_traceable and law.expression.count_ops() <= MOST_OPERATIONS else None,
+        "formula": Markup(law.mathml) if law.is_traceable and law.n_operations <= MOST_OPERATIONS else None,
         "picture": _svg(drawn[0]) if drawn else None,
         "caption": drawn[1] if drawn else "",
         "text": _paragraphs(law.doc),

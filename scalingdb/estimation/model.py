@@ -138,6 +138,8 @@ class Model:
         Those of :attr:`linear` that may have any sign.
     signed : tuple of bool
         Inputs that are centred as they are, not as logarithms.
+    is_joint : bool
+        Whether coordinates stand for several parameters at once (``a * x**q + b``).
     """
 
     def __init__(
@@ -153,6 +155,7 @@ class Model:
         natural_curves: Callable[[FloatArray, PreparedInputs, int], tuple[FloatArray, FloatArray, FloatArray]],
         coordinate: Callable[[int], Coordinate],
         signed: Sequence[bool] = (),
+        is_joint: bool = False,
     ) -> None:
         self.params = tuple(params)
         self.linear = tuple(linear)
@@ -164,6 +167,7 @@ class Model:
         self.natural_curves = natural_curves
         self.coordinate = coordinate
         self.signed = tuple(signed)
+        self.is_joint = is_joint
         self.is_log = np.array([p.is_log for p in params], dtype=bool)
         self.loose = tuple(i for i in self.linear if not self.is_log[i])
         # only a coordinate that is the parameter (or its multiple) can carry the parameter's own bounds
@@ -313,7 +317,8 @@ def symbolic_model(
     internal: list[sp.Expr] = [sp.log(symbols[i]) if p.is_log else symbols[i] for i, p in enumerate(specs)]
     boxed = {i for i, p in enumerate(specs) if not p.is_open}
     formula = expression
-    for x, a, q, b in _shifted_powers(expression, input_symbols, symbols, specs):
+    shifted = _shifted_powers(expression, input_symbols, symbols, specs)
+    for x, a, q, b in shifted:
         here = input_symbols.index(x)
         power = sp.exp(u[q] * centre[here])
         natural[a] = u[a] / (u[q] * power)
@@ -445,6 +450,7 @@ def symbolic_model(
         natural_curves=natural_curves,
         coordinate=coordinate,
         signed=[x.name in signed for x in input_symbols],
+        is_joint=bool(shifted),
     )
 
 

@@ -49,7 +49,7 @@ DECADES = 2.0
 FEW_DEGREES = 3
 """Degrees of freedom below which the scatter itself is all but unknown."""
 
-BENT = 0.7
+BENT = 0.3
 """Half-width of an interval, of a logarithm or as a share, from which on a profile may be flat."""
 
 FLAT = 0.25
@@ -132,6 +132,7 @@ def _fit(draft: _Draft, verdict: Verdict, options: Options, stacklevel: int) -> 
         samples=estimate.samples,
         n_starts=int(found.totals.size),
         n_agree=int(found.agree.sum()),
+        is_certain=found.is_certain,
         agree_digits=_agreeing_digits(form.model.to_natural(found.polished[found.agree], problem.prepared)),
         eigenvalues=draft.judged.eigenvalues,
         weakest=draft.judged.weakest,

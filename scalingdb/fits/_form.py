@@ -105,17 +105,21 @@ def make_form(
         For a parameter that the law lacks, a value outside its bounds, a tie to a tied parameter,
         or nothing left to fit.
     """
+    from scalingdb.estimation.held import hold
+
     held, ties, limits = dict(fixed or {}), dict(tied or {}), dict(bounds or {})
     _check_params(law, held, ties, limits)
     if len(held) + len(ties) == len(law.params):
         raise DataError("every parameter is fixed: there is nothing to fit", "leave at least one of them free.")
     ordered = {name: float(held[name]) for name in law.params if name in held}
-    model = compiled(
-        law,
-        frozenset(ordered),
-        tuple(sorted(ties.items())),
-        tuple(sorted((name, (float(low), float(high))) for name, (low, high) in limits.items())),
-    )
+    sorted_ties = tuple(sorted(ties.items()))
+    sorted_limits = tuple(sorted((name, (float(low), float(high))) for name, (low, high) in limits.items()))
+    model = compiled(law, frozenset(), sorted_ties, sorted_limits)
+    if model.is_joint or not model.is_exact:
+        model = compiled(law, frozenset(ordered), sorted_ties, sorted_limits)
+    else:
+        for name in ordered:
+            model = hold(model, [p.name for p in model.params].index(name))
     return Form(law, model, ordered, ties, limits)
 
 

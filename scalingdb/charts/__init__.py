@@ -30,6 +30,7 @@ from scalingdb.charts.extrapolation import calibration, error_by_distance, held_
 from scalingdb.charts.fits import estimate_paths, objective_map, profile, verdicts
 from scalingdb.charts.forecasts import forecast_chart
 from scalingdb.charts.gallery import frontier_chart
+from scalingdb.charts.operators import optimum_chart, solution_chart
 from scalingdb.charts.planning import (
     allocation_chart,
     allocation_exponents,
@@ -78,6 +79,7 @@ __all__ = [
     "multiplier_chart",
     "next_run_map",
     "objective_map",
+    "optimum_chart",
     "parameter_intervals",
     "pass_curves",
     "plan_chart",
@@ -89,6 +91,7 @@ __all__ = [
     "repetition_chart",
     "residuals",
     "score_panels",
+    "solution_chart",
     "stated_distances",
     "subset_errors",
     "sweep_map",

@@ -196,7 +196,9 @@ def plan_iso_loss(lines: pl.DataFrame, table: pl.DataFrame) -> alt.LayerChart:
     return alt.layer(isoflop, contours, labels, dots).properties(width=430, height=330)
 
 
-def crossover_chart(curves: pl.DataFrame, apart: pl.DataFrame, table: pl.DataFrame) -> alt.VConcatChart:
+def crossover_chart(
+    curves: pl.DataFrame, apart: pl.DataFrame, table: pl.DataFrame, *, axis: str = FLOP, output: str = "least loss"
+) -> alt.VConcatChart:
     """Least loss of two laws, and how far apart they are; a grey band is the interval of a crossover.
 
     Parameters
@@ -207,17 +209,19 @@ def crossover_chart(curves: pl.DataFrame, apart: pl.DataFrame, table: pl.DataFra
         ``train_flops, percent, low, high``.
     table : DataFrame
         The crossovers: ``train_flops, train_flops_low, train_flops_high, loss``.
+    axis, output : str
+        Titles of the two directions.
     """
     curves = curves.drop_nulls("loss")
-    flops = _log(curves["train_flops"].to_list(), FLOP, POWER)
+    flops = _log(curves["train_flops"].to_list(), axis, POWER)
     x = alt.X("train_flops:Q", **flops)
     legend = alt.Legend(orient="top", labelLimit=420, columns=1, symbolOpacity=1)
     color = alt.Color("law:N", title=None, sort=None, legend=legend)
-    y = alt.Y("loss:Q", title="least loss", scale=alt.Scale(type="log", zero=False, nice=False, padding=6))
+    y = alt.Y("loss:Q", title=output, scale=alt.Scale(type="log", zero=False, nice=False, padding=6))
     base = alt.Chart(curves).encode(x=x, color=color)
     band = base.transform_filter("isValid(datum.loss_low)").mark_area(opacity=0.15)
     first = [
-        band.encode(y=alt.Y("loss_low:Q", title="least loss"), y2="loss_high:Q"),
+        band.encode(y=alt.Y("loss_low:Q", title=output), y2="loss_high:Q"),
         base.mark_line(strokeWidth=2).encode(y=y, strokeDash=alt.StrokeDash("law:N", sort=None, legend=None)),
     ]
     middle = alt.Chart(apart).encode(x=x)
@@ -241,13 +245,15 @@ def crossover_chart(curves: pl.DataFrame, apart: pl.DataFrame, table: pl.DataFra
     )
 
 
-def multiplier_chart(table: pl.DataFrame) -> alt.LayerChart:
+def multiplier_chart(table: pl.DataFrame, *, axis: str = FLOP) -> alt.LayerChart:
     """How many times the compute the second law needs, against the budget of the first.
 
     Parameters
     ----------
     table : DataFrame
         ``train_flops, multiplier, multiplier_low, multiplier_high``; rows with an infinite multiplier are not drawn.
+    axis : str
+        Title of what the laws run along.
 
     Raises
     ------
@@ -260,9 +266,13 @@ def multiplier_chart(table: pl.DataFrame) -> alt.LayerChart:
     clean = table.with_columns(
         pl.col("multiplier_high").clip(upper_bound=1e6), pl.col("multiplier_low").clip(lower_bound=1e-6)
     )
-    x = alt.X("train_flops:Q", **_log(clean["train_flops"].to_list(), FLOP, POWER))
+    x = alt.X("train_flops:Q", **_log(clean["train_flops"].to_list(), axis, POWER))
     values = [v for c in ("multiplier", "multiplier_low", "multiplier_high") for v in clean[c].drop_nulls().to_list()]
-    scale = _log([*values, 0.9, 1.1], "compute of the second law / compute of the first", "format(datum.value, '~g')")
+    scale = _log(
+        [*values, 0.9, 1.1],
+        "of the second law / of the first" if axis != FLOP else "compute of the second law / compute of the first",
+        "format(datum.value, '~g')",
+    )
     base = alt.Chart(clean).encode(x=x)
     band = base.transform_filter("isValid(datum.multiplier_low)").encode(
         y=alt.Y("multiplier_low:Q", **scale), y2="multiplier_high:Q"

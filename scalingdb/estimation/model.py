@@ -104,6 +104,10 @@ class Evaluation:
     curvature: list[tuple[int, int, FloatArray]] | None
 
 
+Derivatives = tuple[FloatArray, list[tuple[int, FloatArray]], list[tuple[int, int, FloatArray]]]
+Coordinate = Callable[[FloatArray, PreparedInputs, FloatArray], Derivatives]
+
+
 class Model:
     """A formula that can be evaluated for many parameter vectors at once.
 
@@ -127,6 +131,9 @@ class Model:
         For the linear solve: the prediction is ``offset + sum(u[linear] * terms)``.
     natural_curves : callable ``(u, inputs, i) -> (value (P,), gradient (P, k), Hessian (P, k, k))``
         Natural parameter `i` as a function of the internal ones; its logarithm for a scale.
+    coordinate : callable ``i -> ((u, inputs, value (P, 1)) -> (u_i (P,), first, second))``
+        Where coordinate `i` lies if its natural parameter is to have a value, as a function of the other
+        coordinates, with the derivatives that are not zero: ``[(j, (P, 1))]`` and ``[(a, b, (P, 1))]``, a >= b.
     loose : tuple of int
         Those of :attr:`linear` that may have any sign.
     signed : tuple of bool
@@ -144,6 +151,7 @@ class Model:
         basis: Callable[[FloatArray, PreparedInputs], tuple[FloatArray, FloatArray]] | None,
         is_exact: bool,
         natural_curves: Callable[[FloatArray, PreparedInputs, int], tuple[FloatArray, FloatArray, FloatArray]],
+        coordinate: Callable[[int], Coordinate],
         signed: Sequence[bool] = (),
     ) -> None:
         self.params = tuple(params)
@@ -154,6 +162,7 @@ class Model:
         self.basis = basis
         self.is_exact = is_exact
         self.natural_curves = natural_curves
+        self.coordinate = coordinate
         self.signed = tuple(signed)
         self.is_log = np.array([p.is_log for p in params], dtype=bool)
         self.loose = tuple(i for i in self.linear if not self.is_log[i])
@@ -380,6 +389,31 @@ def symbolic_model(
             parts = _stack(curves[i](*_columns(points), *inputs.constants), count)
         return parts[:, 0], parts[:, 1 : 1 + k], parts[:, 1 + k :].reshape(count, k, k)
 
+    @functools.cache  # only a profile asks
+    def coordinate(i: int) -> Coordinate:
+        wanted = sp.Symbol("value", real=True)
+        if natural[i] == sp.exp(u[i]):
+            place = sp.log(wanted)
+        else:  # a multiple of its coordinate, moved by the others
+            place = (wanted - natural[i].subs(u[i], 0)) / sp.diff(natural[i], u[i])
+        along = [j for j in range(k) if place.has(u[j])]
+        first = [sp.diff(place, u[j]) for j in along]
+        bends = [(a, b, sp.diff(place, u[a], u[b])) for a in along for b in along if a >= b]
+        bends = [(a, b, bend) for a, b, bend in bends if bend != 0]
+        function = _lambdify([*u, *centre, *constants, wanted], [place, *first, *(bend for _, _, bend in bends)])
+
+        def held(points: FloatArray, inputs: PreparedInputs, value: FloatArray) -> Derivatives:
+            with np.errstate(all="ignore"):
+                parts = _stack(function(*_columns(points), *inputs.constants, value), points.shape[0])
+            columns = _columns(parts)
+            return (
+                parts[:, 0],
+                list(zip(along, columns[1:], strict=False)),
+                [(a, b, column) for (a, b, _), column in zip(bends, columns[1 + len(along) :], strict=True)],
+            )
+
+        return held
+
     def to_natural(points: FloatArray, inputs: PreparedInputs) -> FloatArray:
         with np.errstate(all="ignore"):
             return _stack(natural_function(*_columns(points), *inputs.constants), points.shape[0])
@@ -409,6 +443,7 @@ def symbolic_model(
         basis if solved else None,
         is_exact=True,
         natural_curves=natural_curves,
+        coordinate=coordinate,
         signed=[x.name in signed for x in input_symbols],
     )
 
@@ -476,6 +511,14 @@ def numeric_model(
         gradient[:, i] = 1.0  # the coordinate is the parameter, or its logarithm
         return points[:, i], gradient, np.zeros((points.shape[0], k, k))
 
+    def coordinate(i: int) -> Coordinate:
+        def held(points: FloatArray, inputs: PreparedInputs, value: FloatArray) -> Derivatives:
+            at = np.broadcast_to(value[:, 0] if value.ndim == 2 else value, points.shape[:1])
+            with np.errstate(divide="ignore"):
+                return np.log(at) if is_log[i] else at, [], []
+
+        return held
+
     boxed = {i for i, p in enumerate(specs) if not p.is_open}
     return Model(
         specs,
@@ -487,5 +530,6 @@ def numeric_model(
         None,
         is_exact=False,
         natural_curves=natural_curves,
+        coordinate=coordinate,
         signed=signed,
     )

@@ -15,13 +15,17 @@ from scalingdb.planning._approaches import approach_1, approach_2, approach_3, a
 from scalingdb.planning._crossover import Crossover, crossover
 from scalingdb.planning._design import next_run
 from scalingdb.planning._multiplier import ComputeMultiplier, compute_multiplier
+from scalingdb.planning._optimise import Optimum, optimise
 from scalingdb.planning._plan import Plan, plan
+from scalingdb.planning._solve import Solution, solve
 
 __all__ = [
     "Allocation",
     "ComputeMultiplier",
     "Crossover",
+    "Optimum",
     "Plan",
+    "Solution",
     "accelerators",
     "approach_1",
     "approach_2",
@@ -30,5 +34,7 @@ __all__ = [
     "compute_multiplier",
     "crossover",
     "next_run",
+    "optimise",
     "plan",
+    "solve",
 ]

@@ -8,7 +8,7 @@ import altair as alt
 import numpy as np
 import polars as pl
 
-from scalingdb.charts._theme import COUNT, INK, MUTED, PALETTE, POWER, RULE, log_axis, need, thinned
+from scalingdb.charts._theme import COUNT, INK, MARK, MUTED, PALETTE, POWER, RULE, log_axis, need, thinned
 from scalingdb.errors import DataError
 
 __all__ = [
@@ -185,7 +185,7 @@ def plan_iso_loss(lines: pl.DataFrame, table: pl.DataFrame) -> alt.LayerChart:
     )
     dots = (
         alt.Chart(table)
-        .mark_point(size=90, color=PALETTE[1], opacity=1)
+        .mark_point(size=90, color=MARK, opacity=1)
         .encode(
             x,
             y,
@@ -316,7 +316,7 @@ def allocation_chart(
             alt.Chart(lines).mark_line(strokeWidth=2).encode(x, alt.Y(f"{name}:Q", **axis)),
         ]
         if not kept.is_empty():
-            mark = alt.Chart(thinned(kept)).mark_point(size=40, color=PALETTE[1], opacity=0.9, shape="diamond")
+            mark = alt.Chart(thinned(kept)).mark_point(size=40, color=MARK, opacity=0.9, shape="diamond")
             layers.append(mark.encode(x, alt.Y(f"{name}:Q", **axis)))
         panels.append(alt.layer(*layers).properties(width=190, height=250))
     return alt.hconcat(*panels)
@@ -343,7 +343,7 @@ def _isoflop_panel(points: pl.DataFrame, optima: pl.DataFrame, parabolas: pl.Dat
         alt.Chart(parabolas).mark_line(strokeWidth=1.2, clip=True).encode(size, loss, color, detail="train_flops:Q"),
         dots.transform_filter("datum.used").mark_point(size=18, opacity=0.7),
         dots.transform_filter("!datum.used").mark_point(size=26, opacity=0.7, filled=False),
-        alt.Chart(optima).mark_point(size=60, color=PALETTE[1], opacity=1, shape="diamond").encode(size, loss),
+        alt.Chart(optima).mark_point(size=60, color=MARK, opacity=1, shape="diamond").encode(size, loss),
     ).properties(width=270, height=250)
 
 
@@ -404,7 +404,7 @@ def next_run_map(ranked: pl.DataFrame, size: str = "n_params", *, title: str = "
         legend=alt.Legend(gradientLength=120),
     )
     cells = alt.Chart(shown).mark_square(size=120, opacity=1).encode(x, y, color)
-    best = alt.Chart(shown.head(1)).mark_point(size=160, color=PALETTE[1], opacity=1, shape="diamond").encode(x, y)
+    best = alt.Chart(shown.head(1)).mark_point(size=160, color=MARK, opacity=1, shape="diamond").encode(x, y)
     return alt.layer(cells, best).properties(width=430, height=300, title=title)
 
 

@@ -27,8 +27,11 @@ from _synthetic import run_macro
 
 import scalingdb as sdb
 from scalingdb.errors import QueryError
-from scalingdb.estimation.model import Model, ParamSpec, symbolic_model
+from scalingdb.estimation.held import hold, with_value
+from scalingdb.estimation.model import Model, ParamSpec
+from scalingdb.estimation.symbolic import symbolic_model
 from scalingdb.fits import Fit
+from scalingdb.fits._form import make_form
 from scalingdb.law_library import Law, all_laws
 from scalingdb.law_library._ranges import grid_of, middle_of, range_of
 
@@ -218,7 +221,7 @@ def compiled(law: Law) -> Model:
 @symbolic_laws
 def test_compiled_value_and_jacobian_are_the_formulas(name: str) -> None:
     law = sdb.get_law(name)
-    assert law.is_traceable, law._traced
+    assert law.is_traceable, law.untraceable
     model, columns = compiled(law), columns_of(law)
     inputs = model.prepare(list(columns.values()))
     truth = truth_of(law)
@@ -249,6 +252,38 @@ def test_compiled_value_and_jacobian_are_the_formulas(name: str) -> None:
             is_close = np.isclose(difference, derivative, rtol=1e-6, atol=floor)
             # a difference that steps over a kink of a formula with cases says nothing
             assert is_close.mean() >= (0.9 if has_cases else 1.0), list(law.params)[i]
+
+
+@symbolic_laws
+def test_a_parameter_is_held_exactly_without_another_compilation(name: str) -> None:
+    """Value and derivatives along the other parameters, while the held one keeps its value."""
+    law = sdb.get_law(name)
+    model, columns = make_form(law).model, columns_of(law)
+    truth = np.array([list(truth_of(law).values())])
+    expected = np.asarray(law(*columns.values(), **truth_of(law)))
+    for i in range(model.n_params if model.n_params > 1 else 0):
+        held = hold(model, i)
+        inputs = with_value(model.prepare(list(columns.values())), truth[:, i : i + 1])
+        others = np.delete(truth, i, axis=1)
+        u = held.to_internal(others, inputs)
+        exact = held.evaluate(u, inputs, 2)
+        assert exact.value[0] == pytest.approx(expected, rel=1e-11, abs=1e-13 * np.abs(expected).max())
+        assert exact.gradient is not None
+        assert exact.curvature is not None
+        size = 1e-5 * np.maximum(1e-3, np.abs(u[0]))
+        around = held.evaluate(u + np.concatenate([np.diag(size), -np.diag(size)]), inputs, 1)
+        assert around.gradient is not None
+        assert held.to_natural(u, inputs) == pytest.approx(others, rel=1e-9)
+        up, down = np.split(around.value, 2)
+        slopes = (up - down) / (2 * size[:, None])
+        steep = np.abs(exact.gradient).max()
+        assert np.median(np.abs(slopes - exact.gradient[0])) <= 1e-5 * steep
+        hessian = np.zeros((u.size, u.size, expected.size))
+        for a, b, second in exact.curvature:
+            hessian[a, b] = hessian[b, a] = np.broadcast_to(second, (1, expected.size))[0]
+        up, down = np.split(around.gradient, 2)
+        bends = (up - down) / (2 * size[:, None, None])
+        assert np.median(np.abs(bends - hessian)) <= 1e-5 * np.abs(hessian).max() + 1e-12 * steep
 
 
 # ---- SQL -----------------------------------------------------------------------------------------

@@ -261,7 +261,8 @@ def _fit(law: Law, train: pl.DataFrame, n_test: int, rule: Holdout, options: Map
             f"{n_free} free parameters of law {law.name!r}",
             'hold out less, fix parameters (fixed={...}), leave the law out, or pass on_error="record".',
         )
-    return fit(train, law, **options)
+    fitted: Fit = fit(train, law, **options)
+    return fitted
 
 
 def _refuse_lacking(law: Law, frame: pl.DataFrame, options: Mapping[str, Any]) -> None:

@@ -13,7 +13,7 @@ from scalingdb.estimation.model import FloatArray, Model, PreparedInputs
 from scalingdb.estimation.objectives import Objective
 from scalingdb.estimation.solver import Penalty, Solution
 
-__all__ = ["AGREE", "Found", "Hints", "Rows", "search", "search_many", "with_dispersion"]
+__all__ = ["AGREE", "Found", "Hints", "Rows", "pad", "search", "search_many", "with_dispersion"]
 
 AGREE = 1e-9
 """Relative difference in the objective within which two starts count as the same optimum."""
@@ -242,6 +242,21 @@ def search(
     return Found(u[best], float(totals[best]), _STATUS[int(status[best])], u, totals, others, prepared, n_spread)
 
 
+def pad(model: Model, problems: Sequence[Rows], held: Sequence[float]) -> tuple[PreparedInputs, FloatArray, FloatArray]:
+    """Inputs, observations and weights (G, n) of many problems, padded to one length with rows of weight zero."""
+    groups, n = len(problems), max(rows.y.size for rows in problems)
+    y, weights = np.ones((groups, n)), np.zeros((groups, n))
+    inputs = [np.ones((groups, n)) for _ in problems[0].inputs]
+    for i, rows in enumerate(problems):
+        size = rows.y.size
+        y[i, :size], weights[i, :size] = rows.y, rows.weights
+        y[i, size:] = rows.y[0]
+        for array, values in zip(inputs, rows.inputs, strict=True):
+            array[i, :size], array[i, size:] = values, values[0]
+    real = (np.arange(n) < np.array([[rows.y.size] for rows in problems])).astype(float)
+    return model.prepare(inputs, held, real), y, weights
+
+
 def search_many(
     model: Model,
     objective: Objective,
@@ -261,17 +276,8 @@ def search_many(
     """
     if not problems:
         return []
-    groups, n = len(problems), max(rows.y.size for rows in problems)
-    y, weights = np.ones((groups, n)), np.zeros((groups, n))
-    inputs = [np.ones((groups, n)) for _ in problems[0].inputs]
-    for i, rows in enumerate(problems):
-        size = rows.y.size
-        y[i, :size], weights[i, :size] = rows.y, rows.weights
-        y[i, size:] = rows.y[0]
-        for array, values in zip(inputs, rows.inputs, strict=True):
-            array[i, :size], array[i, size:] = values, values[0]
-    real = (np.arange(n) < np.array([[rows.y.size] for rows in problems])).astype(float)
-    padded = model.prepare(inputs, held, real)
+    groups = len(problems)
+    padded, y, weights = pad(model, problems, held)
     chosen = None
     if (own is None or own == Hints()) and seed is None and not fine:
         chosen = starts.grouped_starts(model, objective, padded, y, weights, n_starts)

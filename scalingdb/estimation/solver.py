@@ -31,6 +31,9 @@ TOLERANCE = 1e-13
 IDLE, IDLE_LIMIT = 1e-12, 25
 """So many steps in a row with a relative decrease below the first number, and a problem has stalled."""
 
+FUTILE_LIMIT = 8
+"""So many steps in a row, each too short for as many as there may be to reach the goal, and it is out of reach."""
+
 SADDLE = 1e3
 """Damping that an indefinite matrix withstands only where the majoriser says nothing of a coordinate."""
 
@@ -199,6 +202,7 @@ def minimise(
     penalty: Penalty | None = None,
     damping: float = 1.0,
     max_iterations: int = 200,
+    goal: FloatArray | None = None,
 ) -> Solution:
     """Minimise P problems from the starts `u0`.
 
@@ -214,6 +218,9 @@ def minimise(
     penalty : Penalty, optional
     damping : float
         First lambda: about 1 for cold starts, 1e-3 where the start is close.
+    goal : array (P,), optional
+        A problem stops where its objective (in the solver's own scale) falls below this, or creeps far above it.
+        Absolute values, which are reached in stages, go on to the end.
 
     Returns
     -------
@@ -221,7 +228,9 @@ def minimise(
     """
     if objective.is_absolute:
         return _minimise_absolute(model, objective, penalty, u0, inputs, y, weights, damping, max_iterations)
-    return _minimise_smooth(model, objective, objective.delta, penalty, u0, inputs, y, weights, damping, max_iterations)
+    return _minimise_smooth(
+        model, objective, objective.delta, penalty, u0, inputs, y, weights, damping, max_iterations, goal
+    )
 
 
 def _minimise_absolute(
@@ -272,6 +281,7 @@ def _minimise_smooth(
     weights: FloatArray,
     damping: float,
     max_iterations: int,
+    goal: FloatArray | None = None,
 ) -> Solution:
     count = u0.shape[0]
     n = inputs.logs[0].shape[-1]
@@ -282,6 +292,7 @@ def _minimise_smooth(
         np.full(count, ITERATION_LIMIT, dtype=np.int64),
         np.zeros(count, dtype=np.int64),
         np.full(count, damping),
+        np.full(count, -np.inf) if goal is None else goal,
     )
     waiting = np.arange(count)
     while waiting.size:
@@ -314,6 +325,7 @@ class _State:
     status: np.ndarray[tuple[int], np.dtype[np.int64]]
     iterations: np.ndarray[tuple[int], np.dtype[np.int64]]
     damping: FloatArray
+    goal: FloatArray
 
 
 def _settle(
@@ -368,7 +380,7 @@ def _solve_chunk(
     local = _local(model, objective, delta, penalty, u, inputs, y, weights)
     damp = state.damping[part]
     done = np.zeros(alive.size, dtype=bool)
-    idle = np.zeros(alive.size, dtype=np.int64)
+    idle, futile = np.zeros(alive.size, dtype=np.int64), np.zeros(alive.size, dtype=np.int64)
     # what rounding alone can make of the objective: nothing below it is a decrease
     with np.errstate(divide="ignore"):
         # a logarithm is rounded in proportion to itself
@@ -443,6 +455,10 @@ def _solve_chunk(
         as_promised = decrease > 0.25 * np.maximum(predicted, 1e-300)
         damp = np.where(accepted, np.where(as_promised | small, damp * 0.15, damp), np.maximum(damp, 1e-4) * 8.0)
 
+        # a goal is reached, or so far away that no number of such steps would reach it
+        gap = local.total - state.goal[alive]
+        futile = np.where(np.isfinite(gap) & (decrease * max_iterations < gap), futile + 1, 0)
+        converged |= (gap < 0) | (futile >= FUTILE_LIMIT)
         finished = (converged | stalled) & ~done
         if finished.any():
             where = alive[finished]
@@ -454,7 +470,8 @@ def _solve_chunk(
                 break
             if left < 0.8 * done.size:  # moving arrays costs more than a few problems too many
                 going = ~done
-                alive, u, damp, noise, idle = alive[going], u[going], damp[going], noise[going], idle[going]
+                alive, u, damp, noise = alive[going], u[going], damp[going], noise[going]
+                idle, futile = idle[going], futile[going]
                 local = _Local(local.total[going], local.gradient[going], local.hessian[going], local.majoriser[going])
                 inputs = inputs.take(going)
                 delta = delta if isinstance(delta, float) else delta[going]

@@ -10,18 +10,21 @@ from __future__ import annotations
 
 from scalingdb.fits._facts import Reason, Recipe, Verdict
 from scalingdb.fits._form import evaluate_law
+from scalingdb.fits._joint import JointFit
 from scalingdb.fits._law_error import with_law_error
 from scalingdb.fits._many import Fits, fit_by
 from scalingdb.fits._problem import N_STARTS
 from scalingdb.fits._result import Fit
 from scalingdb.fits._rows import as_frame, refuse_bad_values
 from scalingdb.fits._solve import fit
-from scalingdb.fits._tables import how_intervals_were_made
+from scalingdb.fits._tables import UNCERTAIN, how_intervals_were_made
 
 __all__ = [
     "N_STARTS",
+    "UNCERTAIN",
     "Fit",
     "Fits",
+    "JointFit",
     "Reason",
     "Recipe",
     "Verdict",

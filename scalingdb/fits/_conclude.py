@@ -6,7 +6,8 @@ import functools
 import hashlib
 import platform
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from importlib import metadata
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -20,11 +21,10 @@ from scalingdb.fits._facts import Reason, Recipe, Verdict
 from scalingdb.fits._influence import influential, labels_of, runs_of
 from scalingdb.fits._local import Optimum, at_bounds, carried, settle, spread
 from scalingdb.fits._problem import Options, Problem
-from scalingdb.fits._profile import cutoff, solve_at
+from scalingdb.fits._profile import Question, cutoff, rise_less
 from scalingdb.fits._result import Fit
 from scalingdb.fits._rows import Data
 from scalingdb.fits._tables import printed_intervals
-from scalingdb.law_library import Law
 
 if TYPE_CHECKING:
     from scalingdb.estimation.identifiability import Identifiability
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from scalingdb.estimation.search import Found
     from scalingdb.estimation.uncertainty import Linearised
 
-__all__ = ["conclude"]
+__all__ = ["conclude", "conclude_all"]
 
 LOOSE = 0.4
 """Standard error of a logarithm beyond which a scale might be nothing at all."""
@@ -49,7 +49,7 @@ DECADES = 2.0
 FEW_DEGREES = 3
 """Degrees of freedom below which the scatter itself is all but unknown."""
 
-BENT = 0.7
+BENT = 0.3
 """Half-width of an interval, of a logarithm or as a share, from which on a profile may be flat."""
 
 FLAT = 0.25
@@ -58,13 +58,51 @@ FLAT = 0.25
 
 def conclude(problem: Problem, data: Data, found: Found, options: Options, stacklevel: int = 3) -> Fit:
     """Covariance, verdict, bootstrap and recipe of an optimum."""
-    optimum = settle(problem, found.u, at_bounds(problem.form.model, found.u, found.inputs, problem.y))
+    return conclude_all([(problem, data, found)], options, stacklevel + 1)[0]
+
+
+def conclude_all(solved: Sequence[tuple[Problem, Data, Found]], options: Options, stacklevel: int = 3) -> list[Fit]:
+    """Fits from many optima; their profiles are looked at together."""
+    drafts = [_draft(problem, data, found, options) for problem, data, found in solved]
+    fits = []
+    # no comprehension: in Python 3.11 it is a frame of its own, which `stacklevel` would count
+    for draft, verdict in zip(drafts, _verdicts(drafts), strict=True):
+        fits.append(_fit(draft, verdict, options, stacklevel + 1))
+    return fits
+
+
+@dataclass(frozen=True, eq=False)
+class _Draft:
+    """All of a fit but its verdict.
+
+    Attributes
+    ----------
+    undetermined : tuple of str
+        Parameters that the data leave open.
+    resampled : str
+        What a bootstrap drew.
+    """
+
+    data: Data
+    found: Found
+    local: Linearised
+    judged: Identifiability
+    estimate: Estimate
+    undetermined: tuple[str, ...]
+    resampled: str
+
+    @property
+    def has_converged(self) -> bool:
+        return self.found.status != "iteration limit"
+
+
+def _draft(problem: Problem, data: Data, found: Found, options: Options) -> _Draft:
+    form = problem.form
+    optimum = settle(problem, found.u, at_bounds(form.model, found.u, found.inputs, problem.y))
     local, covariance, curvature = spread(problem, optimum)
     judged = _judge(problem, data, optimum, local, covariance)
     transform = carried(problem, optimum)
-    undetermined = _undetermined(problem, optimum, judged, transform)
     samples, resampled = resample(problem, data.resampled, found, options)
-    form = problem.form
     carry = form.spread @ transform
     estimate = Estimate(
         problem,
@@ -76,7 +114,12 @@ def conclude(problem: Problem, data: Data, found: Found, options: Options, stack
         samples,
         _unseen(judged, carry, form.spread),
     )
-    verdict = _verdict(judged.verdict, estimate, data, local, has_converged=found.status != "iteration limit")
+    return _Draft(data, found, local, judged, estimate, _undetermined(problem, optimum, judged, transform), resampled)
+
+
+def _fit(draft: _Draft, verdict: Verdict, options: Options, stacklevel: int) -> Fit:
+    estimate, found, problem = draft.estimate, draft.found, draft.estimate.problem
+    form = problem.form
     if not verdict.converged or verdict.kind in {"not_identified", "at_bound"}:
         warnings.warn(f"law {form.law.name!r}: {verdict}", FitWarning, stacklevel=stacklevel)
     return Fit(
@@ -86,14 +129,15 @@ def conclude(problem: Problem, data: Data, found: Found, options: Options, stack
         verdict=verdict,
         status=found.status,
         covariance=estimate.covariance,
-        samples=samples,
+        samples=estimate.samples,
         n_starts=int(found.totals.size),
         n_agree=int(found.agree.sum()),
+        is_certain=found.is_certain,
         agree_digits=_agreeing_digits(form.model.to_natural(found.polished[found.agree], problem.prepared)),
-        eigenvalues=judged.eigenvalues,
-        weakest=judged.weakest,
-        recipe=_recipe(estimate, data, options, undetermined, resampled),
-        data=data.frame,
+        eigenvalues=draft.judged.eigenvalues,
+        weakest=draft.judged.weakest,
+        recipe=_recipe(draft, options),
+        data=draft.data.frame,
         _clusters=problem.clusters,
         _weights=problem.weights,
         _curvature=estimate.curvature,
@@ -109,7 +153,7 @@ def _judge(
 
     form, model = problem.form, problem.form.model
     logs = {data.columns[name]: log for name, log in zip(form.law.inputs, problem.prepared.logs, strict=True)}
-    is_power = [enters_as_power(form.law, name) for name in form.law.inputs]
+    is_power = [name in form.law.power_inputs for name in form.law.inputs]
     n_unknown = model.n_params - len(problem.priors)
     design = identifiability.examine(logs, problem.y, problem.weights, n_unknown, is_power)
     return identifiability.assess(form.free, optimum.theta, model.is_log, local, covariance, optimum.at_bound, design)
@@ -141,35 +185,47 @@ def _unseen(judged: Identifiability, carry: FloatArray, spread: FloatArray) -> F
     return np.where(size > 0, directions / np.where(size > 0, size, 1.0), judged.unseen @ spread.T)
 
 
-def _verdict(judged: Verdict, estimate: Estimate, data: Data, local: Linearised, *, has_converged: bool) -> Verdict:
-    """The verdict on design and curvature, once degrees of freedom, intervals and profiles are counted in."""
-    kind, reasons = judged.kind, judged.reasons
-    if kind != "not_identified":
-        reasons = (*reasons, *_shortages(estimate, data))
-    if has_converged and kind in {"identified", "weak"}:
-        named = {name for reason in reasons for name in reason.names}
-        wide = None if named & set(estimate.problem.form.free) else _wide(estimate)
-        unproven = _indistinguishable_from_zero(estimate)
-        flat = () if named or wide or unproven else _flat(estimate)
-        reasons = (
-            *reasons,
-            *([wide] if wide else []),
-            *([Reason("indistinguishable_from_zero", unproven)] if unproven else []),
-            *([Reason("flat_profile", flat)] if flat else []),
+def _verdicts(drafts: Sequence[_Draft]) -> list[Verdict]:
+    """The verdicts on design and curvature, once degrees of freedom, intervals and profiles are counted in."""
+    reasons = {draft: draft.judged.verdict.reasons for draft in drafts}
+    for draft in drafts:
+        if draft.judged.verdict.kind != "not_identified":
+            reasons[draft] = (*reasons[draft], *_shortages(draft))
+    fine = [draft for draft in drafts if draft.has_converged and draft.judged.verdict.kind in {"identified", "weak"}]
+    unproven = dict(zip(fine, _indistinguishable_from_zero([draft.estimate for draft in fine]), strict=True))
+    unnamed = [draft for draft in fine if not _named(reasons[draft]) & set(draft.estimate.problem.form.free)]
+    wide = {draft: reason for draft in unnamed if (reason := _wide(draft.estimate))}
+    # a profile tells nothing new where a parameter is in doubt already
+    plain = [draft for draft in fine if not (_named(reasons[draft]) or draft in wide or unproven[draft])]
+    flat = dict(zip(plain, _flat([draft.estimate for draft in plain]), strict=True))
+    for draft in fine:
+        more = (
+            *([wide[draft]] if draft in wide else []),
+            *([Reason("indistinguishable_from_zero", unproven[draft])] if unproven[draft] else []),
+            *([Reason("flat_profile", flat[draft])] if flat.get(draft) else []),
         )
-        reasons = (*reasons, *_outliers(estimate, data, local))
-    if not has_converged:
+        reasons[draft] = (*reasons[draft], *more, *_outliers(draft))
+    return [_verdict(draft, reasons[draft]) for draft in drafts]
+
+
+def _named(reasons: Sequence[Reason]) -> set[str]:
+    return {name for reason in reasons for name in reason.names}
+
+
+def _verdict(draft: _Draft, reasons: tuple[Reason, ...]) -> Verdict:
+    kind = draft.judged.verdict.kind
+    if not draft.has_converged:
         reasons = (Reason("not_converged"), *reasons)
     is_doubtful = any(reason.code != "stands_out" for reason in reasons)
     return Verdict("weak" if is_doubtful and kind == "identified" else kind, reasons)
 
 
-def _outliers(estimate: Estimate, data: Data, local: Linearised) -> Iterator[Reason]:
+def _outliers(draft: _Draft) -> Iterator[Reason]:
     """Runs that lie farther off than chance allows, and those of them that decide the answer."""
-    problem = estimate.problem
+    estimate, data, problem = draft.estimate, draft.data, draft.estimate.problem
     if problem.kind.is_likelihood:
         return
-    runs = runs_of(local)
+    runs = runs_of(draft.local)
     outlying = runs.outlying(estimate.n_free)
     moving = influential(estimate, runs, outlying)
     if moving:
@@ -182,8 +238,9 @@ def _outliers(estimate: Estimate, data: Data, local: Linearised) -> Iterator[Rea
         yield Reason("stands_out", (label,), float(runs.residual[first][0]) / typical)
 
 
-def _shortages(estimate: Estimate, data: Data) -> Iterator[Reason]:
+def _shortages(draft: _Draft) -> Iterator[Reason]:
     """What there is too little of to trust an interval."""
+    estimate, data = draft.estimate, draft.data
     left = estimate.problem.n_clusters + len(estimate.problem.priors) - estimate.n_free
     if data.too_few_runs is not None:
         yield Reason("few_runs", value=float(data.too_few_runs))
@@ -198,7 +255,7 @@ def _wide(estimate: Estimate) -> Reason | None:
     low, high = printed_intervals(estimate, 0.95)
     with np.errstate(all="ignore"):
         decades = np.log10(high / np.maximum(low, 1e-300))
-    has_unit = all(enters_as_power(estimate.problem.form.law, name) for name in estimate.problem.form.law.inputs)
+    has_unit = set(estimate.problem.form.law.inputs) == set(estimate.problem.form.law.power_inputs)
     wide = np.where(estimate.is_log, has_unit & (decades > DECADES), (low <= 0) & (high >= 0) & ~_offsets(estimate))
     free = [i for i, name in enumerate(estimate.names) if name in estimate.problem.form.free and not estimate.held[i]]
     weak = [i for i in free if wide[i]]
@@ -216,9 +273,13 @@ def _offsets(estimate: Estimate) -> BoolArray:
         return np.asarray(np.ptp(slope, axis=1) <= 1e-4 * np.abs(slope).max(1))
 
 
-def _flat(estimate: Estimate) -> tuple[str, ...]:
-    """Parameters whose objective rises far less than it should at the ends of their robust interval."""
-    form, flat = estimate.problem.form, []
+def _flat(estimates: Sequence[Estimate]) -> list[tuple[str, ...]]:
+    """Parameters of each whose objective rises far less than it should at the ends of their robust interval."""
+    return _answered(estimates, _ends_of_intervals)
+
+
+def _ends_of_intervals(estimate: Estimate) -> Iterator[Question]:
+    form = estimate.problem.form
     half = estimate.t_quantile(0.95) * estimate.standard_errors
     for name in form.free:
         i = estimate.names.index(name)
@@ -228,52 +289,35 @@ def _flat(estimate: Estimate) -> tuple[str, ...]:
         spec = form.model.params[form.free.index(name)]
         ends = estimate.centre[i] + np.array([-half[i], half[i]])
         ends = np.exp(np.clip(ends, -690, 690)) if estimate.is_log[i] else ends
-        ends = ends[(ends > spec.low) & (ends < spec.high)]
-        if ends.size:
-            rise = solve_at(estimate, name, ends, thorough=False)[0] - estimate.objective
-            if (rise < FLAT * cutoff(estimate, i, 0.95)).any():
-                flat.append(name)
-    return tuple(flat)
+        for end in ends[(ends > spec.low) & (ends < spec.high)]:
+            yield Question(estimate, name, float(end), FLAT * cutoff(estimate, i, 0.95))
 
 
-@functools.cache
-def enters_as_power(law: Law, name: str) -> bool:
-    """Whether an input enters a law as a power, or a product or sum of powers: only then do its decades mean anything.
-
-    It does not where it may be negative, or stands in an exponent or another function, as a date does. A formula
-    that cannot be traced gets the benefit of the doubt.
-    """
-    if name in law.signed_inputs:
-        return False
-    if not law.is_traceable:
-        return True
-    import sympy as sp
-
-    x = law.symbols[name]
-    formula = law.expression.xreplace({sp.log(x): sp.Dummy()})
-    plain = (sp.log, sp.Max, sp.Min, sp.Piecewise, sp.Abs)
-    exponents = [node.exp for node in formula.atoms(sp.Pow)]
-    others = [node for node in formula.atoms(sp.Function) if not isinstance(node, plain)]
-    return not any(x in part.free_symbols for part in (*exponents, *others))
+def _answered(estimates: Sequence[Estimate], asked: Callable[[Estimate], Iterator[Question]]) -> list[tuple[str, ...]]:
+    """Parameters of each estimate for which a question about it is answered with yes."""
+    questions = [list(asked(estimate)) for estimate in estimates]
+    answers = iter(rise_less([question for own in questions for question in own]))
+    return [tuple(dict.fromkeys(question.param for question in own if next(answers))) for own in questions]
 
 
-def _indistinguishable_from_zero(estimate: Estimate) -> tuple[str, ...]:
-    """Loosely known scales without which the law fits about as well: a logarithm alone never reaches zero."""
+def _indistinguishable_from_zero(estimates: Sequence[Estimate]) -> list[tuple[str, ...]]:
+    """Loosely known scales of each without which the law fits about as well: a logarithm alone never reaches zero."""
+    return _answered(estimates, _without_loose_scales)
+
+
+def _without_loose_scales(estimate: Estimate) -> Iterator[Question]:
     form = estimate.problem.form
-    unproven = []
     for i in form.model.linear:
         name = form.free[i]
         position = estimate.names.index(name)
         if not form.model.is_log[i] or name in estimate.at_bound or name in estimate.problem.priors:
             continue
         if estimate.standard_errors[position] > LOOSE:
-            rise = solve_at(estimate, name, np.zeros(1))[0][0] - estimate.objective
-            if rise < cutoff(estimate, position, 0.95):
-                unproven.append(name)
-    return tuple(unproven)
+            yield Question(estimate, name, 0.0, cutoff(estimate, position, 0.95))
 
 
-def _recipe(estimate: Estimate, data: Data, options: Options, undetermined: tuple[str, ...], resampled: str) -> Recipe:
+def _recipe(draft: _Draft, options: Options) -> Recipe:
+    estimate, data = draft.estimate, draft.data
     problem, kind = estimate.problem, estimate.problem.kind
     sources = data.frame["source_id"].unique().to_list() if "source_id" in data.frame.columns else []
     return Recipe.of(
@@ -293,10 +337,10 @@ def _recipe(estimate: Estimate, data: Data, options: Options, undetermined: tupl
             "priors": dict(options.priors or {}),
             "prior_factor": problem.prior_factor,
             "at_bound": dict(estimate.at_bound),
-            "undetermined": undetermined,
+            "undetermined": draft.undetermined,
             "on_log_scale": is_on_log_scale(problem.form),
             "n_rows": problem.y.size,
-            "resampled": resampled,
+            "resampled": draft.resampled,
             "resample": options.resample,
             "by_run": options.by_run,
             "bootstrap": int(options.bootstrap),

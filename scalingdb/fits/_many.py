@@ -13,7 +13,7 @@ import polars as pl
 
 from scalingdb.display import DEFAULT_LEVEL
 from scalingdb.errors import DataError, ScalingDBError, check_word, unknown_name
-from scalingdb.fits._conclude import conclude
+from scalingdb.fits._conclude import conclude_all
 from scalingdb.fits._facts import frozen, thawed
 from scalingdb.fits._problem import Options, Problem, check_options, state_problem
 from scalingdb.fits._result import Fit
@@ -63,6 +63,32 @@ class Fits:
             failure = self.errors.get(wanted)
             raise unknown_name("group", str(wanted), map(str, self.fits), str(failure) if failure else None)
         return self.fits[wanted]
+
+    @property
+    def keys(self) -> list[tuple[Any, ...]]:
+        """The groups that were fitted."""
+        return list(self.fits)
+
+    def items(self) -> Iterator[tuple[tuple[Any, ...], Fit]]:
+        """Groups and their fits."""
+        yield from self.fits.items()
+
+    def predict(self, frame: pl.DataFrame, level: float | None = None, **options: Any) -> pl.DataFrame:
+        """Add each group's ``prediction`` to a frame with the columns of `by`; see :meth:`Fit.predict`.
+
+        Raises
+        ------
+        DataError
+            If a column is missing.
+        UnknownNameError
+            If a row belongs to none of the groups.
+        """
+        for name in self.by:
+            if name not in frame.columns:
+                raise DataError(f"the frame has no column {name!r}, by which the groups are known", "add it.")
+        parts = frame.with_row_index("_row").partition_by(self.by, as_dict=True)
+        made = [self[key].predict(part, level, **options) for key, part in parts.items()]
+        return pl.concat(made, how="vertical_relaxed").sort("_row").drop("_row")
 
     def _stack(self, part: Callable[[Fit], pl.DataFrame]) -> pl.DataFrame:
         frames = []
@@ -143,11 +169,14 @@ def _fit_batch(frames: Sequence[pl.DataFrame], law: Law, options: Options) -> li
             n_starts=options.n_starts,
             seed=options.search_seed,
         )
+        solved = {}
         for (i, (problem, data)), found in zip(stated.items(), optima, strict=True):
             if found is None:
                 results[i] = no_start(problem)
             else:
-                results[i] = conclude(problem, data, found, options, stacklevel=4)
+                solved[i] = (problem, data, found)
+        for i, fitted in zip(solved, conclude_all(list(solved.values()), options, stacklevel=4), strict=True):
+            results[i] = fitted
     return [result for result in results if result is not None]
 
 
@@ -191,7 +220,7 @@ def fit_by(
     [('c4',), ('redpajama',), ('refinedweb',)]
     """
     check_word(on_error, get_args(OnError), "on_error")
-    known = [name for name in inspect.signature(fit).parameters if name not in {"frame", "law"}]
+    known = [name for name in inspect.signature(fit).parameters if name not in {"frame", "law", "by", "shared"}]
     for name in options:
         if name not in known:
             raise unknown_name("option", name, known, "(of fit)")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,14 +11,14 @@ import polars as pl
 
 from scalingdb.display import DEFAULT_LEVEL
 from scalingdb.errors import DataError, unknown_name
-from scalingdb.fits._estimate import NULL_SHARE, Estimate
-from scalingdb.fits._form import make_form
+from scalingdb.fits._estimate import NULL_SHARE, BoolArray, Estimate, natural
 from scalingdb.fits._problem import Problem
 
 if TYPE_CHECKING:
-    from scalingdb.estimation.model import FloatArray, PreparedInputs
+    from scalingdb.estimation.model import FloatArray, Model, PreparedInputs
+    from scalingdb.estimation.solver import Penalty
 
-__all__ = ["profile", "profile_interval"]
+__all__ = ["Question", "cutoff", "profile", "profile_interval", "rise_less", "solve_at"]
 
 IndexArray = np.ndarray[Any, np.dtype[np.intp]]
 
@@ -38,46 +39,68 @@ def _scaled(values: FloatArray, is_log: bool) -> FloatArray:
     return np.log(np.maximum(values, 1e-300)) if is_log else values
 
 
-def solve_at(
-    estimate: Estimate, param: str, values: FloatArray, *, thorough: bool = True
-) -> tuple[FloatArray, FloatArray]:
-    """Lowest objective (P,) with one parameter held at each of `values`, and all parameters (P, K).
+def solve_at(estimate: Estimate, param: str, values: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Lowest objective (P,) with one parameter held at each of `values`, and all parameters (P, K)."""
+    from scalingdb.estimation.held import hold, with_value
 
-    Unless `thorough`, each is looked for from the optimum alone, and may lie lower.
-    """
     problem, form = estimate.problem, estimate.problem.form
-    theta = np.tile(estimate.theta, (values.size, 1))
+    i = form.free.index(param)
     if len(form.free) == 1:
-        theta[:, [i for i, name in enumerate(estimate.names) if form.tied.get(name, name) == param]] = values[:, None]
+        theta = form.expand(values[:, None])
         return problem.total(theta), theta
-    narrower = {name: pair for name, pair in form.bounds.items() if name != param}
-    held = make_form(form.law, {**form.held, param: estimate.theta[_position(estimate, param)]}, form.tied, narrower)
-    others = {name: pair for name, pair in problem.priors.items() if name != param}
-    sub = replace(problem, form=held, priors=others)
-    constants = [
-        values[:, None] if name == param else np.full((values.size, 1), value) for name, value in held.held.items()
-    ]
-    prepared = held.model.prepare(list(problem.inputs), constants)
-    start = theta[:, [estimate.names.index(name) for name in held.free]]
-    u, total = _follow(sub, prepared, held.model.to_internal(start, prepared), np.argsort(values) if thorough else None)
-    free = held.model.to_natural(u, prepared)
-    for i, name in enumerate(estimate.names):
-        source = form.tied.get(name, name)
-        theta[:, i] = values if source == param else held.held.get(source, 0.0)
-        if source in held.free:
-            theta[:, i] = free[:, held.free.index(source)]
-    own = {name: pair for name, pair in problem.priors.items() if name == param}
-    return total + replace(problem, priors=own).prior(theta), theta
+    model, penalty = hold(form.model, i), _penalty_of_others(problem, i)
+    prepared = with_value(problem.prepared, values[:, None])
+    start = model.to_internal(_others(estimate, param, values), prepared)
+    u, total = _follow(problem, model, penalty, prepared, start, np.argsort(values))
+    theta = form.expand(np.insert(model.to_natural(u, prepared), i, values, axis=1))
+    return total + _own_prior(problem, param, values), theta
+
+
+def _others(estimate: Estimate, param: str, values: FloatArray) -> FloatArray:
+    """The free parameters (P, k - 1) but one, moved to first order to where they are best beside each of its values."""
+    free = [estimate.names.index(name) for name in estimate.problem.form.free]
+    position = estimate.names.index(param)
+    i = free.index(position)
+    own = estimate.curvature[position, position]
+    slope = estimate.curvature[free, position] / own if own > 0 else np.zeros(len(free))
+    step = _scaled(values, bool(estimate.is_log[position])) - estimate.centre[position]
+    # a value of zero has no logarithm to step by
+    step = np.where(values > 0, step, 0.0) if estimate.is_log[position] else step
+    moved = natural(estimate.centre[free] + step[:, None] * slope, estimate.is_log[free])
+    specs = estimate.problem.form.model.params
+    moved = np.clip(moved, [spec.low for spec in specs], [spec.high for spec in specs])
+    moved = np.where(np.isfinite(moved), moved, estimate.theta[free])
+    return np.delete(moved, i, axis=1)
+
+
+def _penalty_of_others(problem: Problem, i: int) -> Penalty | None:
+    """What the priors of all free parameters but number `i` weigh once that one is held."""
+    penalty = problem.penalty
+    if penalty is None:
+        return None
+    kept = tuple((j - (j > i), mean, sd) for j, mean, sd in penalty.priors if j != i)
+    return replace(penalty, priors=kept) if kept else None
+
+
+def _own_prior(problem: Problem, param: str, values: FloatArray) -> FloatArray:
+    """What the prior of one parameter weighs (P,) where it has these values."""
+    theta = np.zeros((values.size, len(problem.form.law.params)))
+    theta[:, list(problem.form.law.params).index(param)] = values
+    return replace(problem, priors={name: pair for name, pair in problem.priors.items() if name == param}).prior(theta)
 
 
 def _follow(
-    problem: Problem, prepared: PreparedInputs, start: FloatArray, order: IndexArray | None
+    problem: Problem,
+    model: Model,
+    penalty: Penalty | None,
+    prepared: PreparedInputs,
+    start: FloatArray,
+    order: IndexArray,
 ) -> tuple[FloatArray, FloatArray]:
     """Optima (P, k) and objectives (P,) of problems that differ in a constant, whose `order` makes them neighbours."""
     from scalingdb.estimation import search, solver
 
-    model, kind, y, weights = problem.form.model, problem.kind, problem.y, problem.weights
-    penalty = problem.penalty
+    kind, y, weights = problem.kind, problem.y, problem.weights
 
     def solve(at: FloatArray, inputs: PreparedInputs) -> tuple[FloatArray, FloatArray]:
         solved = solver.minimise(model, kind, at, inputs, y, weights, penalty=penalty, damping=0.1)
@@ -85,7 +108,7 @@ def _follow(
 
     u, total = solve(start, prepared)
     # a valley that bends away from the optimum is followed from its neighbours, outwards and back
-    for path in (order, order[::-1]) if order is not None else ():
+    for path in (order, order[::-1]):
         for here, there in zip(path[1:], path[:-1], strict=True):
             if not np.isfinite(total[there]) or total[here] <= total[there]:
                 continue
@@ -93,6 +116,59 @@ def _follow(
             if value[0] < total[here] * (1 - search.AGREE):
                 total[here], u[here] = value[0], trial[0]
     return u, total
+
+
+@dataclass(frozen=True, eq=False)
+class Question:
+    """Whether the objective rises by less than `limit` where a free parameter is held at `value`."""
+
+    estimate: Estimate
+    param: str
+    value: float
+    limit: float
+
+
+def rise_less(questions: Sequence[Question]) -> BoolArray:
+    """Answers (Q,), found together for all problems of one form: each search begins at the optimum alone.
+
+    It may end above the profile: a yes is certain, a no is not.
+    """
+    answers = np.zeros(len(questions), dtype=bool)
+    batches: dict[tuple[int, ...], list[int]] = {}
+    for number, question in enumerate(questions):
+        problem = question.estimate.problem
+        is_alone = problem.penalty is not None or problem.kind.n_items is not None
+        alike = (id(problem.form.model), id(problem.kind), id(problem) if is_alone else 0)
+        batches.setdefault((*alike, problem.form.free.index(question.param)), []).append(number)
+    for numbers in batches.values():
+        answers[numbers] = _answers([questions[number] for number in numbers])
+    return answers
+
+
+def _answers(questions: Sequence[Question]) -> BoolArray:
+    """Answers (Q,) for one parameter of problems that differ in their rows alone."""
+    from scalingdb.estimation import search, solver
+    from scalingdb.estimation.held import hold, with_value
+
+    problems = [question.estimate.problem for question in questions]
+    first, param = problems[0], questions[0].param
+    form, kind, i = first.form, first.kind, first.form.free.index(param)
+    values = np.array([question.value for question in questions])
+    limits = np.array([question.estimate.objective + question.limit for question in questions])
+    if len(form.free) == 1:
+        totals = [problem.total(form.expand(values[q : q + 1, None]))[0] for q, problem in enumerate(problems)]
+        return np.asarray(totals < limits)
+    model, penalty = hold(form.model, i), _penalty_of_others(first, i)
+    inputs, y, weights = first.prepared, first.y, first.weights
+    if any(problem is not first for problem in problems):
+        inputs, y, weights = search.pad(form.model, [problem.rows for problem in problems], list(form.held.values()))
+    prepared = with_value(inputs, values[:, None])
+    start = np.concatenate([_others(q.estimate, param, values[n : n + 1]) for n, q in enumerate(questions)])
+    start = model.to_internal(start, prepared)
+    limits = limits - _own_prior(first, param, values)
+    goal = limits / kind.scale
+    solved = solver.minimise(model, kind, start, prepared, y, weights, penalty=penalty, damping=0.1, goal=goal)
+    return solver.objective_value(model, kind, solved.u, prepared, y, weights, penalty) < limits
 
 
 def cutoff(estimate: Estimate, position: int, level: float) -> float:

@@ -20,9 +20,9 @@ _TABLE = {
 """Trillions of tokens at a degradation of 0.2 with 2, 3 and 4 bits, by size."""
 _DEGRADATION = 0.2
 _NOT_THE_LAW = (
-    "Table 1 does not follow from the law of figure 6 with its printed coefficients: with 2 bits the law gives 2 to "
-    "6 % more tokens, with 3 bits the table has 1.3 to 2.4 times as many, with 4 bits 0.9 to 2.2 times. The runs are not "
-    "released."
+    "Table 1 does not follow from the law of figure 6 with its printed coefficients. With 2 bits the law gives 2 to 6 "
+    "percent more tokens; with 3 bits the table has 1.3 to 2.4 times as many, with 4 bits 0.9 to 2.2 times. The runs "
+    "are not released."
 )
 
 

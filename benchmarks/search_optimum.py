@@ -167,15 +167,14 @@ def main(problems: int, starts: int, sources: bool, only: list[str], seed: int) 
             excess = fit.objective / best - 1 if best > 0 else 0.0
             if excess > ABOVE and fit.objective > 1e-20:
                 above += 1
-                is_certain = fit.n_agree >= 2
-                certain += is_certain
+                certain += fit.is_certain
                 print(
                     f"| {law.name} | {where}, {rows.height} rows | {objective} | {fit.objective:.8g} | {best:.8g} "
-                    f"| {excess:.1e} | {fit.n_agree} of {fit.n_starts} in {seconds:.1f} s | {is_certain} |",
+                    f"| {excess:.1e} | {fit.n_agree} of {fit.n_starts} in {seconds:.1f} s | {fit.is_certain} |",
                     flush=True,
                 )
     print(f"\n{above} of {tried} end more than {ABOVE:g} above the best of {starts} SciPy starts, {certain} of them")
-    print(f"with two starts or more in agreement; {refused} fits were refused.")
+    print(f"and say that they are certain; {refused} fits were refused.")
 
 
 if __name__ == "__main__":

@@ -403,6 +403,22 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
                 "model_mse", "loss", ("unitless",), "mean squared error of a trained model on its own objective", False
             ),
             Metric(
+                "property_error",
+                "score",
+                ("unitless",),
+                "error of a predicted physical property; the eval set names it, the notes give its unit",
+                False,
+            ),
+            Metric("frechet_distance", "score", ("unitless",), "Fréchet distance of generated images (FID)", False),
+            Metric(
+                "collaboration_frequency",
+                "score",
+                ("fraction",),
+                "share of the tokens at which a small model needs the large one beside it",
+                False,
+            ),
+            Metric("throughput", "quantity", ("count",), "tokens per second of training on one device", True),
+            Metric(
                 "attack_success", "score", ("fraction",), "share of harmful requests that an attack got through", False
             ),
             Metric(
@@ -636,6 +652,7 @@ COLUMNS: Mapping[str, Column] = MappingProxyType(
             Column("share", pl.Float64, "share of the domain in the training data", "fraction", 0.0, 1.0),
             _text("organisation", "who trained the model"),
             _text("base_model", "pretrained model that the run starts from, as the source names it"),
+            _count("size_ratio", "size of a large model over that of the small one that it works with", "1"),
             _count(
                 "n_groups", "distinct environments, objects or pairs that the training examples show", "groups", 1.0
             ),
@@ -923,6 +940,7 @@ TABLES: Mapping[str, Table] = MappingProxyType(
                     "release_date",
                     "organisation",
                     "base_model",
+                    "size_ratio",
                     "n_groups",
                     "data_fraction",
                     "tokens_per_sample",

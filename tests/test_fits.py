@@ -335,6 +335,20 @@ def test_glance(rows: pl.DataFrame, found: sdb.Fit) -> None:
     assert 0.99 < row["r_squared"] < 1
 
 
+def test_an_optimum_that_one_start_alone_has_reached_is_called_uncertain(
+    rows: pl.DataFrame, found: sdb.Fit, tmp_path: Path
+) -> None:
+    alone = sdb.fit(rows, "chinchilla", n_starts=1)
+    for item, is_certain in (
+        (found, True),
+        (alone, False),
+        (sdb.Fit.load(alone.save(tmp_path / "one.parquet")), False),
+    ):
+        assert item.glance()["is_certain"].to_list() == [is_certain]
+        assert ("not certain to be the global optimum" in repr(item)) is not is_certain
+        assert ("not certain to be the global optimum" in item._repr_html_()) is not is_certain
+
+
 @pytest.mark.parametrize("objective", ["huber_log", "mse"])
 def test_augment(rows: pl.DataFrame, objective: str) -> None:
     item = sdb.fit(rows, "chinchilla", objective=objective)

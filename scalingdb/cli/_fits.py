@@ -132,7 +132,7 @@ def fit(
 
 
 def _print_fit(found: Fit, best: pl.DataFrame | None) -> None:
-    from scalingdb.fits import how_intervals_were_made
+    from scalingdb.fits import UNCERTAIN, how_intervals_were_made
 
     glance = found.glance().row(0, named=True)
     if found.law.is_traceable:
@@ -149,6 +149,7 @@ def _print_fit(found: Fit, best: pl.DataFrame | None) -> None:
     tidy = found.tidy()
     print_frame(tidy.drop("interval").with_columns(meaning=_meanings(found)), rows=0)
     intervals = how_intervals_were_made(tidy)
+    doubt = "" if found.is_certain else f"; {UNCERTAIN}"
     lines = [
         ("intervals", f"95 %, {intervals}" if intervals else ""),
         ("verdict", str(found.verdict)),
@@ -157,7 +158,10 @@ def _print_fit(found: Fit, best: pl.DataFrame | None) -> None:
         ("rows", str(glance["n_rows"])),
         ("inputs", ", ".join(f"{name} = {column}" for name, column in found.recipe.columns.items())),
         ("mean error", f"{100 * glance['mean_abs_rel_error']:.3f} %"),
-        ("starts", f"{found.n_agree} of {found.n_starts} agree to {found.agree_digits:.0f} digits; {found.status}"),
+        (
+            "starts",
+            f"{found.n_agree} of {found.n_starts} agree to {found.agree_digits:.0f} digits; {found.status}{doubt}",
+        ),
     ]
     print()
     for label, text in lines:

@@ -1,8 +1,8 @@
 """A compiled formula with one more parameter held at a value, without compiling it again.
 
-A profile holds one parameter at several values. Its coordinate is then a function of the others: a constant where
-it is the parameter or its logarithm; for a scale, which is measured by the size of its term at the centre of the
-data, the value times a power of the centre. Derivatives follow by the chain rule, so the result is exact.
+The coordinate of a held parameter is a function of the others: a constant where it is the parameter or its
+logarithm; for a scale, which is measured by the size of its term at the centre of the data, the value times a
+power of the centre. Derivatives follow by the chain rule, so the result is exact.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from scalingdb.estimation.model import Evaluation, FloatArray, Model, PreparedInputs
+from scalingdb.estimation.model import Coordinate, Derivatives, Evaluation, FloatArray, Model, PreparedInputs
 
 __all__ = ["hold", "with_value"]
 
@@ -26,7 +26,8 @@ def with_value(inputs: PreparedInputs, value: FloatArray) -> PreparedInputs:
 def hold(model: Model, i: int) -> Model:
     """The model with its parameter number `i` held at the last of the constants of its inputs.
 
-    The other parameters keep their coordinates; see :func:`with_value` for the inputs.
+    The other parameters keep their coordinates; see :func:`with_value` for the inputs. Holding several, one after
+    the other, takes their values in that order.
     """
     kept = [j for j in range(model.n_params) if j != i]
     position = {j: new for new, j in enumerate(kept)}
@@ -111,6 +112,22 @@ def hold(model: Model, i: int) -> Model:
                 bent[:, position[b], position[a]] += gradient[:, i] * values[:, 0]
         return value, (gradient[:, None, :] @ chain)[:, 0], bent
 
+    @functools.cache
+    def next_coordinate(new: int) -> Coordinate:
+        following = model.coordinate(kept[new])
+
+        def at_value(points: FloatArray, inputs: PreparedInputs, value: FloatArray) -> Derivatives:
+            full, own, _ = whole(points, inputs)
+            # a coordinate that others depend on is the parameter itself, and a constant once it is held
+            at, first, second = following(full, own, value)
+            return (
+                at,
+                [(position[j], slope) for j, slope in first if j != i],
+                [(position[a], position[b], bend) for a, b, bend in second if i not in (a, b)],
+            )
+
+        return at_value
+
     linear = [position[j] for j in model.linear if j != i]
     return Model(
         [model.params[j] for j in kept],
@@ -122,6 +139,7 @@ def hold(model: Model, i: int) -> Model:
         basis if linear else None,
         is_exact=model.is_exact,
         natural_curves=natural_curves,
-        coordinate=model.coordinate,
+        coordinate=next_coordinate,
+        is_joint=model.is_joint,
         signed=model.signed,
     )

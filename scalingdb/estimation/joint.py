@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from scalingdb.estimation.model import Evaluation, FloatArray, Model, PreparedInputs
+from scalingdb.estimation.model import Coordinate, Derivatives, Evaluation, FloatArray, Model, PreparedInputs
 
 __all__ = ["joint_model", "places", "shares_its_coordinate"]
 
@@ -134,6 +134,22 @@ class _Joint:
         return value, gradient, hessian
 
 
+    def coordinate(self, i: int) -> Coordinate:
+        g, j = (int(place[0]) for place in np.nonzero(self.table == i))
+        own, of_group = self.table[g], self.base.coordinate(j)
+
+        def held(u: FloatArray, inputs: PreparedInputs, value: FloatArray) -> Derivatives:
+            place, first, second = of_group(u[:, own], inputs, value)
+            pairs = [(int(own[a]), int(own[b]), bend) for a, b, bend in second]
+            return (
+                place,
+                [(int(own[a]), slope) for a, slope in first],
+                [(max(a, b), min(a, b), bend) for a, b, bend in pairs],
+            )
+
+        return held
+
+
 def joint_model(base: Model, groups: IntArray, shared: Sequence[int], labels: Sequence[str]) -> Model:
     """The model of all groups.
 
@@ -172,6 +188,7 @@ def joint_model(base: Model, groups: IntArray, shared: Sequence[int], labels: Se
         joint.basis if base.basis is not None else None,
         is_exact=base.is_exact,
         natural_curves=joint.natural_curves,
+        coordinate=joint.coordinate,
         signed=base.signed,
     )
     model.low, model.high, model.reach = base.low[source], base.high[source], base.reach[source]

@@ -17,10 +17,11 @@ from scalingdb.fits._problem import N_STARTS
 from scalingdb.fits._result import Fit
 from scalingdb.fits._rows import as_frame, refuse_bad_values
 from scalingdb.fits._solve import fit
-from scalingdb.fits._tables import how_intervals_were_made
+from scalingdb.fits._tables import UNCERTAIN, how_intervals_were_made
 
 __all__ = [
     "N_STARTS",
+    "UNCERTAIN",
     "Fit",
     "Fits",
     "JointFit",

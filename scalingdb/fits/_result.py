@@ -54,6 +54,9 @@ class Fit:
         Bootstrap estimates in natural units; empty without a bootstrap.
     n_starts, n_agree : int
         Starts that were polished, and how many of them ended at the best objective within 1e-9.
+    is_certain : bool
+        Whether two starts that began apart ended at the best objective. If not, the optimum may not be the
+        global one.
     agree_digits : float
         Digits to which the parameters of the agreeing starts are equal.
     eigenvalues : array
@@ -76,6 +79,7 @@ class Fit:
     samples: FloatArray = field(repr=False)
     n_starts: int
     n_agree: int
+    is_certain: bool
     agree_digits: float
     eigenvalues: FloatArray = field(repr=False)
     weakest: str
@@ -118,6 +122,7 @@ class Fit:
     def glance(self) -> pl.DataFrame:
         """One row about the fit as a whole: rows, objective, errors, starts, verdict.
 
+        ``is_certain`` is false where only one start reached the best objective: it may not be the global optimum.
         ``stands_out`` names the run whose residual is largest, if it is larger than chance allows;
         ``influential`` the runs without which the answer moves beyond its interval.
         """
@@ -595,6 +600,8 @@ class Fit:
 
     def __repr__(self) -> str:
         values = ", ".join(f"{name}={value:.6g}" for name, value in self.params.items())
+        doubt = "" if self.is_certain else f"; {_tables.UNCERTAIN}"
         return (
-            f"<Fit {self.law.name}: {values}; {self.data.height} rows; objective {self.objective:.8g}; {self.verdict}>"
+            f"<Fit {self.law.name}: {values}; {self.data.height} rows; objective {self.objective:.8g}; "
+            f"{self.verdict}{doubt}>"
         )

@@ -30,7 +30,7 @@ FORMAT = 2
 """Format 1 held the verdict as text."""
 
 ARRAYS = ("covariance", "samples", "eigenvalues", "_clusters", "_weights", "_curvature", "_unseen")
-SCALARS = ("objective", "status", "n_starts", "n_agree", "agree_digits", "weakest")
+SCALARS = ("objective", "status", "n_starts", "n_agree", "is_certain", "agree_digits", "weakest")
 
 DAMAGED = "the file is damaged, or the law of this name is another one here."
 
@@ -142,6 +142,7 @@ def _made_of(source: Path, table: Any, content: dict[str, Any]) -> Fit:
         )
     if content["format"] == 1:  # each undetermined parameter is a direction of its own
         content["_unseen"] = np.eye(len(law.params))[[name in recipe.undetermined for name in law.params]]
+    content.setdefault("is_certain", content["n_agree"] > 1)  # files of earlier versions do not say
     arrays: dict[str, Any] = {name: np.asarray(content[name], dtype=float) for name in ARRAYS}
     arrays["samples"] = arrays["samples"].reshape(-1, len(law.params))
     arrays["_unseen"] = arrays["_unseen"].reshape(-1, len(law.params))

@@ -19,7 +19,16 @@ if TYPE_CHECKING:
     from scalingdb.estimation.model import FloatArray
     from scalingdb.fits._result import Fit
 
-__all__ = ["Method", "as_html", "augment", "glance", "how_intervals_were_made", "printed_intervals", "tidy"]
+__all__ = [
+    "UNCERTAIN",
+    "Method",
+    "as_html",
+    "augment",
+    "glance",
+    "how_intervals_were_made",
+    "printed_intervals",
+    "tidy",
+]
 
 REACH = 1e20
 """Ratio of the ends of an interval beyond which they are open: no runs tell twenty decades apart."""
@@ -28,6 +37,9 @@ RUNAWAY = 100.0
 """Standard deviation of resamples over the width of their middle beyond which it describes outliers only."""
 
 BEYOND = 1e300
+
+UNCERTAIN = "not certain to be the global optimum"
+"""Said of a fit whose objective only one start has reached."""
 
 Method = Literal["auto", "bootstrap", "robust", "profile"]
 """How the intervals of parameters are made."""
@@ -152,6 +164,7 @@ def glance(fit: Fit) -> pl.DataFrame:
             "r_squared": [1 - residual_sum / total_sum if total_sum > 0 else None],
             "n_starts": [fit.n_starts],
             "n_agree": [fit.n_agree],
+            "is_certain": [fit.is_certain],
             "status": [fit.status],
             "stands_out": [standing_out(fit)],
             "influential": [", ".join(moving) or None],
@@ -193,6 +206,7 @@ def as_html(fit: Fit) -> str:
         f"{fit.recipe.objective} (sum) {number(fit.objective, 7)}",
         f"mean error {percent(glance['mean_abs_rel_error'])}",
         f"{fit.n_agree} of {fit.n_starts} starts agree",
+        *([] if fit.is_certain else [UNCERTAIN]),
         *([f"intervals: {made}"] if made else []),
     )
     remarks = "".join(f"<br>{html.escape(note)}." for note in fit.recipe.notes)

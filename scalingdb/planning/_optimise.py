@@ -271,7 +271,7 @@ def optimise(
     >>> import scalingdb as sdb
     >>> best = sdb.optimise("chinchilla", over=["n_params", "n_tokens"], cost="6nd", budget=5.76e21)
     >>> print(f"{best.tidy()['n_params'].item():.3g}")
-    7.31e+09
+    6.82e+09
     """
     problem = _stated(law, over, cost, whole, between, higher_is_better, variant, given)
     budgets = _budgets(problem, budget)

@@ -214,7 +214,7 @@ def _card(law: Law, charts: Path) -> dict[str, Any]:
     sets = sorted(law.published.values(), key=lambda one: not one.is_default)
     return {
         "name": law.name,
-        "formula": Markup(law.mathml) if law.is_traceable and law.expression.count_ops() <= MOST_OPERATIONS else None,
+        "formula": Markup(law.mathml) if law.is_traceable and law.n_operations <= MOST_OPERATIONS else None,
         "picture": figure(drawn[0], charts, "../", str(escape(drawn[1]))) if drawn else None,
         "text": _paragraphs(law.doc),
         "verified": law.verified,

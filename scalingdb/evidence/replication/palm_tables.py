@@ -61,7 +61,7 @@ def _jumps(rows: pl.DataFrame) -> tuple[int, int]:
     Figure(
         key="compute",
         statement="Printed training compute of the 540B model over 6 N D",
-        place="arXiv 2204.02311, table 22 (FLOP without recomputation)",
+        place="arXiv 2204.02311, table 22",
         low=1.0,
         high=1.05,
         unit="ratio",

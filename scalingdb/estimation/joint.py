@@ -134,22 +134,6 @@ class _Joint:
         return value, gradient, hessian
 
 
-    def coordinate(self, i: int) -> Coordinate:
-        g, j = (int(place[0]) for place in np.nonzero(self.table == i))
-        own, of_group = self.table[g], self.base.coordinate(j)
-
-        def held(u: FloatArray, inputs: PreparedInputs, value: FloatArray) -> Derivatives:
-            place, first, second = of_group(u[:, own], inputs, value)
-            pairs = [(int(own[a]), int(own[b]), bend) for a, b, bend in second]
-            return (
-                place,
-                [(int(own[a]), slope) for a, slope in first],
-                [(max(a, b), min(a, b), bend) for a, b, bend in pairs],
-            )
-
-        return held
-
-
 def joint_model(base: Model, groups: IntArray, shared: Sequence[int], labels: Sequence[str]) -> Model:
     """The model of all groups.
 

@@ -133,6 +133,17 @@ class _Joint:
         hessian[:, own[:, None], own] = bend
         return value, gradient, hessian
 
+    def coordinate(self, i: int) -> Coordinate:
+        g, j = (int(place[0]) for place in np.nonzero(self.table == i))
+        own, alone = self.table[g], self.base.coordinate(j)
+
+        def held(u: FloatArray, inputs: PreparedInputs, value: FloatArray) -> Derivatives:
+            at, first, second = alone(u[:, own], inputs, value)
+            named = [(int(max(own[a], own[b])), int(min(own[a], own[b])), bend) for a, b, bend in second]
+            return at, [(int(own[a]), slope) for a, slope in first], named
+
+        return held
+
 
 def joint_model(base: Model, groups: IntArray, shared: Sequence[int], labels: Sequence[str]) -> Model:
     """The model of all groups.

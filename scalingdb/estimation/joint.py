@@ -133,7 +133,6 @@ class _Joint:
         hessian[:, own[:, None], own] = bend
         return value, gradient, hessian
 
-
     def coordinate(self, i: int) -> Coordinate:
         g, j = (int(place[0]) for place in np.nonzero(self.table == i))
         own, of_group = self.table[g], self.base.coordinate(j)

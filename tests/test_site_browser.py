@@ -7,13 +7,15 @@ import shutil
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from scalingdb.site import pages, report
+from scalingdb.site import gallery, pages, report, source_pages
 from scalingdb.site.report import build_report
+from scalingdb.warehouse import Warehouse
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -49,17 +51,20 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     cells = [new_code_cell(source.strip()) for source in CELLS.split("---")]
     notebook = new_notebook(cells=[new_markdown_cell("# Does it fit?\n\nYes, $E + A N^{-\\alpha}$."), *cells])
     nbformat.write(notebook, folder / "first.ipynb")
-    laws, sources = pages.render_laws, pages.render_source_pages
+    laws = [law for law in gallery.library() if law.name in ("chinchilla", "farseer")]
+    rows = source_pages.source_rows
 
-    def few(chosen: tuple[str, ...], made: object) -> list[tuple[str, str]]:
-        return [(name, text) for name, text in made if name in chosen]  # type: ignore[attr-defined]
+    def few(db: Warehouse) -> list[dict[str, Any]]:
+        return [row for row in rows(db) if row["source_id"] == "epoch_chinchilla"]
 
     output = tmp_path_factory.mktemp("site")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pages, "render_laws", lambda *given: few(("", "chinchilla", "farseer"), laws(*given)))
-        patch.setattr(pages, "render_source_pages", lambda *given: few(("epoch_chinchilla",), sources(*given)))
+        for module in (gallery, pages):
+            patch.setattr(module, "library", lambda: laws)
+        for module in (source_pages, pages, report):
+            patch.setattr(module, "source_rows", few)
         patch.setattr(pages, "render_api", lambda: [("api", "# Reference")])
-        patch.setattr("scalingdb.site.gallery.picture", lambda law: None)
+        patch.setattr(pages, "render_sql", lambda db: [("sql", "# SQL")])
         build_report(output=output, notebooks=folder)
     return output
 
@@ -76,14 +81,12 @@ def audit() -> ModuleType:
     return module
 
 
-PAGES = (
-    *("index", "notebooks", "notebooks/first", "laws", "laws/chinchilla"),
-    *("sources", "sources/epoch_chinchilla", "sql/queries", "search"),
-)
+PAGES = ("index", "notebooks/first", "laws", "laws/chinchilla", "sources/epoch_chinchilla")
+VIEWS = (("light", 1400), ("dark", 390))
 
 
 def test_no_page_kind_has_a_finding(site: Path, audit: ModuleType) -> None:
-    findings = list(audit.audit(site, [f"{name}.html" for name in PAGES]))
+    findings = list(audit.audit(site, [f"{name}.html" for name in PAGES], VIEWS))
     assert findings == []
 
 

@@ -52,9 +52,12 @@ SOURCE = Source(
                 "b_shot": -0.008,
                 "c": -0.730,
             },
-            where_stated="arXiv 2410.04343, table 8 (b of iterations fixed at 0; R2 0.903), output map of appendix F",
+            where_stated=(
+                "arXiv 2410.04343, table 8 (b of iterations fixed at 0; R2 0.903), output map of appendix F; "
+                "converted from HTML"
+            ),
             evidence="converted",
-            output_unit="score standardised by question set and metric",
+            output_unit="unitless",
             is_default=True,
         ),
     ),

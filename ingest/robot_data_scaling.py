@@ -22,11 +22,12 @@ def _refit(variant: str, factor: float, alpha: float, table: int) -> PublishedFi
         variant=variant,
         params={"A": factor, "alpha": alpha},
         where_stated=(
-            f"least squares of logarithms on the six policies of table {table} with all demonstrations; the figures' "
+            f"refit: least squares of logarithms on the six policies of table {table} with all demonstrations; the "
+            "figures' "
             "own numbers were not read"
         ),
         evidence="refit",
-        output_unit="1 - normalised score",
+        output_unit="fraction",
         is_default=variant == "pour_environments",
     )
 

@@ -8,9 +8,10 @@ from typing import Any
 import polars as pl
 
 from ingest._raw import RawFolder
+from ingest._source import conform
 from scalingdb.errors import DataError, RawFileError
 
-__all__ = ["melt", "parquet", "require"]
+__all__ = ["measured", "melt", "parquet", "require", "slug"]
 
 
 def parquet(raw: RawFolder, name: str, rows: int) -> pl.DataFrame:
@@ -77,3 +78,18 @@ def require(place: str, **counts: tuple[object, object]) -> None:
     ]
     if wrong:
         raise DataError(f"{place}: " + "; ".join(wrong))
+
+
+def measured(source_id: str, rows: pl.DataFrame, **constants: object) -> pl.DataFrame:
+    """Rows of ``evals`` as the schema wants them.
+
+    `constants` fill columns that `rows` lacks; the split is ``all`` and the origin ``reported`` unless said otherwise.
+    """
+    filled = {"split": "all", "value_origin": "reported", **constants}
+    missing = {name: value for name, value in filled.items() if name not in rows.columns}
+    return conform("evals", rows.with_columns(pl.lit(value).alias(name) for name, value in missing.items()), source_id)
+
+
+def slug(name: pl.Expr) -> pl.Expr:
+    """A name in lower case with underscores: ``"SQuADv2 (EM)"`` becomes ``"squadv2_em"``."""
+    return name.str.to_lowercase().str.replace_all(r"[^a-z0-9.]+", "_").str.strip_chars("_")

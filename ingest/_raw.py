@@ -201,6 +201,7 @@ class RawFolder:
         separator: str = ",",
         null_values: Sequence[str] = (),
         header: bool = True,
+        comments: int = 0,
     ) -> pl.DataFrame:
         """Read the named `columns` of a delimited file, strictly.
 
@@ -217,6 +218,8 @@ class RawFolder:
             Number of records that the file must have.
         null_values : sequence of str
             Cells that mean "not reported", besides the empty one.
+        comments : int
+            Lines before the table that begin with ``#``.
 
         Returns
         -------
@@ -230,12 +233,16 @@ class RawFolder:
         """
         place = f"source {self.source.source_id!r}, raw file {name!r}"
         content = self.text(name)  # refuses bytes that are not UTF-8 with a better message than the CSV reader
+        above, content = _split_lines(content, comments)
+        if not all(line.startswith("#") for line in above):
+            raise RawFileError(f"{place}: the first {comments} line(s) are not all comments")
         try:
             text = pl.read_csv(
                 self.path(name),
                 separator=separator,
                 has_header=header,
                 infer_schema=False,
+                skip_lines=comments,
                 null_values=["", *null_values],
                 new_columns=None if header else list(columns),
             )
@@ -302,6 +309,12 @@ class RawFolder:
                 pl.when(here).then(pl.lit(fix.corrected)).otherwise(pl.col(fix.field)).alias(fix.field)
             )
         return frame
+
+
+def _split_lines(content: str, n: int) -> tuple[list[str], str]:
+    """The first `n` lines, and the rest."""
+    lines = content.split("\n", n)
+    return lines[:n], lines[n] if len(lines) > n else ""
 
 
 def _short_records(content: str, separator: str, width: int, *, header: bool) -> list[tuple[int, int]]:

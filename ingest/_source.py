@@ -15,7 +15,7 @@ from scalingdb.schema import TABLES
 if TYPE_CHECKING:
     from ingest._raw import RawFolder
 
-__all__ = ["Builder", "Correction", "Evidence", "PublishedFit", "SetAside", "Source", "conform"]
+__all__ = ["Builder", "Correction", "Evidence", "PublishedFit", "SetAside", "Source", "arxiv_entry", "conform"]
 
 Evidence = Literal["read", "second_hand", "refit", "converted"]
 
@@ -186,3 +186,13 @@ def conform(table: str, frame: pl.DataFrame, source_id: str) -> pl.DataFrame:
         )
     except pl.exceptions.PolarsError as error:
         raise DataError(f"source {source_id!r}, table {table!r}: {error}") from error
+
+
+def arxiv_entry(title: str, authors: str, year: int, arxiv_id: str) -> str:
+    """BibTeX entry of a paper on arXiv; `authors` are separated by commas."""
+    names = " and ".join(authors.replace(" and others", ", others").split(", "))
+    key = f"{authors.split(',', maxsplit=1)[0].rsplit(maxsplit=1)[-1].lower()}{year}"
+    return (
+        f"@article{{{key}, title={{{title}}}, author={{{names}}}, journal={{arXiv preprint arXiv:{arxiv_id}}}, "
+        f"year={{{year}}}}}"
+    )

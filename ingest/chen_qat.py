@@ -41,20 +41,30 @@ SOURCE = Source(
         "Chaoyi and Liu, Jing and Zeng, Yutao and Xue, Zeyue and Liu, Zhiheng and Li, Yunshui and Ma, Jin and Huang, "
         "Jie and Zhou, Xun and Luo, Ping}, journal={arXiv preprint arXiv:2505.14302}, year={2025}}"
     ),
-    published_fits=tuple(
+    published_fits=(
         PublishedFit(
-            law="qat_error",
-            variant=variant,
-            params={"k": k, "g_N": g_n, "g_D": g_d, "g_G": g_g},
-            where_stated=(
-                f"arXiv 2505.14302, Table 1 (form: eq. 5), {what}"
-                + ("; g_G stands displaced in the converted copy that was read" if evidence == "converted" else "")
-            ),
-            evidence=evidence,
+            law="chinchilla",
+            variant="qat_bf16_base",
+            params={"E": 1.9279, "A": 237.7042, "alpha": 0.3022, "B": 596.2490, "beta": 0.3022},
+            where_stated="arXiv 2505.14302, Table 1: loss of the 16-bit models, with one exponent for N and D",
+            evidence="read",
             output_unit="nats_per_token",
-            is_default=variant == "w4a4",
-        )
-        for variant, what, evidence, k, g_n, g_d, g_g in SETS
+        ),
+        *(
+            PublishedFit(
+                law="qat_error",
+                variant=variant,
+                params={"k": k, "g_N": g_n, "g_D": g_d, "g_G": g_g},
+                where_stated=(
+                    f"arXiv 2505.14302, Table 1 (form: eq. 5), {what}"
+                    + ("; g_G stands displaced in the converted copy that was read" if evidence == "converted" else "")
+                ),
+                evidence=evidence,
+                output_unit="nats_per_token",
+                is_default=variant == "w4a4",
+            )
+            for variant, what, evidence, k, g_n, g_d, g_g in SETS
+        ),
     ),
 )
 

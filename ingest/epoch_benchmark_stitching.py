@@ -10,6 +10,7 @@ from ingest._long import require
 from ingest._model_ids import model_id, printed_name
 from ingest._raw import RawFolder
 from ingest._source import SetAside, Source, conform
+from scalingdb.errors import DataError
 
 VERSIONS, OWN, DISTILLED, ATTRIBUTES = (
     "model_versions.csv",
@@ -18,6 +19,9 @@ VERSIONS, OWN, DISTILLED, ATTRIBUTES = (
     "benchmark_optim.csv",
 )
 N_VERSIONS, N_OWN, N_DISTILLED, N_ATTRIBUTES, N_FILES, N_EXTERNAL = 574, 541, 170, 42, 37, 2_558
+N_ROUNDED_ERRORS = 8
+REPEATED_ARC = ["LLaMA-13B", "LLaMA-33B", "LLaMA-65B", "LLaMA-7B", "PaLM 540B", "PaLM 62B", "text-davinci-001"]
+"""Models whose record from the LLaMA paper has one score for both halves of ARC."""
 PREFIX = "external_benchmark_"
 
 PERCENT, SHARE = 0.01, 1.0
@@ -283,7 +287,9 @@ def build(raw: RawFolder) -> dict[str, pl.DataFrame]:
         attributes=(raw.csv(ATTRIBUTES, {"benchmark": pl.String}, rows=N_ATTRIBUTES).height, N_ATTRIBUTES),
     )
     scores = pl.concat([*(frame for frame, _ in tables), _own(raw)], how="diagonal")
-    evals = _numbered(scores).with_columns(run_id=_run_id(), split=pl.lit("all"), value_origin=pl.lit("reported"))
+    evals = _one_score_twice(_numbered(_without_rounded_errors(scores))).with_columns(
+        run_id=_run_id(), split=pl.lit("all"), value_origin=pl.lit("reported")
+    )
     return {
         "runs": conform("runs", _runs(raw, scores), "epoch_benchmark_stitching"),
         "evals": conform("evals", evals.drop("name", "is_version"), "epoch_benchmark_stitching"),
@@ -373,6 +379,35 @@ def _numbered(scores: pl.DataFrame) -> pl.DataFrame:
             )
         ),
     ).drop("nth")
+
+
+def _without_rounded_errors(scores: pl.DataFrame) -> pl.DataFrame:
+    """Drop the errors that were rounded to 0: no share between 0 and 1 is known exactly."""
+    rounded = (
+        (pl.col("unit") == "fraction") & (pl.col("std_error") == 0) & (pl.col("value") > 0) & (pl.col("value") < 1)
+    )
+    found = scores.filter(rounded).height
+    if found != N_ROUNDED_ERRORS:
+        raise DataError(f"epoch_benchmark_stitching: {found} errors are rounded to 0, expected {N_ROUNDED_ERRORS}")
+    return scores.with_columns(std_error=pl.when(~rounded.fill_null(value=False)).then("std_error"))
+
+
+def _one_score_twice(evals: pl.DataFrame) -> pl.DataFrame:
+    """Flag the easy half of ARC where a record repeats the score of the challenge half."""
+    is_arc = pl.col("eval_set").str.starts_with("arc_ai2:")
+    repeats = is_arc & (pl.col("value").n_unique().over("raw_file", "raw_row") == 1)
+    repeats &= (pl.len().over("raw_file", "raw_row") == 2) & pl.col("eval_set").str.starts_with("arc_ai2:easy")
+    models = evals.filter(repeats)["name"].sort().to_list()
+    if models != REPEATED_ARC:
+        raise DataError(
+            f"epoch_benchmark_stitching: ARC easy repeats ARC challenge for {models}, expected {REPEATED_ARC}"
+        )
+    return evals.with_columns(
+        flag=pl.when(repeats).then(pl.lit("repeats_other_score")).otherwise("flag"),
+        flag_reason=pl.when(repeats)
+        .then(pl.lit("the record gives the score of ARC challenge for ARC easy as well"))
+        .otherwise("flag_reason"),
+    )
 
 
 def _runs(raw: RawFolder, scores: pl.DataFrame) -> pl.DataFrame:

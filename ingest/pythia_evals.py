@@ -24,6 +24,8 @@ SHOTS = {"zero-shot": 0, "five-shot": 5}
 N_FILES = {"zero-shot": 432, "five-shot": 269, "opt": 8, "bloom": 5}
 N_TASKS = {"zero-shot": 87, "five-shot": 65, "opt": 65, "bloom": 65}
 N_RUNS = {"pythia": 18, "opt": 8, "bloom": 5}
+N_REPEATING = 16
+"""Models whose step 1 repeats step 0 in every score."""
 NAMED_FIVE_SHOT = 4
 """Files of pythia-1b-bf16 that say '5shot' in their name but zero-shot in their configuration."""
 
@@ -61,7 +63,8 @@ SOURCE = Source(
         "pythia-1b-bf16; its model_id is pythia-1b. n_tokens is step x 2,097,152 (143,000 steps: 299.9e9 tokens, about "
         "one epoch of the Pile or 1.5 of the deduplicated one); the variants 0.25MtokBS and 0.5MtokBS take 262,144 and "
         "524,288 tokens a step. n_params are the rounded sizes of the names, embeddings included. LAMBADA perplexity "
-        "is per word and reaches 3.5e6 at step 0, which scores the initial weights. pct_stereotype is a measure of "
+        "is per word and reaches 3.5e6 at step 0, which scores the initial weights. All 172 scores of step 1 equal "
+        "those of step 0 in all 16 models: flagged, so that initial weights count once. pct_stereotype is a measure of "
         "bias (0.5 is neutral), not an accuracy. MMLU (hendrycksTest) is near chance (0.25) at most sizes, with "
         "standard errors of 0.02 to 0.05 a subject. Learning rates were still high at all checkpoints but the last. "
         "The same scores, without standard errors, stand in source hitchhiker (study pythia_harness), together with "
@@ -93,6 +96,7 @@ def build(raw: RawFolder) -> dict[str, pl.DataFrame]:
     misnamed = scores.filter(pl.col("raw_file").str.contains("-5shot_") & (pl.col("n_shots") == 0))
     if misnamed["raw_file"].n_unique() != NAMED_FIVE_SHOT:
         raise DataError(f"pythia_evals: {misnamed['raw_file'].n_unique()} zero-shot files are named five-shot")
+    repeats = (pl.col("step") == 1) & pl.col("model").is_in(_repeating_step_0(scores))
     runs = _runs(scores)
     batch = runs.select("run_id", "batch_size_tokens")
     scores = scores.with_columns(run_id=pl.format("pythia_evals/{}", "model"))
@@ -119,10 +123,25 @@ def build(raw: RawFolder) -> dict[str, pl.DataFrame]:
             "raw_row",
             split=pl.lit("all"),
             value_origin=pl.lit("reported"),
+            flag=pl.when(repeats).then(pl.lit("repeats_step_0")),
+            flag_reason=pl.when(repeats).then(
+                pl.lit("all scores of step 1 equal those of step 0: the two checkpoints have the same weights")
+            ),
             raw_field=pl.format("results.{}.{}", "eval_set", "field"),
         )
     )
     return {"runs": conform("runs", runs, "pythia_evals"), "evals": conform("evals", evals, "pythia_evals")}
+
+
+def _repeating_step_0(scores: pl.DataFrame) -> list[str]:
+    """Models whose scores at step 1 all equal those at step 0."""
+    keys = ["model", "n_shots", "eval_set", "field"]
+    early = scores.filter(pl.col("step") <= 1)
+    equal = early.group_by(keys).agg(n=pl.len(), values=pl.col("value").n_unique()).filter(pl.col("n") == 2)
+    models = equal.group_by("model").agg(pl.col("values").max()).filter(pl.col("values") == 1)["model"].sort().to_list()
+    if len(models) != N_REPEATING:
+        raise DataError(f"pythia_evals: step 1 repeats step 0 in {len(models)} models, expected {N_REPEATING}")
+    return models
 
 
 COLLECTED = pl.Schema(

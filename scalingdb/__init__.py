@@ -14,32 +14,36 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from scalingdb import charts, downstream, law_library, planning, practices, trends, units
-    from scalingdb.comparison import Comparison, compare
+    from scalingdb.comparison import Comparison, Comparisons, compare
     from scalingdb.errors import DomainWarning, FitWarning, ScalingDBError
     from scalingdb.evidence import arena, replication
-    from scalingdb.fits import Fit, Fits, fit, fit_by
+    from scalingdb.fits import Fit, Fits, JointFit, fit, fit_by
     from scalingdb.forecasts import Forecast, TrackRecord, forecast, track_record
     from scalingdb.judging import holdouts
     from scalingdb.judging.holdouts import Holdout, largest
     from scalingdb.law_library import Law, exponent, get_law, law, laws, pareto_envelope, positive, real
     from scalingdb.magic import load_ipython_extension
     from scalingdb.own_sources import LocalSource, add_source, remove_source
-    from scalingdb.planning import Plan, compute_multiplier, crossover, plan
+    from scalingdb.planning import Optimum, Plan, Solution, compute_multiplier, crossover, optimise, plan, solve
     from scalingdb.reading import read_runs
     from scalingdb.warehouse import Warehouse, connect
 
 __all__ = [
     "Comparison",
+    "Comparisons",
     "DomainWarning",
     "Fit",
     "FitWarning",
     "Fits",
     "Forecast",
     "Holdout",
+    "JointFit",
     "Law",
     "LocalSource",
+    "Optimum",
     "Plan",
     "ScalingDBError",
+    "Solution",
     "TrackRecord",
     "Warehouse",
     "add_source",
@@ -61,6 +65,7 @@ __all__ = [
     "law_library",
     "laws",
     "load_ipython_extension",
+    "optimise",
     "pareto_envelope",
     "plan",
     "planning",
@@ -70,6 +75,7 @@ __all__ = [
     "real",
     "remove_source",
     "replication",
+    "solve",
     "track_record",
     "trends",
     "units",
@@ -77,16 +83,20 @@ __all__ = [
 
 _HOME = {
     "Comparison": "comparison",
+    "Comparisons": "comparison",
     "DomainWarning": "errors",
     "Fit": "fits",
     "FitWarning": "errors",
     "Fits": "fits",
     "Forecast": "forecasts",
     "Holdout": "judging.holdouts",
+    "JointFit": "fits",
     "Law": "law_library",
     "LocalSource": "own_sources",
+    "Optimum": "planning",
     "Plan": "planning",
     "ScalingDBError": "errors",
+    "Solution": "planning",
     "TrackRecord": "forecasts",
     "Warehouse": "warehouse",
     "add_source": "own_sources",
@@ -103,12 +113,14 @@ _HOME = {
     "law": "law_library",
     "laws": "law_library",
     "load_ipython_extension": "magic",
+    "optimise": "planning",
     "pareto_envelope": "law_library",
     "plan": "planning",
     "positive": "law_library",
     "read_runs": "reading",
     "real": "law_library",
     "remove_source": "own_sources",
+    "solve": "planning",
     "track_record": "forecasts",
 }
 

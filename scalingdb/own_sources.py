@@ -189,7 +189,7 @@ def _tables(measured: Measured, source_id: str, source: Mapping[str, Any]) -> di
         runs = runs.with_columns(value.alias(name))
     constant = {name for name in shared if name not in varying}
     kept = [n for n in frame.columns if n in TABLES["evals"].columns and n not in constant]
-    evals = frame.select(kept).with_columns(value_origin=pl.lit("reported"))
+    evals = _numbered(frame).select(kept).with_columns(value_origin=pl.lit("reported"))
     knobs = [name for name in frame.columns if name not in COLUMNS and name not in {"loss", "score"}]
     counts = [name for name in N_DEFINITIONS if name in runs.columns and runs[name].count()]
     if source["n_definition"] is not None and source["n_definition"] not in counts:
@@ -230,6 +230,14 @@ def _tables(measured: Measured, source_id: str, source: Mapping[str, Any]) -> di
     if knobs:
         shaped[KNOBS] = frame.group_by("run_id", maintain_order=True).agg(pl.col(knobs).drop_nulls().first())
     return shaped
+
+
+def _numbered(frame: pl.DataFrame) -> pl.DataFrame:
+    """Give flagged rows that state a measurement again an evaluation set of their own: ``name#2``, ``name#3`` ..."""
+    keys = [name for name in TABLES["evals"].key if name in frame.columns]
+    nth = pl.col("flag").is_not_null().rank("ordinal").over(keys)
+    again = pl.col("flag").is_not_null() & (nth > 1)
+    return frame.with_columns(eval_set=pl.when(again).then(pl.format("{}#{}", "eval_set", nth)).otherwise("eval_set"))
 
 
 def _require_units(frame: pl.DataFrame) -> None:

@@ -96,6 +96,9 @@ UNITS: Mapping[str, Unit] = MappingProxyType(
                 -30.0,
                 30.0,
             ),
+            Unit("correlation", "correlation coefficient between -1 and 1", None, -1.0, 1.0),
+            Unit("minutes", "minutes", None, 0.0, None),
+            Unit("seconds", "seconds", None, 0.0, None),
             Unit("unitless", "a number whose scale is the metric's own", None, None, None),
         )
     }
@@ -371,6 +374,65 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
             Metric(
                 "training_cost", "score", ("usd",), "cost of training; the eval set says which costs are counted", False
             ),
+            Metric("spearman", "score", ("correlation",), "rank correlation of predictions with measurements", True),
+            Metric("concept_count", "quantity", ("count",), "training examples that show or name a concept", True),
+            Metric(
+                "forecast_mse",
+                "loss",
+                ("unitless",),
+                "mean squared error of a forecast; the source says how the series were scaled",
+                False,
+            ),
+            Metric(
+                "forecast_mae",
+                "loss",
+                ("unitless",),
+                "mean absolute error of a forecast; the source says how the series were scaled",
+                False,
+            ),
+            Metric(
+                "forecast_mase",
+                "loss",
+                ("unitless",),
+                "mean absolute error over that of a seasonal naive forecast",
+                False,
+            ),
+            Metric("forecast_crps", "loss", ("unitless",), "mean weighted quantile loss of a forecast", False),
+            Metric("forecast_error", "loss", ("unitless",), "error of a forecast; the eval set says which", False),
+            Metric(
+                "model_mse", "loss", ("unitless",), "mean squared error of a trained model on its own objective", False
+            ),
+            Metric(
+                "property_error",
+                "score",
+                ("unitless",),
+                "error of a predicted physical property; the eval set names it, the notes give its unit",
+                False,
+            ),
+            Metric("frechet_distance", "score", ("unitless",), "Fréchet distance of generated images (FID)", False),
+            Metric(
+                "collaboration_frequency",
+                "score",
+                ("fraction",),
+                "share of the tokens at which a small model needs the large one beside it",
+                False,
+            ),
+            Metric("throughput", "quantity", ("count",), "tokens per second of training on one device", True),
+            Metric(
+                "attack_success", "score", ("fraction",), "share of harmful requests that an attack got through", False
+            ),
+            Metric(
+                "ability", "score", ("unitless",), "demand level at which the model succeeds on half of the items", True
+            ),
+            Metric(
+                "time_horizon",
+                "score",
+                ("minutes",),
+                "length of the tasks that a model completes at a stated rate",
+                True,
+            ),
+            Metric("inference_time", "score", ("seconds",), "wall-clock time of one step of inference", False),
+            Metric("training_time", "score", ("minutes",), "wall-clock time of training to a stated loss", False),
             Metric("tokens_used", "score", ("count",), "tokens that the model generated for an item, mean", False),
             Metric(
                 "benchmark_value",
@@ -589,6 +651,21 @@ COLUMNS: Mapping[str, Column] = MappingProxyType(
             _text("domain", "domain of the training data"),
             Column("share", pl.Float64, "share of the domain in the training data", "fraction", 0.0, 1.0),
             _text("organisation", "who trained the model"),
+            _text("base_model", "pretrained model that the run starts from, as the source names it"),
+            _count("size_ratio", "size of a large model over that of the small one that it works with", "1"),
+            _count(
+                "n_groups", "distinct environments, objects or pairs that the training examples show", "groups", 1.0
+            ),
+            Column(
+                "data_fraction",
+                pl.Float64,
+                "share of the available training examples that was used",
+                "fraction",
+                0.0,
+                1.0,
+            ),
+            _count("tokens_per_sample", "tokens that one training sample (an image) is cut into", "tokens"),
+            _count("accelerator_hours", "training time summed over accelerators, as the source reports it", "hours"),
             _count("training_cost_usd", "cost of training as the source estimates it", "USD of 2023"),
             _count(
                 "n_datapoints",
@@ -622,6 +699,17 @@ COLUMNS: Mapping[str, Column] = MappingProxyType(
             Column("low", pl.Float64, "lower end of the reported 95 % interval", "as value"),
             Column("high", pl.Float64, "upper end of the reported 95 % interval", "as value"),
             _count("n_items", "test items behind the value", "items", 1.0),
+            _count("concept_count", "training examples that show or name the concept that was tested", "examples"),
+            Column("demand_level", pl.Float64, "level of the ability that the items demand", "levels", 0.0, 100.0),
+            _text(
+                "eval_domain",
+                "whether the evaluation data come from the distribution of the training data",
+                ("in", "out"),
+            ),
+            _count(
+                "n_tokens_inference", "tokens that one answer may use or used, prompt included if so stated", "tokens"
+            ),
+            _count("inference_flops", "compute spent on one answer", "FLOP"),
             Column("chance_level", pl.Float64, "value that guessing would reach", "as value", 0.0, 1.0),
             _text(
                 "value_origin",
@@ -697,6 +785,7 @@ DERIVED: Mapping[str, Column] = MappingProxyType(
             _text(
                 "n_tokens_origin", "how the view came by `n_tokens`: 'reported', or the formula; null where it has none"
             ),
+            _count("total_bits", "n * precision_weight_bits: size of the weights", "bits"),
             _count("train_flops_6nd", "6 * n * n_tokens; never mixed with the reported `train_flops`", "FLOP"),
             Column("loss", pl.Float64, "value of the loss metric, in `unit`", "as unit"),
             Column(
@@ -850,6 +939,12 @@ TABLES: Mapping[str, Table] = MappingProxyType(
                     "is_distilled",
                     "release_date",
                     "organisation",
+                    "base_model",
+                    "size_ratio",
+                    "n_groups",
+                    "data_fraction",
+                    "tokens_per_sample",
+                    "accelerator_hours",
                     "task_domain",
                     "training_cost_usd",
                     "confidence",
@@ -884,6 +979,12 @@ TABLES: Mapping[str, Table] = MappingProxyType(
                     "low",
                     "high",
                     "n_items",
+                    "n_samples",
+                    "n_tokens_inference",
+                    "inference_flops",
+                    "concept_count",
+                    "demand_level",
+                    "eval_domain",
                     "chance_level",
                     "value_origin",
                     "flag",

@@ -183,6 +183,16 @@ def helm(folder: Path) -> Path:
     ]
     (run / "run_spec.json").write_text(json.dumps(spec), encoding="utf-8")
     (run / "stats.json").write_text(json.dumps(stats), encoding="utf-8")
+    instances = [
+        {
+            "instance_id": f"id{number}",
+            "train_trial_index": 0,
+            "stats": [{"name": {"name": "exact_match", "split": "test"}, "count": 1, "mean": float(number % 2)}],
+        }
+        for number in range(4)
+    ]
+    instances.append({**instances[0], "perturbation": {"name": "typos"}})
+    (run / "per_instance_stats.json").write_text(json.dumps(instances), encoding="utf-8")
     return folder / "runs"
 
 

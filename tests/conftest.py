@@ -39,6 +39,7 @@ def no_own_sources(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Keep what the user of this machine has added out of the tests."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SCALINGDB_LOCAL", str(tmp_path_factory.mktemp("own")))
+        patch.setenv("SCALINGDB_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
 
 

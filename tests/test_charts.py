@@ -87,6 +87,12 @@ def drawn(found: sdb.Fit) -> dict[str, alt.TopLevelMixin]:
         "error_map": sdb.charts.error_map(scored(rows).rename({"n_params": "n"})),
         "held_out_errors": comparison.chart(),
         "fit_chart": found.chart(),
+        "frontier_chart": sdb.charts.frontier_chart(
+            rows.with_columns(train_flops=6 * pl.col("n_params") * pl.col("n_tokens")),
+            found.optimum([1e19, 1e21, 1e24]),
+            title="The loss falls",
+            subtitle=["one study"],
+        ),
         "loss_curves": sdb.charts.loss_curves(curves(3, 50)),
         "estimate_paths": sdb.charts.estimate_paths(estimates(rows), "rows", "objective", ["alpha", "beta"]),
         "objective_map": sdb.charts.objective_map(cells(found), "alpha", "beta", best=found.params, paths=ways(found)),
@@ -172,6 +178,7 @@ CHARTS = [
     "error_map",
     "held_out_errors",
     "fit_chart",
+    "frontier_chart",
     "loss_curves",
     "estimate_paths",
     "objective_map",
@@ -205,13 +212,15 @@ PLANS = [
     "allocation_exponents",
     "crossover_chart",
     "multiplier_chart",
+    "optimum_chart",
     "next_run_map",
     "plan_chart",
     "plan_iso_loss",
     "plan_isoflop",
     "repetition_chart",
+    "solution_chart",
 ]
-"""Charts of plans: tests/test_planning.py draws them."""
+"""Charts of plans: tests/test_planning.py, test_solve.py and test_optimise.py draw them."""
 
 
 def test_every_chart_is_tested_here() -> None:

@@ -1,11 +1,10 @@
-"""The gallery of laws: the account of every id, the pictures, the refits, and the page."""
+"""Pages of the laws: the account of every id, the pictures, the refits, and what a page says."""
 
 from __future__ import annotations
 
 import operator
 import re
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -17,12 +16,13 @@ from scalingdb.charts.gallery import law_picture
 from scalingdb.errors import DataError
 from scalingdb.evidence.refits import _core as refits_core
 from scalingdb.law_library import Law, all_aliases, all_laws
-from scalingdb.site import gallery, report
+from scalingdb.site import gallery
+from scalingdb.site.words import symbol
 
 
 @pytest.fixture(scope="module")
-def page(db: sdb.Warehouse) -> Iterator[str]:
-    """The page with the refits that are stored; what is not stored is left out here, because fits take minutes."""
+def pages(db: sdb.Warehouse, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """All pages, with the refits that are stored: what is not stored is left out here, because fits take minutes."""
     stored = refits_core.RESULTS
 
     def table(db: sdb.Warehouse) -> pl.DataFrame:
@@ -30,7 +30,8 @@ def page(db: sdb.Warehouse) -> Iterator[str]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(gallery, "refit_table", table)
-        yield gallery.render_gallery(db, report._templates(), {"made": "now"})
+        patch.setattr("scalingdb.site.figures._draw", lambda spec, target: (1, 1))
+        return dict(gallery.render_laws(db, tmp_path_factory.mktemp("charts")))
 
 
 # ---- the account ---------------------------------------------------------------------------------
@@ -96,41 +97,43 @@ def test_a_law_without_values_has_no_picture() -> None:
         law_picture(pl.DataFrame(schema={"x": float, "y": float, "series": str, "rank": int}), x_title="", y_title="")
 
 
-# ---- the page ------------------------------------------------------------------------------------
+# ---- pages -----------------------------------------------------------------------------------------
 
 
-def test_page_loads_nothing_and_links_to_itself(page: str) -> None:
-    assert report.external_loads(page) == []
-    assert "<script" not in page
-    targets = set(re.findall(r'href="#([^"]+)"', page))
-    places = set(re.findall(r'id="([^"]+)"', page))
-    assert targets <= places
-    assert {"refits", "account", *all_laws()} <= places
-
-
-def test_page_shows_every_law_with_formula_sets_and_source(page: str) -> None:
+def test_a_page_shows_formula_sets_and_source(pages: dict[str, str]) -> None:
     for name, law in all_laws().items():
-        card = page[page.index(f'<article class="lawcard" id="{name}">') :].partition("</article>")[0]
-        assert "<svg" in card
-        assert all(f"<code>{variant}</code>" in card for variant in law.published)
-        assert ("<math" in card) == (law.is_traceable and law.expression.count_ops() <= gallery.MOST_OPERATIONS)
-        assert "Examples" not in card
-    assert page.count("<article") == len(all_laws())
-    assert "the replication" in page
+        page = pages[name]
+        assert '<figure class="sdb-chart"' in page
+        assert all(f"<code>{variant}</code>" in page for variant in law.published)
+        assert ("<math" in page) == (law.is_traceable and law.expression.count_ops() <= gallery.MOST_OPERATIONS)
+        assert "Examples" not in page
+        assert all(f"../sources/{one.source_id}.html" in page for one in law.published.values())
+    assert set(pages) == {*all_laws(), ""}
+    assert "the replication" in pages["chinchilla"]
 
 
-def test_every_drawing_has_ids_of_its_own(page: str) -> None:
-    ids = re.findall(r'\bid="([^"]+)"', page)
-    assert len(ids) == len(set(ids))
+def test_a_page_says_how_well_the_law_predicts(pages: dict[str, str]) -> None:
+    board = sdb.arena.leaderboard()
+    for name in board["law"].unique():
+        if name in pages:
+            assert "## How well it predicts" in pages[name]
+    assert "One hold-out in ten exceeds" in pages["chinchilla"]
 
 
-def test_the_account_stands_on_the_page(page: str) -> None:
-    end = page[page.index('id="account"') :]
+def test_html_parts_hold_no_empty_line(pages: dict[str, str]) -> None:
+    for name, page in pages.items():
+        for block in re.findall(r'<div class="sdb-(?:table|math).*?</div>', page, re.DOTALL):
+            assert "\n\n" not in block, name
+
+
+def test_the_list_has_every_law_and_every_name(pages: dict[str, str]) -> None:
+    assert all(f'<a href="laws/{name}.html">' in pages[""] for name in all_laws())
+    end = pages[""][pages[""].index("## Every name") :]
     assert all(f"<code>{name}</code>" in end for name in gallery.accounting()["id"])
 
 
-def test_formulas_are_well_formed(page: str) -> None:
-    formulas = re.findall(r"<math.*?</math>", page, flags=re.DOTALL)
+def test_formulas_are_well_formed(pages: dict[str, str]) -> None:
+    formulas = [formula for page in pages.values() for formula in re.findall(r"<math.*?</math>", page, flags=re.DOTALL)]
     assert len(formulas) >= 8
     for formula in formulas:
         ElementTree.fromstring(formula)
@@ -146,16 +149,11 @@ def test_formulas_are_well_formed(page: str) -> None:
     ],
 )
 def test_symbols(name: str, shown: str) -> None:
-    assert gallery._symbol(name) == shown
+    assert symbol(name) == shown
 
 
-def test_own_laws_stay_out_of_the_gallery(db: sdb.Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_own_laws_stay_out_of_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
     mine: Law = replace(sdb.get_law("power"), name="mine", function=lambda n_tokens, *, A, alpha: A * n_tokens**-alpha)
     known = dict(all_laws())
     monkeypatch.setattr(gallery, "all_laws", lambda: {"power": known["power"], "mine": mine})
-    monkeypatch.setattr(
-        gallery, "refit_table", lambda db: pl.DataFrame(schema={**refits_core.SCHEMA, "note": pl.String})
-    )
-    monkeypatch.setattr(gallery, "all_aliases", dict)
-    text = gallery.render_gallery(db, report._templates(), {"made": "now"})
-    assert text.count("<article") == 1
+    assert [law.name for law in gallery.library()] == ["power"]

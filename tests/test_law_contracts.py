@@ -28,7 +28,8 @@ from _synthetic import run_macro
 import scalingdb as sdb
 from scalingdb.errors import QueryError
 from scalingdb.estimation.held import hold, with_value
-from scalingdb.estimation.model import Model, ParamSpec, symbolic_model
+from scalingdb.estimation.model import Model, ParamSpec
+from scalingdb.estimation.symbolic import symbolic_model
 from scalingdb.fits import Fit
 from scalingdb.fits._form import make_form
 from scalingdb.law_library import Law, all_laws
@@ -220,7 +221,7 @@ def compiled(law: Law) -> Model:
 @symbolic_laws
 def test_compiled_value_and_jacobian_are_the_formulas(name: str) -> None:
     law = sdb.get_law(name)
-    assert law.is_traceable, law._traced
+    assert law.is_traceable, law.untraceable
     model, columns = compiled(law), columns_of(law)
     inputs = model.prepare(list(columns.values()))
     truth = truth_of(law)

@@ -201,6 +201,33 @@ def test_a_headline_is_what_was_mapped() -> None:
     assert db.sql("select metric from evals where source_id = 'mine'").rows() == [("loss",)]
 
 
+@pytest.mark.parametrize("shape", [*_own_files.TABLES, *_own_files.EVALUATIONS])
+def test_every_shape_that_is_read_can_be_added(tmp_path: Path, shape: str) -> None:
+    make, options = (_own_files.TABLES | _own_files.EVALUATIONS)[shape]
+    path, options = make(tmp_path), {name: value for name, value in options.items() if name != "curves"}
+    read = sdb.read_runs(path, curves=True, flagged=True, **options)
+    sdb.add_source(path, "mine", **options)
+    stored = sdb.connect().sql("select value from evals where source_id = 'mine'")
+    assert sorted(stored["value"]) == pytest.approx(sorted(read["value"].drop_nulls()), nan_ok=False)
+
+
+def test_rows_that_contradict_each_other_are_kept_with_a_flag(tmp_path: Path) -> None:
+    table = _table("1,2,2.5,x", "1,2,2.6,x", header="Params,Tokens,val_loss,name")
+    sdb.add_source(table, "mine", {**MAP, "run_id": "name"}, **GIVEN)
+    db = sdb.connect()
+    assert db.points("mine")["loss"].to_list() == [2.5]
+    rows = db.sql("select eval_set, value, flag from evals where source_id = 'mine' order by 1").rows()
+    assert rows == [("c4_val", 2.5, None), ("c4_val#2", 2.6, "contradiction")]
+
+
+def test_instances_of_a_helm_run_become_items(tmp_path: Path) -> None:
+    sdb.add_source(_own_files.helm(tmp_path), "evaluated")
+    items = (
+        sdb.connect().sql("select item_id, metric, value from items where source_id = 'evaluated' order by 1").rows()
+    )
+    assert items == [(f"id{number}", "exact_match", float(number % 2)) for number in range(4)]
+
+
 def test_items_come_in(tmp_path: Path) -> None:
     sdb.add_source(_own_files.inspect_json(tmp_path), "evaluated")
     assert sdb.connect().sql("select sum(value) from items where source_id = 'evaluated'").item() == 4

@@ -1,25 +1,30 @@
-"""The report: pages that hold everything they show, and a site that a failure leaves alone."""
+"""The site: notebooks as pages, and a build that a failure leaves alone."""
 
 from __future__ import annotations
 
+import asyncio
+import json
 import os
 import re
 import sys
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-import jinja2
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell as code
 from nbformat.v4 import new_markdown_cell as prose
-from nbformat.v4 import new_notebook
+from nbformat.v4 import new_notebook, new_output
 
+from scalingdb.charts import SPEC_MIME
 from scalingdb.errors import DataError, NotebookError, OutputError, UnknownNameError
-from scalingdb.site import report
-from scalingdb.site.report import Site, build_report, external_loads, find_notebooks
+from scalingdb.site import figures, notebooks, pages, report
+from scalingdb.site.extension import mathml
+from scalingdb.site.report import Site, build_report, find_notebooks
 
-ANSWER = "Yes: $E + A N^{-\\alpha}$ does, within **0.5 %**. See [more](another.ipynb#x)."
+ANSWER = (
+    "Yes: $E + A N^{-\\alpha}$ does, within **0.5 %**, says `kaplan` (arXiv:2001.08361). See [more](another.ipynb)."
+)
 
 
 def write(folder: Path, name: str, *cells: nbformat.NotebookNode, **metadata: object) -> Path:
@@ -28,106 +33,100 @@ def write(folder: Path, name: str, *cells: nbformat.NotebookNode, **metadata: ob
     return path
 
 
-@pytest.fixture(scope="session", autouse=True)
-def short_source_pages() -> Iterator[None]:
-    """Short pages in place of those of all sources and laws, which test_source_pages.py and test_gallery.py make."""
-
-    def render(db: object, environment: jinja2.Environment, *_: object) -> Iterator[tuple[str, str]]:
-        template = environment.from_string('{% extends "base.html" %}{% block body %}<p>short</p>{% endblock %}')
-        return ((name, template.render()) for name in ("epoch_chinchilla", "kaplan"))
-
-    def gallery(db: object, environment: jinja2.Environment, *_: object) -> str:
-        return environment.from_string('{% extends "base.html" %}{% block body %}<p>laws</p>{% endblock %}').render()
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(report, "render_source_pages", render)
-        patch.setattr(report, "render_gallery", gallery)
-        yield
-
-
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Site, list[tuple[str, int, int]]]:
-    """Two small notebooks, executed once."""
+    """Two small notebooks and two pages of the reference, built once."""
     folder = tmp_path_factory.mktemp("notebooks")
     write(
         folder,
         "one_law",
         prose("# Does one *law* fit?\n\n" + ANSWER + "\n\nRest."),
-        code("import altair as alt, sys, scalingdb as sdb\nalt.renderers.enable('svg')\ndb = sdb.connect()"),
+        code("import altair as alt, sys, scalingdb as sdb\ndb = sdb.connect()"),
         code("points = db.points('epoch_chinchilla')\npoints.select('run_id', 'loss').head(3)"),
-        code("sdb.fit(points, 'chinchilla')"),
-        code("chart = alt.Chart(points.select('n_params', 'loss'))"),
-        code("chart = chart.mark_point(clip=True).encode(x='n_params', y='loss')\nchart"),
-        code("chart"),
-        prose("$$L = \\frac{1}{2}$$\n\n![far](https://example.org/far.png)"),
-        code("import os\nprint(sys.executable)\nprint(os.getcwd())\nprint(os.environ['SCALINGDB_RENDERER'])"),
-        code("print('careful', file=sys.stderr)\n'<b>bold</b>'"),
+        code("import scalingdb.charts\nchart = alt.Chart(points.select('n_params', 'loss'), title='Loss falls')"),
+        code("chart.mark_point().encode(x='n_params', y='loss')"),
+        code("import os\nprint(sys.executable)\nprint(os.getcwd())"),
+        prose("## A heading\n\n$$L = \\frac{1}{2}$$"),
     )
     write(
         folder,
         "another",
-        prose("# Which runs?\n\nMany."),
+        prose("# Which runs?\n\nMany. See [the heading](one_law.ipynb#A-heading)."),
         code("%load_ext scalingdb"),
         code("%%sql n\nselect source_id, count(*) as n\nfrom runs\ngroup by all"),
         scalingdb={"sources": ["kaplan"]},
     )
     seen: list[tuple[str, int, int]] = []
-    site = build_report(
-        output=tmp_path_factory.mktemp("out") / "new" / "site",
-        notebooks=folder,
-        progress=lambda *step: seen.append(step),
-    )
+
+    def two_pages(charts: Path, links: dict[str, str], *_: object) -> dict[str, str]:
+        links |= {"kaplan": "sources/kaplan", "arXiv:2001.08361": "sources/kaplan"}
+        return {"sources": pages._toctree(["sources/kaplan"]), "sources/kaplan": "# Kaplan"}
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(report, "reference_pages", two_pages)
+        site = build_report(
+            output=tmp_path_factory.mktemp("out") / "new" / "site",
+            notebooks=folder,
+            progress=lambda *step: seen.append(step),
+        )
     return site, seen
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def page(built: tuple[Site, list[tuple[str, int, int]]]) -> str:
-    return (built[0].index.parent / "one_law.html").read_text(encoding="utf-8")
+    return (built[0].index.parent / "notebooks" / "one_law.html").read_text(encoding="utf-8")
 
 
-@pytest.fixture(scope="session")
-def index(built: tuple[Site, list[tuple[str, int, int]]]) -> str:
-    return built[0].index.read_text(encoding="utf-8")
-
-
-def test_files_and_progress(built: tuple[Site, list[tuple[str, int, int]]]) -> None:
+def test_files_progress_and_no_warning(built: tuple[Site, list[tuple[str, int, int]]]) -> None:
     site, seen = built
-    written = [path.relative_to(site.index.parent).as_posix() for path in site.index.parent.rglob("*.html")]
-    sources = ["sources/epoch_chinchilla.html", "sources/kaplan.html"]
-    assert sorted(written) == ["another.html", "index.html", "laws.html", "one_law.html", *sources]
-    assert [path.relative_to(site.index.parent).as_posix() for path in site.sources] == sources
+    written = {path.relative_to(site.index.parent).as_posix() for path in site.index.parent.glob("**/*.html")}
+    for name in ("index", "notebooks", "notebooks/one_law", "notebooks/another", "sources/kaplan", "search"):
+        assert f"{name}.html" in written
     assert [path.name for path in site.pages] == ["another.html", "one_law.html"]
-    assert site.gallery == site.index.parent / "laws.html"
-    for name, total in (("another", 3), ("one_law", 10)):
+    assert not [line for line in site.warnings if "toctree" not in line]
+    for name, total in (("another", 3), ("one_law", 7)):
         steps = [(done, cells) for title, done, cells in seen if title == name]
         assert steps[0] == (0, total)
         assert steps[-1] == (total, total)
 
 
-def test_pages_load_nothing(built: tuple[Site, list[tuple[str, int, int]]]) -> None:
-    for path in built[0].index.parent.rglob("*.html"):
-        text = path.read_text(encoding="utf-8")
-        assert external_loads(text) == []
-        # and by a rule that does not share code with the report
-        without_links = re.sub(r"<a\b[^>]*>", "", text)
-        assert not re.search(r"\b(?:src|href|srcset)\s*=\s*[\"']?(?:https?:)?//", without_links)
-        assert not re.search(r"@import|url\(\s*[\"']?(?:https?:)?//|<script|<iframe", text)
-        assert "default-src 'none'" in text
+def test_pages_load_nothing_from_elsewhere(built: tuple[Site, list[tuple[str, int, int]]]) -> None:
+    root = built[0].index.parent
+    for path in [root / "index.html", *root.glob("notebooks/*.html")]:
+        without_links = re.sub(r"<a\b[^>]*>", "", path.read_text(encoding="utf-8"))
+        assert not re.search(r"\b(?:src|href|srcset)\s*=\s*[\"']?(?:https?:)?//", without_links), path
 
 
-def test_prose_formulas_and_links(page: str) -> None:
-    assert page.count("<math") >= 3  # inline, display, and the fit's own
-    assert 'href="another.html#x"' in page
-    assert '<a href="https://example.org/far.png">far</a>' in page
+def test_search_reads_a_script_and_fetches_nothing(built: tuple[Site, list[tuple[str, int, int]]]) -> None:
+    index = (built[0].index.parent / "searchindex.js").read_text(encoding="utf-8")
+    assert index.startswith("Search.setIndex(")
+    assert "notebooks/one_law" in index
+    options = (built[0].index.parent / "_static" / "documentation_options.js").read_text(encoding="utf-8")
+    assert re.search(r"SHOW_SEARCH_SUMMARY: false", options)
 
 
-def test_charts_are_drawings_with_ids_of_their_own(page: str) -> None:
-    assert page.count('<figure class="chart">') == 2
-    ids = re.findall(r'\bid="([^"]+)"', page)
-    assert len(ids) == len(set(ids))
-    referred = re.findall(r"url\(#([^)]+)\)", page)
-    assert referred
-    assert set(referred) <= set(ids)
+def test_formulas_links_and_mentions(page: str, built: tuple[Site, list[tuple[str, int, int]]]) -> None:
+    assert page.count("<math") == 2
+    assert 'href="another.html"' in page
+    mention = r'<a class="reference internal" href="../sources/kaplan.html"><code[^>]*>.*?kaplan'
+    assert re.search(mention, page)
+    assert re.search(r'href="../sources/kaplan.html">arXiv:2001.08361</a>', page)
+    another = (built[0].index.parent / "notebooks" / "another.html").read_text(encoding="utf-8")
+    assert 'href="one_law.html#a-heading"' in another
+    assert 'id="a-heading"' in page
+
+
+def test_a_chart_has_picture_data_and_words(page: str, built: tuple[Site, list[tuple[str, int, int]]]) -> None:
+    assert page.count('<figure class="sdb-chart"') == 1
+    name = re.search(r'data-chart="(\w+)"', page)[1]  # type: ignore[index]
+    folder = built[0].index.parent / "charts"
+    script = (folder / f"{name}.js").read_text(encoding="utf-8")
+    spec = json.loads(script.removeprefix(f'scalingdbChart("{name}",').rpartition(",[")[0])
+    (rows,) = spec["datasets"].values()
+    assert len(rows) == 240
+    assert (folder / f"{name}.svg").read_text(encoding="utf-8").startswith("<svg")
+    assert 'aria-label="Loss falls. Chart of loss against n_params. 240 rows of data."' in page
+    assert {path.name for path in folder.glob("*")} >= {"vega.js", "colors.js"}
 
 
 def test_tables_are_aligned_by_type(page: str) -> None:
@@ -138,76 +137,147 @@ def test_tables_are_aligned_by_type(page: str) -> None:
     assert "&quot;" not in table
 
 
-def test_code_is_there_but_folded(page: str) -> None:
-    assert page.count('<details class="source">') == 8
-    assert "<details open" not in page
-    assert '<section class="cell" id="cell-3">' in page
-
-
 def test_the_kernel_is_this_python_in_the_notebooks_folder(page: str) -> None:
-    stream = next(text for text in re.findall(r'<pre class="stream">(.*?)</pre>', page, re.DOTALL) if "svg" in text)
-    interpreter, folder, renderer = stream.splitlines()
-    assert interpreter == sys.executable
-    assert Path(folder).name.startswith("notebooks")
-    assert renderer == "svg"
+    text = re.sub(r"<[^>]+>", "", page)
+    assert sys.executable in text
+    assert re.search(r"/notebooks\d+\b", text)
 
 
-def test_text_output_is_escaped_and_stderr_marked(page: str) -> None:
-    assert "&lt;b&gt;bold&lt;/b&gt;" in page
-    assert '<pre class="stream warning">careful</pre>' in page
-
-
-def test_page_ends_with_sources_queries_and_provenance(page: str) -> None:
-    end = page[page.index("<footer") :]
-    assert "https://arxiv.org/abs/2404.10102" in end
-    assert "Licence: " in end
-    assert "db.points(&#39;epoch_chinchilla&#39;)" in end
-    assert '<a href="#cell-3">cell 3</a>' in end
-    for name in ("python", "duckdb", "polars", "numpy", "scipy", "altair"):
-        assert re.search(rf"\b{name} \d", end)
-    assert re.search(r"<code>[0-9a-f]{64}</code>", end)
+def test_a_page_ends_with_its_sources(built: tuple[Site, list[tuple[str, int, int]]], page: str) -> None:
+    another = (built[0].index.parent / "notebooks" / "another.html").read_text(encoding="utf-8")
+    end = another[another.index('id="sources"') :]
+    assert 'href="../sources/kaplan.html"' in end
+    assert "select source_id, count(*) as n\nfrom runs" in end
+    end = page[page.index('id="sources"') :]
+    assert "epoch_chinchilla" in end
     assert "farseer" not in end
 
 
-def test_declared_sources_win_and_magics_are_queries(built: tuple[Site, list[tuple[str, int, int]]]) -> None:
-    text = (built[0].index.parent / "another.html").read_text(encoding="utf-8")
-    end = text[text.index("<footer") :]
-    assert "2001.08361" in end
-    assert "2404.10102" not in end
-    assert "select source_id, count(*) as n\nfrom runs" in end
+def test_a_second_build_runs_only_what_changed(built: tuple[Site, list[tuple[str, int, int]]]) -> None:
+    folder = built[0].index.parent / ".site" / "executed"
+    kept = nbformat.read(folder / "one_law.ipynb", as_version=4)
+    path = folder.parent / "one_law.ipynb"
+    assert kept.metadata["scalingdb_key"]
+
+    ran: list[str] = []
+
+    async def execute(path: Path, _: object) -> nbformat.NotebookNode:
+        ran.append(path.stem)
+        return notebooks.read(path)
+
+    write(path.parent, "one_law", prose("# Changed"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(notebooks, "_execute", execute)
+        run = notebooks.execute_all
+        (first,) = asyncio.run(run([path], folder, lambda *_: None))
+        asyncio.run(run([path], folder, lambda *_: None))
+        asyncio.run(run([path], folder, lambda *_: None, fresh=["one_law"]))
+    assert ran == ["one_law", "one_law"]
+    assert first.cells[0].source == "# Changed"
 
 
-def test_index_has_a_card_each_and_the_sources(index: str) -> None:
-    card = index[index.index('href="one_law.html"') :].partition("</a>")[0]
-    assert "<h3>Does one <em>law</em> fit?</h3>" in card
-    assert "within <strong>0.5 %</strong>. See more." in card
-    assert "<math" in card
-    assert "Rest." not in card
-    assert '<a class="name" href="sources/farseer.html">farseer</a>' in index
-    assert 'class="card" href="laws.html"' in index
+# ---- outputs as the page shows them ------------------------------------------------------------
+
+
+def _shown(output: dict[str, Any], tmp_path: Path) -> str:
+    shown = notebooks._shown(nbformat.from_dict(output), tmp_path)
+    assert shown is not None
+    return str(shown.get("text") or shown["data"]["text/html"])
+
+
+def test_a_warning_shows_without_a_place_on_the_machine(tmp_path: Path) -> None:
+    text = (
+        "/tmp/ipykernel_1/2.py:2: FitWarning: law 'chinchilla': at bound: E=0\n  total = sdb.fit(\n"
+        "/opt/x/_core.py:491: DomainWarning: law 'farseer' extrapolates:\nn_params lies outside\n  return optimum(x)\n"
+        "and a line of its own\n"
+    )
+    shown = _shown({"output_type": "stream", "name": "stderr", "text": text}, tmp_path)
+    assert ".py" not in shown
+    assert "sdb.fit" not in shown
+    assert "return optimum" not in shown
+    for part in ("FitWarning: law", "at bound", "DomainWarning: law", "n_params lies outside", "and a line of its own"):
+        assert part in shown
+
+
+def test_rows_for_another_page_are_handed_over_and_not_shown(tmp_path: Path) -> None:
+    data = {notebooks.TABLE_MIME: {"ledger": [{"figure": "a"}]}}
+    path = write(tmp_path, "a", prose("# A"), code("rows", outputs=[new_output("display_data", data)]))
+    ready = notebooks.prepare(path, notebooks.read(path), {}, tmp_path)
+    assert ready.tables == {"ledger": [{"figure": "a"}]}
+    assert ready.notebook.cells[1].outputs == []
+
+
+def test_heavy_drawings_become_images_of_dots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(figures, "HEAVY", 10)
+    spec = {"mark": "point", "data": {"values": [{"x": 1}]}, "encoding": {"x": {"field": "x", "type": "quantitative"}}}
+    text = figures.figure(spec, tmp_path)
+    assert ".png" in text
+    assert [path.suffix for path in sorted(tmp_path.iterdir())] == [".js", ".png"]
+    figures.remove_unused(tmp_path, ["no chart here"])
+    assert not list(tmp_path.iterdir())
+
+
+def test_words_of_a_chart_name_its_panels_and_axes() -> None:
+    view = {"mark": "point", "encoding": {"x": {"field": "n", "title": "parameters"}, "y": {"field": "loss"}}}
+    spec = {
+        "hconcat": [{**view, "title": {"text": "first", "subtitle": ["a", "study"]}}, {**view, "title": "second"}],
+        "datasets": {"a": [{"n": 1}] * 3},
+    }
+    words = figures.describe(spec)
+    assert words == "first. a study; second. Chart of loss against parameters. 3 rows of data."
+    assert figures.describe({**spec, "description": "What is seen."}) == "What is seen."
+
+
+def test_code_is_folded_except_in_guides(tmp_path: Path) -> None:
+    for section, tags in (("Guides", []), ("Which law?", ["hide-input"])):
+        path = write(tmp_path, "a", prose("# A"), code("1"), scalingdb={"section": section})
+        ready = notebooks.prepare(path, notebooks.read(path), {}, tmp_path)
+        assert ready.notebook.cells[1].metadata["tags"] == tags
+
+
+def test_malformed_formula_stays_readable() -> None:
+    assert mathml("\\frac{", "inline") == "<code>\\frac{</code>"
+
+
+def test_lists_go_by_section(tmp_path: Path) -> None:
+    ready = []
+    for name, section in {"a": "Zoo", "b": "Which law?", "c": "", "d": "Guides"}.items():
+        path = write(tmp_path, name, prose(f"# Question {name}\n\nAnswer."), scalingdb={"section": section})
+        ready.append(notebooks.prepare(path, notebooks.read(path), {}, tmp_path))
+    made = pages.list_pages(ready, [], tmp_path)
+    text = made["notebooks"]
+    order = ["## Which law?", "Question b", "## Zoo", "Question a", "## More notebooks", "Question c"]
+    assert [text.index(part) for part in order] == sorted(text.index(part) for part in order)
+    assert "Question d" not in text
+    assert "Question d" in made["guides"]
 
 
 # ---- what goes wrong -------------------------------------------------------------------------
 
 
-def test_a_failing_cell_is_named_and_the_old_site_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failing_cell_is_shown_and_the_old_site_stays(tmp_path: Path) -> None:
     from typer.testing import CliRunner
 
     from scalingdb.cli import app
 
-    monkeypatch.setattr(report, "_is_ours", lambda _: True)
     output = tmp_path / "site"
-    output.mkdir()
+    (output / ".site").mkdir(parents=True)
+    (output / ".site" / "written.json").write_text('["index.html"]')
     (output / "index.html").write_text("old")
     folder = tmp_path / "notebooks"
     folder.mkdir()
     write(folder, "broken", prose("# Broken"), code("x = 1"), code("1 / 0"))
-    result = CliRunner().invoke(app, ["report", "--notebooks", str(folder), "--output", str(output), "--quiet"])
+    write(folder, "sleeps", code("import time, pathlib\ntime.sleep(300)\npathlib.Path('woke').touch()"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(report, "reference_pages", lambda *_: {})
+        result = CliRunner().invoke(app, ["report", "--notebooks", str(folder), "--output", str(output), "--quiet"])
     assert result.exit_code == 1
     assert "notebook 'broken', cell 3: ZeroDivisionError" in result.stderr
     assert "Traceback" not in result.stderr
-    assert [path.name for path in output.iterdir()] == ["index.html"]
     assert (output / "index.html").read_text() == "old"
+    shown = (output / ".site" / "failed" / "broken.html").read_text(encoding="utf-8")
+    assert "ZeroDivisionError" in shown
+    assert not (folder / "woke").exists()
 
 
 MEET = """
@@ -222,138 +292,80 @@ else:
 """
 
 
-def test_a_warning_shows_without_a_place_on_the_machine() -> None:
-    text = (
-        "/tmp/ipykernel_1/2.py:2: FitWarning: law 'chinchilla': at bound: E=0\n  total = sdb.fit(\n"
-        "/opt/x/_core.py:491: DomainWarning: law 'farseer' extrapolates:\nn_params lies outside\n  return optimum(x)\n"
-        "and a line of its own\n"
-    )
-    shown = str(report._output({"output_type": "stream", "name": "stderr", "text": text}, Path(), "c1"))
-    assert ".py" not in shown
-    assert "sdb.fit" not in shown
-    assert "return optimum" not in shown
-    for part in ("FitWarning: law", "at bound", "DomainWarning: law", "n_params lies outside", "and a line of its own"):
-        assert part in shown
-
-
 def test_notebooks_run_side_by_side(tmp_path: Path) -> None:
-    if report._cores() < 2:
+    if notebooks.cores() < 2:
         pytest.skip("one core: one notebook at a time")
-    write(tmp_path, "a", code(MEET.format(own="a", other="b")))
-    write(tmp_path, "b", code(MEET.format(own="b", other="a")))
-    site = build_report(output=tmp_path / "site", notebooks=tmp_path)
-    assert [page.name for page in site.pages] == ["a.html", "b.html"]
-
-
-def test_a_failure_stops_the_notebooks_beside_it(tmp_path: Path) -> None:
-    write(tmp_path, "fails", code("raise ValueError('no')"))
-    write(tmp_path, "sleeps", code("import time, pathlib\ntime.sleep(300)\npathlib.Path('woke').touch()"))
-    with pytest.raises(NotebookError, match="'fails', cell 1: ValueError: no"):
-        build_report(output=tmp_path / "site", notebooks=tmp_path)
-    assert not (tmp_path / "woke").exists()
-    assert not list((tmp_path / "site").iterdir())
-
-
-def test_the_index_groups_notebooks_by_section(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    _without_execution(monkeypatch)
-    for name, section in {"a": "Zoo", "b": "Which law?", "c": None, "d": "Begin here"}.items():
-        write(tmp_path, name, prose(f"# Question {name}\n\nAnswer."), scalingdb={"section": section} if section else {})
-    text = build_report(output=tmp_path / "site", notebooks=tmp_path).index.read_text(encoding="utf-8")
-    order = [
-        text.index(part)
-        for part in (
-            "<h2>Begin here",
-            "Question d",
-            "<h2>Which law?",
-            "Question b",
-            "<h2>Zoo",
-            "Question a",
-            "<h2>More notebooks",
-            "Question c",
-            "<h2>Reference",
-        )
+    paths = [
+        write(tmp_path, "a", code(MEET.format(own="a", other="b"))),
+        write(tmp_path, "b", code(MEET.format(own="b", other="a"))),
     ]
-    assert order == sorted(order)
+    executed = asyncio.run(notebooks.execute_all(paths, tmp_path / "store", lambda *_: None))
+    assert len(executed) == 2
 
 
-def _without_execution(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def unexecuted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Notebooks as they are stored, and pages as Sphinx would name them."""
+
     async def read(path: Path, _: object) -> nbformat.NotebookNode:
-        return nbformat.read(path, as_version=4)
+        return notebooks.read(path)
 
-    monkeypatch.setattr(report, "_execute", read)
+    def sphinx(source: Path, state: Path, staging: Path, *_: object) -> tuple[str, ...]:
+        for file in source.rglob("*.*"):
+            page = staging / file.relative_to(source).with_suffix(".html")
+            page.parent.mkdir(parents=True, exist_ok=True)
+            page.write_text(file.read_text(encoding="utf-8"))
+        return ()
 
-
-def test_an_output_that_needs_a_network_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    _without_execution(monkeypatch)
-    data = {"text/html": "<script src='https://cdn.example.org/vega.js'></script>"}
-    cell = code("chart", outputs=[nbformat.v4.new_output("display_data", data)])
-    write(tmp_path, "online", cell)
-    with pytest.raises(NotebookError, match=r"'online'.*cdn\.example\.org"):
-        build_report(output=tmp_path / "site", notebooks=tmp_path)
-    assert not list((tmp_path / "site").iterdir())
+    monkeypatch.setattr(notebooks, "_execute", read)
+    monkeypatch.setattr(report, "_sphinx", sphinx)
 
 
-def test_named_pages_are_renewed_and_the_others_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    _without_execution(monkeypatch)
+@pytest.mark.usefixtures("unexecuted")
+def test_named_pages_are_renewed_and_the_others_stay(tmp_path: Path) -> None:
     output = tmp_path / "site"
     for name in ("a", "b"):
         write(tmp_path, name, prose(f"# Title {name}\n\nAnswer {name}."))
-    build_report(output=output, notebooks=tmp_path)
+    build_report(output=output, notebooks=tmp_path, reference=False)
     (output / "notes.txt").write_text("mine")
     write(tmp_path, "a", prose("# New title"))
-    site = build_report(["a"], output, notebooks=tmp_path)
+    site = build_report(["a"], output, notebooks=tmp_path, reference=False)
     assert [path.name for path in site.pages] == ["a.html"]
-    index = site.index.read_text()
-    assert "New title" in index
-    assert "Answer b." in index
+    assert "New title" in (output / "notebooks.html").read_text()
+    assert "Answer b." in (output / "notebooks.html").read_text()
     (tmp_path / "b.ipynb").unlink()
-    build_report(output=output, notebooks=tmp_path)
-    assert sorted(path.name for path in output.iterdir()) == [
-        "a.html",
-        "index.html",
-        "laws.html",
-        "notes.txt",
-        "sources",
-    ]
+    build_report(output=output, notebooks=tmp_path, reference=False)
+    assert [path.name for path in (output / "notebooks").iterdir()] == ["a.html"]
+    assert (output / "notes.txt").read_text() == "mine"
 
 
-def test_pages_of_sources_that_are_gone_go_and_files_of_others_stay(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    _without_execution(monkeypatch)
+@pytest.mark.usefixtures("unexecuted")
+def test_names_alone_make_a_light_site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a", "b"):
+        write(tmp_path, name, prose(f"# Title {name}"))
+    monkeypatch.setattr(report, "reference_pages", lambda *_: pytest.fail("the reference was made"))
+    site = build_report(["a"], tmp_path / "site", notebooks=tmp_path)
+    assert [path.name for path in (site.index.parent / "notebooks").iterdir()] == ["a.html"]
+
+
+@pytest.mark.usefixtures("unexecuted")
+def test_files_of_others_are_not_replaced(tmp_path: Path) -> None:
     write(tmp_path, "a", prose("# A"))
     output = tmp_path / "site"
-    pages = output / "sources"
-    build_report(output=output, notebooks=tmp_path)
-    (pages / "kaplan.html").rename(pages / "gone.html")
-    (pages / "mine.html").write_text("mine")
-    build_report(output=output, notebooks=tmp_path)
-    assert sorted(path.name for path in pages.iterdir()) == ["epoch_chinchilla.html", "kaplan.html", "mine.html"]
-    (pages / "kaplan.html").write_text("my own page")
-    with pytest.raises(OutputError, match="was not written by scalingdb"):
-        build_report(output=output, notebooks=tmp_path)
-    assert (pages / "kaplan.html").read_text() == "my own page"
+    output.mkdir()
+    for name in ("index.html", "notebooks.html"):
+        (output / name).write_text("my own page")
+        with pytest.raises(OutputError, match="was not written by scalingdb"):
+            build_report(output=output, notebooks=tmp_path, reference=False)
+        assert (output / name).read_text() == "my own page"
+        (output / name).unlink()
 
 
-def test_files_of_others_are_not_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    _without_execution(monkeypatch)
-    write(tmp_path, "a", prose("# A"))
-    (tmp_path / "index.html").write_text("my home page")
-    with pytest.raises(OutputError, match="was not written by scalingdb"):
-        build_report(output=tmp_path, notebooks=tmp_path)
-    assert (tmp_path / "index.html").read_text() == "my home page"
-    (tmp_path / "index.html").unlink()
-    (tmp_path / "laws.html").write_text("my own laws")
-    with pytest.raises(OutputError, match="was not written by scalingdb"):
-        build_report(output=tmp_path, notebooks=tmp_path)
-    assert (tmp_path / "laws.html").read_text() == "my own laws"
-
-
-def test_a_notebook_cannot_take_the_name_of_a_page_of_the_site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    _without_execution(monkeypatch)
-    write(tmp_path, "laws", prose("# L"))
-    with pytest.raises(OutputError, match="'laws' would replace the site's page of the laws"):
-        build_report(output=tmp_path / "site", notebooks=tmp_path)
+def test_without_sphinx_the_hint_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(OutputError, match="sphinx") as caught:
+        build_report(output=tmp_path)
+    assert "scalingdb[site]" in caught.value.hint
 
 
 def test_output_that_cannot_be_written(tmp_path: Path) -> None:
@@ -388,35 +400,33 @@ def test_notebooks_are_found_by_name(tmp_path: Path) -> None:
 def test_a_file_that_is_no_notebook(tmp_path: Path) -> None:
     (tmp_path / "a.ipynb").write_text("{")
     with pytest.raises(DataError, match=r"a\.ipynb"):
-        build_report(output=tmp_path / "site", notebooks=tmp_path)
+        build_report(output=tmp_path / "site", notebooks=tmp_path, reference=False)
 
 
-def test_unknown_declared_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    _without_execution(monkeypatch)
-    write(tmp_path, "a", prose("# A"), scalingdb={"sources": ["kaplam"]})
+def test_unknown_declared_source(tmp_path: Path) -> None:
+    path = write(tmp_path, "a", prose("# A"), scalingdb={"sources": ["kaplam"]})
     with pytest.raises(UnknownNameError, match="kaplan"):
-        build_report(output=tmp_path / "site", notebooks=tmp_path)
+        notebooks.prepare(path, notebooks.read(path), {"kaplan": {}}, tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("fragment", "n_loads"),
-    [
-        ('<a href="https://arxiv.org">x</a>', 0),
-        ('<img src="data:image/png;base64,AA">', 0),
-        ("<p>&lt;script src=https://x.org&gt; and url(https://x.org)</p>", 0),
-        ('<svg><use href="#a"/></svg>', 0),
-        ('<img src="https://x.org/a.png">', 1),
-        ('<img src="//x.org/a.png">', 1),
-        ('<link href="http://x.org/a.css">', 1),
-        ("<script>1</script>", 1),
-        ("<style>@import 'a.css';</style>", 1),
-        ("<style>p { background: url('https://x.org/a.png') }</style>", 1),
-        ('<p style="background: url(//x.org/a.png)">x</p>', 1),
-    ],
-)
-def test_what_counts_as_a_load(fragment: str, n_loads: int) -> None:
-    assert len(external_loads(fragment)) == n_loads
+def test_a_failure_of_sphinx_leaves_the_old_site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Failed:
+        returncode, stderr = 2, "no theme"
+
+    monkeypatch.setattr(report.subprocess, "run", lambda *_, **__: Failed)
+    write(tmp_path, "a", prose("# A"))
+    with pytest.raises(OutputError, match="no theme"):
+        build_report(output=tmp_path / "site", notebooks=tmp_path, reference=False)
+    assert [path.name for path in (tmp_path / "site").iterdir()] == [".site"]
 
 
-def test_malformed_formula_stays_readable(tmp_path: Path) -> None:
-    assert "<code>\\frac{</code>" in report._markdown("$\\frac{$", tmp_path)
+def test_a_chart_that_is_no_chart_of_ours_is_drawn_too(tmp_path: Path) -> None:
+    spec = {"mark": "bar", "data": {"values": [{"x": 1}]}, "encoding": {"x": {"field": "x", "type": "quantitative"}}}
+    shown = _shown({"output_type": "display_data", "data": {SPEC_MIME: spec}, "metadata": {}}, tmp_path)
+    assert 'class="sdb-chart"' in shown
+
+
+def test_a_failed_cell_is_a_notebook_error() -> None:
+    error = notebooks.FailedCellError("a", 3, "ValueError: no", new_notebook())
+    assert isinstance(error, NotebookError)
+    assert error.fact == "notebook 'a', cell 3: ValueError: no"

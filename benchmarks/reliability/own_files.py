@@ -26,14 +26,12 @@ from tests import test_reading as mutations
 from tests._own_files import EVALUATIONS, TABLES
 
 OUTCOMES = ("read", "refused", "silently different", "foreign exception")
-JSON_SHAPES = ("trainer_state", "lm_eval_new", "lm_eval_old", "inspect_json", "helm", "every_eval_ever")
-TEXT_SHAPES = ("wandb_table", "history_csv", "wandb_chart", "opencompass")
 
 
 def outcomes(shape: str, count: int) -> Counter[str]:
     """What became of `count` mutations of one shape."""
     make, options = (TABLES | EVALUATIONS)[shape]
-    check = mutations.mutation_of_json if shape in JSON_SHAPES else mutations.mutation_of_table
+    check = mutations.mutation_of_json if shape in mutations.RESULT_SHAPES else mutations.mutation_of_table
     counted: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as folder:
         one = check(make, options, Path(folder))
@@ -80,7 +78,7 @@ def main(arguments: list[Any]) -> None:
     count = int(arguments[0]) if arguments else 200
     print(f"{count} mutations of each shape")
     print(f"{'shape':<18}" + "".join(f"{name:>20}" for name in OUTCOMES))
-    for shape in (*TEXT_SHAPES, *JSON_SHAPES):
+    for shape in (*mutations.TABLE_SHAPES, *mutations.RESULT_SHAPES):
         counted = outcomes(shape, count)
         print(f"{shape:<18}" + "".join(f"{counted[name]:>20}" for name in OUTCOMES))
     taken, height = seconds_for_a_history()

@@ -6,7 +6,7 @@ rows; aggregate in SQL first.
 
 from __future__ import annotations
 
-from scalingdb.charts._theme import PALETTE
+from scalingdb.charts._theme import BAD, DARK, PALETTE, SPEC_MIME
 from scalingdb.charts.arena import arena_distance, arena_map, interval_coverage, win_rates
 from scalingdb.charts.comparison import (
     coverage,
@@ -29,6 +29,8 @@ from scalingdb.charts.downstream import (
 from scalingdb.charts.extrapolation import calibration, error_by_distance, held_out_predictions, law_errors
 from scalingdb.charts.fits import estimate_paths, objective_map, profile, verdicts
 from scalingdb.charts.forecasts import forecast_chart
+from scalingdb.charts.gallery import frontier_chart
+from scalingdb.charts.operators import optimum_chart, solution_chart
 from scalingdb.charts.planning import (
     allocation_chart,
     allocation_exponents,
@@ -45,8 +47,11 @@ from scalingdb.charts.replication import VERDICT_COLORS, stated_distances, verdi
 from scalingdb.charts.trends import LABEL_COLORS, label_matrix, trend_gallery, trend_scan, trend_surface, unseen_turn
 
 __all__ = [
+    "BAD",
+    "DARK",
     "LABEL_COLORS",
     "PALETTE",
+    "SPEC_MIME",
     "VERDICT_COLORS",
     "allocation_chart",
     "allocation_exponents",
@@ -64,6 +69,7 @@ __all__ = [
     "estimate_paths",
     "fit_chart",
     "forecast_chart",
+    "frontier_chart",
     "held_out_errors",
     "held_out_predictions",
     "interval_coverage",
@@ -73,6 +79,7 @@ __all__ = [
     "multiplier_chart",
     "next_run_map",
     "objective_map",
+    "optimum_chart",
     "parameter_intervals",
     "pass_curves",
     "plan_chart",
@@ -84,6 +91,7 @@ __all__ = [
     "repetition_chart",
     "residuals",
     "score_panels",
+    "solution_chart",
     "stated_distances",
     "subset_errors",
     "sweep_map",

@@ -1,13 +1,15 @@
 """The theme that all charts share, their axes, and where they are drawn.
 
 A person at a notebook gets interactive charts that need no network (Altair's ``jupyter`` renderer,
-offline); a report that runs with ``SCALINGDB_RENDERER=svg`` gets static vector graphics.
+offline). The site runs notebooks with ``SCALINGDB_RENDERER=spec``: the output then holds the chart itself, and
+the site draws it.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from typing import Any
 
 import altair as alt
 import numpy as np
@@ -16,24 +18,57 @@ import polars as pl
 from scalingdb.errors import DataError
 
 __all__ = [
+    "BAD",
     "COUNT",
+    "DARK",
     "FONT",
     "INK",
+    "MARK",
     "MAX_ROWS",
     "MUTED",
     "PALETTE",
     "POWER",
     "RULE",
+    "SPEC_MIME",
     "log_axis",
     "log_x",
     "need",
     "thinned",
 ]
 
-PALETTE = ["#0b6e99", "#d9730d", "#448361", "#9065b0", "#c14c8a", "#8a8a8a", "#cb912f"]
-"""Distinguishable with the common colour-vision deficiencies, and in grey."""
+PALETTE = ["#0b6e99", "#448361", "#9065b0", "#c14c8a", "#8a8a8a", "#8a5a44", "#2f4858"]
+"""Colours of categories: distinguishable with the common colour-vision deficiencies, and in grey. None is orange."""
+
+BAD = "#d9730d"
+"""Orange, in every chart: what fails, misses, or gets worse."""
+
+MARK = "#c14c8a"
+"""The place that a chart is about, such as the best split of a budget."""
 
 INK, MUTED, RULE = "#2b2b2b", "#6b6b6b", "#d9d9d6"
+
+DARK = {
+    "white": "#14181e",
+    INK: "#e6e6e3",
+    MUTED: "#b0b0ab",
+    RULE: "#4a4f57",
+    BAD: "#f0994a",
+    MARK: "#e58bbb",
+    **dict(zip(PALETTE, ("#5bb8e0", "#7fc49c", "#b897dc", "#e58bbb", "#a5a5a0", "#c79a82", "#9fb6c6"), strict=True)),
+    "#efefec": "#2a3038",
+    # the light ends of colour scales become dark ones, and their dark ends light
+    **dict.fromkeys(("#eef4f6", "#eef3f5", "#f1f1ee", "#f4f4f0", "#f4f1ea", "#f6f1ee"), "#222a33"),
+    **dict.fromkeys(("#cfe3ec", "#c9dbe4"), "#24485a"),
+    **dict.fromkeys(("#9fc5d6", "#9fc6d6", "#9cc7dc", "#93bdd0"), "#2f6f8c"),
+    **dict.fromkeys(("#7fb3cc", "#5aa0bd", "#5ba3c4", "#5c9fbb"), "#3f93b8"),
+    "#2f83a6": "#6fc3e6",
+    **dict.fromkeys(("#0b4f6c", "#0a4c6b", "#084c6b", "#07405a"), "#93d4f0"),
+    **dict.fromkeys(("#062c40", "#143642"), "#cdeaf7"),
+    **dict.fromkeys(("#b8b8b4", "#b9b9b4", "#c9c9c5", "#a8a8a4"), "#6d737b"),
+    "#5f5f5f": "#9a9a95",
+}
+"""What takes the place of each colour on a dark page."""
+
 FONT = "Inter, 'Helvetica Neue', Helvetica, Arial, 'DejaVu Sans', sans-serif"
 
 
@@ -67,7 +102,16 @@ def _theme() -> alt.theme.ThemeConfig:
     }
 
 
+SPEC_MIME = "application/vnd.vegalite+json"
+"""Type of an output that holds a chart as Vega-Lite."""
+
+
+def _as_spec(spec: dict[str, Any], **_: Any) -> dict[str, Any]:
+    return {SPEC_MIME: spec, "text/plain": str(spec.get("description", "a chart"))}
+
+
 def _enable_renderer() -> None:
+    alt.renderers.register("spec", _as_spec)
     wanted = os.environ.get("SCALINGDB_RENDERER", "")
     if wanted:
         alt.renderers.enable(wanted)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import altair as alt
 import polars as pl
 
-from scalingdb.charts._theme import INK, MUTED, PALETTE, RULE, need
+from scalingdb.charts._theme import INK, MARK, MUTED, PALETTE, RULE, need
 from scalingdb.errors import DataError
 
 __all__ = ["arena_distance", "arena_map", "interval_coverage", "win_rates"]
@@ -55,7 +55,7 @@ def arena_distance(
         axis=alt.Axis(title="held-out scale / largest fitted scale", labelAngle=0, grid=False),
     )
     offset = alt.XOffset("law:N", sort=order)
-    colors = [*PALETTE, "#5f5f8c", "#a3582b", INK, MUTED]
+    colors = [*PALETTE, "#5f5f8c", "#4f8f8f", INK, MUTED]
     color = alt.Color(
         "law:N",
         sort=order,
@@ -165,9 +165,7 @@ def interval_coverage(calibration: pl.DataFrame, *, title: str = "", width: int 
             tooltip=["law:N", "band:N", alt.Tooltip("coverage:Q", format=".0%")],
         )
     )
-    line = (
-        alt.Chart(pl.DataFrame({"nominal": [0.95]})).mark_rule(color="#c14c8a", strokeDash=[4, 3]).encode(x="nominal:Q")
-    )
+    line = alt.Chart(pl.DataFrame({"nominal": [0.95]})).mark_rule(color=MARK, strokeDash=[4, 3]).encode(x="nominal:Q")
     return alt.layer(line, dots).properties(title=title, width=width, height=22 * len(order))
 
 
@@ -184,7 +182,7 @@ def win_rates(board: pl.DataFrame, *, title: str = "", width: int = 420) -> alt.
     shown = board.select("law", "win_rate", "win_low", "win_high", "n_sets", ranked=pl.col("rank").is_not_null())
     base = alt.Chart(shown).encode(
         y=alt.Y("law:N", sort=order, axis=alt.Axis(title=None, labelLimit=200)),
-        color=alt.condition("datum.ranked", alt.value(PALETTE[0]), alt.value(PALETTE[5])),
+        color=alt.condition("datum.ranked", alt.value(PALETTE[0]), alt.value(PALETTE[4])),
     )
     axis = alt.Axis(format="%", title="share of the other laws beaten on the same held-out runs")
     rules = base.mark_rule(strokeWidth=3, opacity=0.4).encode(

@@ -150,7 +150,7 @@ def error_map(rows: pl.DataFrame, by: str = "law", *, size: tuple[int, int] = (3
     color = alt.Color(
         "error:Q",
         title="error, %",
-        scale=alt.Scale(domain=[-limit, 0, limit], range=[PALETTE[0], "#f1f1ee", PALETTE[1]], clamp=True),
+        scale=alt.Scale(domain=[-limit, 0, limit], range=[PALETTE[0], "#f1f1ee", PALETTE[3]], clamp=True),
     )
     panels = []
     for group in shown[by].unique(maintain_order=True):

@@ -60,7 +60,7 @@ def law_errors(table: pl.DataFrame) -> alt.LayerChart:
     color = alt.Color(
         "rows:N",
         title=None,
-        scale=alt.Scale(domain=what, range=[PALETTE[1], PALETTE[0]]),
+        scale=alt.Scale(domain=what, range=[PALETTE[3], PALETTE[0]]),
         legend=alt.Legend(orient="top"),
     )
     dots = [

@@ -10,7 +10,7 @@ import altair as alt
 import numpy as np
 import polars as pl
 
-from scalingdb.charts._theme import COUNT, INK, MAX_ROWS, MUTED, PALETTE, log_axis, need, thinned
+from scalingdb.charts._theme import BAD, COUNT, INK, MARK, MAX_ROWS, MUTED, PALETTE, log_axis, need, thinned
 from scalingdb.errors import DataError
 
 __all__ = ["estimate_paths", "objective_map", "profile", "verdicts"]
@@ -148,10 +148,10 @@ def objective_map(
         common = {"x": alt.X(f"{x}:Q", scale=x_scale, title=x), "y": alt.Y(f"{y}:Q", scale=y_scale, title=y)}
         layers += [
             alt.Chart(thinned(ways))
-            .mark_line(color=PALETTE[1], strokeWidth=1.2, clip=True)
+            .mark_line(color=BAD, strokeWidth=1.2, clip=True)
             .encode(**common, detail="path:N", order="step:Q"),
             alt.Chart(ways.sort("path", "step").group_by("path", maintain_order=True).last())
-            .mark_point(color=PALETTE[1], size=42, opacity=1, clip=True, stroke="white", strokeWidth=0.8)
+            .mark_point(color=BAD, size=42, opacity=1, clip=True, stroke="white", strokeWidth=0.8)
             .encode(**common),
         ]
     if best is not None:
@@ -214,9 +214,7 @@ def profile(
             share = (values - robust["estimate"]) / (robust["high"] - robust["estimate"])
         parabola = pl.DataFrame({"value": values, "rise": share**2})
         layers.append(
-            alt.Chart(parabola)
-            .mark_line(color=PALETTE[1], strokeDash=[5, 4], strokeWidth=1.6, clip=True)
-            .encode(x=x, y=y)
+            alt.Chart(parabola).mark_line(color=MARK, strokeDash=[5, 4], strokeWidth=1.6, clip=True).encode(x=x, y=y)
         )
     layers.append(
         alt.Chart(shown)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import altair as alt
 import polars as pl
 
-from scalingdb.charts._theme import MUTED, PALETTE, POWER, log_axis, need, thinned
+from scalingdb.charts._theme import BAD, MUTED, PALETTE, POWER, log_axis, need, thinned
 from scalingdb.display import DEFAULT_LEVEL
 from scalingdb.errors import DataError
 
@@ -72,7 +72,7 @@ def _misses(targets: pl.DataFrame, past: pl.DataFrame) -> alt.LayerChart:
     errors = past.filter(pl.col("relative_error").is_finite()).select(
         "holdout", "distance", error=100 * pl.col("relative_error")
     )
-    dots = alt.Chart(thinned(errors)).mark_point(color=PALETTE[1], size=24, opacity=0.6).encode(x=x, y=y)
+    dots = alt.Chart(thinned(errors)).mark_point(color=BAD, size=24, opacity=0.6).encode(x=x, y=y)
     widths = targets.filter(pl.col("low") > 0, pl.col("high").is_finite()).select(
         "distance",
         error=100 * (pl.col("prediction") / pl.col("high") - 1),

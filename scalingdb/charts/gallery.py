@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import altair as alt
 import polars as pl
 
-from scalingdb.charts._theme import COUNT, POWER, log_axis, need
+from scalingdb.charts._theme import COUNT, PALETTE, POWER, log_axis, need
 from scalingdb.errors import DataError
 
-__all__ = ["law_picture"]
+__all__ = ["frontier_chart", "law_picture"]
 
 SHADES = ("#9cc7dc", "#5ba3c4", "#0b6e99", "#0a4c6b", "#062c40")
 """From small to large: lightness, so that an order shows without a legend, in grey too."""
@@ -77,3 +79,79 @@ def law_picture(
         )
         .properties(width=size[0], height=size[1])
     )
+
+
+def frontier_chart(
+    runs: pl.DataFrame,
+    frontier: pl.DataFrame,
+    *,
+    title: str = "",
+    subtitle: str | Sequence[str] = "",
+    size: tuple[int, int] = (680, 300),
+) -> alt.LayerChart:
+    """Losses of runs against their compute, and the least loss that a fitted law gives each budget.
+
+    Parameters
+    ----------
+    runs : DataFrame
+        ``train_flops, loss, n_params, n_tokens``, one row per run.
+    frontier : DataFrame
+        ``train_flops, loss, loss_low, loss_high``, one row per budget; drawn dashed beyond the largest run.
+    title : str
+    subtitle : str or sequence of str
+        One string per line.
+    size : (int, int)
+        Width and height in pixels.
+
+    Raises
+    ------
+    DataError
+        If a column is missing.
+    """
+    need(runs, ["train_flops", "loss", "n_params", "n_tokens"])
+    need(frontier, ["train_flops", "loss", "loss_low", "loss_high"])
+    low, high = float(runs["train_flops"].min()), float(frontier["train_flops"].max())  # type: ignore[arg-type]
+    last = runs["train_flops"].max()
+    shown = frontier.with_columns(
+        reach=pl.when(pl.col("train_flops") <= last).then(pl.lit("within the runs")).otherwise(pl.lit("beyond them"))
+    )
+    x = alt.X(
+        "train_flops:Q",
+        scale=alt.Scale(type="log", domain=[low, high], nice=False),
+        axis=log_axis("training compute, FLOP", low, high, POWER),
+    )
+    y = alt.Y("loss:Q", scale=alt.Scale(zero=False), title="loss, nats per token")
+    hover = [
+        alt.Tooltip("train_flops:Q", format=".2e", title="FLOP"),
+        alt.Tooltip("loss:Q", format=".3f"),
+    ]
+    band = (
+        alt.Chart(shown)
+        .mark_area(opacity=0.18, color=PALETTE[0])
+        .encode(x=x, y=alt.Y("loss_low:Q", scale=alt.Scale(zero=False), title="loss, nats per token"), y2="loss_high:Q")
+    )
+    line = alt.Chart(shown).encode(x=x, y=y, tooltip=[*hover, alt.Tooltip("loss_low:Q"), alt.Tooltip("loss_high:Q")])
+    solid = line.transform_filter("datum.reach == 'within the runs'").mark_line(strokeWidth=2.2, color=PALETTE[0])
+    dashed = line.mark_line(strokeWidth=1.8, strokeDash=[5, 4], color=PALETTE[0])
+    dots = (
+        alt.Chart(runs.select("train_flops", "loss", "n_params", "n_tokens"))
+        .mark_point(size=26, filled=True, opacity=0.75)
+        .encode(
+            x=x,
+            y=y,
+            color=alt.Color(
+                "n_params:Q",
+                scale=alt.Scale(type="log", range=[SHADES[0], SHADES[-1]]),
+                legend=alt.Legend(title="parameters", labelExpr=COUNT, orient="right", gradientLength=120),
+            ),
+            tooltip=[
+                *hover,
+                alt.Tooltip("n_params:Q", format=".2e", title="parameters"),
+                alt.Tooltip("n_tokens:Q", format=".2e", title="tokens"),
+            ],
+        )
+    )
+    heading = (
+        alt.Title(title, subtitle=subtitle if isinstance(subtitle, str) else list(subtitle)) if subtitle else title
+    )
+    return alt.layer(band, dots, dashed, solid).properties(width=size[0], height=size[1], title=heading)

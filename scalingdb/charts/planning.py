@@ -8,7 +8,7 @@ import altair as alt
 import numpy as np
 import polars as pl
 
-from scalingdb.charts._theme import COUNT, INK, MUTED, PALETTE, POWER, RULE, log_axis, need, thinned
+from scalingdb.charts._theme import COUNT, INK, MARK, MUTED, PALETTE, POWER, RULE, log_axis, need, thinned
 from scalingdb.errors import DataError
 
 __all__ = [
@@ -185,7 +185,7 @@ def plan_iso_loss(lines: pl.DataFrame, table: pl.DataFrame) -> alt.LayerChart:
     )
     dots = (
         alt.Chart(table)
-        .mark_point(size=90, color=PALETTE[1], opacity=1)
+        .mark_point(size=90, color=MARK, opacity=1)
         .encode(
             x,
             y,
@@ -196,7 +196,9 @@ def plan_iso_loss(lines: pl.DataFrame, table: pl.DataFrame) -> alt.LayerChart:
     return alt.layer(isoflop, contours, labels, dots).properties(width=430, height=330)
 
 
-def crossover_chart(curves: pl.DataFrame, apart: pl.DataFrame, table: pl.DataFrame) -> alt.VConcatChart:
+def crossover_chart(
+    curves: pl.DataFrame, apart: pl.DataFrame, table: pl.DataFrame, *, axis: str = FLOP, output: str = "least loss"
+) -> alt.VConcatChart:
     """Least loss of two laws, and how far apart they are; a grey band is the interval of a crossover.
 
     Parameters
@@ -207,17 +209,19 @@ def crossover_chart(curves: pl.DataFrame, apart: pl.DataFrame, table: pl.DataFra
         ``train_flops, percent, low, high``.
     table : DataFrame
         The crossovers: ``train_flops, train_flops_low, train_flops_high, loss``.
+    axis, output : str
+        Titles of the two directions.
     """
     curves = curves.drop_nulls("loss")
-    flops = _log(curves["train_flops"].to_list(), FLOP, POWER)
+    flops = _log(curves["train_flops"].to_list(), axis, POWER)
     x = alt.X("train_flops:Q", **flops)
     legend = alt.Legend(orient="top", labelLimit=420, columns=1, symbolOpacity=1)
     color = alt.Color("law:N", title=None, sort=None, legend=legend)
-    y = alt.Y("loss:Q", title="least loss", scale=alt.Scale(type="log", zero=False, nice=False, padding=6))
+    y = alt.Y("loss:Q", title=output, scale=alt.Scale(type="log", zero=False, nice=False, padding=6))
     base = alt.Chart(curves).encode(x=x, color=color)
     band = base.transform_filter("isValid(datum.loss_low)").mark_area(opacity=0.15)
     first = [
-        band.encode(y=alt.Y("loss_low:Q", title="least loss"), y2="loss_high:Q"),
+        band.encode(y=alt.Y("loss_low:Q", title=output), y2="loss_high:Q"),
         base.mark_line(strokeWidth=2).encode(y=y, strokeDash=alt.StrokeDash("law:N", sort=None, legend=None)),
     ]
     middle = alt.Chart(apart).encode(x=x)
@@ -241,13 +245,15 @@ def crossover_chart(curves: pl.DataFrame, apart: pl.DataFrame, table: pl.DataFra
     )
 
 
-def multiplier_chart(table: pl.DataFrame) -> alt.LayerChart:
+def multiplier_chart(table: pl.DataFrame, *, axis: str = FLOP) -> alt.LayerChart:
     """How many times the compute the second law needs, against the budget of the first.
 
     Parameters
     ----------
     table : DataFrame
         ``train_flops, multiplier, multiplier_low, multiplier_high``; rows with an infinite multiplier are not drawn.
+    axis : str
+        Title of what the laws run along.
 
     Raises
     ------
@@ -260,9 +266,13 @@ def multiplier_chart(table: pl.DataFrame) -> alt.LayerChart:
     clean = table.with_columns(
         pl.col("multiplier_high").clip(upper_bound=1e6), pl.col("multiplier_low").clip(lower_bound=1e-6)
     )
-    x = alt.X("train_flops:Q", **_log(clean["train_flops"].to_list(), FLOP, POWER))
+    x = alt.X("train_flops:Q", **_log(clean["train_flops"].to_list(), axis, POWER))
     values = [v for c in ("multiplier", "multiplier_low", "multiplier_high") for v in clean[c].drop_nulls().to_list()]
-    scale = _log([*values, 0.9, 1.1], "compute of the second law / compute of the first", "format(datum.value, '~g')")
+    scale = _log(
+        [*values, 0.9, 1.1],
+        "of the second law / of the first" if axis != FLOP else "compute of the second law / compute of the first",
+        "format(datum.value, '~g')",
+    )
     base = alt.Chart(clean).encode(x=x)
     band = base.transform_filter("isValid(datum.multiplier_low)").encode(
         y=alt.Y("multiplier_low:Q", **scale), y2="multiplier_high:Q"
@@ -306,7 +316,7 @@ def allocation_chart(
             alt.Chart(lines).mark_line(strokeWidth=2).encode(x, alt.Y(f"{name}:Q", **axis)),
         ]
         if not kept.is_empty():
-            mark = alt.Chart(thinned(kept)).mark_point(size=40, color=PALETTE[1], opacity=0.9, shape="diamond")
+            mark = alt.Chart(thinned(kept)).mark_point(size=40, color=MARK, opacity=0.9, shape="diamond")
             layers.append(mark.encode(x, alt.Y(f"{name}:Q", **axis)))
         panels.append(alt.layer(*layers).properties(width=190, height=250))
     return alt.hconcat(*panels)
@@ -333,7 +343,7 @@ def _isoflop_panel(points: pl.DataFrame, optima: pl.DataFrame, parabolas: pl.Dat
         alt.Chart(parabolas).mark_line(strokeWidth=1.2, clip=True).encode(size, loss, color, detail="train_flops:Q"),
         dots.transform_filter("datum.used").mark_point(size=18, opacity=0.7),
         dots.transform_filter("!datum.used").mark_point(size=26, opacity=0.7, filled=False),
-        alt.Chart(optima).mark_point(size=60, color=PALETTE[1], opacity=1, shape="diamond").encode(size, loss),
+        alt.Chart(optima).mark_point(size=60, color=MARK, opacity=1, shape="diamond").encode(size, loss),
     ).properties(width=270, height=250)
 
 
@@ -394,7 +404,7 @@ def next_run_map(ranked: pl.DataFrame, size: str = "n_params", *, title: str = "
         legend=alt.Legend(gradientLength=120),
     )
     cells = alt.Chart(shown).mark_square(size=120, opacity=1).encode(x, y, color)
-    best = alt.Chart(shown.head(1)).mark_point(size=160, color=PALETTE[1], opacity=1, shape="diamond").encode(x, y)
+    best = alt.Chart(shown.head(1)).mark_point(size=160, color=MARK, opacity=1, shape="diamond").encode(x, y)
     return alt.layer(cells, best).properties(width=430, height=300, title=title)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import altair as alt
 import polars as pl
 
-from scalingdb.charts._theme import INK, MUTED, PALETTE, RULE, log_axis, log_x, need, thinned
+from scalingdb.charts._theme import INK, MARK, MUTED, PALETTE, RULE, log_axis, log_x, need, thinned
 from scalingdb.errors import DataError
 
 __all__ = ["answer_shift", "practice_arms", "subset_errors", "sweep_map"]
@@ -59,7 +59,7 @@ def practice_arms(
             color=alt.Color(
                 "unit:N",
                 title=None,
-                scale=alt.Scale(range=[*PALETTE, "#3d3d8f", "#8a5a44"]),
+                scale=alt.Scale(range=[*PALETTE, "#3d3d8f", "#2a8f8f"]),
                 legend=alt.Legend(orient="bottom", columns=5),
             ),
             yOffset=alt.YOffset("unit:N"),
@@ -139,7 +139,7 @@ def answer_shift(frame: pl.DataFrame, *, width: int = 430) -> alt.LayerChart:
     base = alt.Chart(shown)
     unity = alt.Chart(pl.DataFrame({"factor": [1.0]})).mark_rule(color=INK, strokeWidth=0.8).encode(x=x)
     lines = base.mark_rule(strokeWidth=2, color=RULE).encode(x=alt.X("one:Q"), x2="factor:Q", y=y)
-    dots = base.mark_point(size=80, color=PALETTE[1], opacity=1).encode(x, y)
+    dots = base.mark_point(size=80, color=MARK, opacity=1).encode(x, y)
     # right of the dot, or of the line at one where the dot lies left of it
     text = base.mark_text(align="left", dx=9, color=MUTED, fontSize=11).encode(x=alt.X("right:Q"), y=y, text="label:N")
     return alt.layer(unity, lines, dots, text).properties(width=width, height=alt.Step(28))
@@ -203,9 +203,7 @@ def sweep_map(
                     stroke=alt.Stroke(
                         "mark:N",
                         title=None,
-                        scale=alt.Scale(
-                            domain=names, range=[INK, PALETTE[1], PALETTE[2], PALETTE[3], PALETTE[4]][: len(names)]
-                        ),
+                        scale=alt.Scale(domain=names, range=[INK, *PALETTE[:4]][: len(names)]),
                         legend=alt.Legend(orient="top"),
                     ),
                 )

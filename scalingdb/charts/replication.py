@@ -5,14 +5,14 @@ from __future__ import annotations
 import altair as alt
 import polars as pl
 
-from scalingdb.charts._theme import INK, MUTED, PALETTE, RULE, need
+from scalingdb.charts._theme import BAD, INK, MUTED, PALETTE, RULE, need
 from scalingdb.errors import DataError
 from scalingdb.schema import LEDGER_VERDICTS, NEEDS_LOCAL_ROWS
 
 __all__ = ["VERDICT_COLORS", "stated_distances", "verdict_shares"]
 
 VERDICT_COLORS = dict(
-    zip((*LEDGER_VERDICTS, NEEDS_LOCAL_ROWS), (PALETTE[0], "#7fb3cc", PALETTE[1], "#b8b8b4", RULE), strict=True)
+    zip((*LEDGER_VERDICTS, NEEDS_LOCAL_ROWS), (PALETTE[0], "#7fb3cc", BAD, "#b8b8b4", RULE), strict=True)
 )
 """Colour of each verdict: blue for what reproduces, orange for what does not, grey for what nobody could test."""
 

@@ -8,14 +8,14 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-from scalingdb.charts._theme import COUNT, INK, MUTED, PALETTE, POWER, log_x, need, thinned
+from scalingdb.charts._theme import BAD, COUNT, INK, MARK, MUTED, PALETTE, POWER, log_x, need, thinned
 from scalingdb.errors import DataError
 
 LABEL_COLORS = {
     "improves": PALETTE[0],
-    "worsens": PALETTE[1],
-    "u_shaped": PALETTE[2],
-    "inverted_u": PALETTE[4],
+    "worsens": BAD,
+    "u_shaped": PALETTE[1],
+    "inverted_u": PALETTE[3],
     "flat": "#5f5f5f",
     "inconclusive": "#b9b9b4",
 }
@@ -153,7 +153,7 @@ def trend_surface(
             color=alt.Color(
                 f"{value}:Q",
                 title=value,
-                scale=alt.Scale(range=[PALETTE[1], "#f4f1ea", PALETTE[0]], domain=[0, 0.5, 1]),
+                scale=alt.Scale(range=[BAD, "#f4f1ea", PALETTE[0]], domain=[0, 0.5, 1]),
                 legend=alt.Legend(orient="right", gradientLength=160),
             ),
             tooltip=[
@@ -313,7 +313,7 @@ def unseen_turn(
                 color=alt.Color(
                     "seen:N",
                     title=None,
-                    scale=alt.Scale(domain=["fitted", "not seen"], range=[INK, PALETTE[1]]),
+                    scale=alt.Scale(domain=["fitted", "not seen"], range=[INK, MARK]),
                     legend=alt.Legend(orient="bottom"),
                 ),
             ),

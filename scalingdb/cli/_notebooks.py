@@ -35,10 +35,11 @@ def report(
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    r"""Execute notebooks and write an offline site.
+    r"""Execute the notebooks and build the site, which reads offline.
 
-    If a cell fails, the report stops and the old site is kept. With names, only those pages are
-    written.
+    Notebooks that have not changed since the last build are not run again, unless they are named. If
+    a cell fails, the old site stays, and the cell is shown with its traceback. Names and a new
+    folder give a light site of these notebooks alone.
 
     \b
     Examples:
@@ -55,7 +56,7 @@ def report(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("cells"),
+        TextColumn("steps"),
         TimeElapsedColumn(),
     )
     tasks: dict[str, TaskID] = {}

@@ -3,7 +3,8 @@
 `chain` puts scores on other scales, `correlations` measures predictability, `task_laws` predicts
 scores in two steps through a loss or in one, `observational` and `shared_skills` learn from
 public models, `repeated_sampling` extrapolates pass@k, `transfer` carries losses from one data set to another,
-`difficulty` looks at easy and hard questions apart, `forecasts` predicts many tasks and judges.
+`difficulty` looks at easy and hard questions apart, `sampling_estimates` holds pass rates by stopping, gaps, bounds
+and nested limits, `forecasts` predicts many tasks and judges.
 """
 
 from __future__ import annotations
@@ -29,6 +30,13 @@ from scalingdb.downstream.repeated_sampling import (
     pass_curve,
     thin,
 )
+from scalingdb.downstream.sampling_estimates import (
+    alignment_score,
+    monolingual_gap,
+    nested_limit,
+    stop_at_r,
+    upper_bound,
+)
 from scalingdb.downstream.shared_skills import Sloth, sloth
 from scalingdb.downstream.task_laws import OneStep, TwoStep, checkpoint_pairs, final_values, one_step, two_step
 from scalingdb.downstream.transfer import LossToLoss, loss_to_loss, paired_losses, recompute_released_fits
@@ -47,6 +55,7 @@ __all__ = [
     "Transform",
     "TwoStep",
     "aggregate_law",
+    "alignment_score",
     "answer_chain",
     "ccdf",
     "chain_cost",
@@ -60,6 +69,8 @@ __all__ = [
     "forecast",
     "loss_to_loss",
     "mixture_law",
+    "monolingual_gap",
+    "nested_limit",
     "observational_law",
     "one_step",
     "paired_losses",
@@ -73,9 +84,11 @@ __all__ = [
     "scores",
     "slice_and_sandwich",
     "sloth",
+    "stop_at_r",
     "task_means",
     "thin",
     "transform",
     "two_step",
+    "upper_bound",
     "with_std_error",
 ]

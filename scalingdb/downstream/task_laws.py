@@ -374,7 +374,8 @@ def _fit_quietly(frame: pl.DataFrame, law: str, **options: Any) -> Fit:
     """A fit whose doubts are carried by its verdict: the warning would name a line of this module."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FitWarning)
-        return fit(frame, law, **options)
+        fitted: Fit = fit(frame, law, **options)
+        return fitted
 
 
 # ---- one step ------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from scalingdb.fits._facts import Reason, Recipe, Verdict
 from scalingdb.fits._form import evaluate_law
+from scalingdb.fits._joint import JointFit
 from scalingdb.fits._law_error import with_law_error
 from scalingdb.fits._many import Fits, fit_by
 from scalingdb.fits._problem import N_STARTS
@@ -23,6 +24,7 @@ __all__ = [
     "UNCERTAIN",
     "Fit",
     "Fits",
+    "JointFit",
     "Reason",
     "Recipe",
     "Verdict",

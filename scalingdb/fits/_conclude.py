@@ -25,7 +25,6 @@ from scalingdb.fits._profile import Question, cutoff, rise_less
 from scalingdb.fits._result import Fit
 from scalingdb.fits._rows import Data
 from scalingdb.fits._tables import printed_intervals
-from scalingdb.law_library import Law
 
 if TYPE_CHECKING:
     from scalingdb.estimation.identifiability import Identifiability
@@ -154,7 +153,7 @@ def _judge(
 
     form, model = problem.form, problem.form.model
     logs = {data.columns[name]: log for name, log in zip(form.law.inputs, problem.prepared.logs, strict=True)}
-    is_power = [enters_as_power(form.law, name) for name in form.law.inputs]
+    is_power = [name in form.law.power_inputs for name in form.law.inputs]
     n_unknown = model.n_params - len(problem.priors)
     design = identifiability.examine(logs, problem.y, problem.weights, n_unknown, is_power)
     return identifiability.assess(form.free, optimum.theta, model.is_log, local, covariance, optimum.at_bound, design)
@@ -256,7 +255,7 @@ def _wide(estimate: Estimate) -> Reason | None:
     low, high = printed_intervals(estimate, 0.95)
     with np.errstate(all="ignore"):
         decades = np.log10(high / np.maximum(low, 1e-300))
-    has_unit = all(enters_as_power(estimate.problem.form.law, name) for name in estimate.problem.form.law.inputs)
+    has_unit = set(estimate.problem.form.law.inputs) == set(estimate.problem.form.law.power_inputs)
     wide = np.where(estimate.is_log, has_unit & (decades > DECADES), (low <= 0) & (high >= 0) & ~_offsets(estimate))
     free = [i for i, name in enumerate(estimate.names) if name in estimate.problem.form.free and not estimate.held[i]]
     weak = [i for i in free if wide[i]]
@@ -299,27 +298,6 @@ def _answered(estimates: Sequence[Estimate], asked: Callable[[Estimate], Iterato
     questions = [list(asked(estimate)) for estimate in estimates]
     answers = iter(rise_less([question for own in questions for question in own]))
     return [tuple(dict.fromkeys(question.param for question in own if next(answers))) for own in questions]
-
-
-@functools.cache
-def enters_as_power(law: Law, name: str) -> bool:
-    """Whether an input enters a law as a power, or a product or sum of powers: only then do its decades mean anything.
-
-    It does not where it may be negative, or stands in an exponent or another function, as a date does. A formula
-    that cannot be traced gets the benefit of the doubt.
-    """
-    if name in law.signed_inputs:
-        return False
-    if not law.is_traceable:
-        return True
-    import sympy as sp
-
-    x = law.symbols[name]
-    formula = law.expression.xreplace({sp.log(x): sp.Dummy()})
-    plain = (sp.log, sp.Max, sp.Min, sp.Piecewise, sp.Abs)
-    exponents = [node.exp for node in formula.atoms(sp.Pow)]
-    others = [node for node in formula.atoms(sp.Function) if not isinstance(node, plain)]
-    return not any(x in part.free_symbols for part in (*exponents, *others))
 
 
 def _indistinguishable_from_zero(estimates: Sequence[Estimate]) -> list[tuple[str, ...]]:

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import inspect
+import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from scalingdb.errors import DataError, unknown_name
-from scalingdb.law_library import Law
+from scalingdb.law_library import Law, _cache
 from scalingdb.notices import notice
 
 if TYPE_CHECKING:
+    from scalingdb.estimation.code import Code
     from scalingdb.estimation.model import FloatArray, Model, ParamSpec
     from scalingdb.estimation.solver import Penalty
 
-__all__ = ["Form", "evaluate_law", "make_form", "make_penalty"]
+__all__ = ["Form", "code_key", "essentials", "evaluate_law", "make_form", "make_penalty", "print_law", "specs_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,20 +154,63 @@ def compiled(
     tied: tuple[tuple[str, str], ...] = (),
     bounds: tuple[tuple[str, tuple[float, float]], ...] = (),
 ) -> Model:
-    """Compiled form of a law; takes a fraction of a second the first time."""
-    specs, ties = _specs(law, [name for name, _ in tied], dict(bounds)), dict(tied)
+    """Compiled form of a law; takes a fraction of a second the first time, unless its code is kept."""
+    specs, ties = specs_of(law, [name for name, _ in tied], dict(bounds)), dict(tied)
     if not law.is_traceable:
-        return _numeric(law, specs, fixed, ties, str(law._traced))
+        return _numeric(law, specs, fixed, ties, str(law.untraceable))
+    key = code_key(law, specs, fixed, ties)
+    kept = _from_cache(key, law, specs, fixed)
+    if kept is not None:
+        return kept
     try:
-        model = _symbolic(law, specs, fixed, ties)
+        code = print_law(law, specs, fixed, ties)
+        model = _coded(code, law, specs, fixed)
         _try_out(model, len(law.inputs), len(fixed))
     except Exception as error:  # whatever SymPy or its printed code raises: there is another way
         reason = f"its symbolic form cannot be differentiated: {type(error).__name__}: {error}"
         return _numeric(law, specs, fixed, ties, reason)
+    if key is not None and not getattr(law.function, "__closure__", None):  # a composed law is traced when it is made
+        _cache.save(key, code.to_json())
+        _cache.save(str(law.cache_key), essentials(law))
     return model
 
 
-def _specs(law: Law, tied: Collection[str], limits: Mapping[str, tuple[float, float]]) -> list[ParamSpec]:
+def essentials(law: Law) -> dict[str, Any]:
+    """What a fit must know of a traced law beside its code."""
+    return {"untraceable": law.untraceable, "linear": law.linear_params, "powers": law.power_inputs}
+
+
+def code_key(law: Law, specs: Sequence[ParamSpec], fixed: Collection[str], ties: Mapping[str, str]) -> str | None:
+    """Name under which the code of a law is kept: all that the printed text depends on."""
+    if law.cache_key is None:
+        return None
+    signs = [[p.name, p.is_log, p.is_open, p.low == -np.inf, p.high == np.inf] for p in specs]
+    text = json.dumps([signs, sorted(fixed), sorted(ties.items())])
+    return f"{law.cache_key}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+
+def _from_cache(key: str | None, law: Law, specs: Sequence[ParamSpec], fixed: Collection[str]) -> Model | None:
+    from scalingdb.estimation.code import Code
+
+    entry = None if key is None else _cache.load(key)
+    if entry is None:
+        return None
+    try:
+        return _coded(Code.from_json(entry), law, specs, fixed)
+    except (KeyError, TypeError, ValueError):  # written by something else
+        return None
+
+
+def _coded(code: Code, law: Law, specs: Sequence[ParamSpec], fixed: Collection[str]) -> Model:
+    from scalingdb.estimation.code import coded_model
+
+    free = [spec for spec in specs if spec.name not in fixed]
+    return coded_model(code, free, [name in law.signed_inputs for name in law.inputs])
+
+
+def specs_of(
+    law: Law, tied: Collection[str] = (), limits: Mapping[str, tuple[float, float]] = MappingProxyType({})
+) -> list[ParamSpec]:
     """Bounds and range of starts of every parameter that is not tied."""
     from scalingdb.estimation.model import ParamSpec
 
@@ -192,13 +239,14 @@ def _numeric(law: Law, specs: list[ParamSpec], fixed: Collection[str], ties: Map
     return numeric_model(function, specs, sorted(fixed), [name in law.signed_inputs for name in law.inputs])
 
 
-def _symbolic(law: Law, specs: list[ParamSpec], fixed: Collection[str], ties: Mapping[str, str]) -> Model:
-    from scalingdb.estimation.model import symbolic_model
+def print_law(law: Law, specs: Sequence[ParamSpec], fixed: Collection[str], ties: Mapping[str, str]) -> Code:
+    """Code of a law's traced formula."""
+    from scalingdb.estimation.symbolic import print_code
     from scalingdb.law_library._trace import linear_params
 
     names = [spec.name for spec in specs]
     expression = law.expression.subs({law.symbols[name]: law.symbols[source] for name, source in ties.items()})
-    return symbolic_model(
+    return print_code(
         expression,
         [law.symbols[name] for name in law.inputs],
         [law.symbols[name] for name in names],

@@ -64,6 +64,32 @@ class Fits:
             raise unknown_name("group", str(wanted), map(str, self.fits), str(failure) if failure else None)
         return self.fits[wanted]
 
+    @property
+    def keys(self) -> list[tuple[Any, ...]]:
+        """The groups that were fitted."""
+        return list(self.fits)
+
+    def items(self) -> Iterator[tuple[tuple[Any, ...], Fit]]:
+        """Groups and their fits."""
+        yield from self.fits.items()
+
+    def predict(self, frame: pl.DataFrame, level: float | None = None, **options: Any) -> pl.DataFrame:
+        """Add each group's ``prediction`` to a frame with the columns of `by`; see :meth:`Fit.predict`.
+
+        Raises
+        ------
+        DataError
+            If a column is missing.
+        UnknownNameError
+            If a row belongs to none of the groups.
+        """
+        for name in self.by:
+            if name not in frame.columns:
+                raise DataError(f"the frame has no column {name!r}, by which the groups are known", "add it.")
+        parts = frame.with_row_index("_row").partition_by(self.by, as_dict=True)
+        made = [self[key].predict(part, level, **options) for key, part in parts.items()]
+        return pl.concat(made, how="vertical_relaxed").sort("_row").drop("_row")
+
     def _stack(self, part: Callable[[Fit], pl.DataFrame]) -> pl.DataFrame:
         frames = []
         for key, item in self.fits.items():
@@ -194,7 +220,7 @@ def fit_by(
     [('c4',), ('redpajama',), ('refinedweb',)]
     """
     check_word(on_error, get_args(OnError), "on_error")
-    known = [name for name in inspect.signature(fit).parameters if name not in {"frame", "law"}]
+    known = [name for name in inspect.signature(fit).parameters if name not in {"frame", "law", "by", "shared"}]
     for name in options:
         if name not in known:
             raise unknown_name("option", name, known, "(of fit)")

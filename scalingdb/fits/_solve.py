@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import polars as pl
 
-from scalingdb.errors import FitError
+from scalingdb.errors import DataError, FitError
 from scalingdb.fits._bounded import hints
 from scalingdb.fits._conclude import conclude
+from scalingdb.fits._joint import JointFit, fit_joint
 from scalingdb.fits._problem import N_STARTS, Options, Problem, Resampling, check_options, state_problem
 from scalingdb.fits._result import Fit
 from scalingdb.law_library import Law, get_law
@@ -19,6 +20,62 @@ if TYPE_CHECKING:
     from scalingdb.estimation.search import Found
 
 __all__ = ["fit", "fit_with", "no_start", "own_starts", "refit"]
+
+
+@overload
+def fit(
+    frame: pl.DataFrame | pl.LazyFrame,
+    law: str | Law,
+    *,
+    objective: str = ...,
+    delta: float = ...,
+    bootstrap: int = ...,
+    by_run: bool = ...,
+    weights: str | Sequence[float] | None = ...,
+    fixed: Mapping[str, float] | None = ...,
+    rng: int = ...,
+    pool: bool = ...,
+    inputs: Mapping[str, str] | None = ...,
+    output: str | None = ...,
+    n_items: str | None = ...,
+    asymmetry: float = ...,
+    tied: Mapping[str, str] | None = ...,
+    bounds: Mapping[str, tuple[float, float]] | None = ...,
+    priors: Mapping[str, tuple[float, float]] | None = ...,
+    resample: Resampling = ...,
+    n_starts: int = ...,
+    search_seed: int | None = ...,
+    by: None = ...,
+    shared: None = ...,
+) -> Fit: ...
+
+
+@overload
+def fit(
+    frame: pl.DataFrame | pl.LazyFrame,
+    law: str | Law,
+    *,
+    objective: str = ...,
+    delta: float = ...,
+    bootstrap: int = ...,
+    by_run: bool = ...,
+    weights: str | Sequence[float] | None = ...,
+    fixed: Mapping[str, float] | None = ...,
+    rng: int = ...,
+    pool: bool = ...,
+    inputs: Mapping[str, str] | None = ...,
+    output: str | None = ...,
+    n_items: str | None = ...,
+    asymmetry: float = ...,
+    tied: Mapping[str, str] | None = ...,
+    bounds: Mapping[str, tuple[float, float]] | None = ...,
+    priors: Mapping[str, tuple[float, float]] | None = ...,
+    resample: Resampling = ...,
+    n_starts: int = ...,
+    search_seed: int | None = ...,
+    by: str | Sequence[str],
+    shared: str | Sequence[str] | Mapping[str, str],
+) -> JointFit: ...
 
 
 def fit(
@@ -43,7 +100,9 @@ def fit(
     resample: Resampling = "runs",
     n_starts: int = N_STARTS,
     search_seed: int | None = None,
-) -> Fit:
+    by: str | Sequence[str] | None = None,
+    shared: str | Sequence[str] | Mapping[str, str] | None = None,
+) -> Fit | JointFit:
     """Fit a law to a frame: at the global optimum, with intervals and a verdict.
 
     Several hundred structured starts are searched, the best sixteen polished by damped Newton
@@ -98,6 +157,17 @@ def fit(
         Starts polished to the end.
     search_seed : int, optional
         Moves the places where starts are looked for, to see whether the end depends on them.
+    by : str or sequence of str, optional
+        With `shared`: columns whose values make groups that are fitted together.
+    shared : sequence of str or mapping, optional
+        Parameters that are one number for all groups; the others are each group's own. In a mapping,
+        ``{"alpha": "pooled"}`` draws a parameter of each group from a normal distribution between groups, whose mean
+        and width are estimated (of its logarithm for a scale).
+
+    Returns
+    -------
+    Fit
+        Or a :class:`JointFit` with `by` and `shared`; it tests whether the groups may share.
 
     Raises
     ------
@@ -126,7 +196,19 @@ def fit(
     >>> found = sdb.fit(sdb.connect().points("epoch_chinchilla"), "chinchilla")
     >>> found.verdict.kind, round(found.params["alpha"], 4)
     ('identified', 0.3473)
+
+    Three corpora with one exponent:
+
+    >>> gadre = sdb.connect().points("gadre_overtraining")
+    >>> joint = sdb.fit(gadre, "gadre_overtrain", by="family", shared=["eta"])
+    >>> joint.keys
+    [('c4',), ('redpajama',), ('refinedweb',)]
     """
+    if (by is None) != (shared is None):
+        raise DataError(
+            "by and shared go together",
+            "name the parameters that all groups share: shared=['alpha']; fit_by fits groups one by one.",
+        )
     options = Options(
         objective=objective,
         delta=delta,
@@ -147,6 +229,8 @@ def fit(
         n_starts=n_starts,
         search_seed=search_seed,
     )
+    if by is not None and shared is not None:
+        return fit_joint(frame, law, by, shared, options)
     return fit_with(frame, get_law(law), options)
 
 

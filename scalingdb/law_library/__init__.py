@@ -35,6 +35,7 @@ from scalingdb.law_library._core import (
     positive,
     real,
 )
+from scalingdb.law_library._inverse import inverse
 from scalingdb.law_library._macros import macro_statements
 from scalingdb.law_library._published import PublishedSet, published_sets_from
 from scalingdb.published import refitted_sources
@@ -54,6 +55,7 @@ __all__ = [
     "exponent",
     "fixed",
     "get_law",
+    "inverse",
     "law",
     "laws",
     "logit_link",

@@ -222,10 +222,35 @@ class Law:
         except _trace.UntraceableError as error:
             return str(error)
 
+    @functools.cached_property
+    def cache_key(self) -> str | None:
+        """Name under which what tracing gives is kept; None for a formula that has no text of its own."""
+        from scalingdb.law_library import _cache
+
+        signs = [[name, p.low >= 0] for name, p in self.params.items()]
+        try:
+            return _cache.fingerprint(self.function, self.output, list(self.inputs), signs, list(self.signed_inputs))
+        except _cache.Unkeyable:
+            return None
+
+    @functools.cached_property
+    def _kept(self) -> Mapping[str, Any]:
+        """What tracing gave before, by name; empty if nothing is kept."""
+        from scalingdb.law_library import _cache
+
+        return (_cache.load(self.cache_key) if self.cache_key else None) or {}
+
     @property
     def is_traceable(self) -> bool:
         """Whether the formula could be read symbolically. If not, derivatives are numerical."""
-        return not isinstance(self._traced, str)
+        return self.untraceable is None
+
+    @property
+    def untraceable(self) -> str | None:
+        """Why the formula cannot be read symbolically; None if it can."""
+        if "untraceable" in self._kept:
+            return self._kept["untraceable"]  # type: ignore[no-any-return]
+        return self._traced if isinstance(self._traced, str) else None
 
     @property
     def expression(self) -> sp.Expr:
@@ -253,15 +278,55 @@ class Law:
     @functools.cached_property
     def linear_params(self) -> tuple[str, ...]:
         """Parameters in which the formula is jointly linear, given the others."""
-        from scalingdb.law_library import _trace
-
         if not self.is_traceable:
             return ()
+        if "linear" in self._kept:
+            return tuple(self._kept["linear"])
+        from scalingdb.law_library import _trace
+
         return _trace.linear_params(self.expression, self.symbols, tuple(self.params))
+
+    @functools.cached_property
+    def power_inputs(self) -> tuple[str, ...]:
+        """Inputs that enter as powers, or products or sums of powers: only their decades mean anything.
+
+        An input does not where it may be negative, or stands in an exponent or another function, as a date does.
+        A formula that cannot be traced gets the benefit of the doubt.
+        """
+        positive = tuple(name for name in self.inputs if name not in self.signed_inputs)
+        if not self.is_traceable:
+            return positive
+        if "powers" in self._kept:
+            return tuple(self._kept["powers"])
+        from scalingdb.law_library import _trace
+
+        return _trace.power_inputs(self.expression, self.symbols, positive)
+
+    @functools.cached_property
+    def n_operations(self) -> int:
+        """Operations in the traced formula, a measure of its length."""
+        return int(self._kept["operations"] if "operations" in self._kept else self.expression.count_ops())
+
+    @functools.cached_property
+    def formula_text(self) -> str:
+        """The traced formula as plain text."""
+        text = self._kept.get("text")
+        return str(self.expression) if text is None else str(text)
+
+    @functools.cached_property
+    def formula_sql(self) -> str:
+        """The traced formula as an expression of DuckDB, with inputs and parameters as quoted names."""
+        if "sql" in self._kept:
+            return str(self._kept["sql"])
+        from scalingdb.law_library import _trace
+
+        return _trace.sql(self.expression)
 
     @functools.cached_property
     def latex(self) -> str:
         """The formula as LaTeX, with the field's symbols (N, D, C, L)."""
+        if "latex" in self._kept:
+            return str(self._kept["latex"])
         from scalingdb.law_library import _trace
 
         return _trace.latex(self.expression, self.output)
@@ -269,6 +334,8 @@ class Law:
     @functools.cached_property
     def mathml(self) -> str:
         """The formula as MathML, which browsers draw without a network."""
+        if "mathml" in self._kept:
+            return str(self._kept["mathml"])
         from scalingdb.law_library import _trace
 
         return _trace.mathml(self.expression, self.output)

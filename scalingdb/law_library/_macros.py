@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from scalingdb.law_library import _trace
 from scalingdb.law_library._published import PublishedSet, default_of
 
 if TYPE_CHECKING:
@@ -46,7 +45,7 @@ def macro_statements(law: Law, sets: Sequence[PublishedSet]) -> list[str]:
         return []
     names = [*law.inputs, *law.params]
     is_distinct = len({name.lower() for name in names}) == len(names)
-    body = _trace.sql(law.expression)
+    body = law.formula_sql
     if not sets:
         if not is_distinct:
             return []
@@ -58,6 +57,8 @@ def macro_statements(law: Law, sets: Sequence[PublishedSet]) -> list[str]:
             defaults = "".join(f", {_quoted(param)} := {value!r}" for param, value in values.items())
             statements.append(f"create or replace macro law_{name}({inputs}{defaults}) as {body}")
         else:
+            from scalingdb.law_library import _trace
+
             numbers = {law.symbols[param]: value for param, value in values.items()}
             fixed = _trace.sql(law.expression.subs(numbers))
             statements.append(f"create or replace macro law_{name}({inputs}) as {fixed}")

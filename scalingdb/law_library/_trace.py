@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-__all__ = ["LATEX_NAMES", "UntraceableError", "latex", "linear_params", "mathml", "sql", "trace"]
+__all__ = ["LATEX_NAMES", "UntraceableError", "latex", "linear_params", "mathml", "power_inputs", "sql", "trace"]
 
 
 class UntraceableError(TypeError):
@@ -142,6 +142,20 @@ def linear_params(expr: sp.Expr, symbols: Mapping[str, sp.Symbol], params: Seque
         if first == 0:
             continue
         if all(sp.diff(first, symbols[other]) == 0 for other in (*chosen, name)):
+            chosen.append(name)
+    return tuple(chosen)
+
+
+def power_inputs(expr: sp.Expr, symbols: Mapping[str, sp.Symbol], names: Sequence[str]) -> tuple[str, ...]:
+    """Those of `names` that enter as powers, or products or sums of powers, and nowhere else but in a logarithm."""
+    plain = (sp.log, sp.Max, sp.Min, sp.Piecewise, sp.Abs)
+    chosen = []
+    for name in names:
+        x = symbols[name]
+        formula = expr.xreplace({sp.log(x): sp.Dummy()})
+        exponents = [node.exp for node in formula.atoms(sp.Pow)]
+        others = [node for node in formula.atoms(sp.Function) if not isinstance(node, plain)]
+        if not any(x in part.free_symbols for part in (*exponents, *others)):
             chosen.append(name)
     return tuple(chosen)
 

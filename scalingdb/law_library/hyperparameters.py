@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from scalingdb.law_library._core import exponent, law, positive
 
 _GRID = {"n_params_non_embedding": (6e7, 1.08e9), "n_tokens": (2e9, 1e11)}
@@ -65,3 +67,54 @@ def step_law_batch(n_tokens: Any, *, c: Any, b: Any) -> Any:
     5.0e+06
     """
     return c * n_tokens**b
+
+
+_LAYERWISE_EVIDENCE = "the abstract; the constants belong to the width at which they were tuned"
+
+
+@law(
+    "layerwise_learning_rate",
+    cite="arXiv:2510.15262, rule for matrix parameters under AdamW",
+    inputs=("d_model",),
+    output="learning_rate",
+    params={"c": positive("learning rate times width, from a tuned width", start=(1e-2, 1e2))},
+    evidence=_LAYERWISE_EVIDENCE,
+)
+def layerwise_learning_rate(d_model: Any, *, c: Any) -> Any:
+    """Learning rate of matrix parameters that carries over from a tuned width, ``c / d``.
+
+    Vector parameters keep their learning rate and have no weight decay. It goes together with
+    ``layerwise_weight_decay``: the singular values of a matrix settle near ``sqrt(eta/lambda) * d**0.75``, and only the
+    two rules together keep them alike in every width.
+
+    Examples
+    --------
+    >>> import scalingdb as sdb
+    >>> rule = sdb.get_law("layerwise_learning_rate")
+    >>> round(rule(2048, c=256 * 4e-3) / rule(256, c=256 * 4e-3), 4)  # eight times the width
+    0.125
+    """
+    return c / d_model
+
+
+@law(
+    "layerwise_weight_decay",
+    cite="arXiv:2510.15262, rule for matrix parameters under AdamW",
+    inputs=("d_model",),
+    output="weight_decay",
+    params={"c": positive("weight decay over the root of the width, from a tuned width", start=(1e-4, 1.0))},
+    evidence=_LAYERWISE_EVIDENCE,
+)
+def layerwise_weight_decay(d_model: Any, *, c: Any) -> Any:
+    """Weight decay of matrix parameters that carries over from a tuned width, ``c * sqrt(d)``.
+
+    See ``layerwise_learning_rate``, which it belongs to.
+
+    Examples
+    --------
+    >>> import scalingdb as sdb
+    >>> rule = sdb.get_law("layerwise_weight_decay")
+    >>> rule(1024, c=0.1 / 16) / rule(256, c=0.1 / 16)
+    2.0
+    """
+    return c * np.sqrt(d_model)

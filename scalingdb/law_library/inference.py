@@ -98,6 +98,35 @@ _SHAPES = {
 
 
 @law(
+    "action_error",
+    cite="arXiv:2506.17811, project page: log e = log a + b log k",
+    inputs=("n_samples",),
+    output="action_error",
+    params={
+        "a": positive("error of the best of one sample"),
+        "b": exponent("fall of its logarithm with the logarithm of the samples"),
+    },
+    meanings={
+        "n_samples": "actions drawn from the policy",
+        "action_error": "error of the best action among them, in the unit of the action",
+    },
+    evidence="the project page; the paper calls it an exponentiated power law",
+)
+def action_error(n_samples: Any, *, a: Any, b: Any) -> Any:
+    """Error of the best of k sampled actions, ``a * k**-b``: the decreasing form of ``exponentiated_power``.
+
+    It has no floor, and holds for an oracle that picks the best sample: a verifier picks worse.
+
+    Examples
+    --------
+    >>> import scalingdb as sdb
+    >>> print(f"{sdb.get_law('action_error')(16, a=0.2, b=0.25):.3f}")
+    0.100
+    """
+    return a * n_samples**-b
+
+
+@law(
     "pass_at_k_mixture",
     cite="Schaeffer et al., arXiv:2502.17578",
     inputs=("n_samples",),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,7 +16,9 @@ from scalingdb.display import DEFAULT_LEVEL, html_table
 from scalingdb.errors import DataError
 from scalingdb.fits import Fit
 from scalingdb.law_library import Law
-from scalingdb.planning._pair import Pair, pair_of, refuse_unused
+from scalingdb.planning._pair import Pair, SurfacePair, pair_of, refuse_unused
+from scalingdb.planning._path import PathPair, axis_of, path_pair
+from scalingdb.planning._quantity import refined
 from scalingdb.planning._surface import BoolArray, FloatArray, ends
 from scalingdb.planning._words import between as interval_words
 from scalingdb.planning._words import flop, four, times
@@ -35,11 +38,15 @@ class ComputeMultiplier:
     labels : (str, str)
     interval : str
         How the intervals are made, or why there are none.
+    axis, output : str
+        Columns of what the laws run along (``train_flops`` by default) and of what they yield.
     """
 
     labels: tuple[str, str]
     interval: str
     level: float
+    axis: str
+    output: str
     _table: pl.DataFrame = field(repr=False)
 
     def tidy(self) -> pl.DataFrame:
@@ -48,9 +55,9 @@ class ComputeMultiplier:
         Returns
         -------
         DataFrame
-            ``train_flops`` (of the first law), the ``loss`` it reaches, ``train_flops_b`` (of the second,
-            for the same loss), and ``multiplier`` (second over first) with ``_low`` and ``_high``; infinite
-            where the second law never reaches the loss. ``share`` of the draws in which both laws do.
+            ``train_flops`` (or the axis; of the first law), the ``loss`` (or the output) it reaches, ``train_flops_b``
+            (of the second, for the same loss), and ``multiplier`` (second over first) with ``_low`` and ``_high``;
+            infinite where the second law never reaches the loss. ``share`` of the draws in which both laws do.
         """
         return self._table
 
@@ -70,33 +77,40 @@ class ComputeMultiplier:
     def sentence(self) -> str:
         """The result as a person would say it; of several budgets the first and the last."""
         rows = self._table.rows(named=True)
-        parts = []
+        parts, amount = [], "compute" if self.axis == "train_flops" else self.axis
         for row in rows if len(rows) == 1 else [rows[0], rows[-1]]:
-            reach = f"the loss of {four(row['loss'])} that {self.labels[0]} has at {flop(row['train_flops'])} FLOP"
+            place = f"{flop(row[self.axis])} {self._unit}"
+            reach = f"the {self.output} of {four(row[self.output])} that {self.labels[0]} has at {place}"
             if row["multiplier"] == float("inf"):
                 parts.append(f"{self.labels[1]} never reaches {reach}")
                 continue
             ends = [row["multiplier_low"], row["multiplier_high"]]
             words = interval_words(times(ends[0]), times(ends[1]), self.level)
-            parts.append(f"{self.labels[1]} needs {times(row['multiplier'])} times the compute{words} for {reach}")
+            parts.append(f"{self.labels[1]} needs {times(row['multiplier'])} times the {amount}{words} for {reach}")
         return "; ".join(parts) + "."
+
+    @property
+    def _unit(self) -> str:
+        return "FLOP" if self.axis == "train_flops" else self.axis
 
     def chart(self) -> alt.Chart:
         """The multiplier against the budget, with its interval (Altair)."""
         from scalingdb import charts
 
-        return charts.multiplier_chart(self.tidy())
+        if self.axis == "train_flops":
+            return charts.multiplier_chart(self.tidy())
+        return charts.multiplier_chart(self.tidy().rename({self.axis: "train_flops"}), axis=self.axis)
 
     def __repr__(self) -> str:
         return f"<ComputeMultiplier: {self.sentence}>"
 
     def _repr_html_(self) -> str:
-        head = [f"FLOP by {self.labels[0]}", "loss", f"FLOP by {self.labels[1]}", "ratio"]
+        head = [f"{self._unit} by {self.labels[0]}", self.output, f"{self._unit} by {self.labels[1]}", "ratio"]
         rows = [
             [
-                flop(row["train_flops"]),
-                four(row["loss"]),
-                flop(row["train_flops_b"]),
+                flop(row[self.axis]),
+                four(row[self.output]),
+                flop(row[f"{self.axis}_b"]),
                 times(row["multiplier"])
                 + interval_words(times(row["multiplier_low"]), times(row["multiplier_high"]), self.level),
             ]
@@ -114,6 +128,9 @@ def compute_multiplier(
     *,
     train_flops: float | Sequence[float] | None = None,
     loss: float | Sequence[float] | None = None,
+    along: str | None = None,
+    at: float | Sequence[float] | None = None,
+    output: float | Sequence[float] | None = None,
     level: float = DEFAULT_LEVEL,
     flops_convention: str = "6nd",
     omega: float = units.OMEGA,
@@ -125,10 +142,12 @@ def compute_multiplier(
     Parameters
     ----------
     a, b : str, Law or Fit
-    train_flops : float or sequence of float
-        Budgets of `a`; or
-    loss : float or sequence of float
-        the losses to reach.
+    train_flops, at : float or sequence of float
+        Budgets of `a`, in FLOP or in the unit of the axis; or
+    loss, output : float or sequence of float
+        the losses (or what the laws yield) to reach.
+    along : str, optional
+        The axis, as for :func:`crossover`: hours, samples or dollars in place of FLOP.
     level, flops_convention, omega, pool, **given
         As for :func:`crossover`.
 
@@ -139,7 +158,7 @@ def compute_multiplier(
     Raises
     ------
     DataError
-        If neither or both of `train_flops` and `loss` are given, or `a` never reaches a loss.
+        If neither or both of a budget and a loss are given, or `a` never reaches a loss.
 
     Examples
     --------
@@ -148,40 +167,93 @@ def compute_multiplier(
     >>> compute_multiplier("chinchilla", "chinchilla", train_flops=1e22).tidy()["multiplier"].round(6).item()
     1.0
     """
-    if (train_flops is None) == (loss is None):
+    budgets, wanted = train_flops if at is None else at, loss if output is None else output
+    if (budgets is None) == (wanted is None) or None not in (train_flops, at) or None not in (loss, output):
         raise DataError("a multiplier is asked for at a budget or at a loss", "give train_flops=... or loss=...")
-    refuse_unused(a, b, given)
-    pair = pair_of(a, b, given, flops_convention, omega, pool=pool)
-    asked = np.atleast_1d(np.asarray(train_flops if loss is None else loss, dtype=float))
+    asked = np.atleast_1d(np.asarray(budgets if wanted is None else wanted, dtype=float))
     if not (np.isfinite(asked).all() and (asked > 0).all()):
-        raise DataError(f"{'loss' if train_flops is None else 'train_flops'}={asked.tolist()} is not positive")
-
-    budget, reached, needed = _estimates(pair, asked, at_loss=loss is not None)
+        raise DataError(f"{'loss' if budgets is None else 'train_flops'}={asked.tolist()} is not positive")
+    axis = axis_of(a, b, along)
+    refuse_unused(a, b, given)
+    if axis is not None:
+        ways = path_pair(a, b, axis, given, flops_convention, omega, pool=pool)
+        return _along(ways, asked, at_output=wanted is not None, level=level)
+    pair = pair_of(a, b, given, flops_convention, omega, pool=pool)
+    budget, reached, needed = _estimates(pair, asked, at_loss=wanted is not None)
     if np.isnan(budget * reached).any():
         where = asked[np.isnan(budget * reached)][0]
         raise DataError(f"{pair.a.label} has no plan for {where:.4g}", "take a loss above its floor.")
-    low = high = share = np.full(asked.size, np.nan)
+    values = reaches = None
     if pair.has_interval and not pair.open_reason:
-        values, reaches = _draws(pair, asked, at_loss=loss is not None)
+        values, reaches = _draws(pair, asked, at_loss=wanted is not None)
+    return _result(pair, ("train_flops", "loss"), (budget, reached, needed), values, reaches, level)
+
+
+def _result(
+    pair: Pair,
+    names: tuple[str, str],
+    estimates: tuple[FloatArray, FloatArray, FloatArray],
+    values: FloatArray | None,
+    reaches: BoolArray | None,
+    level: float,
+) -> ComputeMultiplier:
+    """The answer from budgets of the first law, what it reaches and budgets of the second, each (B,), and draws."""
+    (axis, output), (budget, reached, needed) = names, estimates
+    low = high = share = np.full(budget.size, np.nan)
+    if values is not None and reaches is not None:
         share = reaches.mean(axis=0)
         low, high = ends(values, level)
-    ratio = np.where(np.isnan(needed), np.inf, needed / budget)
-    table = pl.DataFrame(
-        {
-            "train_flops": budget,
-            "loss": reached,
-            "train_flops_b": np.where(np.isnan(needed), np.inf, needed),
-            "multiplier": ratio,
-            "multiplier_low": low,
-            "multiplier_high": high,
-            "share": share,
-        }
-    ).with_columns(pl.col(pl.Float64).fill_nan(None))
+    needed = np.where(np.isnan(needed), np.inf, needed)
+    columns = {axis: budget, output: reached, f"{axis}_b": needed, "multiplier": needed / budget}
+    table = pl.DataFrame({**columns, "multiplier_low": low, "multiplier_high": high, "share": share})
+    table = table.with_columns(pl.col(pl.Float64).fill_nan(None))
     interval = pair.open_reason or pair.interval
-    return ComputeMultiplier((pair.a.label, pair.b.label), interval, level, table)
+    return ComputeMultiplier((pair.a.label, pair.b.label), interval, level, axis, output, table)
 
 
-def _estimates(pair: Pair, asked: FloatArray, *, at_loss: bool) -> tuple[FloatArray, FloatArray, FloatArray]:
+def _along(ways: PathPair, asked: FloatArray, *, at_output: bool, level: float) -> ComputeMultiplier:
+    """Multipliers along any axis."""
+    coarse = ways.grid(() if at_output else asked.tolist())
+    if at_output:
+        reached, budget = asked, _budgets(ways, 0, coarse, asked)
+    else:
+        reached, budget = ways.estimate(0, asked), asked
+    lost = ~(np.isfinite(budget) & np.isfinite(reached))
+    if lost.any():
+        what = f"never has {ways.output}" if at_output else f"has no value at {ways.axis}"
+        raise DataError(f"{ways.a.label} {what} = {asked[lost][0]:.4g}", "take a value that the first law reaches.")
+    needed = _budgets(ways, 1, coarse, reached)
+    ways.warn_far([*budget, *needed], "the multiplier")
+    values = reaches = None
+    if ways.has_interval and not ways.open_reason:
+        grid = ways.grid([*budget, *needed])
+        goal = np.broadcast_to(reached, (1, reached.size)) if at_output else ways.drawn(0, asked)
+        first = ways.reached(ways.drawn(0, grid), grid, goal) if at_output else np.broadcast_to(asked, goal.shape)
+        second = ways.reached(ways.drawn(1, grid), grid, goal)
+        with np.errstate(all="ignore"):
+            values = np.where(np.isinf(first) & np.isinf(second), np.nan, second / first)
+        reaches = np.isfinite(values) & (values > 0)
+    return _result(ways, (ways.axis, ways.output), (budget, reached, needed), values, reaches, level)
+
+
+def _budgets(ways: PathPair, side: int, grid: FloatArray, wanted: FloatArray) -> FloatArray:
+    """Where one side first reaches values (B,); infinite where it never does."""
+    near = ways.reached(ways.estimate(side, grid)[None], grid, wanted[None])[0]
+    for i, goal in enumerate(wanted):
+        if np.isfinite(near[i]):
+            cell = int(np.clip(np.searchsorted(grid, near[i]), 1, grid.size - 1))
+            ends_of_cell = float(grid[cell - 1]), float(grid[cell])
+            miss = ways.estimate(side, np.array(ends_of_cell)) - goal
+            if miss[0] * miss[1] < 0:
+                near[i] = refined(partial(_miss, ways, side, goal), *ends_of_cell)
+    return np.asarray(near)
+
+
+def _miss(ways: PathPair, side: int, goal: float, x: FloatArray) -> FloatArray:
+    return ways.estimate(side, x) - goal
+
+
+def _estimates(pair: SurfacePair, asked: FloatArray, *, at_loss: bool) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Budget of the first law (B,), the loss that it reaches, and the budget of the second for the same loss."""
     a, b = pair.a, pair.b
     if at_loss:
@@ -191,7 +263,7 @@ def _estimates(pair: Pair, asked: FloatArray, *, at_loss: bool) -> tuple[FloatAr
     return budget, reached, b.budget_for(b.estimate, reached[None], pair.cost_b)[0]
 
 
-def _draws(pair: Pair, asked: FloatArray, *, at_loss: bool) -> tuple[FloatArray, BoolArray]:
+def _draws(pair: SurfacePair, asked: FloatArray, *, at_loss: bool) -> tuple[FloatArray, BoolArray]:
     """Multipliers (P, B), infinite where the second law never reaches the loss, and whether it does.
 
     Zero where only the first one fails to, and ``nan`` where both do.

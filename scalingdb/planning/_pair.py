@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from typing import Any
 
 import numpy as np
 
 from scalingdb.errors import DataError
 from scalingdb.fits import Fit
 from scalingdb.law_library import Law, get_law
+from scalingdb.planning._curve import Curve, FloatArray
 from scalingdb.planning._dependence import joint_scores, same_resamples
-from scalingdb.planning._surface import BUDGETS, Cost, FloatArray, Surface, make_cost, surface_of
+from scalingdb.planning._surface import BUDGETS, Cost, Surface, make_cost, surface_of
 
-__all__ = ["Pair", "pair_of", "refuse_unused"]
+__all__ = ["Pair", "SurfacePair", "pair_of", "paired", "refuse_unused"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Pair:
-    """Two surfaces whose draws go together, row by row.
+    """Two curves whose draws go together, row by row.
 
     Attributes
     ----------
@@ -29,10 +30,8 @@ class Pair:
         In place of coefficients: deviations along the axes of a fit's covariance.
     """
 
-    a: Surface
-    b: Surface
-    cost_a: Cost
-    cost_b: Cost
+    a: Curve
+    b: Curve
     interval: str
     draws: tuple[FloatArray | None, FloatArray | None] = (None, None)
     scores: tuple[FloatArray | None, FloatArray | None] = (None, None)
@@ -44,16 +43,26 @@ class Pair:
     @property
     def open_reason(self) -> str:
         """Which parameters the rows leave open, where they do."""
-        reasons = {f"{surface.label}: {surface.open_reason}" for surface in (self.a, self.b) if surface.open_reason}
+        reasons = {f"{curve.label}: {curve.open_reason}" for curve in (self.a, self.b) if curve.open_reason}
         return "; ".join(sorted(reasons))
 
     def spread(self, side: int, function: Callable[[FloatArray], FloatArray]) -> FloatArray:
         """Draws (P, B) of a quantity of one side, of ``function(theta (P, K))``."""
-        surface, draws, scores = (self.a, self.b)[side], self.draws[side], self.scores[side]
+        curve, draws, scores = (self.a, self.b)[side], self.draws[side], self.scores[side]
         if scores is not None:
-            return surface.spread(lambda theta: {"value": function(theta)}, scores)["value"]
+            return curve.spread(lambda theta: {"value": function(theta)}, scores)["value"]
         assert draws is not None
         return function(draws)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class SurfacePair(Pair):
+    """Two loss surfaces whose draws go together, and what a run costs under each."""
+
+    a: Surface
+    b: Surface
+    cost_a: Cost
+    cost_b: Cost
 
     def budget_for(self, side: int, wanted: FloatArray, extra: FloatArray) -> FloatArray:
         """Draws (P, B) of the budget whose best split reaches a loss; infinite where a draw never does.
@@ -76,7 +85,7 @@ class Pair:
 
 def pair_of(
     a: str | Law | Fit, b: str | Law | Fit, given: Mapping[str, float], convention: str, omega: float, *, pool: bool
-) -> Pair:
+) -> SurfacePair:
     """Both surfaces, checked to be comparable.
 
     Raises
@@ -85,13 +94,31 @@ def pair_of(
         If their losses have different units or were measured on different texts.
     """
     first, second = (surface_of(law, None, _taken(law, given)) for law in (a, b))
+    return SurfacePair(
+        a=first,
+        b=second,
+        cost_a=make_cost(convention, first.size, omega),
+        cost_b=make_cost(convention, second.size, omega),
+        **paired(first, second, pool=pool),
+    )
+
+
+def paired(first: Curve, second: Curve, *, pool: bool) -> dict[str, Any]:
+    """Fields of a :class:`Pair`: how the draws of both curves go together.
+
+    Raises
+    ------
+    DataError
+        If their outputs have different units or were measured on different texts.
+    """
+    a, b = first.fit, second.fit
     if not pool:
         if first.unit is not None and second.unit is not None and first.unit != second.unit:
             raise DataError(
                 f"losses of {first.label} are in {first.unit}, of {second.label} in {second.unit}: not comparable",
                 "fit both to losses of one unit; pool=True compares all the same.",
             )
-        if isinstance(a, Fit) and isinstance(b, Fit):
+        if a is not None and b is not None:
             for column in ("eval_set", "tokenizer_id"):
                 seen = [set(f.data[column].unique().to_list()) if column in f.data.columns else set() for f in (a, b)]
                 if all(seen) and not seen[0] & seen[1]:
@@ -100,29 +127,36 @@ def pair_of(
                         f"{sorted(map(str, seen[1]))}",
                         "compare on one text and tokenizer; pool=True compares all the same.",
                     )
-    costs = (make_cost(convention, first.size, omega), make_cost(convention, second.size, omega))
-    pair = partial(Pair, first, second, *costs)
-    for surface in (first, second):
-        if not surface.has_interval:
-            return pair(f"{surface.label}: {surface.interval}")
-    assert first.fit is not None
-    assert second.fit is not None
-    if same_resamples(first.fit, second.fit):
-        return pair("paired: the same resamples of the same runs", (first.draws, second.draws))
-    scores = joint_scores(first.fit, second.fit)
+    for curve in (first, second):
+        if not curve.has_interval:
+            return {"interval": f"{curve.label}: {curve.interval}"}
+    assert a is not None
+    assert b is not None
+    if same_resamples(a, b):
+        return {"interval": "paired: the same resamples of the same runs", "draws": (first.draws, second.draws)}
+    scores = joint_scores(a, b)
     words = f"{first.interval}; {second.interval}"
     if scores[2]:
-        return pair(f"joint robust covariance to first order: {scores[2]} runs are behind both fits", scores=scores[:2])
+        return {
+            "interval": f"joint robust covariance to first order: {scores[2]} runs are behind both fits",
+            "scores": scores[:2],
+        }
     if first.is_first_order and second.is_first_order:
-        return pair(f"independent: {words}", scores=scores[:2])
+        return {"interval": f"independent: {words}", "scores": scores[:2]}
     # nothing in common: an order of their own, so that no accident of seeds ties the two together
     size = min(len(first.draws), len(second.draws))
     order = np.random.default_rng(0).permutation(len(second.draws))[:size]
-    return pair(
-        f"independent: {words}",
-        (None if first.is_first_order else first.draws[:size], None if second.is_first_order else second.draws[order]),
-        (scores[0][:size] if first.is_first_order else None, scores[1][:size] if second.is_first_order else None),
-    )
+    return {
+        "interval": f"independent: {words}",
+        "draws": (
+            None if first.is_first_order else first.draws[:size],
+            None if second.is_first_order else second.draws[order],
+        ),
+        "scores": (
+            scores[0][:size] if first.is_first_order else None,
+            scores[1][:size] if second.is_first_order else None,
+        ),
+    }
 
 
 def _taken(law: str | Law | Fit, given: Mapping[str, float]) -> dict[str, float]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from scalingdb.practices._checkpoints import checkpoints_or_finals, drop_first_tokens
 from scalingdb.practices._core import Practice
 from scalingdb.practices._corpus import corpus
+from scalingdb.practices._half_run import half_run
 from scalingdb.practices._laws import all_laws
 from scalingdb.practices._models import borrow, number_or_size, small_models
 from scalingdb.practices._noise import seed_noise
@@ -24,6 +25,7 @@ __all__ = [
     "checkpoints_or_finals",
     "corpus",
     "drop_first_tokens",
+    "half_run",
     "number_or_size",
     "plateau",
     "regret",

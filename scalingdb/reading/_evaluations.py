@@ -357,7 +357,7 @@ def helm(stats: Sequence[Any], file: Path, name: str) -> Results | None:
     plain = [
         (_mapping(stat["name"]), _mapping(stat))
         for stat in stats
-        if isinstance(stat, dict) and isinstance(stat.get("name"), dict) and not stat["name"].get("perturbation")
+        if isinstance(stat, dict) and isinstance(stat.get("name"), dict) and stat["name"].get("perturbation") is None
     ]
     by_key = {(str(key.get("name")), str(key.get("split"))): stat for key, stat in plain}
     rows, unused = [], set()
@@ -376,7 +376,7 @@ def helm(stats: Sequence[Any], file: Path, name: str) -> Results | None:
                 "model_name": str(model),
                 "metric": known,
                 "eval_set": label,
-                "split": {"valid": "validation", "test": "test"}.get(str(split), str(split)),
+                "split": {"valid": "validation", "train": "fit"}.get(str(split), "all"),
                 "n_shots": int(shots) if shots is not None else None,
                 "value": value,
                 "unit": unit,
@@ -387,7 +387,40 @@ def helm(stats: Sequence[Any], file: Path, name: str) -> Results | None:
         )
     if not rows:
         raise Unusable(f"a HELM run without a metric that is known here ({', '.join(HELM_METRICS)})")
-    return Results("HELM run", rows, unused=tuple(sorted(unused)))
+    return Results("HELM run", rows, _helm_items(file, str(model), label, name), tuple(sorted(unused)))
+
+
+def _helm_items(file: Path, model: str, task: str, name: str) -> list[dict[str, Any]]:
+    """Scores of single instances from ``per_instance_stats.json`` beside the statistics, if it is there."""
+    beside = file.with_name("per_instance_stats.json")
+    try:
+        instances = json.loads(beside.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return []
+    items = []
+    for number, instance in enumerate(map(_mapping, instances if isinstance(instances, list) else ()), 1):
+        trial = instance.get("train_trial_index")
+        item = f"{instance.get('instance_id')}" + (f" (trial {trial})" if isinstance(trial, int) and trial > 0 else "")
+        if instance.get("perturbation") is not None:
+            continue
+        stats = instance.get("stats")
+        for stat in map(_mapping, stats if isinstance(stats, list) else ()):
+            metric, value = _mapping(stat.get("name")).get("name"), _number(stat.get("mean"))
+            if metric in ("exact_match", "f1_score") and value is not None and 0 <= value <= 1:
+                items.append(
+                    {
+                        "model_name": model,
+                        "task": task,
+                        "item_id": item,
+                        "metric": METRICS[metric][0],
+                        "value": value,
+                        "unit": "fraction",
+                        "raw_file": f"{name.removesuffix(file.name)}{beside.name}",
+                        "raw_row": number,
+                        "raw_field": f"stats/{metric}",
+                    }
+                )
+    return items
 
 
 # ---- Every Eval Ever, OpenCompass ----------------------------------------------------------------

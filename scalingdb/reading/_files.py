@@ -204,7 +204,7 @@ def _json_pieces(file: Path, name: str, text: str) -> list[Piece]:
             return [Piece(results.harness, name, results=results)]
         if value and all(isinstance(row, dict) for row in value):
             if isinstance(value[0].get("stats"), list):
-                raise Unusable("per-instance statistics of a HELM run: its numbers are read from stats.json")
+                raise Unusable("per-instance statistics of a HELM run: read together with the stats.json beside them")
             return [_records(file, name, value, "JSON records")]
     raise Unusable("JSON that is neither an object nor a list of records")
 

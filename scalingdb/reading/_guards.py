@@ -21,6 +21,9 @@ LOG_CAPS = (500, 1000, 1500, 5000, 10000)
 """Rows at which tools cap or sample a log."""
 
 
+NOT_SETTINGS = {"value", "loss", "score", "std_error", "raw_row", "n_items"}
+
+
 def _names(frame: pl.DataFrame, mask: pl.Series) -> str:
     rows = mask.arg_true()
     names = frame["run_id"].gather(rows) if "run_id" in frame.columns else rows
@@ -31,6 +34,17 @@ def _remark(frame: pl.DataFrame, mask: pl.Series, check: str, text: str, *, flag
     mask = mask.fill_null(False)
     if mask.any():
         yield Remark(check, text.format(n=int(mask.sum()), rows=_names(frame, mask)), tuple(mask.arg_true()), flags)
+
+
+def _series(frame: pl.DataFrame) -> list[str]:
+    """Columns that tell the measurements of a run apart."""
+    return [name for name in ("metric", "eval_set", "split", "n_shots") if name in frame.columns]
+
+
+def _is_loss(frame: pl.DataFrame) -> pl.Series:
+    """Rows on a continuous scale; error rates are shares of a number of items, and repeat by chance."""
+    losses = [name for name, metric in METRICS.items() if metric.kind == "loss" and "fraction" not in metric.units]
+    return frame["metric"].is_in(losses)
 
 
 def _digits(values: pl.Series) -> pl.Series:
@@ -66,32 +80,52 @@ def stopped_short(frame: pl.DataFrame) -> Iterator[Remark]:
         yield from _remark(frame, mask, "short", text, flags=True)
 
 
+def _copies(frame: pl.DataFrame, unit: list[str], same: list[str], long: pl.Series, far: pl.Expr) -> pl.Series:
+    """Rows of units (runs, checkpoints) of which nearly every value stands in one earlier unit as well.
+
+    A share of so many items may repeat by chance, a continuous value hardly: shares count when there are five.
+    """
+    rows = frame.with_row_index("row").with_columns(continuous=_is_loss(frame), long=long)
+    size = pl.len().over(*unit, "continuous")
+    rows = rows.with_columns(size=size, unit=pl.struct(unit).rank("dense"))
+    rows = rows.filter("long").select({*same, "step"} & set(rows.columns) | {"continuous", "row", "unit", "size"})
+    pairs = rows.join(rows, on=[*same, "continuous"], suffix="_earlier", nulls_equal=True)
+    pairs = pairs.filter((pl.col("row_earlier") < pl.col("row")) & (pl.col("unit_earlier") != pl.col("unit")) & far)
+    copied = pairs.filter(
+        (pl.len().over("unit", "unit_earlier", "continuous") > 0.8 * pl.col("size"))
+        & (pl.col("continuous") | (pl.col("size") >= 5))
+    )
+    return pl.Series(range(frame.height)).is_in(copied["row"].unique().implode())
+
+
 def duplicated(frame: pl.DataFrame) -> Iterator[Remark]:
-    """Runs with the same inputs and the same value to the last digit."""
+    """Runs with the same inputs and the same values to the last digit."""
     inputs = [name for name in ("n_params", "n_tokens", "train_flops", "step") if name in frame.columns]
     if len(inputs) < 2 or "run_id" not in frame.columns:
         return
     known = frame.select(pl.all_horizontal(pl.col(*inputs, "value").is_not_null())).to_series()
-    keys = [*inputs, "value", "metric", "eval_set", "split"]
-    if "n_shots" in frame.columns:
-        keys.append("n_shots")
-    long = _digits(frame["value"]) >= 4  # a value with fewer may be equal by chance
-    first = frame.select(pl.struct(keys).is_first_distinct()).to_series()
-    other_run = frame.select(pl.col("run_id") != pl.col("run_id").first().over(keys)).to_series()
-    mask = known & long & ~first & other_run
+    keys = [*inputs, "value", *_series(frame)]
+    digits = _digits(frame["value"])
+    # four or five digits may agree by chance, as in a sweep over learning rates: then all knobs must be equal too
+    settings = [name for name, kind in frame.schema.items() if kind.is_numeric() and name not in NOT_SETTINGS]
+    alike = frame.select(
+        pl.all_horizontal(pl.col(*settings).eq_missing(pl.col(*settings).first().over(keys)))
+    ).to_series()
+    long = known & ((digits >= 6) | ((digits >= 4) & alike))
+    mask = _copies(frame, ["run_id"], keys, long, pl.lit(value=True))
     yield from _remark(frame, mask, "duplicate", "{n} row(s) repeat another run to the last digit: {rows}", flags=True)
 
 
 def repeated_value(frame: pl.DataFrame) -> Iterator[Remark]:
-    """Checkpoints at distant steps with one value: two evaluations of the same weights."""
+    """Checkpoints at distant steps with the same values: two evaluations of the same weights."""
     if not {"run_id", "step"} <= set(frame.columns):
         return
-    keys = ["run_id", "metric", "eval_set", "split", "value"]
-    spread = frame.select(
-        twice=pl.len().over(keys) > 1, apart=pl.col("step").max().over(keys) > 1.5 * pl.col("step").min().over(keys)
-    )
-    long = _digits(frame["value"]) >= 5
-    mask = spread["twice"] & spread["apart"] & long
+    keys = ["run_id", *_series(frame)]
+    n = frame.select(pl.len().over(keys)).to_series()
+    # the longer the curve, the more digits it takes to rule out chance; a log of every step repeats values by chance
+    long = frame["step"].is_not_null() & (n <= 200) & (_digits(frame["value"]) >= (4 + 2 * (n / 3).log10()).clip(5))
+    far = pl.max_horizontal("step", "step_earlier") > 1.5 * pl.min_horizontal("step", "step_earlier")
+    mask = _copies(frame, ["run_id", "step"], [*keys, "value"], long, far)
     yield from _remark(frame, mask, "repeated", "{n} row(s) repeat the value of a distant step of their run: {rows}")
 
 
@@ -99,7 +133,8 @@ def alternating(frame: pl.DataFrame) -> Iterator[Remark]:
     """A curve that jumps up and down at every row: training and validation values in one column."""
     if not {"run_id", "step"} <= set(frame.columns):
         return
-    for (run, *_), curve in frame.sort("step").group_by("run_id", "metric", "eval_set", "split", maintain_order=True):
+    keys = ["run_id", *_series(frame)]
+    for (run, *_), curve in frame.filter(_is_loss(frame)).sort("step").group_by(keys, maintain_order=True):
         values = curve["value"].drop_nulls()
         if len(values) < 12:
             continue
@@ -116,7 +151,7 @@ def capped(frame: pl.DataFrame) -> Iterator[Remark]:
     """Logs that a tool sampled: a round number of rows for many more steps."""
     if not {"run_id", "step"} <= set(frame.columns):
         return
-    counts = frame.group_by("run_id", "metric", "eval_set", "split").agg(
+    counts = frame.group_by("run_id", *_series(frame)).agg(
         n=pl.len(), last=pl.col("step").max(), gaps=pl.col("step").sort().diff().n_unique()
     )
     runs = counts.filter(pl.col("n").is_in(LOG_CAPS) & (pl.col("last") > 1.5 * pl.col("n")) & (pl.col("gaps") > 2))
@@ -163,7 +198,8 @@ def counts(frame: pl.DataFrame) -> Iterator[Remark]:
         text = "{n} row(s) have more than 100,000 tokens per parameter: {rows}"
         yield from _remark(frame, ratio > 1e5, "ratio", text)
     if {"n_tokens", "n_tokens_unique"} <= set(frame.columns):
-        mask = frame["n_tokens_unique"] > frame["n_tokens"]
+        of_run = pl.col("n_tokens").max().over("run_id") if "run_id" in frame.columns else pl.col("n_tokens")
+        mask = frame.select(pl.col("n_tokens_unique") > 1.001 * of_run).to_series()
         yield from _remark(frame, mask, "unique", "{n} row(s) have more unique tokens than tokens: {rows}")
 
 
@@ -193,6 +229,10 @@ def units(frame: pl.DataFrame) -> Iterator[Remark]:
             f"({_names(frame, above)})",
             'if these are per cent, say unit="percent".',
         )
+    counted = shares & frame["metric"].is_in(["acc", "acc_norm", "exact_match"])
+    tiny = counted & (frame["value"] > 0) & (frame["value"] < 1e-5)
+    text = "{n} share(s) of correct answers below 1 in 100,000: {rows}"
+    yield from _remark(frame, tiny, "unit", text, flags=True)
     scores = frame["value"].filter(shares)
     if len(scores) >= 4 and float(scores.max()) <= 0.01 and float(scores.max()) > 0:  # type: ignore[arg-type]
         yield Remark("unit", "all shares are at most 0.01: were per cents divided by 100 twice?")

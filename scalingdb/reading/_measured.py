@@ -17,7 +17,7 @@ from scalingdb.reading._frames import as_frame, is_frame
 from scalingdb.reading._guards import guard
 from scalingdb.reading._report import Remark, Report, Unusable, listed
 from scalingdb.reading._values import numbers
-from scalingdb.schema import COLUMNS, METRICS, TABLES, UNITS
+from scalingdb.schema import COLUMNS, METRICS, N_DEFINITIONS, TABLES, UNITS
 
 __all__ = ["Measured", "Options", "read"]
 
@@ -507,6 +507,10 @@ def _finished(frame: pl.DataFrame, report: Report) -> pl.DataFrame:
     )
     frame = frame.drop(name for name in ("loss", "score") if frame[name].null_count() == frame.height)
     frame = frame.drop(name for name in ("state", "reached", "planned") if name in frame.columns)
+    if "loss" in frame.columns and not {*N_DEFINITIONS, "n_tokens", "train_flops", "step"} & set(frame.columns):
+        report.remarks.append(
+            Remark("inputs", 'no size, tokens or compute recognised: mapping={"N": "column", "D": "column"} names them')
+        )
     last = ("flag", "flag_reason", *PLACE)
     named = {*LEADING, *TRAILING, *last}
     knobs = [name for name in frame.columns if name not in named]
@@ -549,10 +553,7 @@ def last_rows(frame: pl.DataFrame) -> pl.DataFrame:
 
 def without_flagged(measured: Measured) -> Measured:
     """Unflagged rows alone; the report says how many were left out and why."""
-    flagged = measured.frame.filter(pl.col("flag").is_not_null())
-    if flagged.is_empty():
-        return measured
-    for (reason,), rows in flagged.group_by("flag", maintain_order=True):
-        names = listed(rows["run_id"].unique(maintain_order=True))
-        measured.report.skipped.append(f"{rows.height} row(s) flagged {reason!r}: {names} (flagged=True keeps them)")
+    report = measured.report
+    report.skipped += [f"{remark.text} (flagged=True keeps them)" for remark in report.remarks if remark.flags]
+    report.remarks = [remark for remark in report.remarks if not remark.flags]
     return replace(measured, frame=measured.frame.filter(pl.col("flag").is_null()))

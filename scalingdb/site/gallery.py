@@ -1,4 +1,4 @@
-"""The gallery of laws: one page of the report with every law, and an account of every name that stands for one.
+"""One page per law, and an account of every name that stands for one.
 
 Mathematics, pictures and tables are made from the laws themselves; the account lists their aliases as well, and
 the procedures that papers call laws.
@@ -7,32 +7,27 @@ the procedures that papers call laws.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 from markupsafe import Markup, escape
 
 from scalingdb.charts.gallery import law_picture
-from scalingdb.display import number, percent
+from scalingdb.evidence.arena import cells, leaderboard
 from scalingdb.evidence.refits import refit_table
 from scalingdb.law_library import Law, all_aliases, all_laws
 from scalingdb.law_library._ranges import middle_of, range_of
 from scalingdb.law_library._trace import LATEX_NAMES
 from scalingdb.schema import N_DEFINITIONS
-from scalingdb.site.source_pages import count
+from scalingdb.site.figures import figure
+from scalingdb.site.words import count, symbol, templates, with_code
+from scalingdb.warehouse import Warehouse
 
-if TYPE_CHECKING:
-    import jinja2
-
-    from scalingdb.warehouse import Warehouse
-
-__all__ = ["ELSEWHERE", "FILE", "Elsewhere", "accounting", "picture", "render_gallery"]
-
-FILE = "laws.html"
-"""Name of the page in the site."""
+__all__ = ["ELSEWHERE", "Elsewhere", "accounting", "library", "picture", "render_laws"]
 
 
 @dataclass(frozen=True)
@@ -107,7 +102,7 @@ def accounting() -> pl.DataFrame:
     >>> table.filter(id="chinchilla_epoch").row(0)
     ('chinchilla_epoch', 'implemented, verified', 'chinchilla', 'epoch', None, None)
     """
-    laws = {name: law for name, law in all_laws().items() if law.function.__module__.startswith("scalingdb.")}
+    laws = {law.name: law for law in library()}
     names: dict[str, tuple[str, str | None]] = {name: (name, None) for name in laws}
     names |= {alias: target for alias, target in all_aliases().items() if target[0] in laws}
     rows: list[tuple[str | None, ...]] = [
@@ -198,41 +193,13 @@ def _caption(law: Law, held: Mapping[str, float]) -> str:
     return f"{whose}{f'; {fixed}' if fixed else ''}{where}"
 
 
-def _svg(chart: dict[str, Any]) -> Markup:
-    import vl_convert
-
-    svg = vl_convert.vegalite_to_svg(chart)
-    return Markup(svg[svg.find("<svg") :])
-
-
 # ---- words ---------------------------------------------------------------------------------------
 
 
-def _paragraphs(doc: str) -> list[Markup]:
-    """A docstring without its examples: paragraphs, with ``code`` as code."""
+def _paragraphs(doc: str) -> list[str]:
+    """A docstring without its examples, as paragraphs of Markdown."""
     text = re.split(r"\n\s*(?:Examples|References|Notes|Parameters)\n\s*-{3,}", doc)[0]
-    paragraphs = [" ".join(part.split()) for part in re.split(r"\n\s*\n", text) if part.strip()]
-    return [Markup(re.sub(r"``?(.+?)``?", r"<code>\1</code>", str(escape(part)))) for part in paragraphs]
-
-
-def _linked(text: str) -> Markup:
-    """ArXiv ids become links."""
-    pattern = r"arXiv:(\d{4}\.\d{4,5})"
-    return Markup(re.sub(pattern, r'<a href="https://arxiv.org/abs/\1">arXiv:\1</a>', str(escape(text))))
-
-
-GREEK = {
-    **{"alpha": "\u03b1", "beta": "\u03b2", "gamma": "\u03b3", "delta": "\u03b4", "epsilon": "\u03b5", "eta": "\u03b7"},
-    **{"theta": "\u03b8", "kappa": "\u03ba", "lambda": "\u03bb", "mu": "\u03bc", "nu": "\u03bd", "rho": "\u03c1"},
-    **{"sigma": "\u03c3", "tau": "\u03c4", "phi": "\u03c6", "omega": "\u03c9", "eps": "\u03b5", "inf": "\u221e"},
-}
-
-
-def _symbol(name: str) -> Markup:
-    """A parameter as it is printed: Greek letters, and what follows an underscore below the line."""
-    head, *below = [GREEK.get(part, part) for part in name.split("_")]
-    sub = Markup("<sub>{}</sub>").format(" ".join(below)) if below else ""
-    return Markup("<i>{}</i>{}").format(head, sub)
+    return [with_code(" ".join(part.split())) for part in re.split(r"\n\s*\n", text) if part.strip()]
 
 
 def _ends(low: float, high: float) -> str:
@@ -241,19 +208,18 @@ def _ends(low: float, high: float) -> str:
     return f"{_label(low)} to {_label(high)}"
 
 
-def _card(law: Law, sources: Sequence[str]) -> dict[str, Any]:
+def _card(law: Law, charts: Path) -> dict[str, Any]:
     """What the template shows of one law."""
     drawn = picture(law)
     sets = sorted(law.published.values(), key=lambda one: not one.is_default)
     return {
         "name": law.name,
-        "formula": Markup(law.mathml) if law.is_traceable and law.expression.count_ops() <= MOST_OPERATIONS else None,
-        "picture": _svg(drawn[0]) if drawn else None,
-        "caption": drawn[1] if drawn else "",
+        "formula": Markup(law.mathml) if law.is_traceable and law.n_operations <= MOST_OPERATIONS else None,
+        "picture": figure(drawn[0], charts, "../", str(escape(drawn[1]))) if drawn else None,
         "text": _paragraphs(law.doc),
         "verified": law.verified,
         "params": [
-            {"symbol": _symbol(name), "meaning": spec.meaning, "range": _bounds(spec.low, spec.high)}
+            {"symbol": symbol(name), "meaning": spec.meaning, "range": _bounds(spec.low, spec.high)}
             for name, spec in law.params.items()
         ],
         "sets": [
@@ -277,11 +243,10 @@ def _card(law: Law, sources: Sequence[str]) -> dict[str, Any]:
             for name in law.inputs
         ],
         "output": {"name": law.output, "meaning": law.meaning(law.output)},
-        "cite": _linked(law.cite),
-        "evidence": _linked(law.evidence),
+        "cite": law.cite,
+        "evidence": law.evidence,
         "authors_fit": law.authors_fit,
         "aliases": list(law.aliases),
-        "sources": [name for name in sources if name],
         "has_split": law.best_split is not None,
     }
 
@@ -294,58 +259,99 @@ def _bounds(low: float, high: float) -> str:
     return f"from {low:g}" if np.isinf(high) else f"{low:g} to {high:g}"
 
 
-# ---- the page --------------------------------------------------------------------------------------
+# ---- pages ---------------------------------------------------------------------------------------
 
 
-def render_gallery(
+def library() -> list[Law]:
+    """Laws of the package, without those that a session defined."""
+    return [law for law in all_laws().values() if law.function.__module__.startswith("scalingdb.")]
+
+
+def render_laws(
     db: Warehouse,
-    environment: jinja2.Environment,
-    provenance: Mapping[str, str],
+    charts: Path,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
-) -> str:
-    """HTML of the gallery.
+) -> Iterator[tuple[str, str]]:
+    """Name and Markdown of the page of every law, and at the end the page that lists them, under ``""``.
 
     Parameters
     ----------
     db : Warehouse
-    environment : jinja2.Environment
-        The report's templates.
-    provenance : mapping
-        What the page prints of versions and commit.
+    charts : Path
+        Folder that the files of charts go to.
     progress : callable, optional
         Called with the number of laws done and the number of all.
     """
-    refits = refit_table(db)
-    fitted_to: dict[str, list[str]] = {}
-    for law_name, source in refits.select("law", "source_id").unique(maintain_order=True).iter_rows():
-        fitted_to.setdefault(law_name, []).append(source)
-    chapters: dict[str, list[dict[str, Any]]] = {}
-    laws = [law for law in all_laws().values() if law.function.__module__.startswith("scalingdb.")]
+    refits = _refit_rows(refit_table(db))
+    standings = _standings()
+    template = templates().get_template("law.md")
+    laws = library()
     for done, law in enumerate(laws):
         progress(done, len(laws))
-        stated = [one.source_id for one in law.published.values()]
-        card = _card(law, list(dict.fromkeys([*stated, *fitted_to.get(law.name, [])])))
-        chapters.setdefault(law.chapter, []).append(card)
+        again = [one for one in refits if one["law"] == law.name]
+        yield (
+            law.name,
+            template.render(
+                **_card(law, charts),
+                refits=again,
+                standings=standings.get(law.name, ()),
+                fitted_to=again[0]["source_id"] if again else "",
+            ),
+        )
     progress(len(laws), len(laws))
+    yield "", _overview(laws, standings)
+
+
+def _overview(laws: Sequence[Law], standings: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
     account = accounting()
-    return environment.get_template("laws.html").render(
-        chapters=chapters,
-        n_laws=len(laws),
-        n_variants=sum(len(law.published) for law in laws),
-        account=account.rows(named=True),
-        tally=account["status"].value_counts(sort=True).rows(),
-        refits=_refit_rows(refits),
-        provenance=provenance,
-        number=number,
-        percent=percent,
+    rows = [
+        {
+            "name": law.name,
+            "chapter": re.sub(r"^\d+\.\s*", "", law.chapter).partition(":")[0],
+            "inputs": law.inputs,
+            "output": law.output,
+            "evidence": law.evidence_kind.replace("_", " "),
+            "n_sets": len(law.published),
+            "error": min(
+                (row["error"] for row in standings.get(law.name, ()) if row["error"] is not None), default=None
+            ),
+        }
+        for law in laws
+    ]
+    return (
+        templates()
+        .get_template("laws.md")
+        .render(
+            laws=rows,
+            n_laws=len(laws),
+            n_variants=sum(len(law.published) for law in laws),
+            account=account.rows(named=True),
+            tally=account["status"].value_counts(sort=True).rows(),
+        )
     )
+
+
+def _standings() -> dict[str, list[dict[str, Any]]]:
+    """Rows of the arena's leaderboard by law, with the bad end of its hold-outs beside the median."""
+    board = leaderboard()
+    tails = (
+        cells()
+        .filter(pl.col("error").is_not_null())
+        .group_by("track", "law")
+        .agg(tail=pl.col("error").quantile(0.9), worst=pl.col("error").max())
+    )
+    table = board.join(tails, on=["track", "law"], how="left").with_columns(n_laws=pl.len().over("track"))
+    found: dict[str, list[dict[str, Any]]] = {}
+    for row in table.iter_rows(named=True):
+        found.setdefault(row["law"], []).append(row)
+    return found
 
 
 def _refit_rows(table: pl.DataFrame) -> list[dict[str, Any]]:
     """One row per refit, with its parameters as (name, published, ours)."""
-    found: dict[tuple[str, ...], dict[str, Any]] = {}
+    refits: dict[tuple[str, ...], dict[str, Any]] = {}
     for row in table.iter_rows(named=True):
         key = (row["law"], row["variant"], row["source_id"])
-        one = found.setdefault(key, {**row, "params": []})
-        one["params"].append((_symbol(row["param"]), row["published"], row["estimate"]))
-    return list(found.values())
+        one = refits.setdefault(key, {**row, "params": []})
+        one["params"].append((symbol(row["param"]), row["published"], row["estimate"]))
+    return list(refits.values())

@@ -1,33 +1,27 @@
 """One page per source: what it is, what the warehouse has of it, what to know, and how to query it.
 
-Every word and number comes from the warehouse. The pages follow the rules of the report: one file
-each, charts as SVG, formulas as MathML, nothing loaded from elsewhere.
+Every word and number comes from the warehouse.
 """
 
 from __future__ import annotations
 
-import functools
-import math
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-import jinja2
 import polars as pl
-import vl_convert
-from markupsafe import Markup, escape
-from pygments import highlight
-from pygments.formatters.html import HtmlFormatter
-from pygments.lexers.python import PythonLexer
+from markupsafe import Markup
 
 from scalingdb.charts import PALETTE, coverage
 from scalingdb.display import interval, number
 from scalingdb.law_library import all_laws
 from scalingdb.schema import METRICS
+from scalingdb.site.figures import figure
+from scalingdb.site.words import DIGITS, count, paragraphs, prose, templates
 from scalingdb.warehouse import Warehouse
 
-__all__ = ["FILTERS", "FOLDER", "count", "render_source_pages"]
+__all__ = ["FOLDER", "render_source_pages", "source_rows"]
 
 FOLDER = "sources"
 """Folder of the site that holds the pages."""
@@ -37,15 +31,6 @@ MAX_CLAIMS = 60
 
 MAX_REASONS = 3
 """Reasons printed for one flag."""
-
-PARAGRAPH = 420
-"""Characters after which a sentence of the notes begins a new paragraph."""
-
-LABEL = re.compile(r"^([A-Z][A-Z ,]{3,})[:.]")
-"""How some notes begin a new subject: OTHER UNITS: ..."""
-
-NAME = re.compile(r"(?<![\w/.-])[a-z][a-z0-9]*(?:_[a-z0-9]+)+(?![\w/]|\.\w)")
-"""A column, table or metric in running text: it has an underscore and is no part of a path."""
 
 Row = dict[str, Any]
 Rows = Mapping[str, Sequence[Row]]
@@ -65,48 +50,59 @@ class _Holdings:
     plane: Mapping[str, pl.DataFrame]
 
 
+def source_rows(db: Warehouse) -> list[Row]:
+    """One row per source with its counts, and in `holds` what the warehouse has of it."""
+    counts = db.sources().select("source_id", "n_runs", "n_evals", "n_flagged")
+    fits = db.sql("select source_id, count(distinct (law, variant)) as n_fits from published_fits group by all")
+    table = db.table("sources").join(counts, on="source_id").join(fits, on="source_id", how="left").sort("source_id")
+    return [{**row, "holds": _holds(row)} for row in table.iter_rows(named=True)]
+
+
+def _holds(row: Row) -> str:
+    kinds = ("runs" if row["n_runs"] or row["n_evals"] else "", "coefficients" if row["n_fits"] else "")
+    return "; ".join(filter(None, kinds)) or "findings only"
+
+
 def render_source_pages(
     db: Warehouse,
-    environment: jinja2.Environment,
-    provenance: Mapping[str, str],
+    charts: Path,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Iterator[tuple[str, str]]:
-    """Name and HTML of the page of every source, in alphabetical order.
+    """Id and Markdown of the page of every source, in alphabetical order.
 
     Parameters
     ----------
     db : Warehouse
-    environment : jinja2.Environment
-        The report's templates.
-    provenance : mapping
-        What the pages print of versions and commit.
+    charts : Path
+        Folder that the files of charts go to.
     progress : callable, optional
         Called with the pages done and the pages in all.
     """
     holdings = _holdings(db)
-    template = environment.get_template("source.html")
-    counts = db.sources().select("source_id", "n_runs", "n_evals", "n_flagged")
-    sources = db.table("sources").join(counts, on="source_id").sort("source_id").rows(named=True)
+    template = templates().get_template("source.md")
+    sources = source_rows(db)
     titles = {source["source_id"]: source["title"] for source in sources}
+    laws = all_laws()
     for done, source in enumerate(sources):
         progress(done, len(sources))
         name = source["source_id"]
         claims = holdings.claims.get(name, ())
+        fits = _coefficient_sets(holdings.fits.get(name, ()))
         text = template.render(
             source=source,
-            notes=_paragraphs(source["notes"] or ""),
+            notes=paragraphs(source["notes"] or ""),
             studies=holdings.studies.get(name, ()),
             evals=holdings.evals.get(name, ()),
             flags=_flags(holdings.flags.get(name, ())),
             others=holdings.others.get(name, ()),
-            chart=_chart(holdings.plane.get(name)),
-            fits=_coefficient_sets(holdings.fits.get(name, ())),
+            chart=_chart(source, holdings.plane.get(name), charts),
+            fits=fits,
+            laws=list(dict.fromkeys(one["law"] for one in fits if one["law"] in laws)),
             claims=claims[:MAX_CLAIMS],
             n_claims=len(claims),
             tests=holdings.tests.get(name, ())[:MAX_CLAIMS],
             titles=titles,
-            queries=[(title, _code(code)) for title, code in _queries(source, holdings)],
-            provenance=provenance,
+            queries=_queries(source, holdings),
         )
         yield name, text
     progress(len(sources), len(sources))
@@ -175,7 +171,7 @@ def _flags(rows: Sequence[Row]) -> list[Row]:
         flag = found.setdefault(row["flag"], {"flag": row["flag"], "n_rows": 0, "reasons": [], "n_more": 0})
         flag["n_rows"] += row["n_rows"]
         if len(flag["reasons"]) < MAX_REASONS:
-            flag["reasons"].append(_prose(row["flag_reason"]))
+            flag["reasons"].append(prose(row["flag_reason"]))
         else:
             flag["n_more"] += 1
     return list(found.values())
@@ -186,7 +182,9 @@ def _coefficient_sets(rows: Sequence[Row]) -> list[Row]:
     laws = all_laws()
     sets: dict[tuple[str, str], Row] = {}
     for row in rows:
-        one = sets.setdefault((row["law"], row["variant"]), {**row, "params": [], "formula": None})
+        one = sets.setdefault(
+            (row["law"], row["variant"]), {**row, "params": [], "formula": None, "is_law": row["law"] in laws}
+        )
         one["params"].append((row["param"], number(row["value"], DIGITS), interval(row["low"], row["high"], DIGITS)))
         law = laws.get(row["law"])
         if law is not None and law.is_traceable:
@@ -197,8 +195,13 @@ def _coefficient_sets(rows: Sequence[Row]) -> list[Row]:
 # ---- the chart -------------------------------------------------------------------------------
 
 
-def _chart(runs: pl.DataFrame | None) -> Markup | None:
-    """Where the runs lie in the plane of N and D, as SVG; nothing where fewer than two settings are known."""
+def _ends(values: pl.Series) -> str:
+    low, high = values.min(), values.max()
+    return f"{count(low)} to {count(high)}"  # type: ignore[arg-type]
+
+
+def _chart(source: Row, runs: pl.DataFrame | None, charts: Path) -> str | None:
+    """Where the runs lie in the plane of N and D; nothing where fewer than two settings are known."""
     if runs is None:
         return None
     # runs that differ in other settings share a place: one dot draws them all
@@ -207,9 +210,15 @@ def _chart(runs: pl.DataFrame | None) -> Markup | None:
         return None
     color = _color(places)
     places = places.with_columns(color.alias("group")).unique(["n", "n_tokens", "group"], maintain_order=True)
-    drawing = coverage(places, "group", size=(560, 340)).to_dict()
-    svg = vl_convert.vegalite_to_svg(drawing)
-    return Markup(svg[svg.find("<svg") :])
+    chart = coverage(places, "group", size=(560, 340)).properties(
+        description=f"{runs.height:,} runs of {source['source_id']} by parameters ({_ends(runs['n'])}) "
+        f"and training tokens ({_ends(runs['n_tokens'])})."
+    )
+    caption = (
+        "Every run whose parameters and tokens are both known; runs of one setting share a dot. "
+        "Dashed lines: equal tokens per parameter."
+    )
+    return figure(chart.to_dict(), charts, "../", caption)
 
 
 def _color(runs: pl.DataFrame) -> pl.Expr:
@@ -237,7 +246,7 @@ def _queries(source: Row, holdings: _Holdings) -> list[tuple[str, str]]:
     if metric in metrics and METRICS[metric].kind == "loss":
         found.append(
             (
-                "Final losses, one row a run",
+                "Final losses, one row per run",
                 f'db.points("{name}").select(\n    "run_id", "family", "n", "n_tokens", "loss"\n)',
             )
         )
@@ -256,55 +265,3 @@ def _queries(source: Row, holdings: _Holdings) -> list[tuple[str, str]]:
     if not found and name in holdings.studies:
         found.append(("Runs", f"db.sql(\"select * from runs where source_id = '{name}'\")"))
     return found
-
-
-def _code(code: str) -> Markup:
-    return Markup(highlight(code, PythonLexer(), HtmlFormatter(nowrap=True)).rstrip("\n"))
-
-
-# ---- words and numbers -----------------------------------------------------------------------
-
-
-def _prose(text: str | None) -> Markup:
-    """Text as it is written; names of columns and tables, and what stands between backticks, as code."""
-    parts = re.split(r"`([^`]+)`", text or "")
-    return Markup("").join(
-        Markup("<code>{}</code>").format(part) if i % 2 else Markup(NAME.sub(r"<code>\g<0></code>", str(escape(part))))
-        for i, part in enumerate(parts)
-    )
-
-
-def _paragraphs(notes: str) -> list[Markup]:
-    """Notes in paragraphs of a few sentences; a label in capitals begins a new one."""
-    sentences = re.split(r"(?<=[.!?])\s+(?=[A-Z(`0-9])", notes.strip())  # not within "e.g. this"
-    blocks: list[list[str]] = [[]]
-    for sentence in filter(None, sentences):
-        if blocks[-1] and (LABEL.match(sentence) or sum(map(len, blocks[-1])) > PARAGRAPH):
-            blocks.append([])
-        blocks[-1].append(sentence)
-    return [
-        Markup(LABEL.sub(lambda found: f"<b>{found[1].capitalize()}:</b>", str(_prose(" ".join(block)))))
-        for block in blocks
-        if block
-    ]
-
-
-DIGITS = 6
-"""Digits of a published coefficient on a page."""
-
-
-def count(value: float | None) -> str:
-    """A parameter or token count as the field writes it: 7.1M, 1.4T."""
-    if value is None or value <= 0 or not math.isfinite(value):
-        return "\u2013"
-    rounded = float(f"{value:.3g}")
-    power = min(max(int(math.log10(rounded) // 3), 0), 4)
-    return f"{rounded / 1000**power:g}" + ("", "k", "M", "B", "T")[power]
-
-
-FILTERS: Mapping[str, Callable[..., Any]] = {
-    "count": count,
-    "prose": _prose,
-    "number": functools.partial(number, digits=DIGITS),
-}
-"""What the template needs beside Jinja's own filters."""

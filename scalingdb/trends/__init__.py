@@ -8,6 +8,8 @@
 from __future__ import annotations
 
 from scalingdb.trends._classify import LABELS, classify, curves
+from scalingdb.trends._fronts import front_band, pareto_front
+from scalingdb.trends._reading import flags, reducible, regime, theoretical_rates
 from scalingdb.trends._scan import scan, task_series
 from scalingdb.trends._studies import before_the_turn, by_difficulty, compare_metrics, given, items, surface
 
@@ -18,9 +20,15 @@ __all__ = [
     "classify",
     "compare_metrics",
     "curves",
+    "flags",
+    "front_band",
     "given",
     "items",
+    "pareto_front",
+    "reducible",
+    "regime",
     "scan",
     "surface",
     "task_series",
+    "theoretical_rates",
 ]

@@ -18,6 +18,7 @@ select
         else r.n_params
     end as n,
     s.n_definition,
+    n * r.precision_weight_bits as total_bits,
     -- the figure that Epoch digitised gives FLOP and N, not tokens: the identity C = 6ND is the authors' own
     coalesce(e.n_tokens, r.n_tokens, r.train_flops / (6 * r.n_params)) as n_tokens,
     case
@@ -54,6 +55,12 @@ select
     r.d_model,
     r.n_layers,
     r.model_id,
+    r.release_date,
+    r.base_model,
+    r.precision_weight_bits,
+    r.tokens_per_sample,
+    r.accelerator_hours,
+    e.eval_domain,
     e.raw_file,
     e.raw_row,
     e.raw_field

@@ -92,7 +92,7 @@ def _law_hash(name: str) -> str:
     law = all_laws().get(name)
     if law is None:
         return name
-    formula = str(law.expression) if law.is_traceable else _code_hash(_source(law.function))
+    formula = law.formula_text if law.is_traceable else _code_hash(_source(law.function))
     starts = "" if law.starts is None else _code_hash(_source(law.starts))
     limits = sorted((key, param.low, param.high, repr(param.start)) for key, param in law.params.items())
     return hashlib.sha256(repr((formula, limits, starts)).encode()).hexdigest()

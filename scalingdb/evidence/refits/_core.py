@@ -139,7 +139,7 @@ def digest(db: Warehouse, one: Refit, hashes: dict[str, str] | None = None) -> s
         known[one.rows],
         sorted(f"{key}={value!r}" for key, value in one.options.items()),
         sorted(f"{key}={value!r}" for key, value in law.coefficients(one.variant).items()),
-        str(law.expression) if law.is_traceable else law.doc,
+        law.formula_text if law.is_traceable else law.doc,
     ]
     return hashlib.sha256(repr(content).encode()).hexdigest()[:16]
 

@@ -53,7 +53,8 @@ def _runs(db: Warehouse) -> pl.DataFrame:
 def _fitted(db: Warehouse, law: str, corpus: str) -> Fit:
     """A law under the authors' objective and selection, as the refits of the library declare them."""
     one = next(one for one in all_refits() if (one.law, one.variant) == (law, corpus))
-    return fit(db.sql(one.rows), law, by_run=False, **one.options)
+    fitted: Fit = fit(db.sql(one.rows), law, by_run=False, **one.options)
+    return fitted
 
 
 def _predicted(found: Fit, runs: pl.DataFrame) -> pl.Series:

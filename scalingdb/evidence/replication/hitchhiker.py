@@ -142,10 +142,11 @@ def _split(curves: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     )
 
 
-def _fit(rows: pl.DataFrame, **options: object) -> Fit:
+def _fit(rows: pl.DataFrame, **options: Any) -> Fit:
     with warnings.catch_warnings():  # few sizes leave trade-offs; what counts here is the prediction
         warnings.simplefilter("ignore", FitWarning)
-        return fit(rows, "chinchilla", pool=True, by_run=False, **options)  # type: ignore[arg-type]
+        fitted: Fit = fit(rows, "chinchilla", pool=True, by_run=False, **options)
+        return fitted
 
 
 def _error(found: Fit, target: pl.DataFrame) -> float:

@@ -1,0 +1,450 @@
+"""Notebooks: found, executed side by side, and made ready to become pages.
+
+An executed notebook is kept under a hash of everything that its outputs depend on, so that a second build runs
+what has changed and nothing else.
+"""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import hashlib
+import html
+import os
+import re
+import sys
+import tempfile
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import traitlets
+from IPython.core.inputtransformer2 import TransformerManager
+from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
+from jupyter_client.manager import AsyncKernelManager
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+
+from scalingdb.charts import SPEC_MIME
+from scalingdb.errors import DataError, NotebookError, UnknownNameError, unknown_name
+from scalingdb.published import default_path
+from scalingdb.site.figures import figure
+from scalingdb.site.words import plain
+from scalingdb.warehouse import local_folder
+
+__all__ = ["Ready", "execute_all", "find_notebooks", "notebook_folder", "prepare"]
+
+TABLE_MIME = "application/vnd.scalingdb.table+json"
+"""Type of an output that hands rows to another page of the site: ``{"name": [row, ...]}``."""
+
+CELL_TIMEOUT = 1800
+"""Seconds after which a cell counts as hung."""
+
+VERSIONED = ("scalingdb", "duckdb", "polars", "numpy", "scipy", "altair")
+"""Packages whose versions a page states."""
+
+QUERY_METHODS = {"sql", "points", "curves", "table"}
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A notebook as the site shows it, with what lists of pages say about it."""
+
+    name: str
+    title: str
+    answer: str
+    section: str
+    notebook: nbformat.NotebookNode
+    tables: Mapping[str, Any]
+
+
+def notebook_folder() -> Path:
+    """Folder of the project's notebooks: the checkout's, else the installed package's."""
+    package = Path(__file__).resolve().parents[1]
+    checkout = package.parent / "notebooks"
+    return checkout if checkout.is_dir() else package / "_shipped" / "notebooks"
+
+
+def find_notebooks(names: Sequence[str] = (), folder: Path | None = None) -> list[Path]:
+    """Notebooks of `folder`: those named (with or without ``.ipynb``), or all, in alphabetical order.
+
+    Raises
+    ------
+    UnknownNameError
+        If the folder does not exist or holds no notebooks, or none of this name.
+    """
+    place = notebook_folder() if folder is None else folder
+    found = {path.stem: path.resolve() for path in sorted(place.glob("*.ipynb"))}
+    if not found:
+        state = "holds no notebooks" if place.is_dir() else "does not exist"
+        raise UnknownNameError(f"notebook folder {str(place)!r} {state}", "name another one with --notebooks DIR.")
+    chosen = [name.removesuffix(".ipynb") for name in names]
+    for name in chosen:
+        if name not in found:
+            raise unknown_name("notebook", name, found)
+    return [found[name] for name in dict.fromkeys(chosen)] if chosen else list(found.values())
+
+
+class FailedCellError(NotebookError):
+    """A cell failed; holds the notebook as far as it ran."""
+
+    def __init__(self, name: str, cell: int, reason: str, notebook: nbformat.NotebookNode) -> None:
+        super().__init__(f"notebook {name!r}, cell {cell}: {reason}", "the old site is unchanged.")
+        self.name = name
+        self.notebook = notebook
+
+
+class _ThisInterpreter(KernelSpecManager):
+    """Knows one kernel: this Python. An installed kernel called python3 may be another one."""
+
+    def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
+        return KernelSpec(
+            argv=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}", "--log-level=CRITICAL"],
+            display_name="Python",
+            language="python",
+        )
+
+
+class _KernelManager(AsyncKernelManager):
+    """Starts that kernel. The client makes and owns it, so that it also stops it, whatever happens."""
+
+    @traitlets.default("kernel_spec_manager")
+    def _this_interpreter(self) -> KernelSpecManager:
+        return _ThisInterpreter(parent=self)
+
+
+async def _execute(path: Path, progress: Progress) -> nbformat.NotebookNode:
+    """Run every cell in the notebook's folder and return the notebook with its outputs."""
+    notebook = read(path)
+    total = len(notebook.cells)
+    cell_now = 0
+
+    def note(cell_index: int, **_: Any) -> None:
+        nonlocal cell_now
+        cell_now = cell_index + 1  # a kernel that dies reports no error: this cell was the one
+        progress(path.stem, cell_index, total)
+
+    progress(path.stem, 0, total)
+    client = NotebookClient(
+        notebook,
+        kernel_manager_class=_KernelManager,
+        kernel_name="python3",
+        timeout=CELL_TIMEOUT,
+        resources={"metadata": {"path": str(path.parent)}},
+        on_cell_start=note,
+    )
+    # an empty profile: the start-up files of the user must not change a page
+    with tempfile.TemporaryDirectory(prefix="scalingdb-ipython-") as profile:
+        environment = {**os.environ, "SCALINGDB_RENDERER": "spec", "IPYTHONDIR": profile}
+        try:
+            await client.async_execute(env=environment)
+        except CellExecutionError as error:
+            raise FailedCellError(path.stem, cell_now, f"{error.ename}: {error.evalue}", notebook) from error
+        except (CellTimeoutError, DeadKernelError) as error:
+            raise FailedCellError(path.stem, cell_now, str(error).strip(), notebook) from error
+    progress(path.stem, total, total)
+    return notebook
+
+
+def read(path: Path) -> nbformat.NotebookNode:
+    """A notebook as it is stored."""
+    try:
+        notebook: nbformat.NotebookNode = nbformat.read(path, as_version=4)
+    except Exception as error:  # nbformat raises JSON, schema and its own errors alike
+        raise DataError(f"{path.name!r} is no readable notebook: {error}", "open and save it in JupyterLab.") from error
+    return notebook
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+async def execute_all(
+    paths: Sequence[Path], store: Path, progress: Progress, *, fresh: Sequence[str] = ()
+) -> list[nbformat.NotebookNode]:
+    """Run notebooks side by side, one per core: each is a process of its own, mostly on one thread.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+    store : Path
+        Folder of executed notebooks. One whose content, code and data are those of the last run is taken from there.
+    progress : callable
+        Called with the notebook's name, the cells done, and the cells in all.
+    fresh : sequence of str, optional
+        Names of notebooks to run in any case.
+
+    Raises
+    ------
+    FailedCellError
+        A cell raised an error, ran out of time, or its kernel died. The notebooks beside it are stopped.
+    """
+    free = asyncio.Semaphore(cores())
+    world = _world()
+
+    async def run(path: Path) -> nbformat.NotebookNode:
+        kept = store / f"{path.stem}.ipynb"
+        key = hashlib.sha256(world + path.read_bytes()).hexdigest()
+        if kept.exists() and path.stem not in fresh:
+            notebook = read(kept)
+            if notebook.metadata.get("scalingdb_key") == key:
+                return notebook
+        async with free:
+            notebook = await _execute(path, progress)
+        notebook.metadata["scalingdb_key"] = key
+        store.mkdir(parents=True, exist_ok=True)
+        nbformat.write(notebook, kept)
+        return notebook
+
+    # the longest first, as far as their size tells: none is left to run alone at the end
+    order = sorted(paths, key=lambda path: path.stat().st_size, reverse=True)
+    tasks = {path: asyncio.create_task(run(path)) for path in order}
+    try:
+        await asyncio.gather(*tasks.values())
+        return [tasks[path].result() for path in paths]
+    finally:  # after a failure: those not begun need not begin, and kernels that run are stopped
+        for task in tasks.values():
+            task.cancel()
+        await asyncio.gather(*tasks.values(), return_exceptions=True)
+
+
+def _world() -> bytes:
+    """Digest of what outputs depend on beside the notebook: the package, the data, the versions of libraries."""
+    package = Path(__file__).resolve().parents[1]
+    digest = hashlib.sha256(sys.version.encode())
+    for name in VERSIONED:
+        digest.update(metadata.version(name).encode())
+    for path in sorted(package.rglob("*")):
+        if path.suffix in {".py", ".csv"} and "site" not in path.relative_to(package).parts:
+            digest.update(path.relative_to(package).as_posix().encode() + path.read_bytes())
+    for folder in (default_path(), local_folder(), notebook_folder() / "own_runs"):
+        for path in sorted(folder.rglob("*") if folder.is_dir() else []):
+            if path.is_file():
+                state = path.stat()
+                digest.update(f"{path} {state.st_size} {state.st_mtime_ns}".encode())
+    return digest.digest()
+
+
+# ---- from outputs to pages -------------------------------------------------------------------
+
+
+NUMBER = re.compile(r"-?(?:\d[\d_,]*\.?\d*|\.\d+)(?:e[+-]?\d+)?(?: ?%)?|null|NaN|-?inf|&hellip;|…")
+
+
+def _frame_html(text: str) -> str:
+    """A Polars table: numbers to the right, text without quotes, no style of its own."""
+    text = re.sub(r"<style>.*?</style>", "", text, flags=re.DOTALL).replace(' border="1"', "")
+    text = re.sub(r"<td>&quot;(.*?)&quot;</td>", r"<td>\1</td>", text, flags=re.DOTALL)
+    body = text.partition("</thead>")[2]
+    rows = [
+        re.findall(r"<td>(.*?)</td>", row, flags=re.DOTALL)
+        for row in re.findall(r"<tr>.*?</tr>", body, flags=re.DOTALL)
+    ]
+    # null is a number only in the company of one: a column of nulls stays text
+    is_number = [
+        all(NUMBER.fullmatch(cell) for cell in column) and any(cell[-1:].isdigit() or "%" in cell for cell in column)
+        for column in zip(*rows, strict=False)
+    ]
+
+    def align(row: re.Match[str]) -> str:
+        columns = iter(is_number)
+        return re.sub(
+            r"<(t[hd])>", lambda cell: f'<{cell[1]} class="num">' if next(columns, False) else cell[0], row[0]
+        )
+
+    return re.sub(r"<tr>.*?</tr>", align, text, flags=re.DOTALL)
+
+
+SHORT = 32
+"""Characters up to which a cell of a styled table stays on one line."""
+
+
+def _unbroken(text: str) -> str:
+    """A styled table whose short cells do not wrap: an interval is read in one piece."""
+
+    def keep(cell: re.Match[str]) -> str:
+        return f'{cell[1]} short">{cell[2]}</td>' if len(html.unescape(cell[2])) <= SHORT else cell[0]
+
+    return re.sub(r'(<td [^>]*class="gt_row[^">]*)">([^<]*)</td>', keep, text)
+
+
+_PLACE_OF_WARNING = re.compile(r"^\S+\.py:\d+: (\w*Warning: .*\n(?:(?!  ).*\n)*?)  .*\n?", re.MULTILINE)
+"""A warning as Python prints it: file and line on the machine that made the report, the message, the line of code."""
+
+
+def _figure_output(html_text: str) -> nbformat.NotebookNode:
+    output: nbformat.NotebookNode = nbformat.v4.new_output("display_data", {"text/html": html_text})
+    return output
+
+
+def _table(text: str) -> str:
+    return f'<div class="sdb-table">{text}</div>'
+
+
+def _shown(output: nbformat.NotebookNode, charts: Path) -> nbformat.NotebookNode | None:
+    """One output of a cell, in the form that the page shows."""
+    if output.output_type == "stream":
+        output.text = _PLACE_OF_WARNING.sub(r"\1", output.text)
+        return output
+    data = output.get("data", {})
+    if SPEC_MIME in data:
+        return _figure_output(figure(data[SPEC_MIME], charts, "../"))
+    if "text/html" in data:
+        text = data["text/html"]
+        if 'class="dataframe"' in text:
+            return _figure_output(_table(_frame_html(text)))
+        if "gt_table" in text:
+            return _figure_output(_table(_unbroken(text)))
+        return _figure_output(f'<div class="html">{_scrolling(text)}</div>')
+    return output if data else None
+
+
+def _scrolling(text: str) -> str:
+    """Tables of a display, each in a box that scrolls."""
+    return re.sub(r"(<table.*?</table>)", r'<div class="sdb-table">\1</div>', text, flags=re.DOTALL)
+
+
+UNSPOKEN = re.compile(r"[^\w-]")
+ANCHOR = re.compile(r"(\]\([^)\s]*)#([^)\s]+)\)")
+
+
+def _anchored(source: str) -> str:
+    """Links to headings, which JupyterLab spells ``#A-heading``, as this site spells them."""
+    return ANCHOR.sub(lambda link: f"{link[1]}#{UNSPOKEN.sub('', link[2].lower())})", source)
+
+
+def prepare(
+    path: Path, notebook: nbformat.NotebookNode, sources: Mapping[str, Mapping[str, Any]], charts: Path
+) -> Ready:
+    """An executed notebook with outputs as the site shows them, and a foot with sources and queries.
+
+    Parameters
+    ----------
+    path : Path
+        The notebook's file.
+    notebook : NotebookNode
+        Executed.
+    sources : mapping
+        Rows of the table ``sources`` by id.
+    charts : Path
+        Folder that the files of charts go to.
+    """
+    facts = notebook.metadata.get("scalingdb", {})
+    is_guide = facts.get("section") == "Guides"
+    prose: list[str] = []
+    queries: list[tuple[int, str]] = []
+    tables: dict[str, Any] = {}
+    cells = []
+    for number, cell in enumerate(notebook.cells, start=1):
+        if cell.cell_type == "markdown":
+            prose.append(cell.source)
+            cell.source = _anchored(cell.source)
+        elif cell.cell_type == "code":
+            if not cell.source.strip():
+                continue
+            prose += [item.data["text/markdown"] for item in cell.outputs if "text/markdown" in item.get("data", {})]
+            queries += [(number, text) for text in _queries(cell.source)]
+            for item in cell.outputs:
+                tables |= item.get("data", {}).pop(TABLE_MIME, {})
+            cell.outputs = [shown for item in cell.outputs if (shown := _shown(item, charts)) is not None]
+            tags = set(cell.metadata.get("tags", []))
+            if not is_guide or "parameters" in tags:
+                tags.add("hide-input")
+            cell.metadata["tags"] = sorted(tags)
+        cells.append(cell)
+    used = _used_sources(notebook, list(sources), bool(queries))
+    heading, answer = _heading_and_answer(prose)
+    if heading is None:
+        cells.insert(0, nbformat.v4.new_markdown_cell(f"# {path.stem.replace('_', ' ')}"))
+    cells.append(nbformat.v4.new_markdown_cell(_foot(path.name, [sources[name] for name in used], queries)))
+    notebook.cells = cells
+    notebook.metadata = nbformat.NotebookNode(
+        kernelspec={"name": "python3", "display_name": "Python"}, language_info={"name": "python"}
+    )
+    title = heading or path.stem.replace("_", " ")
+    return Ready(path.stem, title, answer, str(facts.get("section", "")), notebook, tables)
+
+
+def short_authors(authors: str | None) -> str:
+    """Up to six authors, or the first three of more; for a paper that is here for its findings only, none."""
+    if authors is None:
+        return "Authors: see arXiv"
+    names = authors.split(", ")
+    return authors if len(names) <= 6 else f"{', '.join(names[:3])} et al."
+
+
+def _foot(name: str, cited: Sequence[Mapping[str, Any]], queries: Sequence[tuple[int, str]]) -> str:
+    """The end of a page, as Markdown: what it read, and the queries that did."""
+    lines = []
+    if cited:
+        lines += ["## Sources", ""]
+        lines += [
+            f"* {plain(row['title'])}. {plain(short_authors(row['authors']))} ({row['year']}). "
+            f"Licence: {plain(row['licence'])}. In the warehouse: `{row['source_id']}`"
+            for row in cited
+        ]
+    if queries:
+        shown = "".join(f"<li>cell {cell}<pre>{html.escape(text)}</pre></li>" for cell, text in queries)
+        shown = re.sub(r"\n\s*\n", "\n", shown)  # an empty line would end the HTML block
+        lines += ["", f'<details class="hide"><summary>Queries of this page</summary><ol>{shown}</ol></details>']
+    lines += ["", f"Made from `notebooks/{name}`; [provenance](../provenance.md)."]
+    return "\n".join(lines)
+
+
+def _queries(source: str) -> list[str]:
+    """Calls in a code cell that read the warehouse, as they are written."""
+    code = TransformerManager().transform_cell(source)
+    try:
+        tree = ast.parse(code)
+    except SyntaxError:
+        return []
+    found = []
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+            continue
+        if node.func.attr in {"run_cell_magic", "run_line_magic"}:
+            words = [arg.value for arg in node.args if isinstance(arg, ast.Constant)]
+            if words[:1] == ["sql"]:
+                found.append((node.lineno, str(words[-1]).strip()))
+        elif node.func.attr in QUERY_METHODS:
+            text = ast.get_source_segment(code, node, padded=True)
+            found.append((node.lineno, textwrap.dedent(text or "").strip()))
+    return [text for _, text in sorted(found)]
+
+
+def _heading_and_answer(texts: Sequence[str]) -> tuple[str | None, str]:
+    """The first heading of the prose, and the first paragraph below it."""
+    heading: str | None = None
+    for text in texts:
+        for block in re.split(r"\n\s*\n", text):
+            lines = block.strip().splitlines()
+            while lines and lines[0].startswith("#"):
+                if heading is None:
+                    heading = lines[0].lstrip("#").strip()
+                lines = lines[1:]
+            if heading is not None and lines:
+                return heading, "\n".join(lines)
+    return heading, ""
+
+
+def _used_sources(notebook: nbformat.NotebookNode, known: Sequence[str], has_queries: bool) -> list[str]:
+    """Sources that a notebook declares (metadata ``scalingdb.sources``), else those its code names.
+
+    A notebook that queries and names none reads them all.
+    """
+    declared = notebook.metadata.get("scalingdb", {}).get("sources")
+    if declared is not None:
+        for name in declared:
+            if name not in known:
+                raise unknown_name("source", name, known, "(in the notebook's metadata)")
+        return sorted(declared)
+    code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
+    named = [name for name in known if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", code)]
+    return named or (list(known) if has_queries else [])

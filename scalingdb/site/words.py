@@ -1,0 +1,131 @@
+"""Words and numbers of generated pages: text as Markdown that says what it says, counts, symbols, links."""
+
+from __future__ import annotations
+
+import functools
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import jinja2
+from markupsafe import Markup, escape
+
+from scalingdb.display import number, percent
+
+__all__ = ["count", "paragraphs", "plain", "prose", "symbol", "templates", "with_code"]
+
+PARAGRAPH = 420
+"""Characters after which a sentence of the notes begins a new paragraph."""
+
+LABEL = re.compile(r"^([A-Z][A-Z ,]{3,})[:.]")
+"""How some notes begin a new subject: OTHER UNITS: ..."""
+
+NAME = re.compile(r"(?<![\w/.-])[a-z][a-z0-9]*(?:_[a-z0-9]+)+(?![\w/]|\.\w)")
+"""A column, table or metric in running text: it has an underscore and is no part of a path."""
+
+SPECIAL = re.compile(r"([\\*$<>\[\]{}|#^~`_])")
+
+DIGITS = 6
+"""Digits of a published coefficient on a page."""
+
+GREEK = {
+    **{"alpha": "\u03b1", "beta": "\u03b2", "gamma": "\u03b3", "delta": "\u03b4", "epsilon": "\u03b5", "eta": "\u03b7"},
+    **{"theta": "\u03b8", "kappa": "\u03ba", "lambda": "\u03bb", "mu": "\u03bc", "nu": "\u03bd", "rho": "\u03c1"},
+    **{"sigma": "\u03c3", "tau": "\u03c4", "phi": "\u03c6", "omega": "\u03c9", "eps": "\u03b5", "inf": "\u221e"},
+}
+
+
+def plain(text: str | None) -> str:
+    """Text whose signs mean themselves in Markdown."""
+    return SPECIAL.sub(r"\\\1", (text or "").replace(" -- ", " \u2013 "))
+
+
+def with_code(text: str | None) -> str:
+    """Text as Markdown; what stands between backticks, and names with an underscore, as code."""
+    parts = re.split(r"``?([^`]+)``?", (text or "").replace(" -- ", " \u2013 "))
+    shown = []
+    for i, part in enumerate(parts):
+        if i % 2:
+            shown.append(f"`{part}`")
+            continue
+        end = 0
+        for name in NAME.finditer(part):
+            shown += [SPECIAL.sub(r"\\\1", part[end : name.start()]), f"`{name[0]}`"]
+            end = name.end()
+        shown.append(SPECIAL.sub(r"\\\1", part[end:]))
+    return "".join(shown)
+
+
+def prose(text: str | None) -> Markup:
+    """Text as HTML; what stands between backticks, and names with an underscore, as code."""
+    parts = re.split(r"`([^`]+)`", (text or "").replace(" -- ", " \u2013 "))
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if i % 2 else Markup(NAME.sub(r"<code>\g<0></code>", str(escape(part))))
+        for i, part in enumerate(parts)
+    )
+
+
+def paragraphs(notes: str) -> list[str]:
+    """Notes as Markdown paragraphs of a few sentences; a label in capitals begins a new one."""
+    sentences = re.split(r"(?<=[.!?])\s+(?=[A-Z(`0-9])", notes.strip())  # not within "e.g. this"
+    blocks: list[list[str]] = [[]]
+    for sentence in filter(None, sentences):
+        if blocks[-1] and (LABEL.match(sentence) or sum(map(len, blocks[-1])) > PARAGRAPH):
+            blocks.append([])
+        blocks[-1].append(sentence)
+    return [
+        LABEL.sub(lambda word: f"**{word[1].capitalize()}:**", with_code(" ".join(block))) for block in blocks if block
+    ]
+
+
+def count(value: float | None) -> str:
+    """A parameter or token count as the field writes it: 7.1M, 1.4T."""
+    if value is None or value <= 0 or not math.isfinite(value):
+        return "\u2013"
+    rounded = float(f"{value:.3g}")
+    power = min(max(int(math.log10(rounded) // 3), 0), 4)
+    return f"{rounded / 1000**power:g}" + ("", "k", "M", "B", "T")[power]
+
+
+def symbol(name: str) -> Markup:
+    """A parameter as it is printed: Greek letters, and what follows an underscore below the line."""
+    head, *below = [GREEK.get(part, part) for part in name.split("_")]
+    sub = Markup("<sub>{}</sub>").format(" ".join(below)) if below else ""
+    return Markup("<i>{}</i>{}").format(head, sub)
+
+
+def _thousands(value: float | None) -> str:
+    return "\u2013" if not value else f"{value:,.0f}"
+
+
+def _links(names: Iterable[str], folder: str) -> Markup:
+    return Markup(", ").join(Markup('<a href="{}{}.html">{}</a>').format(folder, name, name) for name in names)
+
+
+FILTERS: Mapping[str, Callable[..., Any]] = {
+    "count": count,
+    "md": plain,
+    "md_code": with_code,
+    "prose": prose,
+    "number": functools.partial(number, digits=DIGITS),
+    "percent": percent,
+    "symbol": symbol,
+    "thousands": _thousands,
+    "links": _links,
+}
+"""What the templates need beside Jinja's own filters."""
+
+
+@functools.cache
+def templates() -> jinja2.Environment:
+    """The templates of generated pages, which are Markdown with HTML tables."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("scalingdb.site"),
+        autoescape=False,  # most of a page is Markdown; its HTML parts say what they escape
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters |= FILTERS
+    return environment

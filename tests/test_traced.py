@@ -1,0 +1,108 @@
+"""What tracing a law gave is kept: the same numbers without SymPy, and nothing stale or damaged is believed."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+import scalingdb as sdb
+from scalingdb.fits import _form
+from scalingdb.fits._ship import entries
+from scalingdb.law_library import _cache, all_laws
+
+LAW = """
+import sys
+import numpy as np, polars as pl, scalingdb as sdb
+SLOPE = {slope}
+PARAMS = {{"E": sdb.positive, "A": sdb.positive, "alpha": sdb.exponent}}
+@sdb.law("mine", cite="own", inputs=("n_params",), params=PARAMS)
+def mine(n_params, *, E, A, alpha):
+    return E + A * n_params ** -(SLOPE * alpha)
+n = np.geomspace(1e7, 1e10, 12)
+fit = sdb.fit(pl.DataFrame({{"n_params": n, "loss": 1.7 + 400 * n**-0.34}}), mine)
+print("sympy" in sys.modules, round(fit.params["alpha"], 6), round(fit.params["E"], 6))
+"""
+
+
+def _run(text: str, tmp_path: Path) -> str:
+    script = tmp_path / "script.py"
+    script.write_text(text, encoding="utf-8")
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True, env=os.environ)
+    return done.stdout.strip()
+
+
+def test_a_first_fit_of_a_library_law_imports_nothing_heavy(tmp_path: Path) -> None:
+    text = (
+        "import sys, scalingdb as sdb\n"
+        "print(sdb.fit(sdb.connect().points('epoch_chinchilla'), 'chinchilla'))\n"
+        "print(sorted({'sympy', 'altair', 'statsmodels', 'pandas', 'IPython', 'jupyter_client'} & set(sys.modules)))\n"
+    )
+    printed = _run(text, tmp_path).split("\n")
+    assert "E=1.81722" in printed[0]
+    assert printed[1] == "[]"
+
+
+def test_a_users_law_is_traced_once_and_anew_when_what_it_uses_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SCALINGDB_CACHE", str(tmp_path / "cache"))
+    assert _run(LAW.format(slope=1), tmp_path) == "True 0.34 1.7"
+    assert _run(LAW.format(slope=1), tmp_path) == "False 0.34 1.7"
+    assert _run(LAW.format(slope=2), tmp_path) == "True 0.17 1.7"
+    for file in (tmp_path / "cache").rglob("*.json"):
+        content = bytearray(file.read_bytes())
+        content[len(content) // 2] ^= 1
+        file.write_bytes(content)
+    assert _run(LAW.format(slope=1), tmp_path) == "True 0.34 1.7"
+
+
+def test_what_ships_is_what_tracing_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A random sample; a law that has changed since is traced when it is used, which is no fault."""
+    with zipfile.ZipFile(_cache.SHIPPED) as archive:
+        shipped = {name: archive.read(name) for name in archive.namelist()}
+    known = [law for law in all_laws().values() if f"{law.cache_key}.json" in shipped]
+    assert len(known) > 40
+    monkeypatch.setattr(_cache, "load", lambda key: None)
+    for law in random.Random(3).sample(known, 4):
+        fresh = entries(replace(law))  # a copy has looked nothing up
+        assert {name: _body(shipped[name]) for name in fresh} == {name: _body(text) for name, text in fresh.items()}
+
+
+def _body(content: bytes) -> Any:
+    return json.loads(content.partition(b"\n")[2])
+
+
+def test_code_from_the_cache_and_fresh_code_agree(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(5)
+    law = sdb.get_law("chinchilla")
+    kept = _form.compiled(law)
+    monkeypatch.setattr(_cache, "load", lambda key: None)
+    _form.compiled.cache_clear()
+    fresh = _form.compiled(law)
+    _form.compiled.cache_clear()
+    inputs = kept.prepare([rng.uniform(1e7, 1e10, 9), rng.uniform(1e9, 1e12, 9)])
+    u = rng.normal(size=(3, kept.n_params))
+    for order in (0, 1, 2):
+        one, other = kept.evaluate(u, inputs, order), fresh.evaluate(u, inputs, order)
+        assert np.array_equal(one.value, other.value)
+        if order:
+            assert np.array_equal(one.gradient, other.gradient)  # type: ignore[arg-type]
+
+
+def test_a_formula_without_a_text_is_traced_every_time() -> None:
+    law = sdb.law("as_a_lambda", cite="own", inputs=("x",), output="y", params={"a": sdb.positive})(
+        lambda x, *, a: a * x
+    )
+    assert law.cache_key is None
+    assert sdb.fit(pl.DataFrame({"x": [1.0, 2.0, 3.0], "y": [2.0, 4.0, 6.0]}), law).params["a"] == pytest.approx(2)

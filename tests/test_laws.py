@@ -172,7 +172,7 @@ def test_wrong_calls_name_what_is_wrong() -> None:
     with pytest.raises(UnknownNameError, match="did you mean 'hoffmann'"):
         law(7e9, 1e12, variant="hofmann")
     with pytest.raises(UnknownNameError, match="no published coefficients"):
-        sdb.get_law("power")(1e9)
+        sdb.get_law("m1")(1e9)
 
 
 def test_inputs_can_be_named() -> None:

@@ -33,7 +33,16 @@ from ingest._ledger import ledger
 from ingest._raw import RawFolder, find_raw_directory, read_registry
 from ingest._source import Builder, Source, conform
 from ingest._stamps import BuildResult, Stamps
-from scalingdb._store import MANIFEST, commit, exclusive, recover, scratch_folder
+from scalingdb._store import (
+    MANIFEST,
+    commit,
+    exclusive,
+    listing,
+    read_state,
+    recover,
+    scratch_folder,
+    write_manifest,
+)
 from scalingdb.errors import BuildError, RawFileError, ScalingDBError, WarehouseError, unknown_name
 from scalingdb.schema import TABLES
 
@@ -228,6 +237,9 @@ def build(
             raise unknown_name("source", name, known)
     directory = None if without_raw else find_raw_directory(raw)
     keeper = None if stamps is None or without_raw else Stamps(stamps, shipped=shipped, local=local, raw=directory)
+    is_whole = keeper is not None and set(names) == set(known) and shipped.is_dir()
+    if is_whole:
+        _drop_unreadable_manifest(shipped.parent)
     inputs: dict[str, dict[str, str]] = {}
     results: dict[str, BuildResult] = {}
     for name in names if keeper is not None else ():
@@ -247,7 +259,24 @@ def build(
         results[result.source_id] = result
         if keeper is not None and result.error is None:
             keeper.record(result, inputs[result.source_id])
+    if is_whole and not any(result.error for result in results.values()):
+        _settle_manifest(shipped.parent)
     return [results[name] for name in names]
+
+
+def _drop_unreadable_manifest(home: Path) -> None:
+    """Remove a manifest that cannot be read, such as one with the marks of a merge: a build of all sources makes it."""
+    try:
+        read_state(home)
+    except WarehouseError:
+        (home / MANIFEST).unlink(missing_ok=True)
+
+
+def _settle_manifest(home: Path) -> None:
+    """Let the manifest list what lies there, after every source was found as it was built: a merge leaves it behind."""
+    with exclusive(home):
+        if read_state(home).entries != listing(home):
+            write_manifest(home)
 
 
 def _build_and_commit(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from scalingdb import charts, downstream, law_library, planning, practices, trends, units
-    from scalingdb.comparison import Comparison, compare
+    from scalingdb.comparison import Comparison, Comparisons, compare
     from scalingdb.errors import DomainWarning, FitWarning, ScalingDBError
     from scalingdb.evidence import arena, replication
     from scalingdb.fits import Fit, Fits, JointFit, fit, fit_by
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Comparison",
+    "Comparisons",
     "DomainWarning",
     "Fit",
     "FitWarning",
@@ -82,6 +83,7 @@ __all__ = [
 
 _HOME = {
     "Comparison": "comparison",
+    "Comparisons": "comparison",
     "DomainWarning": "errors",
     "Fit": "fits",
     "FitWarning": "errors",

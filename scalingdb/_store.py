@@ -34,6 +34,7 @@ __all__ = [
     "commit",
     "exclusive",
     "file_entry",
+    "listing",
     "read_state",
     "recover",
     "replace_durably",
@@ -186,7 +187,7 @@ def commit(folder: Path, changes: Mapping[str, Path | None], *, of: tuple[str, .
         If the folder cannot be written. Its state is then the old one.
     """
     state = read_state(folder)
-    old = dict(_listed(folder, of) if state.entries is None else state.entries)
+    old = dict(listing(folder, of) if state.entries is None else state.entries)
     new = dict(old)
     for name, file in changes.items():
         if file is None:
@@ -253,10 +254,11 @@ def recover(folder: Path, *, removed: Iterable[str] = ()) -> None:
 
 def write_manifest(folder: Path, of: tuple[str, ...] = ("tables", "views")) -> None:
     """Write the manifest of what lies in the folders `of`, as it is."""
-    _write(folder, _listed(folder, of))
+    _write(folder, listing(folder, of))
 
 
-def _listed(folder: Path, of: tuple[str, ...]) -> dict[str, Entry]:
+def listing(folder: Path, of: tuple[str, ...] = ("tables", "views")) -> dict[str, Entry]:
+    """What lies in the folders `of`, as a manifest lists it."""
     files = [file for part in of for file in (folder / part).rglob("*") if file.suffix in {".parquet", ".sql"}]
     return {file.relative_to(folder).as_posix(): file_entry(file) for file in files}
 

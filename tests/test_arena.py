@@ -161,7 +161,7 @@ def test_cells_are_the_errors_of_the_fit_itself() -> None:
     assert found.schema == pl.Schema(SCHEMA)
     train, test = cut.split.train, cut.split.test
     item = sdb.fit(train, "chinchilla", n_starts=4)
-    predicted = item.predict(test, level=0.95, error="noise")
+    predicted = item.predict(test, level=0.95)
     for row in found.iter_rows(named=True):
         part = predicted.filter(pl.col("band") == row["band"])
         relative = part["prediction"] / part["loss"] - 1

@@ -212,13 +212,15 @@ PLANS = [
     "allocation_exponents",
     "crossover_chart",
     "multiplier_chart",
+    "optimum_chart",
     "next_run_map",
     "plan_chart",
     "plan_iso_loss",
     "plan_isoflop",
     "repetition_chart",
+    "solution_chart",
 ]
-"""Charts of plans: tests/test_planning.py draws them."""
+"""Charts of plans: tests/test_planning.py, test_solve.py and test_optimise.py draw them."""
 
 
 def test_every_chart_is_tested_here() -> None:

@@ -18,6 +18,7 @@ import scalingdb.schema
 from ingest import _raw
 from ingest._build import CHECKOUT, FACTS, build
 from ingest._stamps import BuildResult, Stamps
+from scalingdb._store import MANIFEST
 from scalingdb.errors import BuildError, DataError, RawFileError
 
 MODULE = """
@@ -328,3 +329,18 @@ def test_progress_is_told_a_line_a_source_and_the_summary_ends_in_a_count(tmp_pa
     assert [line.partition(": ")[0] for line in told] == ["[1/2] hoffmann", "[2/2] kaplan"]
     assert "2 sources, " in done.stdout
     assert "2 changed" in done.stdout
+
+
+@pytest.mark.parametrize("fault", ["stale", "marks of a merge"])
+def test_a_build_of_all_sources_mends_a_manifest_that_a_merge_left_behind(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    shop.add("zz_a")
+    monkeypatch.setattr("ingest._build.source_ids", lambda: ["zz_a"])
+    shop.build("zz_a")
+    manifest = shop.root / "warehouse" / MANIFEST
+    right = manifest.read_text(encoding="utf-8")
+    wrong = right.replace('"size": ', '"size": 1') if fault == "stale" else f"<<<<<<< ours\n{right}"
+    manifest.write_text(wrong, encoding="utf-8")
+    assert shop.build("zz_a")["zz_a"].changed == []
+    assert manifest.read_text(encoding="utf-8") == right

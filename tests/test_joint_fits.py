@@ -72,6 +72,14 @@ def test_test_of_sharing_is_the_f_test(fitted: sdb.JointFit, apart: sdb.Fits) ->
     assert row["p_value"] == pytest.approx(f_distribution.sf(statistic, df, rest), rel=1e-6)
 
 
+def test_sharing_is_tested_by_squares_whatever_the_objective(frame: pl.DataFrame, fitted: sdb.JointFit) -> None:
+    huber = sdb.fit(frame, "chinchilla", by="optimizer", shared=SHARED)
+    assert huber.sharing is not None
+    assert fitted.sharing is not None
+    assert huber.sharing["p_value"] == pytest.approx(fitted.sharing["p_value"], rel=1e-4)
+    assert huber.sharing["p_value"] > 0.01  # the truth shares
+
+
 def test_slopes_that_differ_are_not_shared_silently() -> None:
     other = runs(2, slopes=(0.15, 0.15, 0.6, 0.6), noise=0.002)
     joint = sdb.fit(other, "chinchilla", by="optimizer", shared=["alpha"], objective="mse_log")

@@ -6,7 +6,7 @@ import altair as alt
 import numpy as np
 import polars as pl
 
-from scalingdb.charts._theme import INK, PALETTE, RULE, log_axis
+from scalingdb.charts._theme import INK, MARK, PALETTE, RULE, log_axis
 from scalingdb.errors import DataError
 
 __all__ = ["optimum_chart", "solution_chart"]
@@ -53,12 +53,12 @@ def solution_chart(curve: pl.DataFrame, table: pl.DataFrame, want: str, label: s
     )
     spans = (
         alt.Chart(ends)
-        .mark_rule(strokeWidth=4, color=PALETTE[1])
+        .mark_rule(strokeWidth=4, color=MARK)
         .encode(x=_along(curve[want], f"{want}_low"), x2=f"{want}_high:Q", y="target:Q")
     )
     dots = (
         alt.Chart(table)
-        .mark_point(size=90, color=PALETTE[1], opacity=1)
+        .mark_point(size=90, color=MARK, opacity=1)
         .encode(
             x=x, y="target:Q", tooltip=[alt.Tooltip("target:Q", format=".5g"), alt.Tooltip(f"{want}:Q", format=".4s")]
         )
@@ -101,7 +101,7 @@ def optimum_chart(curves: pl.DataFrame, table: pl.DataFrame, output: str) -> alt
             .mark_rect(color=RULE, opacity=0.6)
             .encode(x=_along(pl.concat([rows["x"], best["best"]]), "low").title(name), x2="high:Q")
         )
-        dot = alt.Chart(best.rename({"best": "x"})).mark_point(size=90, color=PALETTE[1], opacity=1).encode(x=x, y=y)
+        dot = alt.Chart(best.rename({"best": "x"})).mark_point(size=90, color=MARK, opacity=1).encode(x=x, y=y)
         panels.append(alt.layer(span, line, dot).properties(width=230, height=220))
     if not panels:
         raise DataError("there is no curve to draw")

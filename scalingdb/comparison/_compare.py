@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import polars as pl
@@ -20,9 +20,38 @@ from scalingdb.law_library import Law, get_law
 from scalingdb.schema import N_DEFINITIONS
 
 if TYPE_CHECKING:
+    from scalingdb.comparison._groups import Comparisons
     from scalingdb.estimation.model import FloatArray
 
-__all__ = ["compare"]
+__all__ = ["Side", "check_before_fit", "compare", "compared", "judge", "options_of", "splits_of"]
+
+
+@overload
+def compare(
+    frame: pl.DataFrame | pl.LazyFrame,
+    laws: str | Law | Sequence[str | Law],
+    holdout: Holdout | pl.Expr | None = ...,
+    *,
+    bootstrap: int = ...,
+    on_error: str = ...,
+    rng: int = ...,
+    by: None = ...,
+    **options: Any,
+) -> Comparison: ...
+
+
+@overload
+def compare(
+    frame: pl.DataFrame | pl.LazyFrame,
+    laws: str | Law | Sequence[str | Law],
+    holdout: Holdout | pl.Expr | None = ...,
+    *,
+    bootstrap: int = ...,
+    on_error: str = ...,
+    rng: int = ...,
+    by: str | Sequence[str],
+    **options: Any,
+) -> Comparisons: ...
 
 
 def compare(
@@ -33,8 +62,9 @@ def compare(
     bootstrap: int = 200,
     on_error: str = "raise",
     rng: int = 0,
+    by: str | Sequence[str] | None = None,
     **options: Any,
-) -> Comparison:
+) -> Comparison | Comparisons:
     """Fit several laws to the same rows and judge them on rows held out by scale or by group.
 
     Parameters
@@ -59,6 +89,9 @@ def compare(
         the table with the reason as its verdict.
     rng : int
         Seed of all resampling.
+    by : str or sequence of str, optional
+        Columns whose values make groups: the laws are compared in each of them, and all groups of a law are fitted
+        together (from four starts each, sixteen where these disagree).
     **options
         As for :func:`fit`: ``objective``, ``fixed``, ``output``, ``weights`` (a column), ... An entry of ``inputs``
         applies to the laws that have the input.
@@ -69,7 +102,8 @@ def compare(
         ``tidy()`` (one row per law), ``pairwise()`` (one row per pair, and whether the difference is noise),
         ``glance()`` (one row),
         ``calibration()``, ``by(column)``, ``by_distance()``, ``held_out`` or ``augment()`` (one row per law and run),
-        ``sentence``, ``chart(kind)``.
+        ``sentence``, ``chart(kind)``. With `by` a :class:`Comparisons`, which holds one for each group and stacks
+        their tables.
 
     Raises
     ------
@@ -114,24 +148,30 @@ def compare(
     rule = largest("train_flops_6nd", 0.1) if holdout is None else holdout
     if not isinstance(rule, Holdout):
         rule = where(rule)
-    splits = _splits(rule, table)
     _refuse_unknown_inputs(chosen.values(), options.get("inputs") or {})
     options = {**options, "bootstrap": bootstrap, "rng": check_seed(rng)}
-    results: dict[tuple[str, str], _Side] = {}
+    if by is not None:
+        from scalingdb.comparison._groups import compare_by
+
+        return compare_by(table, chosen, rule, by, on_error, options)
+    splits = splits_of(rule, table)
+    results: dict[tuple[str, str], Side] = {}
     errors: dict[tuple[str, str], str] = {}
     for law in chosen.values():
         for split in splits:
             try:
-                results[law.name, split.name] = _judge(law, split, rule, _options_of(law, options))
+                wanted = options_of(law, options)
+                fitted = _fit(law, split.train, split.test.height, rule, wanted)
+                results[law.name, split.name] = judge(law, split, fitted, wanted)
             except ScalingDBError as error:
                 if on_error == "raise":
                     raise
                 errors[law.name, split.name] = error.fact
-    return _compared(chosen, table, rule, len(splits), results, errors, options)
+    return compared(chosen, table, rule, len(splits), results, errors, options)
 
 
 @dataclass(frozen=True, eq=False)
-class _Side:
+class Side:
     """One law on one split: its held-out rows, errors (B, n) of its refits, and how intervals are made."""
 
     fit: Fit
@@ -157,7 +197,7 @@ def _chosen(laws: str | Law | Sequence[str | Law], options: Mapping[str, Any]) -
     return chosen
 
 
-def _splits(rule: Holdout, table: pl.DataFrame) -> list[Split]:
+def splits_of(rule: Holdout, table: pl.DataFrame) -> list[Split]:
     """Both sides of each split; ``row`` of the test side is its place in the frame.
 
     Rows are put in an order that depends on their content alone, so that random draws do not depend on theirs.
@@ -181,26 +221,25 @@ def _refuse_unknown_inputs(laws: Iterable[Law], inputs: Mapping[str, str]) -> No
             raise unknown_name("input", name, known, "(of the laws that are compared)")
 
 
-def _options_of(law: Law, options: Mapping[str, Any]) -> dict[str, Any]:
+def options_of(law: Law, options: Mapping[str, Any]) -> dict[str, Any]:
     """Options for the fit of one law: of the columns named for inputs, those that it takes."""
     inputs = {name: column for name, column in (options.get("inputs") or {}).items() if name in law.inputs}
     return {**options, "inputs": inputs or None}
 
 
-def _judge(law: Law, split: Split, rule: Holdout, options: Mapping[str, Any]) -> _Side:
-    """Fit one side, predict the other."""
-    fitted = _fit(law, split.train, split.test.height, rule, options)
+def judge(law: Law, split: Split, fitted: Fit, options: Mapping[str, Any]) -> Side:
+    """Predict the other side of a fit."""
     refuse_bad_values(split.test, [fitted.recipe.output], [])
     held_out, refits, how = _held_out(law.name, split.name, fitted, split.train, split.test, options["rng"])
-    return _Side(fitted, held_out, refits, how)
+    return Side(fitted, held_out, refits, how)
 
 
-def _compared(
+def compared(
     chosen: Mapping[str, Law],
     table: pl.DataFrame,
     rule: Holdout,
     n_splits: int,
-    results: Mapping[tuple[str, str], _Side],
+    results: Mapping[tuple[str, str], Side],
     errors: Mapping[tuple[str, str], str],
     options: Mapping[str, Any],
 ) -> Comparison:
@@ -231,7 +270,7 @@ def _compared(
     )
 
 
-def _shared_refits(by_law: Mapping[str, Sequence[_Side]]) -> dict[str, FloatArray]:
+def _shared_refits(by_law: Mapping[str, Sequence[Side]]) -> dict[str, FloatArray]:
     """Errors of refits in the order of the rows, of laws that were resampled in the same way.
 
     Only those share their resamples: a law with about as many parameters as there are runs resamples rows in place
@@ -253,6 +292,19 @@ def _shared_refits(by_law: Mapping[str, Sequence[_Side]]) -> dict[str, FloatArra
 
 def _fit(law: Law, train: pl.DataFrame, n_test: int, rule: Holdout, options: Mapping[str, Any]) -> Fit:
     """Fit one law, with refusals that say what the hold-out has to do with it."""
+    check_before_fit(law, train, n_test, rule, options)
+    fitted: Fit = fit(train, law, **options)
+    return fitted
+
+
+def check_before_fit(law: Law, train: pl.DataFrame, n_test: int, rule: Holdout, options: Mapping[str, Any]) -> None:
+    """Refuse a side that a law cannot be fitted to.
+
+    Raises
+    ------
+    DataError, FitError
+        If a column is missing, or there are fewer rows than free parameters.
+    """
     _refuse_lacking(law, train, options)
     n_free = len(law.params) - len(options.get("fixed") or {}) - len(options.get("tied") or {})
     if train.height < n_free:
@@ -261,8 +313,6 @@ def _fit(law: Law, train: pl.DataFrame, n_test: int, rule: Holdout, options: Map
             f"{n_free} free parameters of law {law.name!r}",
             'hold out less, fix parameters (fixed={...}), leave the law out, or pass on_error="record".',
         )
-    fitted: Fit = fit(train, law, **options)
-    return fitted
 
 
 def _refuse_lacking(law: Law, frame: pl.DataFrame, options: Mapping[str, Any]) -> None:

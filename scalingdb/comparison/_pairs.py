@@ -81,7 +81,7 @@ def error_intervals(judged: Judged, level: float) -> pl.DataFrame:
     rows = []
     for name in judged.rows:
         draws, _ = judged.draws([name])
-        low, high = draws.interval(draws.values[0], level) if draws.draws_units else (None, None)
+        low, high = draws.interval(lambda values: values[0], level) if draws.draws_units else (None, None)
         rows.append({"law": name, "error_low": low, "error_high": high})
     schema = {"law": pl.String, "error_low": pl.Float64, "error_high": pl.Float64}
     return pl.DataFrame(rows, schema=schema, orient="row")
@@ -105,8 +105,10 @@ def pair(
     }
     if draws.values.size:
         a, b = draws.values
-        row["low"], row["high"] = draws.interval(b - a, level)
-        row["ratio_low"], row["ratio_high"] = draws.interval(b / np.maximum(a, 1e-300), level)
+        row["low"], row["high"] = draws.interval(lambda values: values[1] - values[0], level)
+        row["ratio_low"], row["ratio_high"] = draws.interval(
+            lambda values: values[1] / np.maximum(values[0], 1e-300), level
+        )
         row["share_a_better"] = float((a < b).mean())
     if draws.draws_units:
         row["is_noise"] = {"noise": True, "unknown": None}.get(finding(row["low"], row["high"]), False)

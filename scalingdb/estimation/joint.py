@@ -133,19 +133,14 @@ class _Joint:
         hessian[:, own[:, None], own] = bend
         return value, gradient, hessian
 
-
     def coordinate(self, i: int) -> Coordinate:
         g, j = (int(place[0]) for place in np.nonzero(self.table == i))
-        own, of_group = self.table[g], self.base.coordinate(j)
+        own, alone = self.table[g], self.base.coordinate(j)
 
         def held(u: FloatArray, inputs: PreparedInputs, value: FloatArray) -> Derivatives:
-            place, first, second = of_group(u[:, own], inputs, value)
-            pairs = [(int(own[a]), int(own[b]), bend) for a, b, bend in second]
-            return (
-                place,
-                [(int(own[a]), slope) for a, slope in first],
-                [(max(a, b), min(a, b), bend) for a, b, bend in pairs],
-            )
+            at, first, second = alone(u[:, own], inputs, value)
+            named = [(int(max(own[a], own[b])), int(min(own[a], own[b])), bend) for a, b, bend in second]
+            return at, [(int(own[a]), slope) for a, slope in first], named
 
         return held
 

@@ -262,8 +262,10 @@ def with_priors(
 def interval(samples: FloatArray, level: float, axis: int = 0) -> tuple[FloatArray, FloatArray]:
     """Percentile interval of `samples`. Infinite ones count, so that ends may be infinite; ``nan`` is left out."""
     tail = 50.0 * (1.0 - level)
+    # a column at a time, which is all that NumPy does where something is missing, takes many times as long
+    made = np.nanpercentile if np.isnan(samples).any() else np.percentile
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # no sample at all: nan
-        ends = np.nanpercentile(np.clip(samples, -BEYOND, BEYOND), [tail, 100.0 - tail], axis=axis)
+        ends = made(np.clip(samples, -BEYOND, BEYOND), [tail, 100.0 - tail], axis=axis)
     low, high = np.where(np.abs(ends) > 1e-9 * BEYOND, np.copysign(np.inf, ends), ends)
     return low, high

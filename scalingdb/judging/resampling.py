@@ -6,6 +6,7 @@ does the spread of a difference say whether it is more than noise.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,7 +39,7 @@ def multiplicities(n_units: int, count: int, rng: int) -> FloatArray:
 
 
 def percentile_interval(
-    values: FloatArray, level: float, *, axis: int = 0, n_units: int | None = None
+    values: FloatArray, level: float, *, axis: int = 0, n_units: int | None = None, share: float = 1.0
 ) -> tuple[FloatArray, FloatArray]:
     """Percentile interval of resampled values; those that are not finite are left out.
 
@@ -52,16 +53,21 @@ def percentile_interval(
         Number of units that were drawn. Percentiles of a mean of n draws are too narrow as a normal interval is: by
         the factor of Student's t, and because resampling divides by n where n - 1 is due. With `n_units` they are
         moved out by both (the "expanded percentile" interval).
+    share : float
+        Share of the variance of the values that comes from drawing the units: the rest needs neither correction
+        (Welch and Satterthwaite's degrees of freedom).
 
     References
     ----------
-    Hesterberg, The American Statistician 69 (2015) 371-386.
+    Hesterberg, The American Statistician 69 (2015) 371-386; Satterthwaite, Biometrics Bulletin 2 (1946) 110-114.
     """
-    if n_units is not None and n_units > 1:
+    if n_units is not None and n_units > 1 and share > 0:
         from scipy.special import ndtr, stdtrit
 
-        tail = (1 - level) / 2
-        level = 1 - 2 * float(ndtr(-np.sqrt(n_units / (n_units - 1)) * stdtrit(n_units - 1, 1 - tail)))
+        tail, total = (1 - level) / 2, 1 + share / (n_units - 1)
+        of_units = share * n_units / (n_units - 1) / total
+        half = np.sqrt(total) * stdtrit((n_units - 1) / of_units**2, 1 - tail)
+        level = 1 - 2 * float(ndtr(-half))
     with np.errstate(all="ignore"):
         known = np.isfinite(values).any(axis=axis)
         low, high = interval(np.where(np.expand_dims(known, axis), values, 0.0), level, axis=axis)
@@ -78,6 +84,8 @@ class Draws:
         Mean error of each law on the held-out rows as they are.
     values : array (L, count)
         The same on each resample; empty where nothing could be resampled.
+    of_units : array (L, count)
+        The same where held-out units are drawn and the fits stay as they are; empty where units are not drawn.
     n_units : int
         Held-out runs, or groups, that are drawn from.
     draws_units : bool
@@ -88,13 +96,20 @@ class Draws:
 
     estimate: FloatArray
     values: FloatArray
+    of_units: FloatArray
     n_units: int
     draws_units: bool
     draws_refits: bool
 
-    def interval(self, values: FloatArray, level: float) -> tuple[float, float]:
-        """Interval of something computed from `values`, wider where few units were drawn."""
-        low, high = percentile_interval(values, level, n_units=self.n_units if self.draws_units else None)
+    def interval(self, quantity: Callable[[FloatArray], FloatArray], level: float) -> tuple[float, float]:
+        """Interval of a quantity (count,) of the mean errors (L, count), wider where few units were drawn."""
+        values = quantity(self.values)
+        if not self.draws_units:
+            low, high = percentile_interval(values, level)
+        else:
+            both, alone = float(np.nanvar(values)), float(np.nanvar(quantity(self.of_units)))
+            share = min(alone / both, 1.0) if both > 0 else 1.0
+            low, high = percentile_interval(values, level, n_units=self.n_units, share=share)
         return float(low), float(high)
 
 
@@ -120,17 +135,19 @@ def resample(errors: FloatArray, units: IntArray, rng: int, refits: FloatArray |
         refits = refits[:, np.isfinite(refits).all((0, 2))]
         if refits.shape[1] == 0:
             refits = None
+    nothing = np.empty((errors.shape[0], 0))
     if not draws_units:
-        values = np.empty((errors.shape[0], 0)) if refits is None else refits.mean(2)
-        return Draws(estimate, values, n_units, draws_units=False, draws_refits=refits is not None)
+        values = nothing if refits is None else refits.mean(2)
+        return Draws(estimate, values, nothing, n_units, draws_units=False, draws_refits=refits is not None)
     count = 10_000 if n_units <= MANY else 2_000
     drawn = multiplicities(n_units, count, rng)
     size = drawn @ np.bincount(units, minlength=n_units)
+    summed = np.array([np.bincount(units, row, minlength=n_units) for row in errors])
+    of_units = summed @ drawn.T / size
     if refits is None:
-        summed = np.array([np.bincount(units, row, minlength=n_units) for row in errors])
-        return Draws(estimate, summed @ drawn.T / size, n_units, draws_units=True, draws_refits=False)
+        return Draws(estimate, of_units, of_units, n_units, draws_units=True, draws_refits=False)
     member = np.zeros((units.size, n_units))
     member[np.arange(units.size), units] = 1.0
     picked = np.arange(count) % refits.shape[1]
     values = np.array([((law @ member)[picked] * drawn).sum(1) / size for law in refits])
-    return Draws(estimate, values, n_units, draws_units=True, draws_refits=True)
+    return Draws(estimate, values, of_units, n_units, draws_units=True, draws_refits=True)

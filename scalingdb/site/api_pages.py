@@ -63,7 +63,12 @@ def _page(name: str) -> str:
         members = [member for member in getattr(value, "__all__", ()) if callable(getattr(value, member))]
         body = [f".. automodule:: {value.__name__}", "   :no-members:", ""]
         for member in members:
-            body += [*_directive(f"{value.__name__}.{member}", getattr(value, member)), ""]
+            is_elsewhere = member in scalingdb.__all__  # described on a page of its own
+            body += [
+                *_directive(f"{value.__name__}.{member}", getattr(value, member)),
+                *(["   :no-index:"] * is_elsewhere),
+                "",
+            ]
     else:
         body = _directive(f"scalingdb.{name}", value)
     return "\n".join([f"# {name}", "", "```{eval-rst}", *body, "```", ""])

@@ -35,8 +35,8 @@ SCHEMA: dict[str, type[pl.DataType]] = {
     "digest": pl.String,
 }
 """Columns of a cell. Errors are absolute relative ones of held-out rows, as fractions; ``bias`` is their signed
-mean; ``coverage`` and ``width`` are those of the 95 % prediction interval, the width over the prediction;
-``seconds`` is processor time."""
+mean; ``coverage`` and ``width`` are those of the 95 % interval of ``Fit.predict``, which beyond the fitted range
+allows for an error of the law itself, the width over the prediction; ``seconds`` is processor time."""
 
 WORST = 10.0
 """Relative error that a larger one, or a prediction that is no finite number, counts as: wrong beyond use."""
@@ -95,8 +95,7 @@ def _predicted(
         return *baseline(law, cut.split.train, cut.split.test, inputs, data_set.output), ""
     fitted = fits[cut.id]
     error_fitted = float(fitted.glance()["mean_abs_rel_error"].item())
-    # the interval of the fit: forecasts that also carry the law's own error are scored in scalingdb.forecasts
-    return fitted.predict(cut.split.test, level=0.95, error="noise"), error_fitted, fitted.verdict.label
+    return fitted.predict(cut.split.test, level=0.95), error_fitted, fitted.verdict.label
 
 
 def _fit_cuts(

@@ -81,12 +81,10 @@ def law(
         ],
         infer_schema_length=None,
     )
-    inputs = [
-        {"name": key, "meaning": one.meaning(key), "low": one.domain[key][0], "high": one.domain[key][1]}
-        if key in one.domain
-        else {"name": key, "meaning": one.meaning(key), "low": None, "high": None}
-        for key in one.inputs
-    ]
+    inputs = []
+    for key in one.inputs:
+        low, high = one.domain.get(key, (None, None))
+        inputs.append({"name": key, "meaning": one.meaning(key), "low": low, "high": high})
     params = [{"name": key, "meaning": entry.meaning} for key, entry in one.params.items()]
     formula = str(one.expression) if one.is_traceable else None
     if as_json:
@@ -95,11 +93,12 @@ def law(
         return
     print(f"{one.name}: {one.cite}")
     print(f"{one.output} = {formula or 'not one formula; see its documentation'}\n")
-    for entry in inputs:
-        reach = "" if entry["low"] is None else f" (fitted on {number(entry['low'])} to {number(entry['high'])})"
-        print(f"  {entry['name']}: {entry['meaning']}{reach}")
-    for entry in params:
-        print(f"  {entry['name']}: {entry['meaning']}")
+    for key in one.inputs:
+        low, high = one.domain.get(key, (None, None))
+        reach = "" if low is None else f" (fitted on {number(low)} to {number(high)})"
+        print(f"  {key}: {one.meaning(key)}{reach}")
+    for param in params:
+        print(f"  {param['name']}: {param['meaning']}")
     if sets.height:
         print()
         print_frame(sets, rows=0)

@@ -285,7 +285,7 @@ def test_pickles_and_has_a_macro(db: sdb.Warehouse, kind: str, chinchilla: Law) 
     made = {
         "sum": lambda: chinchilla + overtrain,
         "fixed": lambda: fixed(chinchilla, E=0),
-        "tied": lambda: tie(chinchilla, alpha="beta"),
+        "tied": lambda: tie(chinchilla.with_variant("datablations"), alpha="beta"),
         "sigmoid": lambda: sigmoid(chinchilla, floor=0.25, ceiling=1.0, slope=2.0, midpoint=2.5),
         "exp": lambda: exp_link(chinchilla),
         "renamed": lambda: substitute(chinchilla, n_params="n_params_non_embedding"),

@@ -46,7 +46,6 @@ def _sets() -> tuple[PublishedFit, ...]:
                 output_unit=unit,
                 n_definition="n_params" if is_loss else None,
                 intervals={name: (low, high) for name, (low, high) in intervals.items() if low < params[name] < high},
-                is_default=variant == "betr_no_filter_arc_easy" and not is_loss,
             )
         )
     return tuple(sets)

@@ -58,7 +58,6 @@ SOURCE = Source(
             ),
             evidence="refit",
             output_unit="nats_per_token",
-            is_default=True,
         ),
     ),
 )

@@ -37,7 +37,6 @@ SOURCE = Source(
                 where_stated=f"arXiv 1712.00409, figure 1 left, {QUOTED}; x in tokens",
                 evidence="second_hand",
                 output_unit="fraction",
-                is_default=width == 512,
             )
             for width, factor, alpha, floor in ((208, 41.2, 0.36, 0.39), (512, 21.5, 0.30, 0.32))
         ),

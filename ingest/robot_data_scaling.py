@@ -28,7 +28,6 @@ def _refit(variant: str, factor: float, alpha: float, table: int) -> PublishedFi
         ),
         evidence="refit",
         output_unit="fraction",
-        is_default=variant == "pour_environments",
     )
 
 

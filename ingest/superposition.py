@@ -53,7 +53,6 @@ SOURCE = Source(
             ),
             evidence="read",
             output_unit="nats_per_token",
-            is_default=(family, corpus) == ("pythia", "pile"),
         )
         for family, floors in FLOORS.items()
         for corpus, floor in floors.items()

@@ -49,7 +49,6 @@ SOURCE = Source(
             evidence="converted",
             output_unit=output,
             n_definition="n_params_non_embedding" if name.endswith("_n") else None,
-            is_default=name == "loss_last_n",
         )
         for name, (output, scale, exponent, unit, place) in PRINTED.items()
     ),

@@ -59,7 +59,6 @@ SOURCE = Source(
             evidence="converted",
             output_unit="nats_per_token",
             n_definition="n_params",
-            is_default=model == "Transformer",
         )
         for model, values in FULL.items()
     ),

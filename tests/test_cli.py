@@ -20,7 +20,21 @@ from scalingdb.cli._program import CHECKOUT
 from scalingdb.published import default_path
 from scalingdb.verification import verify
 
-COMMANDS = ("build", "add", "check", "sources", "sql", "export", "fit", "replicate", "report", "lab")
+COMMANDS = (
+    "build",
+    "add",
+    "check",
+    "sources",
+    "sql",
+    "export",
+    "laws",
+    "law",
+    "recommend",
+    "fit",
+    "replicate",
+    "report",
+    "lab",
+)
 
 
 def run(*arguments: str, stdin: str | None = None) -> Result:

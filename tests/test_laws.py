@@ -172,7 +172,7 @@ def test_wrong_calls_name_what_is_wrong() -> None:
     with pytest.raises(UnknownNameError, match="did you mean 'hoffmann'"):
         law(7e9, 1e12, variant="hofmann")
     with pytest.raises(UnknownNameError, match="no published coefficients"):
-        sdb.get_law("power")(1e9)
+        sdb.get_law("m1")(1e9)
 
 
 def test_inputs_can_be_named() -> None:
@@ -638,3 +638,14 @@ def test_agreement_of_neighbours_is_no_evidence() -> None:
     assert found(None, [1.0, 1.0, 2.0]).is_certain
     assert not found(None, [1.0, 1.5, 2.0]).is_certain
     assert not found(2, [1.5, 2.0, 1.0, 1.0]).is_certain
+
+
+def test_a_general_form_has_no_coefficients_of_its_own(db: sdb.Warehouse) -> None:
+    power = sdb.get_law("power")
+    assert len(power.published) > 1
+    assert power.default_set is None
+    with pytest.raises(DataError, match="general form"):
+        power(1e9)
+    assert power(1e9, A=2.0, alpha=0.5) == pytest.approx(2 * 1e9**-0.5)
+    with pytest.raises(sdb.ScalingDBError):
+        db.sql("select law_power(1e9)")

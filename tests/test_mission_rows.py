@@ -365,57 +365,10 @@ def datastore(db: sdb.Warehouse) -> tuple[float, float, float]:
     return 100 * (rows["massiveds"] - rows["lm_only"]), 12.9, 1e-9
 
 
-def verified_samples(db: sdb.Warehouse) -> tuple[float, float, float]:
-    """Points of success that verification adds out of distribution."""
-    rows = scores(db, "robomonkey", "r.study = 'tasks' and e.eval_set like 'real_robot:%'")
-    means = dict(rows.group_by("family").agg(pl.col("value").mean()).iter_rows())
-    return 100 * (means["robomonkey"] - means["openvla"]), 25.0, 1e-9
-
-
-def rl_gain(db: sdb.Warehouse) -> tuple[float, float, float]:
-    """Points that Qwen3-4B gains on GPQA-Diamond."""
-    rows = scores(db, "rlpt", "r.base_model = 'Qwen3-4B-Base' and e.eval_set = 'gpqa_diamond'")
-    stages = dict(rows.select("family", "value").iter_rows())
-    return 100 * (stages["rlpt"] - stages["cold_start"]), 8.1, 1e-9
-
-
 def embedding_average(db: sdb.Warehouse) -> tuple[float, float, float]:
     """Printed average of the fully tuned 3B model, from its six groups of tasks."""
     rows = scores(db, "lco_embedding", "r.run_id like '%qwen2.5_vl_3b/full_finetune%'")
     return 100 * rows["value"].mean(), 62.10, 2e-4  # type: ignore[operator]
-
-
-def wonderland(db: sdb.Warehouse) -> tuple[float, float, float]:
-    """Right answers of o1-preview, counted over its problems: 88 % of 2,350."""
-    rows = scores(db, "aiw", "e.metric = 'acc' and r.model_name = 'o1-preview'")
-    return float((rows["value"] * rows["n_items"]).sum()), 2072.0, 1e-9
-
-
-def plan_search(db: sdb.Warehouse) -> tuple[float, float, float]:
-    """pass@200 of plan search with Claude 3.5 Sonnet on LiveCodeBench."""
-    rows = scores(db, "plansearch", "e.eval_set = 'livecodebench:k=200' and r.model_name like 'Claude%'")
-    return 100 * rows["value"].max(), 77.0, 1e-9  # type: ignore[operator]
-
-
-def jailbreak(db: sdb.Warehouse) -> tuple[float, float, float]:
-    """The larger the model, the more often the attack succeeds: four sizes of Qwen2."""
-    rows = scores(db, "implicit_reference", "e.eval_set = 'requests:k4:gpt' and r.family = 'qwen2'").sort("n_params")
-    assert rows["value"].to_list() == [0.35, 0.67, 0.80, 0.81]
-    return rows.select(pl.corr("n_params", "value", method="spearman")).item(), 1.0, 1e-9
-
-
-def graduate_exam(db: sdb.Warehouse) -> tuple[float, float, float]:
-    """Accuracy of DeepSeek-R1, the best on SuperGPQA."""
-    rows = scores(db, "readme_tables", "e.eval_set = 'supergpqa:overall_sample'")
-    return 100 * rows["value"].max(), 61.82, 1e-9  # type: ignore[operator]
-
-
-def gpqa_domains(db: sdb.Warehouse) -> tuple[float, float, float]:
-    """o1 on GPQA Diamond, from its three domains weighted by questions."""
-    rows = scores(
-        db, "inference_scaling_gpqa", "r.model_name = 'O1' and e.metric = 'acc' and e.eval_set like 'gpqa_diamond:%'"
-    )
-    return 100 * (rows["value"] * rows["n_items"]).sum() / rows["n_items"].sum(), 76.7, 1e-3
 
 
 NO_ROWS = "its rows are not in the warehouse"

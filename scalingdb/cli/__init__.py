@@ -14,6 +14,6 @@ from scalingdb.cli._program import app, main
 
 __all__ = ["app", "main"]
 
-for _part in ("_warehouse", "_fits", "_comparisons", "_plans", "_replication", "_notebooks"):
+for _part in ("_warehouse", "_laws", "_fits", "_comparisons", "_plans", "_replication", "_notebooks"):
     # a module registers its commands when it is imported: this is their order in the help
     importlib.import_module(f"scalingdb.cli.{_part}")

@@ -105,12 +105,13 @@ def hold(model: Model, i: int) -> Model:
         chain[:, kept, range(len(kept))] = 1.0
         for j, slope in first:
             chain[:, i, position[j]] = slope[:, 0]
-        bent = chain.transpose(0, 2, 1) @ bend @ chain
-        for a, b, values in second:
-            bent[:, position[a], position[b]] += gradient[:, i] * values[:, 0]
-            if a != b:
-                bent[:, position[b], position[a]] += gradient[:, i] * values[:, 0]
-        return value, (gradient[:, None, :] @ chain)[:, 0], bent
+        with np.errstate(all="ignore"):  # a trial point may lie where the formula is not finite
+            bent = chain.transpose(0, 2, 1) @ bend @ chain
+            for a, b, values in second:
+                bent[:, position[a], position[b]] += gradient[:, i] * values[:, 0]
+                if a != b:
+                    bent[:, position[b], position[a]] += gradient[:, i] * values[:, 0]
+            return value, (gradient[:, None, :] @ chain)[:, 0], bent
 
     @functools.cache
     def next_coordinate(new: int) -> Coordinate:

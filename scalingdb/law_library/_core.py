@@ -355,10 +355,18 @@ class Law:
         ------
         UnknownNameError
             If the law has no such variant, or none at all.
+        DataError
+            If no variant is named and several sets stand side by side without a default.
         """
         if not self.published:
             raise unknown_name("variant", variant or "default", (), f"law {self.name!r} has no published coefficients.")
         chosen = self.default_set if variant is None else self.published.get(variant)
+        if chosen is None and variant is None and self.default_variant is None:
+            first = ", ".join(list(self.published)[:3])
+            raise DataError(
+                f"law {self.name!r} is a general form: none of its {len(self.published)} published sets is the default",
+                f"name one (variant=...: {first} ...), or give the parameters {', '.join(self.params)}.",
+            )
         if chosen is None:
             raise unknown_name(
                 "variant", variant or self.default_variant or "", self.published, f"(of law {self.name!r})"

@@ -46,12 +46,13 @@ def macro_statements(law: Law, sets: Sequence[PublishedSet]) -> list[str]:
     names = [*law.inputs, *law.params]
     is_distinct = len({name.lower() for name in names}) == len(names)
     body = law.formula_sql
+    plain = (
+        [f"create or replace macro law_{law.name}({', '.join(map(_quoted, names))}) as {body}"] if is_distinct else []
+    )
     if not sets:
-        if not is_distinct:
-            return []
-        return [f"create or replace macro law_{law.name}({', '.join(map(_quoted, names))}) as {body}"]
+        return plain
     inputs = ", ".join(map(_quoted, law.inputs))
-    statements = []
+    statements = [] if default_of(sets, law.default_variant) or default_of(sets) else plain
     for name, values in _macro_names(law, sets).items():
         if is_distinct:
             defaults = "".join(f", {_quoted(param)} := {value!r}" for param, value in values.items())
@@ -68,13 +69,13 @@ def macro_statements(law: Law, sets: Sequence[PublishedSet]) -> list[str]:
 def _macro_names(law: Law, sets: Sequence[PublishedSet]) -> dict[str, Mapping[str, float]]:
     """Coefficients by the name that the macro takes after ``law_``."""
     default = default_of(sets, law.default_variant) or default_of(sets)
-    assert default is not None
     by_variant = {one.variant: one.params for one in sets}
-    macros = {law.name: default.params}
+    macros = {} if default is None else {law.name: default.params}
     macros |= {f"{law.name}_{variant}": params for variant, params in by_variant.items()}
     for alias, variant in law.aliases.items():
-        if variant is None or variant in by_variant:
-            macros.setdefault(alias, default.params if variant is None else by_variant[variant])
+        params = by_variant.get(variant) if variant is not None else default and default.params
+        if params is not None:
+            macros.setdefault(alias, params)
     return macros
 
 

@@ -99,7 +99,11 @@ def published_sets_of(frame: pl.DataFrame, name: str, params: Collection[str]) -
 
 
 def default_of(sets: Sequence[PublishedSet], variant: str | None = None) -> PublishedSet | None:
-    """The set to use where none is named: `variant` if given, else the one marked as default, else the first."""
+    """The set to use where none is named: `variant` if given, else the one marked as default, else the only one.
+
+    None where several sets stand side by side and none is marked: a general form has no coefficients of its own.
+    """
     if variant is not None:
         return next((one for one in sets if one.variant == variant), None)
-    return next((one for one in sets if one.is_default), next(iter(sets), None))
+    only = sets[0] if len(sets) == 1 else None
+    return next((one for one in sets if one.is_default), only)

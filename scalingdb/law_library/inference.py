@@ -531,7 +531,7 @@ def rag_compute(
         + a_iter * np.log(n_iterations)
         + c
     )
-    return 3.30 / (1 + np.exp(-1.81 * (x + 0.46))) - 2.18
+    return 3.30 * (0.5 + 0.5 * np.tanh(0.905 * (x + 0.46))) - 2.18  # the sigmoid, safe from overflow
 
 
 @law(

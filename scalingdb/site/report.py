@@ -319,6 +319,7 @@ def _remove_stale(source: Path, staging: Path) -> None:
         name = page.relative_to(staging).as_posix()
         if name not in docs and name not in {"search.html", "genindex.html"} and not name.startswith("_static/"):
             page.unlink()
+    shutil.rmtree(staging / "_sources", ignore_errors=True)
     for name in (".buildinfo", "objects.inv"):
         (staging / name).unlink(missing_ok=True)
 

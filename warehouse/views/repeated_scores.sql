@@ -7,8 +7,8 @@ with collections as (
     -- as in repeated_points
     select unnest([
         'hitchhiker', 'open_athena_isoflops', 'gemstones', 'obs_scaling', 'exp_emergence', 'sloth',
-        'epoch_benchmark_stitching', 'epoch_ml_systems'
-    ]) as source_id, unnest(range(1, 9)) as place
+        'epoch_benchmark_stitching', 'epoch_ml_systems', 'open_llm_leaderboards'
+    ]) as source_id, unnest(range(1, 10)) as place
 ),
 shared as (
     -- few models are held twice: the rest need not be read
@@ -37,7 +37,8 @@ repeats as (
         and earlier.n_shots is not distinct from later.n_shots
     where (earlier.place, earlier.source_id) < (later.place, later.source_id)
         and abs(earlier.score - later.score) <= 1e-3 * abs(later.score)
-        and coalesce(abs(earlier.n_tokens / later.n_tokens - 1) <= 1e-2, true)
+        -- where tokens are unknown, a checkpoint on the way is not taken for the finished model
+        and coalesce(abs(earlier.n_tokens / later.n_tokens - 1) <= 1e-2, later.step is null)
 )
 select
     * exclude (original),

@@ -78,9 +78,10 @@
       shown.background = "transparent";
       shown.config = { ...shown.config, background: "transparent", aria: false };
       if (room < 640) shown.autosize ??= { type: "pad", contains: "padding" };
+      const many = Object.values(spec.datasets ?? {}).reduce((sum, rows) => sum + rows.length, 0) > 3000;
       const target = document.createElement("div");
       target.setAttribute("aria-hidden", "true");
-      const result = await window.vegaEmbed(target, shown, { actions: false, renderer: "svg", tooltip: { theme: isDark() ? "dark" : "light" } });
+      const result = await window.vegaEmbed(target, shown, { actions: false, renderer: many ? "canvas" : "svg", tooltip: { theme: isDark() ? "dark" : "light" } });
       view.scalingdbResult?.finalize();
       view.scalingdbResult = result;
       view.replaceChildren(target);

@@ -1,0 +1,145 @@
+"""Commands of the laws: laws, law and recommend."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from scalingdb.cli._output import as_json_text, print_frame, rows_of
+from scalingdb.cli._program import JsonOption, app, guarded
+from scalingdb.display import number
+
+
+@app.command()
+@guarded
+def laws(
+    word: Annotated[
+        str | None, typer.Argument(metavar="[WORD]", help="Only laws with this word in name, chapter or inputs.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    r"""List the laws: inputs, parameters, how their form is known, and who publishes coefficients.
+
+    \b
+    Examples:
+      scalingdb laws
+      scalingdb laws n_tokens_unique
+      scalingdb laws --json
+    """
+    import polars as pl
+
+    from scalingdb.errors import unknown_name
+    from scalingdb.law_library import laws as all_laws
+
+    table = all_laws()
+    if word is not None:
+        text = pl.concat_str("law", "chapter", pl.col("inputs", "aliases").list.join(" "), separator=" ")
+        chosen = table.filter(text.str.to_lowercase().str.contains(word.lower(), literal=True))
+        if chosen.is_empty():
+            raise unknown_name("law", word, table["law"].to_list())
+        table = chosen
+    if as_json:
+        print(as_json_text(rows_of(table)))
+        return
+    print_frame(
+        table.select(
+            "law",
+            pl.col("inputs").list.join(", "),
+            "output",
+            pl.col("params").list.join(", ").alias("parameters"),
+            pl.col("evidence_kind").str.replace("_", " ").alias("form"),
+            pl.col("variants").list.len().alias("published sets"),
+        ),
+        rows=0,
+    )
+
+
+@app.command()
+@guarded
+def law(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A law, as 'scalingdb laws' lists it.")],
+    as_json: JsonOption = False,
+) -> None:
+    r"""Show one law: formula, inputs with their fitted range, parameters, and published coefficients.
+
+    \b
+    Examples:
+      scalingdb law chinchilla
+      scalingdb law farseer --json
+    """
+    import polars as pl
+
+    from scalingdb.law_library import get_law
+
+    one = get_law(name)
+    sets = pl.DataFrame(
+        [
+            {"set": entry.variant, **{param: entry.params.get(param) for param in one.params}}
+            | {"unit of the output": entry.output_unit, "source": entry.source_id}
+            for entry in one.published.values()
+        ],
+        infer_schema_length=None,
+    )
+    inputs = []
+    for key in one.inputs:
+        low, high = one.domain.get(key, (None, None))
+        inputs.append({"name": key, "meaning": one.meaning(key), "low": low, "high": high})
+    params = [{"name": key, "meaning": entry.meaning} for key, entry in one.params.items()]
+    formula = str(one.expression) if one.is_traceable else None
+    if as_json:
+        facts = {"law": one.name, "cite": one.cite, "formula": formula, "output": one.output}
+        print(as_json_text({**facts, "inputs": inputs, "params": params, "published": rows_of(sets)}))
+        return
+    print(f"{one.name}: {one.cite}")
+    print(f"{one.output} = {formula or 'not one formula; see its documentation'}\n")
+    for key in one.inputs:
+        low, high = one.domain.get(key, (None, None))
+        reach = "" if low is None else f" (fitted on {number(low)} to {number(high)})"
+        print(f"  {key}: {one.meaning(key)}{reach}")
+    for param in params:
+        print(f"  {param['name']}: {param['meaning']}")
+    if sets.height:
+        print()
+        print_frame(sets, rows=0)
+
+
+@app.command()
+@guarded
+def recommend(
+    situation: Annotated[
+        str | None,
+        typer.Argument(metavar="[SITUATION]", help="small_grid, overtrained, repeated ...; none lists them."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    r"""Say which law to use for a situation, and which error to expect, as measured in the arena.
+
+    \b
+    Examples:
+      scalingdb recommend
+      scalingdb recommend small_grid
+      scalingdb recommend overtrained --json
+    """
+    from scalingdb.evidence.arena import SITUATIONS
+    from scalingdb.evidence.arena import recommend as advise
+
+    if situation is None:
+        meanings = {name: about.meaning for name, about in SITUATIONS.items()}
+        if as_json:
+            print(as_json_text(meanings))
+        else:
+            for name, meaning in meanings.items():
+                print(f"{name:<14}{meaning}")
+        return
+    advice = advise(situation)
+    if as_json:
+        print(as_json_text({**advice.glance().row(0, named=True), "sentence": advice.sentence}))
+        return
+    print(advice.sentence + "\n")
+    shares = ("error", "tail", "worst", "coverage")
+    print_frame(
+        advice.table.select(
+            "law", "n_params", *((100 * advice.table[name]).round(2).alias(f"{name}, %") for name in shares), "n_sets"
+        )
+    )

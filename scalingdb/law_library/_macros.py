@@ -55,7 +55,7 @@ def macro_statements(law: Law, sets: Sequence[PublishedSet]) -> list[str]:
     statements = [] if default_of(sets, law.default_variant) or default_of(sets) else plain
     for name, values in _macro_names(law, sets).items():
         if is_distinct:
-            defaults = "".join(f", {_quoted(param)} := {value!r}" for param, value in values.items())
+            defaults = "".join(f", {_quoted(param)} := {_double(value)}" for param, value in values.items())
             statements.append(f"create or replace macro law_{name}({inputs}{defaults}) as {body}")
         else:
             from scalingdb.law_library import _trace
@@ -69,14 +69,21 @@ def macro_statements(law: Law, sets: Sequence[PublishedSet]) -> list[str]:
 def _macro_names(law: Law, sets: Sequence[PublishedSet]) -> dict[str, Mapping[str, float]]:
     """Coefficients by the name that the macro takes after ``law_``."""
     default = default_of(sets, law.default_variant) or default_of(sets)
-    by_variant = {one.variant: one.params for one in sets}
-    macros = {} if default is None else {law.name: default.params}
+    by_variant: dict[str, Mapping[str, float]] = {one.variant: one.params for one in sets}
+    macros: dict[str, Mapping[str, float]] = {} if default is None else {law.name: default.params}
     macros |= {f"{law.name}_{variant}": params for variant, params in by_variant.items()}
     for alias, variant in law.aliases.items():
-        params = by_variant.get(variant) if variant is not None else default and default.params
-        if params is not None:
-            macros.setdefault(alias, params)
+        if variant is None and default is not None:
+            macros.setdefault(alias, default.params)
+        elif variant in by_variant:
+            macros.setdefault(alias, by_variant[variant])
     return macros
+
+
+def _double(value: float) -> str:
+    """A DOUBLE in SQL: without an exponent DuckDB takes a decimal, whose products overflow."""
+    text = repr(float(value))
+    return f"{text}e0" if set(text) <= set("-0123456789.") else text
 
 
 def _quoted(name: str) -> str:

@@ -15,10 +15,11 @@ scalingdb = importlib.import_module("scalingdb")
 GROUPS = {
     "Data": ("connect", "Warehouse", "read_runs", "add_source", "remove_source", "LocalSource", "units"),
     "Laws": (*("get_law", "laws", "law", "Law", "law_library", "exponent", "positive", "real", "pareto_envelope"),),
-    "Fits": ("fit", "fit_by", "Fit", "Fits"),
-    "Which law?": ("compare", "Comparison", "holdouts", "Holdout", "largest", "arena"),
+    "Fits": ("fit", "fit_by", "Fit", "Fits", "JointFit"),
+    "Which law?": ("compare", "Comparison", "Comparisons", "holdouts", "Holdout", "largest", "arena"),
     "Plans and forecasts": (
-        *("plan", "Plan", "planning", "compute_multiplier", "crossover"),
+        *("plan", "Plan", "solve", "Solution", "optimise", "Optimum"),
+        *("planning", "compute_multiplier", "crossover"),
         *("forecast", "Forecast", "track_record", "TrackRecord"),
     ),
     "Analyses": ("downstream", "trends", "practices", "replication"),

@@ -187,7 +187,8 @@ def picture(law: Law) -> tuple[dict[str, Any], str] | None:
 
 def _caption(law: Law, held: Mapping[str, float]) -> str:
     found = law.default_set
-    whose = f"published set {found.variant}" if found else "illustrative coefficients: no published set is known"
+    lacking = "a general form without a default set" if law.published else "no published set is known"
+    whose = f"published set {found.variant}" if found else f"illustrative coefficients: {lacking}"
     fixed = ", ".join(f"{name} = {_label(value)}" for name, value in held.items())
     where = "" if law.domain else "; usual ranges; the source does not state those it fitted"
     return f"{whose}{f'; {fixed}' if fixed else ''}{where}"

@@ -565,7 +565,7 @@ def test_cells_are_stamped_only_if_a_sample_of_them_agrees(db, monkeypatch, tmp_
         _store.restamp(db)
 
 
-def test_the_field_is_as_large_as_the_issue_asks(cells) -> None:
+def test_the_field_is_large(cells) -> None:
     row = sdb.arena.matrix(table=cells).filter(pl.col("track") == "all").row(0, named=True)
     assert row["n_laws"] >= 25
     assert row["n_data_sets"] >= 20

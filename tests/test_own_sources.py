@@ -287,10 +287,11 @@ def test_a_size_that_changes_within_a_run_is_told_with_its_rows() -> None:
         sdb.add_source("runs.csv", "mine", unit="nats_per_token", eval_set="v")
 
 
-def test_a_number_given_twice_is_told_with_both_rows() -> None:
+def test_a_number_given_twice_is_kept_with_a_flag() -> None:
     _table("a,0,1e9,3", "a,0,1e9,2", header="run_id,step,n_params,loss")
-    with pytest.raises(DataError, match=r"(?s)row 1, 'loss': key .*is not unique.*row 2, 'loss': key"):
-        sdb.add_source("runs.csv", "mine", unit="nats_per_token", eval_set="v")
+    sdb.add_source("runs.csv", "mine", unit="nats_per_token", eval_set="v")
+    rows = sdb.connect().sql("select value, flag, raw_row from evals where source_id = 'mine' order by raw_row").rows()
+    assert rows == [(3.0, None, 1), (2.0, "contradiction", 2)]
 
 
 @pytest.mark.parametrize(
@@ -466,12 +467,13 @@ def test_harness_results_that_are_wrong_are_refused(own: Path, report: Any, told
     assert _stored(own) == []
 
 
-def test_the_same_model_and_task_twice_counts_once_if_equal_and_is_told_with_both_files_if_not() -> None:
+def test_the_same_model_and_task_twice_counts_once_and_what_differs_is_flagged() -> None:
     other = {**OLD, "results": {"lambada_openai": {"acc": 0.41}}}
-    with pytest.raises(DataError, match=r"(?s)'a/results.*is not unique.*'b/results"):
-        sdb.add_source(_harness(a=OLD, b=other), "mine")
+    assert sdb.add_source(_harness(a=OLD, b=other), "mine").rows["evals"] == 3
+    flagged = sdb.connect().sql("select value, raw_file from evals where source_id = 'mine' and flag is not null").rows()
+    assert [(value, file.partition("/")[0]) for value, file in flagged] == [(0.41, "b")]
     Path("output/b/results_2024-05-01.json").write_text(json.dumps(OLD), encoding="utf-8")
-    assert sdb.add_source("output", "mine").rows["evals"] == 2
+    assert sdb.add_source("output", "mine", replace=True).rows["evals"] == 2
 
 
 def test_a_folder_without_results_is_refused() -> None:

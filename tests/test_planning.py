@@ -426,7 +426,7 @@ def test_plan_refuses(name: str) -> None:
         ("kaplan_lc", {"train_flops": 1e21}, "no trade-off of parameters against tokens"),
         ("kaplan_ln", {"train_flops": 1e21}, "lacks tokens D"),
         ("step_law", {"train_flops": 1e21}, "not a loss"),
-        ("chinchilla_coupled", {"train_flops": 1e21}, "no published coefficients"),
+        ("chinchilla_coupled", {"train_flops": 1e21}, "general form"),
         ("muennighoff_repeat", {"train_flops": 1e21}, "also takes n_tokens_unique"),
         ("muennighoff_repeat", {"train_flops": 1e21, "n_tokens_unique": -1.0}, "not a positive number"),
     ],

@@ -470,7 +470,9 @@ def test_harness_results_that_are_wrong_are_refused(own: Path, report: Any, told
 def test_the_same_model_and_task_twice_counts_once_and_what_differs_is_flagged() -> None:
     other = {**OLD, "results": {"lambada_openai": {"acc": 0.41}}}
     assert sdb.add_source(_harness(a=OLD, b=other), "mine").rows["evals"] == 3
-    flagged = sdb.connect().sql("select value, raw_file from evals where source_id = 'mine' and flag is not null").rows()
+    flagged = (
+        sdb.connect().sql("select value, raw_file from evals where source_id = 'mine' and flag is not null").rows()
+    )
     assert [(value, file.partition("/")[0]) for value, file in flagged] == [(0.41, "b")]
     Path("output/b/results_2024-05-01.json").write_text(json.dumps(OLD), encoding="utf-8")
     assert sdb.add_source("output", "mine", replace=True).rows["evals"] == 2

@@ -127,6 +127,8 @@ def _peeled(expression: sp.Expr, want: sp.Symbol, value: sp.Expr) -> sp.Expr | N
             value = sp.log(value)
         elif isinstance(expression, sp.log):
             value = sp.exp(value)
+        elif isinstance(expression, sp.tanh):
+            value = sp.log((1 + value) / (1 - value)) / 2
         elif isinstance(expression, sp.Pow):
             base, power = expression.args
             value = value ** (1 / power) if inside[0] is base else sp.log(value) / sp.log(base)

@@ -45,7 +45,7 @@ def _rows(name: str) -> dict[str, dict[str, object]]:
 
 @pytest.mark.parametrize(
     ("name", "key"),
-    [pytest.param(name, key, marks=pytest.mark.xdist_group(name)) for name, key in FIGURES],
+    FIGURES,
     ids=[f"{name}.{key}" for name, key in FIGURES],
 )
 def test_the_verdict_is_the_promised_one(name: str, key: str) -> None:

@@ -36,6 +36,26 @@
     return value;
   };
 
+  const lines = (text, most) =>
+    [text].flat().flatMap((line) =>
+      String(line)
+        .split(" ")
+        .reduce((done, word) => {
+          const last = done.at(-1);
+          if (last !== undefined && `${last} ${word}`.length <= most) done[done.length - 1] = `${last} ${word}`;
+          else done.push(word);
+          return done;
+        }, []),
+    );
+
+  /* a title is as wide as the page, not wider */
+  const wrapped = (title, room) => {
+    const whole = typeof title === "string" || Array.isArray(title) ? { text: title } : { ...title };
+    if (typeof whole.text === "string" || Array.isArray(whole.text)) whole.text = lines(whole.text, room / 8);
+    if (whole.subtitle) whole.subtitle = lines(whole.subtitle, room / 6.5);
+    return whole;
+  };
+
   /* panels side by side go below each other where the page is narrow */
   const stacked = (spec, room) => {
     if (!spec || typeof spec !== "object" || room > 640) return spec;
@@ -52,6 +72,7 @@
       view.facet = view.facet.column;
       view.columns = 1;
     }
+    if (view.title) view.title = wrapped(view.title, room);
     if (typeof view.width === "number") view.width = Math.min(view.width, Math.max(room - 110, 160));
     return view;
   };

@@ -17,6 +17,7 @@ import polars as pl
 import pytest
 
 import scalingdb as sdb
+from scalingdb._store import write_manifest
 from scalingdb.errors import DataError, QueryError, ReadOnlyError, ScalingDBError, UnknownNameError, WarehouseError
 from scalingdb.schema import METRICS, TABLES, UNITS
 
@@ -894,12 +895,26 @@ def test_a_folder_name_with_quotes_and_glob_characters_works(copied_warehouse: P
 # ---- export --------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def exported(copied_warehouse: Path, tmp_path: Path) -> Path:
-    with sdb.connect(copied_warehouse) as db:
-        target = db.export(tmp_path / "export.duckdb")
-    shutil.rmtree(copied_warehouse)  # the file must stand alone
+@pytest.fixture(scope="module")
+def exported_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The shipped warehouse without its largest tables, exported; what it was made from is gone."""
+    folder = tmp_path_factory.mktemp("exported")
+    shutil.copytree(SHIPPED, folder / "made", ignore=shutil.ignore_patterns("hitchhiker.parquet", "items", "local"))
+    write_manifest(folder / "made")
+    with sdb.connect(folder / "made") as db:
+        target = db.export(folder / "export.duckdb")
+    shutil.rmtree(folder / "made")  # the file must stand alone
     return target
+
+
+@pytest.fixture
+def exported(exported_once: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copyfile(exported_once, tmp_path / "export.duckdb"))
+
+
+@pytest.fixture
+def tiny(make_warehouse: MakeWarehouse) -> Path:
+    return make_warehouse([{"run_id": "toy/a"}], [{"run_id": "toy/a", "value": 2.5}])
 
 
 def test_an_exported_file_stands_alone(exported: Path, db: sdb.Warehouse) -> None:
@@ -933,12 +948,12 @@ def test_an_exported_file_is_exported_again_whole(exported: Path, tmp_path: Path
         assert again.points("farseer").height == 407
 
 
-def test_export_replaces_an_older_file(exported: Path) -> None:
-    before = exported.read_bytes()
-    exported.write_bytes(b"an older file")
-    with sdb.connect() as db:
-        db.export(exported)
-    assert exported.read_bytes()[8:12] == before[8:12] == b"DUCK"
+def test_export_replaces_an_older_file(tiny: Path, tmp_path: Path) -> None:
+    target = tmp_path / "export.duckdb"
+    target.write_bytes(b"an older file")
+    with sdb.connect(tiny) as db:
+        db.export(target)
+    assert target.read_bytes()[8:12] == b"DUCK"
 
 
 def test_export_into_a_missing_folder_says_so(db: sdb.Warehouse, tmp_path: Path) -> None:
@@ -947,16 +962,16 @@ def test_export_into_a_missing_folder_says_so(db: sdb.Warehouse, tmp_path: Path)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_export_over_a_folder_is_refused(copied_warehouse: Path, tmp_path: Path) -> None:
+def test_export_over_a_folder_is_refused(tiny: Path, tmp_path: Path) -> None:
     target = tmp_path / "export.duckdb"
     target.mkdir()
-    with sdb.connect(copied_warehouse) as db, pytest.raises(WarehouseError, match=r"cannot write '.*export\.duckdb'"):
+    with sdb.connect(tiny) as db, pytest.raises(WarehouseError, match=r"cannot write '.*export\.duckdb'"):
         db.export(target)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["copied", "export.duckdb"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["export.duckdb", "made"]
 
 
 def test_an_interrupted_export_leaves_the_old_file_and_nothing_else(
-    copied_warehouse: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     target = tmp_path / "export.duckdb"
     target.write_bytes(b"the older export")
@@ -965,10 +980,10 @@ def test_an_interrupted_export_leaves_the_old_file_and_nothing_else(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "replace", full)
-    with sdb.connect(copied_warehouse) as db, pytest.raises(WarehouseError, match="No space left"):
+    with sdb.connect(tiny) as db, pytest.raises(WarehouseError, match="No space left"):
         db.export(target)
     assert target.read_bytes() == b"the older export"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["copied", "export.duckdb"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["export.duckdb", "made"]
 
 
 def test_export_to_a_folder_that_cannot_be_written(

@@ -385,7 +385,9 @@ def curve_of(
         if as_input is None and name not in entry.params:
             raise unknown_name("input", name, (*entry.inputs, *entry.params), f"(of law {entry.name!r})")
         if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not np.isfinite(value):
-            raise DataError(f"{name}={value!r} is not a finite number")
+            raise DataError(
+                f"{name}={value!r} is not a finite number", "give one number; for several values, call once for each."
+            )
         if as_input is None:
             own[name] = float(value)
         elif as_input in open_inputs:

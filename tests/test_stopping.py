@@ -10,11 +10,13 @@ import threading
 import time
 from pathlib import Path
 
+import duckdb
 import polars as pl
 import pytest
 
 import scalingdb as sdb
 from scalingdb.errors import DataError, QueryError
+from scalingdb.warehouse._query import _stop
 
 CHECKOUT = Path(__file__).parents[1]
 SHIPPED = CHECKOUT / "warehouse"
@@ -36,6 +38,12 @@ def test_ctrl_c_ends_a_query_of_the_program(query: str) -> None:
     process.send_signal(signal.SIGINT)
     stdout, stderr = process.communicate(timeout=30)
     assert (process.returncode, stdout, stderr) == (130, "", "interrupted\n")
+
+
+def test_stopping_a_query_that_has_just_ended_is_no_error() -> None:
+    cursor = duckdb.connect().cursor()
+    cursor.close()  # the thread of the query does so before it says that it is done
+    _stop(cursor, threading.Event())
 
 
 def _query_thread(pid: int) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -82,7 +83,8 @@ def _stop(cursor: duckdb.DuckDBPyConnection, done: threading.Event) -> None:
     """Interrupt until the query ends: one that is still being planned takes no notice of the first time."""
     end = time.monotonic() + GRACE
     while not done.is_set() and time.monotonic() < end:
-        cursor.interrupt()
+        with contextlib.suppress(duckdb.ConnectionException):  # the query ended and closed its cursor just now
+            cursor.interrupt()
         done.wait(0.02)
 
 

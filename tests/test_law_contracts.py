@@ -10,6 +10,7 @@ import doctest
 import functools
 import importlib
 import inspect
+import os
 import pickle
 import re
 import sys
@@ -80,7 +81,9 @@ NOT_SYMBOLIC: dict[str, str] = {
 
 symbolic_laws = pytest.mark.parametrize("name", [name for name in LAWS if name not in NOT_SYMBOLIC])
 
-SHOWN_VALUES: dict[str, dict[str, float]] = {}
+SHOWN_VALUES: dict[str, dict[str, float]] = {
+    "rl_sigmoid": {"C_mid": 3e4},  # the middle of the hours on the grid: at 30 hours every point is saturated
+}
 """Coefficients to test a law with where the middle of its starting ranges makes no sense."""
 
 
@@ -128,6 +131,20 @@ def fit_of(name: str) -> Fit:
 # ---- fits ----------------------------------------------------------------------------------------
 
 
+def params_to_hold(law: Law) -> list[str]:
+    """All of them, but three of a law that is dear to fit: of many parameters, or without exact derivatives.
+
+    EVERY_PARAMETER=1 in the environment holds each in turn.
+    """
+    names = [param for param in law.params if param not in GIVEN.get(law.name, ())]
+    if len(names) < 2:
+        return []
+    is_dear = len(names) > 6 or law.name in NOT_SYMBOLIC
+    if not is_dear or os.environ.get("EVERY_PARAMETER"):
+        return names
+    return [names[0], names[len(names) // 2], names[-1]]
+
+
 def noisy_rows(name: str) -> pl.DataFrame:
     """A few of the law's own points with one per cent of scatter."""
     law = sdb.get_law(name)
@@ -147,14 +164,13 @@ def test_a_parameter_held_where_it_was_fitted_changes_nothing(name: str) -> None
     objective = "huber_log" if rows[law.output].min() > 0 else "huber"
     fit = functools.partial(sdb.fit, rows, law, objective=objective)
     free = fit(fixed=given or None)
-    open_params = [param for param in law.params if param not in given]
     # a free search that ran out of iterations may be bettered; nothing may end above it
     is_settled = free.status != "iteration limit"
-    for param in open_params if len(open_params) > 1 else ():
+    for param in params_to_hold(law):
         held = fit(fixed={**given, param: free.params[param]})
         assert held.objective <= free.objective * (1 + 1e-6) + 1e-300, param
         assert not is_settled or held.objective >= free.objective * (1 - 1e-5) - 1e-300, param
-    known = next(param for param in open_params if free.params[param] != 0)
+    known = next(param for param in law.params if param not in given and free.params[param] != 0)
     sure = (free.params[known], 1e-5 * abs(free.params[known]))
     tight = fit(fixed=given or None, priors={known: sure})
     assert tight.objective <= free.objective * (1 + 1e-6) + 1e-300

@@ -22,7 +22,7 @@ import polars as pl
 from scalingdb._store import commit, exclusive, read_state, recover, scratch_folder
 from scalingdb.errors import DataError, ScalingDBError, WarehouseError, unknown_name
 from scalingdb.notices import notice
-from scalingdb.reading import Measured, Options, read_measured
+from scalingdb.reading import Measured, Options, listed, read_measured
 from scalingdb.schema import COLUMNS, METRICS, N_DEFINITIONS, TABLES, UNITS, polars_schema
 from scalingdb.warehouse import connect, local_folder
 
@@ -114,6 +114,8 @@ def add_source(
     remove_source : Take it out again.
     """
     _check_id(source_id, may_exist=replace or append)
+    if append and source_id not in (known := [file.stem for file in map(Path, own_files(local_folder()))]):
+        raise unknown_name("own source", source_id, known, "append=True adds to one; leave it out for a new source.")
     if year is not None and not (type(year) is int and 1900 <= year <= 2200):
         raise DataError(f"year is {year!r}", "give a year such as 2025.")
     if replace and append:
@@ -163,7 +165,7 @@ def _check_id(source_id: str, *, may_exist: bool) -> None:
     if known.height and not (own and may_exist):
         raise DataError(
             f"source {source_id!r} exists already: {known['title'][0]}",
-            f"replace=True or append=True, or take it out: scalingdb add --remove {source_id}"
+            f"replace=True or append=True; remove_source({source_id!r}) takes it out."
             if own
             else "choose another name.",
         )
@@ -195,7 +197,7 @@ def _tables(measured: Measured, source_id: str, source: Mapping[str, Any]) -> di
     if source["n_definition"] is not None and source["n_definition"] not in counts:
         raise DataError(
             f"n_definition {source['n_definition']!r}: no column is mapped to it",
-            f"map one (in the shell: --map {source['n_definition']}=COLUMN).",
+            f'map one: mapping={{"{source["n_definition"]}": "column"}}.',
         )
     metrics = evals["metric"].unique(maintain_order=True).to_list()
     losses = [name for name in metrics if METRICS[name].kind == "loss"]
@@ -284,7 +286,21 @@ def _appended(folder: Path, source_id: str, tables: Mapping[str, pl.DataFrame]) 
             joined[name] = before
             continue
         both = pl.concat([before, tables[name]], how="diagonal_relaxed")
-        joined[name] = both.unique("run_id", keep="first", maintain_order=True) if name in {"runs", KNOBS} else both
+        if name in {"runs", KNOBS}:
+            joined[name] = both.unique("run_id", keep="first", maintain_order=True)
+            continue
+        key = TABLES[name].key
+        again = tables[name].join(before, on=key, how="inner", suffix=" before", nulls_equal=True)
+        other = again.filter(pl.col("value") != pl.col("value before"))
+        if other.height:
+            places = listed(map(str, other.select("run_id", "metric").unique(maintain_order=True).rows()))
+            raise DataError(
+                f"{other.height} measurement(s) are in source {source_id!r} with another value: {places}",
+                "replace=True takes the new rows instead of the old; nothing was added.",
+            )
+        if again.height:
+            notice(f"{again.height} row(s) of {name} were in the source before")
+        joined[name] = both.unique(key, keep="first", maintain_order=True)
     return joined
 
 

@@ -17,6 +17,10 @@ KNOWN = {
     ("hitchhiker", "resumed"),
     # the authors set early checkpoints aside, which are flagged
     ("vocab_scaling", "resumed"),
+    # totals that the releases list beside their categories; each is a task of its own in `scores`
+    ("hitchhiker", "group"),
+    ("pythia_evals", "group"),
+    ("sloth", "group"),
 }
 MIXED_ON_PURPOSE = {"tokenizers"}
 """Guards on what a single study should keep fixed; most sources compare models of several makers."""

@@ -189,8 +189,13 @@ def test_a_source_is_replaced_or_gets_more_rows() -> None:
     table = _table("b,4,2,2.3", header="run,Params,Tokens,val_loss")
     sdb.add_source(table, "mine", MAP, **GIVEN, append=True)
     assert sdb.connect().points("mine")["loss"].sort().to_list() == [2.3, 2.45]
-    with pytest.raises(DataError, match="not unique"):
-        sdb.add_source(table, "mine", MAP, **GIVEN, append=True)
+    sdb.add_source(table, "mine", MAP, **GIVEN, append=True)  # the same rows once more
+    assert sdb.connect().points("mine")["loss"].sort().to_list() == [2.3, 2.45]
+    with pytest.raises(DataError, match=r"in source 'mine' with another value: \('mine/b', 'loss'\)"):
+        sdb.add_source(_table("b,4,2,2.2", header="run,Params,Tokens,val_loss"), "mine", MAP, **GIVEN, append=True)
+    assert sdb.connect().points("mine")["loss"].sort().to_list() == [2.3, 2.45]
+    with pytest.raises(UnknownNameError, match="unknown own source 'mien'"):
+        sdb.add_source(table, "mien", MAP, **GIVEN, append=True)
 
 
 def test_a_headline_is_what_was_mapped() -> None:
@@ -336,7 +341,7 @@ def test_a_full_disk_leaves_nothing_behind(own: Path, monkeypatch: pytest.Monkey
 def test_a_source_is_removed_and_can_come_back(own: Path) -> None:
     _table(*_grid())
     sdb.add_source("runs.csv", "mine", MAP, **GIVEN)
-    with pytest.raises(DataError, match=r"(?s)'mine' exists already.*add --remove mine"):
+    with pytest.raises(DataError, match=r"(?s)'mine' exists already.*remove_source"):
         sdb.add_source("runs.csv", "mine", MAP, **GIVEN)
     sdb.remove_source("mine")
     assert _stored(own) == []

@@ -357,8 +357,14 @@ def test_bad_runs_are_named_and_left_out_on_the_way_to_a_plan(said: list[str]) -
 @pytest.mark.parametrize(
     ("columns", "text"),
     [
-        (_frame([(a, n / 1e6, d, y) for a, n, d, y in RUNS]), "the median is 310 parameters"),
-        (_frame([(a, n, d / 1e9, y) for a, n, d, y in RUNS]), "tokens, which no language model has"),
+        (
+            _frame([(a, n / 1e6, d, y) for a, n, d, y in RUNS]),
+            "n_params has a median of 310, which no language model has",
+        ),
+        (
+            _frame([(a, n, d / 1e9, y) for a, n, d, y in RUNS]),
+            "n_tokens has a median of .*, which no language model has",
+        ),
         (_frame([(a, n, d, y * 10) for a, n, d, y in RUNS]), "no language model has in nats per token"),
     ],
 )
@@ -411,7 +417,7 @@ def test_odd_curves_are_said(rows: list[dict[str, Any]], check: str, said: list[
 def test_clean_curves_raise_no_suspicion(said: list[str]) -> None:
     rows = [r for i, n in enumerate("abcde") for r in _curve(n, STEPS, [v + 0.0137 * i for v in CURVE])]
     sdb.read_runs(rows, unit="nats_per_token", eval_set="c4", curves=True)
-    assert "check" not in said[0]
+    assert "check" not in said[0].replace("check     no number of parameters recognised", "")
 
 
 def test_odd_numbers_are_said(said: list[str]) -> None:
@@ -805,3 +811,130 @@ def test_a_helm_split_that_is_no_text_is_no_foreign_exception(tmp_path: Path) ->
     stats.write_text(json.dumps(content), encoding="utf-8")
     row = sdb.read_runs(tmp_path / "runs").row(0, named=True)
     assert (row["score"], row["n_items"]) == (0.44, None)
+
+
+# ---- what newcomers' files did -------------------------------------------------------------------
+
+
+def test_a_run_without_a_value_is_counted_and_named(said: list[str]) -> None:
+    columns = {"Name": list("abcd"), "State": ["finished", "failed", "finished", "finished"], "_step": [100] * 4}
+    sdb.read_runs({**columns, "params": [1e8, 2e8, 2e8, 2e8], "val_loss": [3.4, None, None, 3.1]})
+    assert "2 run(s) without a value in 'val_loss': b (failed), c (finished)" in said[0]
+
+
+@pytest.mark.parametrize("key", ["Loss", "LOSS", "L"])
+def test_a_mapping_in_another_case_is_the_same_mapping(key: str) -> None:
+    frame = sdb.read_runs({"run": ["a"], "N": [1e8], "train_loss": [2.1], "val_loss": [2.5]}, {key: "val_loss"})
+    assert frame.select("loss", "split").rows() == [(2.5, "validation")]
+
+
+def test_a_loss_is_no_knob_while_no_loss_is_mapped() -> None:
+    table = {"run": ["a"], "params": [1e8], "train_loss": [2.1], "val_loss": [2.5]}
+    with pytest.raises(DataError, match="'mine' = 'val_loss' makes a loss a knob of yours"):
+        sdb.read_runs(table, {"mine": "val_loss"})
+    assert sdb.read_runs(table, {"mine": "train_loss", "loss": "val_loss"}).select("mine", "loss").rows() == [
+        (2.1, 2.5)
+    ]
+
+
+def test_runs_that_share_a_name_stay_apart(said: list[str]) -> None:
+    frame = sdb.read_runs(
+        {"run": ["exp"] * 3, "params": [1e8, 2e8, 4e8], "tokens": [2e9] * 3, "val_loss": [3, 2.8, 2.6]}
+    )
+    assert frame["run_id"].to_list() == ["exp (n_params 1e+08)", "exp (n_params 2e+08)", "exp (n_params 4e+08)"]
+    assert "rows under one name with several n_params are runs of their own: exp" in said[0]
+    table = {"Name": ["base", "base"], "ID": ["x1", "x2"], "State": ["finished"] * 2, "tokens": [1e9, 2e9]}
+    frame = sdb.read_runs({**table, "params": [1e8] * 2, "val_loss": [3.0, 2.9]})
+    assert frame["run_id"].to_list() == ["base (x1)", "base (x2)"]
+
+
+@pytest.mark.parametrize("axis", ["train/global_step", "Relative Time (Process)", "tokens_seen"])
+def test_a_chart_over_another_axis_gives_the_end_of_each_curve(tmp_path: Path, axis: str) -> None:
+    head = f'"{axis}","a - eval/loss","a - eval/loss__MIN","a - eval/loss__MAX"\n'
+    (tmp_path / "chart.csv").write_text(head + "".join(f"{i}e8,{11 - i},{11 - i},{11 - i}\n" for i in range(1, 9)))
+    frame = sdb.read_runs(tmp_path / "chart.csv")
+    assert frame["loss"].to_list() == [3.0]
+    assert ("step" in frame.columns) == (axis == "train/global_step")
+    assert ("n_tokens" in frame.columns) == (axis == "tokens_seen")
+
+
+def test_models_that_contradict_the_file_are_named(said: list[str]) -> None:
+    models = {"model_name": ["a", "b"], "params": [1e8, 2e8], "tokens": [1e9, 3e9]}
+    frame = sdb.read_runs({"model": ["a", "b"], "tokens": [3e11, 3e9], "val_loss": [3.0, 2.9]}, models=models)
+    assert frame["n_tokens"].to_list() == [1e9, 3e9]
+    assert "n_tokens of models= replaced what the file says of a" in said[0]
+
+
+def test_shares_declared_as_per_cent_are_refused() -> None:
+    table = {"model": list("abc"), "mmlu": [0.8, 0.9, 0.4]}
+    with pytest.raises(DataError, match="no score of mmlu is above 1"):
+        sdb.read_runs(table, tasks=["mmlu"], unit="percent")
+    assert sdb.read_runs(table, tasks=["mmlu"], unit="fraction")["score"].to_list() == [0.8, 0.9, 0.4]
+
+
+def test_a_column_of_bits_is_not_taken_as_nats() -> None:
+    table = {"run": ["a"], "params": [1e8], "val_bpb": [1.01]}
+    with pytest.raises(DataError, match=r"(?s)'val_bpb'.*bits per byte.*metric=\"bits_per_byte\""):
+        sdb.read_runs(table, {"L": "val_bpb"}, unit="nats_per_token")
+    for mapping in ({"L": "val_bpb"}, None):
+        frame = sdb.read_runs(
+            table, mapping, metric="bits_per_byte" if mapping else "loss", unit="bits_per_byte" if mapping else None
+        )
+        assert frame.select("metric", "unit", "value").rows() == [("bits_per_byte", "bits_per_byte", 1.01)]
+
+
+def test_impossible_sizes_and_losses_are_left_out() -> None:
+    columns = _frame([*RUNS, ("negative", -1e8, 2e9, 3.0), ("short", 350.0, 2e9, 3.0), ("blown", 1e8, 2e9, 1e9)])
+    frame = sdb.read_runs(columns, unit="nats_per_token", flagged=True)
+    flagged = frame.filter(pl.col("flag").is_not_null())
+    assert flagged.select("run_id", "flag").rows() == [
+        ("negative", "parameters"),
+        ("short", "parameters"),
+        ("blown", "unit"),
+    ]
+    with pytest.raises(DataError, match="'params' holds suffixes"):
+        sdb.read_runs({"run": ["a"], "params": ["1.3B"], "val_loss": [2.5]}, scale={"n_params": 1e9})
+
+
+def test_states_of_schedulers_are_known_or_named(said: list[str]) -> None:
+    table = {"run": list("abcd"), "status": ["COMPLETED", "TIMEOUT", "out of memory", "odd"], "params": [1e8] * 4}
+    frame = sdb.read_runs({**table, "val_loss": [3.0, 3.1, 3.2, 3.3]})
+    assert frame["run_id"].to_list() == ["a", "d"]
+    assert "1 row(s) stay in with a state that says neither finished nor failed (odd): d" in said[0]
+
+
+def test_a_mean_beside_its_tasks_is_not_counted_twice() -> None:
+    scores = {"mmlu": 0.5, "mmlu_anatomy": 0.4, "mmlu_astronomy": 0.6, "average": 0.5, "imagenet": 0.7}
+    scores |= {"imagenet_v2": 0.6, "imagenet_r": 0.5}
+    table = {"model": ["a"] * 7, "task": list(scores), "metric": ["acc"] * 7, "value": list(scores.values())}
+    frame = sdb.read_runs(table, unit="fraction")
+    assert set(scores) - set(frame["eval_set"]) == {"mmlu", "average"}
+
+
+def test_a_condition_says_how_many_rows_it_excludes(said: list[str]) -> None:
+    sdb.read_runs(_frame(RUNS), where="params > 2e8", unit="nats_per_token")
+    assert "row(s) that where= excludes" in said[0]
+
+
+def test_samples_of_the_harness_belong_to_the_results_beside_them(tmp_path: Path) -> None:
+    folder = tmp_path / "corp__zeta-1b"
+    folder.mkdir()
+    results = {"results": {"hellaswag": {"acc,none": 0.5}}, "versions": {}, "model_name": "corp/zeta-1b"}
+    (folder / "results_2025-01-01T00-00-00.json").write_text(json.dumps(results))
+    lines = [json.dumps({"doc_id": i, "target": "x", "acc": float(i % 2)}) for i in range(4)]
+    (folder / "samples_hellaswag_2025-01-01T00-00-00.jsonl").write_text("\n".join(lines) + "\n")
+    options = Options({}, None, "loss", None, {}, None, None, None, None, None)
+    items = read_measured(tmp_path, options, curves=True, flagged=True).items
+    assert items.select("model_name", "value").rows() == [("corp/zeta-1b", i % 2) for i in range(4)]
+
+
+def test_records_inside_a_frame_are_columns_of_their_own() -> None:
+    rows = [{"name": "a", "config": {"model": {"n_params": 1e8}}, "summary": {"val_loss": 3.1, "tokens": 2e9}}]
+    frame = sdb.read_runs(rows)
+    assert frame.select("run_id", "n_params", "loss").rows() == [("a", 1e8, 3.1)]
+
+
+def test_a_log_whose_last_line_is_cut_off_is_read_to_there(tmp_path: Path, said: list[str]) -> None:
+    (tmp_path / "log.jsonl").write_text('{"step": 1, "val_loss": 3.0}\n{"step": 2, "val_loss": 2.9}\n{"step": 3, "val')
+    assert sdb.read_runs(tmp_path / "log.jsonl")["loss"].to_list() == [2.9]
+    assert "its last line, which is cut off" in said[0]

@@ -9,6 +9,6 @@ from __future__ import annotations
 from scalingdb.reading._frames import as_frame, is_frame
 from scalingdb.reading._measured import Measured, Options
 from scalingdb.reading._read import read_measured, read_runs
-from scalingdb.reading._report import Report
+from scalingdb.reading._report import Report, listed
 
-__all__ = ["Measured", "Options", "Report", "as_frame", "is_frame", "read_measured", "read_runs"]
+__all__ = ["Measured", "Options", "Report", "as_frame", "is_frame", "listed", "read_measured", "read_runs"]

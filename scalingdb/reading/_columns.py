@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import re
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,7 +11,7 @@ from scalingdb.errors import DataError, unknown_name
 from scalingdb.reading._report import Unusable
 from scalingdb.schema import COLUMNS, METRICS, TABLES
 
-__all__ = ["COUNT_UNITS", "SYNONYMS", "Columns", "choose", "full_name", "is_text", "plain_name"]
+__all__ = ["COUNT_UNITS", "SYNONYMS", "Columns", "choose", "full_name", "is_text", "is_training", "plain_name"]
 
 SHORT = {"N": "n_params", "D": "n_tokens", "C": "train_flops", "L": "loss", "run": "run_id", "model": "model_name"}
 """Symbols that stand for columns, as in a paper."""
@@ -68,6 +67,7 @@ SYNONYMS: Mapping[str, frozenset[str]] = {
             "n_train_tokens",
         ]
     ),
+    "n_tokens_unique": frozenset({"unique_tokens", "num_unique_tokens", "n_unique_tokens", "distinct_tokens"}),
     "train_flops": frozenset({"flops", "train_flop", "training_flops", "total_flops", "compute_flops", "total_flos"}),
     "learning_rate": frozenset({"lr", "learning_rate", "peak_lr", "max_lr"}),
     "context_length": frozenset({"seq_len", "sequence_length", "context_length", "block_size", "max_seq_len"}),
@@ -88,10 +88,18 @@ TEXT = {"run_id", "model_name", "eval_set", "metric", "state", "split", "tokeniz
 
 _HELD_OUT = re.compile(
     r"(?:^|_)(?:val|valid|validation|eval|test|dev|held_?out)(?:_.*)?_(?:loss|nll|ce|cross_entropy)$"
+    r"|(?:^|_)(?:val|valid|validation|test|dev|held_?out)_(?:loss|nll)_(?!(?:std|sd|se|stderr|min|max|best|step|n)(?:_|$))\w+$"
     r"|(?:^|_)loss_(?:val|valid|validation|eval|test|dev)$"
 )
+_HELD_OUT_PREFIX = re.compile(r"^(?:val|valid|validation|eval|test|dev|held_?out)_")
 _NAMED = {"bpb": "bits_per_byte", "ppl": "perplexity", "accuracy": "acc"}
 """Short names of metrics."""
+
+_OTHER_UNIT = {
+    "bits_per_byte": re.compile(r"(?:^|_)(?:bpb|bits_per_byte)(?:_|$)"),
+    "perplexity": re.compile(r"(?:^|_)(?:ppl|perplexity)(?:_|$)"),
+}
+"""Metrics by what the name of a column says that it is measured in."""
 
 _TRAINING = re.compile(r"(?:^|_)train(?:ing)?(?:_.*)?_(?:loss|nll|ce|cross_entropy)$")
 
@@ -119,8 +127,14 @@ class Columns:
 
 
 def full_name(name: str) -> str:
-    """What a symbol such as ``N`` stands for; other names as they are."""
-    return SHORT.get(name, name)
+    """What a symbol such as ``N`` stands for, and the column that a name means in another case or spelling."""
+    if name in SHORT:
+        return SHORT[name]
+    lower = name.lower()
+    if lower in COLUMNS or lower in METRICS or lower in {"value", "state"}:
+        return lower
+    counts = ("n_params", "n_params_non_embedding", "n_params_active", "n_tokens", "n_tokens_unique", "train_flops")
+    return next((target for target in counts if lower in SYNONYMS[target]), name)
 
 
 def _symbols(columns: Sequence[str]) -> bool:
@@ -135,7 +149,16 @@ def plain_name(column: str) -> str:
     return re.sub(r"[^a-z0-9]+", "_", name).strip("_")
 
 
-def _check(mapping: Mapping[str, str], columns: Sequence[str], file: str) -> dict[str, str]:
+def _is_called(target: str, column: str, plain: str) -> bool:
+    """Whether a column is called by one of the names of `target`, below a tool's own headings or not."""
+    last = plain_name(re.split(r"[./]", column)[-1]) if re.match(r"(?i)(?:config|hparams|args|cfg)[./]", column) else ""
+    names = SYNONYMS.get(target, frozenset())
+    return plain in names or plain.removeprefix("train_") in names or (last != "" and (last == target or last in names))
+
+
+def _check(
+    mapping: Mapping[str, str], columns: Sequence[str], file: str, metric: str, unit: str | None
+) -> dict[str, str]:
     told: dict[str, str] = {}
     for name, column in mapping.items():
         if not isinstance(name, str) or not isinstance(column, str):
@@ -152,7 +175,21 @@ def _check(mapping: Mapping[str, str], columns: Sequence[str], file: str) -> dic
             raise DataError(f"{target!r} is mapped twice: {told[target]!r} and {column!r}", "map one of them.")
         if column not in columns:
             raise unknown_name("column", column, columns, f"(mapped to {target!r}, {file})")
+        plain = plain_name(column)
+        for other, pattern in _OTHER_UNIT.items() if target in {"loss", "value"} and metric == "loss" else ():
+            if pattern.search(plain) and not (unit or "").startswith(other):
+                raise DataError(
+                    f"{column!r} is mapped to {name!r}, and its name says {other.replace('_', ' ')}",
+                    f'say metric="{other}", unit="{METRICS[other].units[0]}"; if it holds nats per token, rename it.',
+                )
         told[target] = column
+    if not any(_is_metric(target) for target in told):
+        for target, column in told.items():
+            if target not in COLUMNS and (_HELD_OUT.search(plain_name(column)) or plain_name(column) == "loss"):
+                raise DataError(
+                    f"{target!r} = {column!r} makes a loss a knob of yours, and nothing is mapped to 'loss'",
+                    f"mapping={{'loss': {column!r}}}, or map the loss beside it.",
+                )
     if {"loss", "value"} <= told.keys():
         raise DataError("'loss' and 'value' are both mapped, and mean the same number", "map one of them.")
     return told
@@ -165,19 +202,22 @@ def choose(
     metric: str,
     tasks: Sequence[str] | None,
     file: str,
+    unit: str | None = None,
+    training: Sequence[str] = (),
 ) -> Columns:
     """Decide what the columns of a table are.
 
     A measured column is taken if it is mapped; if none is mapped, the one held-out loss, else the one loss, else
     columns that carry a metric's own name. Two candidates are refused: which of them is the headline is not ours
-    to guess. What is not mapped while something is never becomes a measurement.
+    to guess. What is not mapped while something is never becomes a measurement. `training` are columns that hold a
+    training loss by the definition of the tool that wrote them, whatever their names.
 
     Raises
     ------
     DataError, UnknownNameError
         If the mapping does not fit the table, or no measured column can be told.
     """
-    told = _check(mapping or {}, columns, file)
+    told = _check(mapping or {}, columns, file, metric, unit)
     measured = {
         column: metric if name in {"loss", "value"} else name for name, column in told.items() if _is_metric(name)
     }
@@ -192,6 +232,7 @@ def choose(
         same = [column for column in plain if column == target]
         symbol = [c for c in plain if SHORT.get(c) == target and len(c) == 1 and _symbols(columns)]
         alike = same or symbol or [column for column, name in plain.items() if name in SYNONYMS.get(target, ())]
+        alike = alike or [column for column, name in plain.items() if _is_called(target, column, name)]
         if target == "run_id" and len(alike) > 1:  # W&B has a name and an id: the name is what people know
             alike = [column for column in alike if plain[column] == "name"] or alike[:1]
         if len(alike) == 1:
@@ -205,7 +246,7 @@ def choose(
             raise unknown_name("column", missing[0], columns, f"(in tasks, {file})")
         measured |= dict.fromkeys(tasks, metric if metric != "loss" else "task_score")
     elif not measured:
-        measured, note = _guess_measured(plain, by_name, metric, file, columns)
+        measured, note = _guess_measured(plain, by_name, metric, file, columns, training)
         notes += [note] if note else []
     used = {*by_name.values(), *measured}
     return Columns(by_name, measured, tuple(notes), tuple(column for column in columns if column not in used))
@@ -216,12 +257,18 @@ def _is_metric(name: str) -> bool:
 
 
 def _guess_measured(
-    plain: Mapping[str, str], by_name: Mapping[str, str], metric: str, file: str, columns: Sequence[str]
+    plain: Mapping[str, str],
+    by_name: Mapping[str, str],
+    metric: str,
+    file: str,
+    columns: Sequence[str],
+    trained: Sequence[str],
 ) -> tuple[dict[str, str], str | None]:
     held_out = [c for c, name in plain.items() if _HELD_OUT.search(name) or name in {"val_nll", "validation_loss"}]
     losses = [c for c, name in plain.items() if name in {"loss", "nll", "cross_entropy", "lm_loss"}]
     losses += [c for c in plain if c == "L" and _symbols(columns)]
-    training = [c for c, name in plain.items() if _TRAINING.search(name)]
+    losses = [c for c in losses if c not in trained]
+    training = [c for c, name in plain.items() if _TRAINING.search(name) or c in trained]
     if "metric" in by_name or ("eval_set" in by_name and not (held_out or losses)):
         values = [c for c, name in plain.items() if name in {"value", "score", "result", "accuracy", "acc"}]
         if len(values) == 1:
@@ -231,12 +278,12 @@ def _guess_measured(
         if len(candidates) == 1:
             return {candidates[0]: metric}, f"loss is {candidates[0]!r}: the only {how}"
         if len(candidates) > 1:
-            told = shlex.quote(f"loss={candidates[0]}")
             raise DataError(
                 f"{file}: {len(candidates)} columns could be the loss: {', '.join(map(repr, candidates))}",
-                f"say which: mapping={{'loss': {candidates[0]!r}}} (in the shell: --map {told}).",
+                f"say which: mapping={{'loss': {candidates[0]!r}}}.",
             )
-    named = {c: _NAMED.get(name, name) for c, name in plain.items()}
+    bare = {c: _HELD_OUT_PREFIX.sub("", name) for c, name in plain.items()}
+    named = {c: _NAMED.get(name, name) for c, name in bare.items()}
     named = {c: name for c, name in named.items() if name in METRICS and name not in {"loss", "train_loss"}}
     if named:
         return named, None
@@ -244,9 +291,14 @@ def _guess_measured(
         return {training[0]: "train_loss"}, f"the only loss is {training[0]!r}: a training loss, kept as train_loss"
     raise Unusable(
         f"no column is a loss or a score by its name; it has {', '.join(map(repr, list(columns)[:30]))}. Map it: "
-        "mapping={'loss': '<column>'} (in the shell: --map loss=COLUMN); a wide table of scores: "
+        "mapping={'loss': '<column>'}; a wide table of scores: "
         "tasks=['<column>', ...] with unit='fraction' or 'percent'"
     )
+
+
+def is_training(column: str) -> bool:
+    """Whether a column is a training loss by its name."""
+    return _TRAINING.search(plain_name(column)) is not None
 
 
 def is_text(name: str) -> bool:

@@ -52,12 +52,15 @@ class Results:
         With columns of the tables ``evals`` and ``items``, and of ``runs`` where the file states them.
     unused : tuple of str
         Metrics that are not known here.
+    notes : tuple of str
+        What was converted.
     """
 
     harness: str
     rows: list[dict[str, Any]]
     items: list[dict[str, Any]] = field(default_factory=list)
     unused: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def recognise(value: Mapping[str, Any], file: Path, name: str) -> Results | None:
@@ -104,6 +107,10 @@ def _by_time(value: Mapping[str, Any], file: Path, name: str) -> Results | None:
     if not rows:
         raise Unusable(f"scores by task and step in which no metric is known here ({', '.join(sorted(unused)[:8])})")
     return Results("scores by task and step (as one run, called like the file)", rows, unused=tuple(sorted(unused)))
+
+
+def _plain(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _number(value: object) -> float | None:
@@ -190,7 +197,7 @@ def _lm_eval_task(
         error = _number(values.get(f"{metric}_stderr,{variant}" if variant else f"{metric}_stderr"))
         flag, reason = None, None
         if limit:
-            flag, reason = "limited", f"run with --limit {limit}: a part of the task"
+            flag, reason = "limited", f"run with --limit {_plain(limit)}: a part of the task"
         elif is_group:
             flag, reason = "group", "mean of subtasks that are listed beside it"
         rows.append(
@@ -267,7 +274,7 @@ def _inspect(log: Mapping[str, Any], name: str) -> Results:
     for score in scores:
         metrics = _mapping(score.get("metrics"))
         error = _number(_mapping(metrics.get("stderr")).get("value"))
-        n_items = _number(score.get("scored_samples", results.get("completed_samples")))
+        n_items = _inspect_count(score, results, run)
         for key, metric in metrics.items():
             value = _number(_mapping(metric).get("value"))
             if key in {"stderr", "std", "var", "bootstrap_stderr"} or value is None:
@@ -303,6 +310,18 @@ def _inspect(log: Mapping[str, Any], name: str) -> Results:
             f"an Inspect log in which no metric is known here ({', '.join(sorted(unused)) or 'results are empty'})"
         )
     return Results("Inspect log", rows, _inspect_items(log, str(model), task, name), tuple(sorted(unused)))
+
+
+def _inspect_count(score: Mapping[str, Any], results: Mapping[str, Any], run: Mapping[str, Any]) -> float | None:
+    """Items that were scored: the log counts each of them once for every epoch."""
+    count = _number(score.get("scored_samples", results.get("completed_samples")))
+    epochs, items = (
+        _number(_mapping(run.get("config")).get("epochs")),
+        _number(_mapping(run.get("dataset")).get("samples")),
+    )
+    if count and epochs and epochs > 1 and count % epochs == 0 and (items is None or count > items):
+        return count / epochs
+    return count
 
 
 def _inspect_items(log: Mapping[str, Any], model: str, task: str, name: str) -> list[dict[str, Any]]:
@@ -430,7 +449,7 @@ def _every_eval_ever(report: Mapping[str, Any], name: str) -> Results:
     model = _mapping(report.get("model_info")).get("id") or _mapping(report.get("model_info")).get("name")
     if not model:
         raise Unusable("an Every Eval Ever record that names no model")
-    rows, unused = [], set()
+    rows, unused, was_percent = [], set(), False
     results = report.get("evaluation_results")
     for result in map(_mapping, results if isinstance(results, list) else ()):
         config, details = _mapping(result.get("metric_config")), _mapping(result.get("score_details"))
@@ -443,6 +462,7 @@ def _every_eval_ever(report: Mapping[str, Any], name: str) -> Results:
         if not unit:  # before units were stated, bounds said what a score counts in
             unit = "proportion" if bounds == (0.0, 1.0) else "percent" if bounds == (0.0, 100.0) else ""
         is_percent = unit in {"percent", "percentage", "%"}
+        was_percent |= is_percent
         value = round(value / 100, 15) if is_percent else value
         known = METRICS.get(metric) or ("task_score", "fraction")
         if unit not in {"proportion", "fraction", "percent", "percentage", "%"} or not 0 <= value <= 1:
@@ -466,12 +486,14 @@ def _every_eval_ever(report: Mapping[str, Any], name: str) -> Results:
         )
     if not rows:
         raise Unusable("an Every Eval Ever record without a share between 0 and 1")
-    return Results("Every Eval Ever record", rows, unused=tuple(sorted(unused)))
+    notes = ("scores in per cent became shares",) if was_percent else ()
+    return Results("Every Eval Ever record", rows, unused=tuple(sorted(unused)), notes=notes)
 
 
 def opencompass(table: pl.DataFrame, name: str) -> Results:
     """A summary of OpenCompass: one row per dataset, one column per model, shares in per cent."""
-    rows, unused = [], set()
+    rows: list[dict[str, Any]] = []
+    unused: set[str] = set()
     models = [column for column in table.columns if column not in {"dataset", "version", "metric", "mode"}]
     tasks = table["dataset"].cast(pl.String).fill_null("").str.strip_chars().to_list()
     for number, row in enumerate(table.iter_rows(named=True), 1):
@@ -505,4 +527,7 @@ def opencompass(table: pl.DataFrame, name: str) -> Results:
                     "raw_field": model,
                 }
             )
-    return Results("OpenCompass summary", rows, unused=tuple(sorted(unused)))
+    if len(rows) > 2 and max(row["value"] for row in rows) <= 0.01:
+        raise Unusable("an OpenCompass summary, which is written in per cent, without a score above 1: divided by 100?")
+    notes = ("scores in per cent became shares",)
+    return Results("OpenCompass summary", rows, unused=tuple(sorted(unused)), notes=notes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import hashlib
 import io
 import json
@@ -50,8 +51,12 @@ class Piece:
         Measurements of an evaluation harness, ready as they are.
     is_log : bool
         Whether the rows are checkpoints of runs.
-    state : mapping
-        What the file says about how the run ended.
+    semicolons : bool
+        Whether they separate its cells.
+    ends : mapping
+        What the file says about how far each run was planned and went.
+    notes : tuple of str
+        What was left out of the file.
     """
 
     kind: str
@@ -61,6 +66,7 @@ class Piece:
     is_log: bool = False
     semicolons: bool = False
     ends: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -136,6 +142,8 @@ def _content(file: Path) -> bytes:
 
 def _pieces(file: Path, name: str, content: bytes) -> list[Piece]:
     """What one file holds."""
+    if content[:2] == b"\x1f\x8b":
+        content = _unzipped(content)
     if content[:4] == b"PAR1":
         height = int(_parse(lambda: pl.scan_parquet(io.BytesIO(content)).select(pl.len()).collect(), "Parquet").item())
         if height > MOST_ROWS:
@@ -149,9 +157,22 @@ def _pieces(file: Path, name: str, content: bytes) -> list[Piece]:
         raise Unusable("binary data of no known kind")
     text = _decoded(content).lstrip("\r\n")
     start = text.lstrip()[:1]
+    if re.match(r"\s*<(?:!doctype|html|head|body|\?xml)", text[:200], flags=re.IGNORECASE):
+        raise Unusable("a web page, not data: was the download behind a login?")
     if start and start in "{[":
         return _json_pieces(file, name, text)
     return [_table_piece(file, name, text)]
+
+
+def _unzipped(content: bytes) -> bytes:
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(content)) as archive:
+            plain = archive.read(MOST_BYTES + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise Unusable(f"damaged gzip file: {error}") from error
+    if len(plain) > MOST_BYTES:
+        raise Unusable("more than is read at once when unpacked; reduce it to last values first")
+    return plain
 
 
 def _parse(read: Any, what: str) -> pl.DataFrame:
@@ -197,7 +218,12 @@ def _json_pieces(file: Path, name: str, text: str) -> list[Piece]:
         if value and all(isinstance(column, list) for column in value.values()):
             return [Piece("JSON table", name, _frame_of(value))]
         if name.endswith("run_spec.json") or {"scenario_spec", "adapter_spec"} & set(value):
-            raise Unusable("part of a HELM run folder: its numbers are read from stats.json")
+            beside = (
+                "its numbers are read from stats.json"
+                if file.with_name("stats.json").exists()
+                else ("its numbers stand in stats.json, which is not there")
+            )
+            raise Unusable(f"part of a HELM run folder: {beside}")
         raise Unusable(f"JSON of no known kind (top-level keys: {', '.join(list(value)[:8]) or 'none'})")
     if isinstance(value, list):
         if (results := _evaluations.helm(value, file, name)) is not None:
@@ -211,7 +237,9 @@ def _json_pieces(file: Path, name: str, text: str) -> list[Piece]:
 
 def _json_lines(file: Path, name: str, text: str, error: json.JSONDecodeError) -> Piece:
     rows = []
-    for number, line in enumerate(text.splitlines(), 1):
+    lines = text.splitlines()
+    notes: tuple[str, ...] = ()
+    for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         try:
@@ -219,6 +247,9 @@ def _json_lines(file: Path, name: str, text: str, error: json.JSONDecodeError) -
         except json.JSONDecodeError as bad:
             if number == 1:
                 raise Unusable(f"damaged JSON: {error.msg} at line {error.lineno}") from bad
+            if number == len(lines) and not text.endswith("\n"):  # a writer that was killed
+                notes = (f"{name}: its last line, which is cut off",)
+                break
             raise Unusable(f"damaged JSON at line {number}: {bad.msg}") from bad
         if not isinstance(row, dict):
             raise Unusable(f"line {number} is no JSON object")
@@ -226,7 +257,7 @@ def _json_lines(file: Path, name: str, text: str, error: json.JSONDecodeError) -
     samples = _evaluations.samples(rows, file, name)
     if samples is not None:
         return Piece(samples.harness, name, results=samples)
-    return _records(file, name, rows, "JSON lines")
+    return replace(_records(file, name, rows, "JSON lines"), notes=notes)
 
 
 def _records(file: Path, name: str, rows: Sequence[Mapping[str, Any]], kind: str) -> Piece:
@@ -287,6 +318,8 @@ def _inspect_archive(name: str, content: bytes) -> list[Piece]:
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             inside = set(archive.namelist())
+            if "xl/workbook.xml" in inside:
+                raise Unusable("an Excel workbook: save its sheet as CSV, or give the frame of polars.read_excel")
             if "header.json" not in inside:
                 what = "an Inspect log that did not finish: it has no header.json"
                 raise Unusable(what if "_journal/start.json" in inside else "an archive of no known kind")
@@ -330,7 +363,9 @@ def _table_piece(file: Path, name: str, text: str) -> Piece:
     if len({column.strip() for column in table.columns}) < len(table.columns) or any(
         column.endswith(tuple(f"_duplicated_{i}" for i in range(9))) for column in table.columns
     ):
-        raise Unusable("two columns have one name")
+        given = next(csv.reader([header], delimiter=separator))
+        twice = next((cell for cell in given if [c.strip() for c in given].count(cell.strip()) > 1), "")
+        raise Unusable(f"two columns have one name: {twice.strip()!r}")
     table = table.filter(~pl.all_horizontal(pl.all().is_null()))
     if table.is_empty():
         raise Unusable("a table without rows")
@@ -350,7 +385,10 @@ def _log(file: Path, name: str, table: pl.DataFrame, kind: str) -> Piece:
     if {"Wall time", "Step", "Value"} <= names:
         return _tensorboard(file, name, table)
     if found := _chart_columns(table.columns):
-        return Piece("W&B chart export", name, _unpivoted(table, found), is_log=True)
+        long = _unpivoted(table, found)
+        over = table.columns[0]
+        axis = "" if {STEP, over} & set(long.columns) else f" over {over!r}, of which the end of each curve is taken"
+        return Piece(f"W&B chart export{axis}", name, long, is_log=True)
     if {"dataset", "version", "metric", "mode"} <= names:
         results = _evaluations.opencompass(table, name)
         if not results.rows:
@@ -403,10 +441,16 @@ def _chart_columns(columns: Sequence[str]) -> list[tuple[str, str, str]]:
 
 def _unpivoted(table: pl.DataFrame, curves: Sequence[tuple[str, str, str]]) -> pl.DataFrame:
     axis = table.columns[0]
-    own = STEP if axis == "Step" else axis
-    parts = [
-        table.select(pl.lit(run).alias(RUN), pl.col(axis).alias(own), pl.col(column).alias(metric))
-        for column, run, metric in curves
-        if metric != "_step"
-    ]
-    return pl.concat(parts, how="diagonal").filter(~pl.all_horizontal(pl.exclude(RUN, own).is_null()))
+    counted = {"n_tokens", "train_flops"}
+    is_count = any(plain_name(axis).removeprefix("train_") in SYNONYMS[name] | {name} for name in counted)
+    own = axis if is_count else STEP if re.search(r"step|iter", axis, flags=re.IGNORECASE) else ""
+    parts = []
+    for column, run, metric in curves:
+        if metric == "_step":
+            continue
+        curve = table.select(
+            pl.lit(run).alias(RUN), pl.col(axis).alias(own or axis), pl.col(column).alias(metric)
+        ).filter(pl.col(metric).is_not_null() & (pl.col(metric).cast(pl.String).str.strip_chars() != ""))
+        # time is neither step nor tokens: what it orders is the curve, of which the end is taken
+        parts.append(curve if own else curve.tail(1).drop(axis))
+    return pl.concat(parts, how="diagonal")

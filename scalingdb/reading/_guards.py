@@ -16,7 +16,13 @@ from scalingdb.schema import METRICS
 
 __all__ = ["GUARDS", "guard"]
 
-UNFINISHED = ("crashed", "failed", "killed", "running", "preempting", "preempted", "pending", "error", "cancelled")
+UNFINISHED = {
+    *("crashed", "failed", "killed", "running", "preempting", "preempted", "pending", "error", "cancelled", "canceled"),
+    *("timeout", "timed_out", "out_of_memory", "oom", "node_fail", "aborted", "interrupted", "diverged", "nan"),
+}
+FINISHED = {"finished", "completed", "complete", "success", "succeeded", "successful", "done", "ok", "converged"}
+"""States of runs, in lower case with underscores, as W&B, Slurm and people call them."""
+
 LOG_CAPS = (500, 1000, 1500, 5000, 10000)
 """Rows at which tools cap or sample a log."""
 
@@ -55,15 +61,24 @@ def _digits(values: pl.Series) -> pl.Series:
 
 def unfinished(frame: pl.DataFrame) -> Iterator[Remark]:
     """Runs that crashed or still run, by their own state."""
-    if "state" in frame.columns:
-        mask = frame["state"].cast(pl.String).str.to_lowercase().is_in(list(UNFINISHED))
-        yield from _remark(frame, mask, "unfinished", "{n} row(s) of runs that did not finish: {rows}", flags=True)
+    if "state" not in frame.columns:
+        return
+    state = frame["state"].cast(pl.String).str.to_lowercase().str.replace_all(r"[\s-]+", "_")
+    mask = state.is_in(list(UNFINISHED))
+    yield from _remark(frame, mask, "unfinished", "{n} row(s) of runs that did not finish: {rows}", flags=True)
+    unknown = state.is_not_null() & ~state.is_in([*UNFINISHED, *FINISHED])
+    names = listed(frame["state"].filter(unknown).unique(maintain_order=True))
+    text = f"{{n}} row(s) stay in with a state that says neither finished nor failed ({names}): {{rows}}"
+    yield from _remark(frame, unknown, "state", text)
 
 
 def stopped_short(frame: pl.DataFrame) -> Iterator[Remark]:
     """Runs far short of the length that they planned, or that nearly all others have."""
     if {"reached", "planned"} <= set(frame.columns):
-        mask = (frame["planned"] > 0) & (frame["reached"] < 0.9 * frame["planned"])
+        reached = frame.select(
+            pl.col("reached").max().over("run_id")
+        ).to_series()  # checkpoints have states of their own
+        mask = (frame["planned"] > 0) & (reached < 0.9 * frame["planned"])
         yield from _remark(
             frame, mask, "short", "{n} row(s) of runs that stopped before their plan: {rows}", flags=True
         )
@@ -78,6 +93,13 @@ def stopped_short(frame: pl.DataFrame) -> Iterator[Remark]:
         mask = frame["run_id"].is_in(short.implode())
         text = f"{{n}} row(s) of runs that stopped far short of step {typical:g}, where most end: {{rows}}"
         yield from _remark(frame, mask, "short", text, flags=True)
+    elif "n_tokens" in frame.columns and last.height == frame["run_id"].n_unique() == frame.height:
+        # lengths differ by design, but tokens per step do not: a run of too few steps did not see its tokens
+        per_step = frame["n_tokens"] / frame["step"]
+        batch = float(per_step.filter(per_step.is_finite().fill_null(False)).median() or 0)  # type: ignore[arg-type]
+        if batch > 0 and ((per_step / batch - 1).abs() < 0.02).mean() >= 0.6:  # type: ignore[operator]
+            text = f"{{n}} row(s) with far fewer steps than their tokens take at {batch:,.0f} a step: {{rows}}"
+            yield from _remark(frame, per_step > 2 * batch, "short", text, flags=True)
 
 
 def _copies(frame: pl.DataFrame, unit: list[str], same: list[str], long: pl.Series, far: pl.Expr) -> pl.Series:
@@ -166,26 +188,51 @@ def starts_late(frame: pl.DataFrame) -> Iterator[Remark]:
     if not {"run_id", "step"} <= set(frame.columns):
         return
     ends = frame.group_by("run_id").agg(first=pl.col("step").min(), last=pl.col("step").max(), n=pl.len())
-    ends = ends.filter(pl.col("n") > 2)
+    ends = ends.filter((pl.col("n") > 2) & pl.col("first").is_not_null())
     late = ends.filter(pl.col("first") > 0.2 * pl.col("last"))
-    if 0 < late.height < 0.5 * ends.height:
+    if ends.is_empty():
+        return
+    if ends.height == 1:  # nothing to compare with: a log that begins after most of it would have passed
+        late = ends.filter(pl.col("first") > 0.5 * pl.col("last"))
+    elif ends.height > 2 and late.height >= 0.5 * ends.height:
+        return
+    else:  # a sweep that is logged every 500 steps begins at step 500
+        late = late.filter(pl.col("first") > 3 * float(ends["first"].min()))  # type: ignore[arg-type]
+    if late.height:
         yield Remark("resumed", f"run(s) whose log begins late, as after a restart: {listed(late['run_id'])}")
 
 
 def counts(frame: pl.DataFrame) -> Iterator[Remark]:
     """Parameters and tokens in thousands or millions, declared as counts."""
-    for name, least, what in (("n_params", 1e4, "parameters"), ("n_tokens", 1e6, "tokens")):
+    few, many = {}, {}
+    bounds = {"n_params": (1e4, 1e14), "n_tokens": (1e6, 1e16)}
+    for name, (least, most) in bounds.items():
         if name in frame.columns and frame[name].count():
             typical = float(frame[name].median())  # type: ignore[arg-type]
             step_zero = "step" in frame.columns and name == "n_tokens"
             if 0 < typical < least and not (step_zero and float(frame[name].max()) >= least):  # type: ignore[arg-type]
-                raise DataError(
-                    f"{name}: the median is {typical:g} {what}, which no language model has: "
-                    "the column seems to count in thousands, millions or billions",
-                    f'give the factor: scale={{"{name}": 1e6}} (in the shell: --scale {name}=1e6).',
-                )
+                few[name] = typical
+            elif typical > most:
+                many[name] = typical
+    if few:
+        said = " and ".join(f"{name} has a median of {typical:g}" for name, typical in few.items())
+        factors = ", ".join(f'"{name}": 1e6' for name in few)
+        raise DataError(
+            f"{said}, which no language model has: it seems to count in thousands, millions or billions",
+            f"give the factor: scale={{{factors}}} for millions, 1e9 for billions.",
+        )
+    if many:
+        said = " and ".join(f"{name} has a median of {typical:g}" for name, typical in many.items())
+        raise DataError(f"{said}, which no language model has", "was it multiplied twice, by a suffix and by scale=?")
+    if "n_params" in frame.columns:
+        n = frame["n_params"]
+        yield from _remark(frame, n <= 0, "parameters", "{n} row(s) with no parameters or fewer: {rows}", flags=True)
+        typical = float(n.median() or 0)  # type: ignore[arg-type]
+        if typical >= 1e6:
+            text = f"{{n}} row(s) with fewer than 10,000 parameters, where the median is {typical:.3g}: {{rows}}"
+            yield from _remark(frame, (n > 0) & (n < 1e4), "parameters", text, flags=True)
     if "n_tokens" in frame.columns and "step" not in frame.columns:
-        yield from _remark(frame, frame["n_tokens"] <= 0, "tokens", "{n} run(s) without a token: {rows}", flags=True)
+        yield from _remark(frame, frame["n_tokens"] <= 0, "tokens", "{n} run(s) with no tokens: {rows}", flags=True)
     if {"n_params", "n_tokens"} <= set(frame.columns):
         ratio = frame["n_tokens"] / frame["n_params"]
         ratio = ratio.set(frame["n_params"] <= 0, None)
@@ -218,7 +265,9 @@ def units(frame: pl.DataFrame) -> Iterator[Remark]:
     declared = (frame["unit"] == "nats_per_token").fill_null(False)
     text = "{n} loss(es) below 0.02 nats per token, which no language model has: {rows}"
     yield from _remark(frame, declared & (frame["value"] < 0.02), "unit", text, flags=True)
-    mask = nats & ((frame["value"] > 20) | (frame["value"] < 0.2))
+    text = "{n} loss(es) above 20 nats per token, which only a run that diverged has: {rows}"
+    yield from _remark(frame, declared & (frame["value"] > 20), "unit", text, flags=True)
+    mask = nats & ((~declared & (frame["value"] > 20)) | (frame["value"] < 0.2))
     yield from _remark(frame, mask, "unit", "{n} loss(es) above 20 or below 0.2, odd for nats per token: {rows}")
     shares = (frame["unit"] == "fraction").fill_null(False)
     above = shares & (frame["value"] > 1)
@@ -227,7 +276,9 @@ def units(frame: pl.DataFrame) -> Iterator[Remark]:
         raise DataError(
             f"{int(above.sum())} value(s) above 1 where shares are declared, such as {example:g} "
             f"({_names(frame, above)})",
-            'if these are per cent, say unit="percent".',
+            'if these are per cent, say unit="percent".'
+            if float((frame["value"].filter(shares) > 1).mean()) > 0.8  # type: ignore[arg-type]
+            else "some are per cent and some are shares: convert one kind first.",
         )
     counted = shares & frame["metric"].is_in(["acc", "acc_norm", "exact_match"])
     tiny = counted & (frame["value"] > 0) & (frame["value"] < 1e-5)
@@ -239,6 +290,31 @@ def units(frame: pl.DataFrame) -> Iterator[Remark]:
     low = (frame["metric"] == "perplexity") & (frame["value"] < 1)
     if low.any():
         raise DataError(f"{int(low.sum())} perplexity value(s) below 1 ({_names(frame, low)})", "is this a loss?")
+
+
+def groups(frame: pl.DataFrame) -> Iterator[Remark]:
+    """Means of tasks that are listed beside them."""
+    scores = frame.filter(~pl.Series(_is_loss(frame)) & pl.col("eval_set").is_not_null())
+    sets = scores["eval_set"].unique().to_list()
+    means = [name for name in sets if name.lower() in {"average", "avg", "mean", "overall"} and len(sets) > 2]
+    keys = [name for name in ("run_id", "step", "metric", "split", "n_shots") if name in scores.columns]
+    for name in sets:
+        under = [other for other in sets if other.startswith(f"{name}_")]
+        if len(under) < 2:
+            continue
+        parts = (
+            scores.filter(pl.col("eval_set").is_in(under))
+            .group_by(keys)
+            .agg(n=pl.len(), low=pl.col("value").min(), high=pl.col("value").max())
+        )
+        whole = scores.filter(pl.col("eval_set") == name).join(parts.filter(pl.col("n") > 1), on=keys, nulls_equal=True)
+        # a mean lies between its parts: a benchmark of its own, such as imagenet beside imagenet_v2, need not
+        if whole.height and whole.select(pl.col("value").is_between("low", "high").all()).item():
+            means.append(name)
+    mask = frame["eval_set"].is_in(means)
+    yield from _remark(
+        frame, mask, "group", f"{{n}} row(s) are means of tasks listed beside them ({listed(means)})", flags=True
+    )
 
 
 def standard_errors(frame: pl.DataFrame) -> Iterator[Remark]:
@@ -266,9 +342,8 @@ def tokenizers(frame: pl.DataFrame) -> Iterator[Remark]:
         if name in frame.columns:
             different = frame[name].filter(per_token).drop_nulls().unique(maintain_order=True)
             if len(different) > 1:
-                yield Remark(
-                    "tokenizer", f"losses per token under different {name} do not compare: {listed(different)}"
-                )
+                shown = different if name == "tokenizer_id" else (f"{value:g}" for value in different)
+                yield Remark("tokenizer", f"losses per token under different {name} do not compare: {listed(shown)}")
 
 
 GUARDS: tuple[Callable[[pl.DataFrame], Iterator[Remark]], ...] = (
@@ -281,6 +356,7 @@ GUARDS: tuple[Callable[[pl.DataFrame], Iterator[Remark]], ...] = (
     alternating,
     capped,
     starts_late,
+    groups,
     standard_errors,
     tokenizers,
 )

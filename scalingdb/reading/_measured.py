@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,7 @@ def read(what: Any, options: Options) -> Measured:
     _check_options(options)
     report = Report()
     files = _files(what)
+    report.skipped += [note for piece in files.pieces for note in piece.notes]
     frames = []
     tables = [piece for piece in files.pieces if piece.table is not None]
     unusable: list[tuple[str, str]] = list(files.skipped)
@@ -80,6 +82,7 @@ def read(what: Any, options: Options) -> Measured:
     evaluated = [piece.results for piece in files.pieces if piece.results is not None]
     rows = [row for results in evaluated for row in results.rows]
     report.unused += [name for results in evaluated for name in results.unused]
+    report.converted += dict.fromkeys(note for results in evaluated for note in results.notes)
     if rows:
         _refuse_options_of_tables(options)
         frames.append(_frame_of_rows(rows))
@@ -89,7 +92,7 @@ def read(what: Any, options: Options) -> Measured:
             report.recognised.append(f"{listed(names, 3)}: {kind}")
     for reason in dict.fromkeys(reason for _, reason in unusable):
         report.skipped.append(f"{listed([name for name, why in unusable if why == reason], 3)}: {reason}")
-    items = _items([item for results in evaluated for item in results.items])
+    items = _items([item for results in evaluated for item in results.items], rows, report)
     if not frames:
         if items.height:
             raise DataError("there are per-item results, but no summary", "give the folder that holds both.")
@@ -104,7 +107,8 @@ def _check_options(options: Options) -> None:
     if options.metric not in METRICS:
         raise unknown_name("metric", options.metric, METRICS)
     if options.unit is not None and options.unit != "percent" and options.unit not in UNITS:
-        raise unknown_name("unit", options.unit, [*UNITS, "percent"])
+        longer = [unit for unit in UNITS if unit.startswith(f"{options.unit}_")]
+        raise unknown_name("unit", options.unit, longer or [*UNITS, "percent"])
     for name, factor in options.scale.items():
         if isinstance(factor, bool) or not isinstance(factor, int | float) or not 0 < factor < float("inf"):
             raise DataError(f"scale of {name!r} is {factor!r}, not a positive factor", 'for example {"n_params": 1e9}.')
@@ -114,7 +118,9 @@ def _check_options(options: Options) -> None:
 
 
 def _refuse_options_of_tables(options: Options) -> None:
-    given = {"mapping": options.mapping, "unit": options.unit, "tasks": options.tasks, "scale": options.scale}
+    given: dict[str, Any] = {"unit": options.unit, "tasks": options.tasks}
+    if options.models is None:  # both speak of its columns, too
+        given |= {"mapping": options.mapping, "scale": options.scale}
     if useless := [name for name, value in given.items() if value]:
         raise DataError(
             f"{', '.join(useless)}: results of a harness state this themselves", "leave it out, or give a table."
@@ -131,11 +137,19 @@ def _files(what: Any) -> Files:
             f"{type(what).__module__}.{type(what).__qualname__} is neither a path nor a table",
             "give a file, a folder, a list of files, or any dataframe.",
         )
-    table = as_frame(what)
+    table = _flat(as_frame(what))
     if table.is_empty():
         raise DataError("the frame is empty: there is nothing to read", "check the filters that led to it.")
     kind = type(what).__module__.partition(".")[0] + " " + type(what).__qualname__
     return Files((Piece(kind.replace("builtins ", ""), "frame", table),), (), ())
+
+
+def _flat(table: pl.DataFrame) -> pl.DataFrame:
+    """Columns of records (``summary``, ``config`` of an interface) as one column per entry: ``config.lr``."""
+    while nested := [name for name, dtype in table.schema.items() if isinstance(dtype, pl.Struct)]:
+        parts = [table[name].struct.unnest().rename(partial("{}.{}".format, name)) for name in nested]
+        table = pl.concat([table.drop(nested), *parts], how="horizontal")
+    return table
 
 
 def _grouped(pieces: Sequence[Piece]) -> dict[str, list[Piece]]:
@@ -173,13 +187,22 @@ def _measure(pieces: Sequence[Piece], options: Options, report: Report) -> pl.Da
         parts.append(table)
     table = pl.concat(parts, how="diagonal_relaxed") if len(parts) > 1 else parts[0]
     file = pieces[0].file if len(pieces) == 1 else f"{len(pieces)} files"
-    table = _where(table, options.where, file)
+    table = _where(table, options.where, file, report)
+    if {"name", "state"} <= {column.lower() for column in table.columns}:
+        table = _with_ids(table, report)
     names = [name for name in table.columns if name not in {"raw_row", "raw_file", "reached", "planned"}]
     kept = {name: name for name in options.keep if name in names and name not in options.mapping}
+    by_definition = all(piece.kind == "Hugging Face Trainer state" for piece in pieces)
     columns = _columns.choose(
-        names, kept | dict(options.mapping), metric=options.metric, tasks=options.tasks, file=file
+        names,
+        kept | dict(options.mapping),
+        metric=options.metric,
+        tasks=options.tasks,
+        file=file,
+        unit=options.unit,
+        training=("loss",) if by_definition else (),
     )
-    for name in options.scale:
+    for name in options.scale if options.models is None else ():
         if full_name(name) not in {*columns.by_name, *columns.measured.values(), "loss", "value"}:
             raise unknown_name("column", name, columns.by_name, "(in scale)")
     report.unused += columns.unused
@@ -201,7 +224,18 @@ def _has_decimal_commas(piece: Piece) -> bool:
     )
 
 
-def _where(table: pl.DataFrame, where: str | None, file: str) -> pl.DataFrame:
+def _with_ids(table: pl.DataFrame, report: Report) -> pl.DataFrame:
+    """Names of W&B runs are not unique; where two are equal, the run's ID tells them apart."""
+    name = next((column for column in ("Name", "name") if column in table.columns), None)
+    ids = next((column for column in ("ID", "id", "Id") if column in table.columns), None)
+    if name is None or ids is None or not (twice := table[name].is_duplicated() & table[name].is_not_null()).any():
+        return table
+    report.converted.append(f"{int(twice.sum())} run(s) share their name with another: the ID was added to it")
+    both = pl.format("{} ({})", name, ids)
+    return table.with_columns(pl.when(twice).then(both).otherwise(pl.col(name).cast(pl.String)).alias(name))
+
+
+def _where(table: pl.DataFrame, where: str | None, file: str, report: Report) -> pl.DataFrame:
     if not where:
         return table
     typed = table.with_columns(
@@ -223,6 +257,8 @@ def _where(table: pl.DataFrame, where: str | None, file: str) -> pl.DataFrame:
     kept = table.filter(mask)
     if kept.is_empty():
         raise DataError(f"no row of {file} meets where={where!r}", "see which values the column has.")
+    if kept.height < table.height:
+        report.skipped.append(f"{table.height - kept.height} of {table.height} row(s) that where= excludes")
     return kept
 
 
@@ -251,6 +287,11 @@ def _converted(
             continue
         faults += [_fault(table, column, name, i, text) for i, text in cells.faults]
         factor = scale.get(name, 1.0)
+        if factor != 1.0 and any("suffixes" in note for note in cells.notes):
+            raise DataError(
+                f"{column!r} holds suffixes ({cells.notes[0]}), and scale= would multiply by {factor:g} once more",
+                "leave its scale out.",
+            )
         made[name] = (cells.values * factor).alias(name)
         report.converted += [f"{column!r}: {note}" for note in cells.notes]
         if cells.not_finite:
@@ -265,19 +306,36 @@ def _converted(
         factor = scale.get(metric, scale.get("loss", 1.0) if metric == options.metric else 1.0)
         percent_signs = any("percent" in note for note in cells.notes)
         if options.unit == "percent" and is_share and not percent_signs:
+            _refuse_shares_as_percent(cells.values, table, columns, column)
             factor /= 100
             report.converted.append(f"{column!r}: per cent became shares")
         # 41.5 times .01 is .41500000000000004, which nobody wrote
         scaled = cells.values if factor == 1.0 else (cells.values * factor).round_sig_figs(15)
         made[f"={column}"] = scaled.alias(f"={column}")
         report.converted += [f"{column!r}: {note}" for note in cells.notes]
-        if cells.not_finite:
-            report.skipped.append(f"{cells.not_finite} cell(s) of {column!r} that are NaN or infinite")
         report.taken.append(f"{'value' if 'metric' in columns.by_name else metric} = {column!r}")
     report.converted += [note for note in columns.notes if "was taken" not in note]
     report.remarks += [Remark("ambiguous", note) for note in columns.notes if "was taken" in note]
     _refuse(faults, file)
     return pl.DataFrame(made)
+
+
+def _refuse_shares_as_percent(values: pl.Series, table: pl.DataFrame, columns: Columns, column: str) -> None:
+    """A task whose scores are all at most 1 was not written in per cent like the others."""
+    of = table[columns.by_name["eval_set"]] if "eval_set" in columns.by_name else pl.lit(column)
+    largest = (
+        pl.DataFrame({"value": values})
+        .with_columns(task=of)
+        .group_by("task", maintain_order=True)
+        .agg(pl.col("value").max(), n=pl.col("value").count())
+    )
+    low = largest.filter((pl.col("value") > 0) & (pl.col("value") <= 1) & (pl.col("n") > 2))
+    if low.height:
+        raise DataError(
+            f"per cent are declared, and no score of {listed(low['task'])} is above 1 (the largest is "
+            f"{float(low['value'].to_numpy().max()):g})",
+            'shares have unit="fraction"; where some tasks are per cent and some are shares, convert one kind first.',
+        )
 
 
 def _as_text(column: pl.Series) -> pl.Series:
@@ -334,24 +392,23 @@ def _long(wide: pl.DataFrame, columns: Columns, options: Options, report: Report
                 numbered = pl.format("{} (row {})", "run_id", "raw_row")
                 wide = wide.with_columns(pl.when(twice).then(numbered).otherwise("run_id").alias("run_id"))
     wide = wide.with_columns(pl.col("run_id").fill_null(pl.format("row {}", "raw_row")))
+    wide = _told_apart(wide, report)
     if options.tokens_per_step is not None:
         if "step" not in wide.columns:
             raise DataError("tokens_per_step is given, but no column is the step", "map it: mapping={'step': ...}.")
         wide = wide.with_columns(n_tokens=pl.col("step") * options.tokens_per_step)
         report.converted.append(f"n_tokens = step times {options.tokens_per_step:,.0f}")
     others = [name for name in wide.columns if not name.startswith("=")]
+    _count_empty(wide, columns, report)
     parts = []
     for column, metric in columns.measured.items():
         part = wide.filter(pl.col(f"={column}").is_not_null()).select(*others, value=f"={column}")
-        empty = wide.height - part.height
-        if empty and "step" not in wide.columns:
-            report.skipped.append(f"{empty} row(s) without a value in {column!r}")
         named = _metric_names(part, metric)
         parts.append(
             part.with_columns(
                 metric=named,
                 unit=pl.lit(_unit(metric, options, report), dtype=pl.String),
-                split=pl.col("split").fill_null("validation") if "split" in others else pl.lit(_split(metric)),
+                split=pl.col("split").fill_null("validation") if "split" in others else pl.lit(_split(metric, column)),
                 eval_set=_eval_set(others, column, options),
                 raw_field=pl.lit(column),
                 flag=pl.lit(None, dtype=pl.String),
@@ -361,6 +418,43 @@ def _long(wide: pl.DataFrame, columns: Columns, options: Options, report: Report
     if options.eval_set is None and "eval_set" not in columns.by_name and options.tasks is None:
         report.converted.append("evaluation set not declared: each measured column counts as its own")
     return pl.concat(parts)
+
+
+def _told_apart(wide: pl.DataFrame, report: Report) -> pl.DataFrame:
+    """Rows under one name that differ in size or seed are different runs, not contradictions.
+
+    A size that changes from step to step of a log is a fault of the log, which is told elsewhere.
+    """
+    if "step" in wide.columns and not wide.select(pl.struct("run_id", "step").is_duplicated()).to_series().any():
+        return wide
+    for name in (*N_DEFINITIONS, "seed"):
+        if name not in wide.columns:
+            continue
+        several = wide.select(pl.col(name).drop_nulls().n_unique().over("run_id") > 1).to_series()
+        apart = several & wide[name].is_not_null()
+        if apart.any():
+            shared = wide["run_id"].filter(apart).unique(maintain_order=True)
+            report.converted.append(f"rows under one name with several {name} are runs of their own: {listed(shared)}")
+            value = wide[name].map_elements(lambda number: format(number, "g"), pl.String)
+            own = pl.format("{} ({} {})", "run_id", pl.lit(name), value)
+            wide = wide.with_columns(pl.when(apart).then(own).otherwise("run_id").alias("run_id"))
+    return wide
+
+
+def _count_empty(wide: pl.DataFrame, columns: Columns, report: Report) -> None:
+    """Say which rows (of a log: which runs) hold no value at all."""
+    has_value = wide.select(pl.any_horizontal(pl.col(f"={column}").is_not_null() for column in columns.measured))
+    wide = wide.with_columns(has_value.to_series().alias("has value"))
+    if "step" in wide.columns:
+        wide = wide.filter(~pl.col("has value").any().over("run_id")).unique("run_id", maintain_order=True)
+    empty = wide.filter(~pl.col("has value"))
+    if empty.height:
+        state = pl.format("{} ({})", "run_id", "state") if "state" in empty.columns else pl.col("run_id")
+        names = empty.select(pl.coalesce(state, "run_id")).to_series()
+        what = "run(s)" if "step" in wide.columns else "row(s)"
+        report.skipped.append(
+            f"{empty.height} {what} without a value in {listed(map(repr, columns.measured), 3)}: {listed(names)}"
+        )
 
 
 def _metric_names(part: pl.DataFrame, metric: str) -> pl.Expr:
@@ -376,8 +470,9 @@ def _metric_names(part: pl.DataFrame, metric: str) -> pl.Expr:
     return pl.Series(given.replace_strict(known, default=None)).fill_null(metric).to_frame().to_series()  # type: ignore[return-value]
 
 
-def _split(metric: str) -> str:
-    return "train" if metric.startswith("train_loss") else "all" if METRICS[metric].kind == "score" else "validation"
+def _split(metric: str, column: str) -> str:
+    is_training = metric.startswith("train_loss") or _columns.is_training(column)
+    return "train" if is_training else "all" if METRICS[metric].kind == "score" else "validation"
 
 
 def _eval_set(others: Sequence[str], column: str, options: Options) -> pl.Expr:
@@ -392,7 +487,9 @@ def _unit(metric: str, options: Options, report: Report) -> str | None:
     if unit in allowed:
         return unit
     if unit is not None and METRICS[metric].kind == METRICS[options.metric].kind:
-        raise DataError(f"unit {unit!r} does not fit metric {metric!r}", f"it has {', '.join(allowed)}.")
+        of = next((name for name, other in METRICS.items() if unit in other.units), None)
+        other = f'; {unit} is a unit of metric="{of}"' if of else ""
+        raise DataError(f"unit {unit!r} does not fit metric {metric!r}", f"it has {', '.join(allowed)}{other}.")
     if len(allowed) == 1:
         return allowed[0]
     remark = f"unit of {metric} not declared; unit=... takes {', '.join(allowed)}"
@@ -415,7 +512,28 @@ def _frame_of_rows(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
     return frame.with_columns(run_id="model_name")
 
 
-def _items(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
+def _items(items: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]], report: Report) -> pl.DataFrame:
+    """Per-item results under the names of their models.
+
+    Samples of lm-evaluation-harness do not name the model: it is the one whose results stand in the same folder.
+    """
+    beside: dict[str, set[str]] = {}
+    for row in rows:
+        beside.setdefault(str(row.get("raw_file", "")).rpartition("/")[0], set()).add(str(row["model_name"]))
+    known = {str(row["model_name"]) for row in rows}
+    named: list[dict[str, Any]] = []
+    for item in items:
+        there = beside.get(str(item["raw_file"]).rpartition("/")[0], set())
+        if item["model_name"] not in known and len(there) == 1:
+            item = {**item, "model_name": next(iter(there))}  # noqa: PLW2901
+        named.append(dict(item))
+    lost = dict.fromkeys(str(item["model_name"]) for item in named if item["model_name"] not in known)
+    if lost and rows:
+        report.skipped.append(f"per-item results of {listed(lost)}: no summary names the model")
+    return _items_frame(named)
+
+
+def _items_frame(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
     names = ("model_name", *TABLES["items"].columns)
     types = {name: pl.Float64 if name == "value" else pl.Int64 if name == "raw_row" else pl.String for name in names}
     return pl.DataFrame([{name: row.get(name) for name in names} for row in rows], schema=types, strict=False)
@@ -473,6 +591,14 @@ def _with_models(frame: pl.DataFrame, options: Options, report: Report) -> pl.Da
         known, left_on=label, right_on="model_name", how="left", suffix=" of models", maintain_order="left"
     )
     both = [name for name in known.columns if f"{name} of models" in joined.columns]
+    for name in both:
+        other, own = joined[f"{name} of models"], joined[name]
+        differs = ((other / own - 1).abs() > 1e-3) if own.dtype.is_numeric() else other != own
+        if differs.fill_null(False).any():
+            models = joined[label].filter(differs.fill_null(False)).unique(maintain_order=True)
+            report.remarks.append(
+                Remark("models", f"{name} of models= replaced what the file says of {listed(models)}")
+            )
     joined = joined.with_columns(pl.coalesce(f"{name} of models", name).alias(name) for name in both).drop(
         f"{name} of models" for name in both
     )
@@ -488,6 +614,10 @@ def _finished(frame: pl.DataFrame, report: Report) -> pl.DataFrame:
     """Guards applied, columns in a reader's order."""
     if "model_name" not in frame.columns:
         frame = frame.with_columns(model_name="run_id")
+    for flag, reason in dict.fromkeys(frame.filter(pl.col("flag").is_not_null()).select("flag", "flag_reason").rows()):
+        of = frame.select((pl.col("flag_reason") == reason).fill_null(False)).to_series()
+        sets = frame["eval_set"].filter(of).unique(maintain_order=True)
+        report.remarks.append(Remark(flag, f"{of.sum()} row(s), {reason}: {listed(sets)}", flags=True))
     for look in (guard, _contradictions):  # a row that is flagged already does not contradict another
         remarks = look(frame)
         report.remarks += remarks
@@ -507,10 +637,19 @@ def _finished(frame: pl.DataFrame, report: Report) -> pl.DataFrame:
     )
     frame = frame.drop(name for name in ("loss", "score") if frame[name].null_count() == frame.height)
     frame = frame.drop(name for name in ("state", "reached", "planned") if name in frame.columns)
-    if "loss" in frame.columns and not {*N_DEFINITIONS, "n_tokens", "train_flops", "step"} & set(frame.columns):
-        report.remarks.append(
-            Remark("inputs", 'no size, tokens or compute recognised: mapping={"N": "column", "D": "column"} names them')
-        )
+    there = set(frame.columns)
+    if "loss" in there and "train_flops" not in there:
+        for symbol, what, names in (
+            ("N", "number of parameters", {*N_DEFINITIONS, "n_params_active"}),
+            ("D", "number of tokens", {"n_tokens", "step"}),
+        ):
+            if not names & there:
+                part = {"N": "param", "D": "token"}[symbol]
+                like = next((name for name in report.unused if part in name.lower()), "column")
+                side = ", or models= with one row per model" if symbol == "N" else ""
+                report.remarks.append(
+                    Remark("inputs", f'no {what} recognised: mapping={{"{symbol}": "{like}"}} names it{side}')
+                )
     last = ("flag", "flag_reason", *PLACE)
     named = {*LEADING, *TRAILING, *last}
     knobs = [name for name in frame.columns if name not in named]

@@ -111,5 +111,7 @@ def read_measured(what: Any, options: Options, *, curves: bool, flagged: bool) -
         raise DataError(f"no row is left\n{measured.report}", "flagged=True keeps rows that a check left out.")
     frame = measured.frame if curves else last_rows(measured.frame)
     if frame.height < measured.frame.height:
-        measured.report.taken.append(f"the last of {measured.frame.height:,} rows of each run (curves=True keeps all)")
+        measured.report.taken.append(
+            f"the last row of each run, {frame.height:,} of {measured.frame.height:,} (curves=True keeps all)"
+        )
     return replace(measured, frame=frame)

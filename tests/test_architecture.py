@@ -29,7 +29,7 @@ FLOORS: tuple[tuple[str, frozenset[str]], ...] = (
     ("judging", frozenset({"judging", "own_sources"})),
     ("analyses", frozenset({"comparison", "downstream", "forecasts", "planning", "practices", "trends"})),
     ("evidence", frozenset({"evidence"})),
-    ("doors", frozenset({"cli", "magic", "site"})),
+    ("doors", frozenset({"cli", "explorer", "magic", "site"})),
 )
 """Rooms from the ground up. A room imports from the floors below it, and from nothing else: neither at the top of a
 module nor inside a function nor for types."""

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 IntArray = np.ndarray[Any, np.dtype[np.int64]]
 
-__all__ = ["Data", "as_frame", "collect", "refuse_bad_values"]
+__all__ = ["Data", "as_frame", "collect", "columns_of", "refuse_bad_values"]
 
 COMPARABLE = ("metric", "unit", "eval_set", "tokenizer_id")
 """Columns that must hold one value each for two losses to be comparable."""
@@ -91,6 +91,17 @@ def _resolve_inputs(frame: pl.DataFrame, law: Law, given: Mapping[str, str] | No
             )
         columns[name] = column
     return columns, notes
+
+
+def columns_of(frame: pl.DataFrame, law: Law) -> dict[str, str]:
+    """Column of a frame that a fit takes for each input of a law.
+
+    Raises
+    ------
+    DataError
+        If there is none.
+    """
+    return _resolve_inputs(frame, law, None)[0]
 
 
 def _refuse_incomparable(frame: pl.DataFrame, law: Law) -> None:

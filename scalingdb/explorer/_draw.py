@@ -275,7 +275,7 @@ def _optimum(state: Exploration, best: dict[str, float], across: Axis, up: Axis,
 
 def _frames(across: Axis, up: Axis, down: Axis, state: Exploration, width: int, *, is_percent: bool) -> str:
     parts = []
-    for axis, room in ((up, 55.0), (down, 40.0)):
+    for axis, room in ((up, 55.0), (down, 28.0)):
         for value, label in axis.ticks(room):
             y = float(axis.at(value))
             zero = " zero" if axis is down and value == 0 else ""
@@ -396,7 +396,7 @@ def _best_table(state: Exploration, best: dict[str, float]) -> str:
         span = _span(best, name)
         ends = "" if span is None else f"{write(span[0])} to {write(span[1])}"
         rows.append([label, Markup(f"<b>{write(best[name])}</b>"), ends or ("…" if live_stage(state) else "")])
-    table = html_table([f"best at {number(state.train_flops, 3)} FLOP", "", "95 % interval"], rows)
+    table = html_table([f"best at {number(state.train_flops, 3)} FLOP", "value", "95 % interval"], rows)
     return f'<div class="wide">{table}</div>'
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -22,8 +23,9 @@ from scalingdb.fits import Fit
 __all__ = ["Explorer"]
 
 HERE = Path(__file__).parent
-PAUSE = 0.02
-"""Seconds between the answer from nearby and the full search, in which another brush may arrive."""
+PAUSE, LONGEST_PAUSE = 0.02, 0.6
+"""Seconds between the answer from nearby and the full search, in which another brush may arrive: half of what the last
+search took, within these."""
 
 SAVE_AFTER = 0.6
 """Seconds of rest after which the state is written to the notebook's file."""
@@ -57,7 +59,8 @@ class Explorer(anywidget.AnyWidget):
         self._pending: list[asyncio.TimerHandle] = []
         self._save_later: asyncio.TimerHandle | None = None
         self._page: Any = None
-        state.answer_in_full()
+        self._took = 0.0
+        self._search()
         state.answer_best()
         if state.fault is not None:
             raise state.fault
@@ -92,6 +95,9 @@ class Explorer(anywidget.AnyWidget):
 
     def _receive(self, _: object, message: dict[str, Any], buffers: object = None) -> None:
         """Answer a message: at once from nearby where rows change, then in full."""
+        if message.get("do") == "sources":
+            self._show_menu(with_sources=True)
+            return
         self._asked = int(message.get("id", self._asked + 1))
         self._drop_pending()
         state = self._state
@@ -108,12 +114,12 @@ class Explorer(anywidget.AnyWidget):
         if not changes_choice and state.answer_nearby():
             self._show()
         if changes_choice:
-            state.answer_in_full()
+            self._search()
             self._show_menu()
             self._show()
             self._later(0.0, self._answer_best)
         else:
-            self._later(PAUSE, self._answer_in_full)
+            self._later(min(max(self._took / 2, PAUSE), LONGEST_PAUSE), self._answer_in_full)
 
     def _apply(self, message: dict[str, Any]) -> bool:
         """Change the state; whether a choice changed, and not only rows."""
@@ -136,14 +142,17 @@ class Explorer(anywidget.AnyWidget):
             }
             choices[name](value)
             return True
-        elif do == "sources":
-            self._show_menu(with_sources=True)
         return False
 
     # ---- answers ------------------------------------------------------------------------------
 
-    def _answer_in_full(self) -> None:
+    def _search(self) -> None:
+        begun = time.perf_counter()
         self._state.answer_in_full()
+        self._took = time.perf_counter() - begun
+
+    def _answer_in_full(self) -> None:
+        self._search()
         self._show()
         self._later(0.0, self._answer_best)
 
@@ -237,7 +246,8 @@ class Explorer(anywidget.AnyWidget):
             display(page, raw=True)
             return
         bundle: Any = super()._repr_mimebundle_()
-        display({**(bundle[0] if isinstance(bundle, tuple) else bundle or {}), "text/plain": repr(self)}, raw=True)
+        live = bundle[0] if isinstance(bundle, tuple) else bundle
+        display({**live, "text/plain": "The last state of the explorer:"}, raw=True)
         self._page = display(page, raw=True, display_id=True)
 
     def _save_soon(self) -> None:

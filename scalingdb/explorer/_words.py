@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 
 from scalingdb.display import interval, number, percent
@@ -96,13 +97,23 @@ def heading(state: Exploration) -> str:
     return f"{state.law.name} fitted to {kept}{left} {state.rows.noun}s of {where}, objective {state.objective}"
 
 
+COLUMN, NUMBER = "col('run_id')", "int_range(pl.len())"
+
+
+def _listed(items: list[str]) -> str:
+    """A list as code, broken where it is long."""
+    text = ", ".join(items)
+    if len(text) <= 70:
+        return f"[{text}]"
+    lines = textwrap.wrap(text, 80, break_long_words=False, break_on_hyphens=False)
+    return "\n    ".join(["[", *lines]) + ",\n]"
+
+
 def code(state: Exploration) -> str:
     """A script that gives the same fit; it takes a user's own frame as ``runs``."""
     rows = state.rows
-    filters, needs_polars = [], False
-    if state.out:
-        needs_polars = True
-    lines = ["import polars as pl"] if needs_polars else []
+    filters: list[str] = []
+    lines = ["import polars as pl"] if state.out else []
     lines += ["import scalingdb as sdb", ""]
     if state.source:
         family = "" if state.family == EVERY else f", family={state.family!r}"
@@ -115,12 +126,10 @@ def code(state: Exploration) -> str:
     if state.out:
         chosen, left = sorted(state.out), sorted(set(range(len(rows.labels))) - state.out)
         keeps = len(left) < len(chosen)
-        which = left if keeps else chosen
-        if rows.by_run:
-            names = [rows.labels[i] for i in which]
-            filters.append(f".filter({'' if keeps else '~'}pl.col('run_id').is_in({names!r}))")
-        else:
-            filters.append(f".filter({'' if keeps else '~'}pl.int_range(pl.len()).is_in({which!r}))")
+        name, turn = ("kept", "") if keeps else ("gone", "~")
+        which = [repr(rows.labels[i]) if rows.by_run else str(i) for i in (left if keeps else chosen)]
+        lines.append(f"{name} = {_listed(which)}")
+        filters.append(f".filter({turn}pl.{COLUMN if rows.by_run else NUMBER}.is_in({name}))")
     if filters:
         lines.append("runs = runs" + "".join(filters))
     objective = "" if state.objective == "huber_log" else f", objective={state.objective!r}"

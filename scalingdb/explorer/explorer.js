@@ -28,7 +28,10 @@ function render({ model, el }) {
   let asked = 0;
   let shownCode = "";
   let cursor = -1; // point under the keyboard
-  const ask = (message) => model.send({ id: ++asked, ...message });
+  const ask = (message) => {
+    model.send({ id: ++asked, ...message });
+    if (message.do === "set") root.dataset.busy = "";
+  };
 
   // ---- the parts of the page ------------------------------------------------------------------
   const selects = {};
@@ -39,9 +42,6 @@ function render({ model, el }) {
     selects[name] = { select, box: element("label", {}, element("span", {}, label), select) };
     bar.append(selects[name].box);
   }
-  const wantSources = () => model.get("menu").complete || ask({ do: "sources" });
-  selects.source.select.addEventListener("focus", wantSources);
-  selects.source.select.addEventListener("pointerenter", wantSources);
   const budget = element("input", { type: "text", inputmode: "decimal", size: "7" });
   const budgetBox = element("label", {}, element("span", {}, "Budget, FLOP"), budget);
   budget.addEventListener("change", () => ask({ do: "set", name: "budget", value: budget.value }));
@@ -126,6 +126,12 @@ function render({ model, el }) {
     budget.value = menu.chosen.budget;
   }
 
+  // for the eye where it stands nowhere else, for the ear in any case
+  function tell(text, isShownElsewhere = false) {
+    status.textContent = text;
+    status.classList.toggle("heard", isShownElsewhere);
+  }
+
   function showView() {
     const view = model.get("view");
     const open = side.contains(document.activeElement) ? document.activeElement.getAttribute("aria-label") : null;
@@ -141,7 +147,8 @@ function render({ model, el }) {
     note.textContent = view.note;
     undo.disabled = view.undo === 0;
     all.disabled = view.out.length === 0;
-    if (view.stage === "done" || view.stage === "fault") status.textContent = view.change;
+    if (view.stage === "done" || view.stage === "fault") tell(view.change, true);
+    if (view.id >= asked) delete root.dataset.busy;
     root.dataset.stage = view.stage;
     root.dataset.answers = view.id;
     if (document.activeElement === canvas) point(cursor, false);
@@ -204,7 +211,7 @@ function render({ model, el }) {
     if (ring.hidden) return;
     const k = scale();
     ring.style.transform = `translate(${view.x[i] * k}px, ${view.y[i] * k}px)`;
-    if (announce) status.textContent = say(i);
+    if (announce) tell(say(i));
   }
 
   function showTip(i) {
@@ -303,7 +310,7 @@ function render({ model, el }) {
         getSelection().selectAllChildren(pre);
         document.execCommand("copy");
       }
-      status.textContent = "The code is copied.";
+      tell("The code is copied.");
       pressed.textContent = "Copied";
       setTimeout(() => (pressed.textContent = "Copy code"), 1500);
     }
@@ -325,6 +332,8 @@ function render({ model, el }) {
 
   showMenu();
   showView();
+  // which sources a law fits takes longer to find than a fit: not before the first picture is there
+  if (!model.get("menu").complete) setTimeout(() => ask({ do: "sources" }), 300);
   model.on("change:menu", showMenu);
   model.on("change:view", showView);
   return () => {

@@ -16,7 +16,7 @@ from scalingdb.errors import DataError, UnknownNameError
 from scalingdb.explorer import Explorer, _draw
 from scalingdb.explorer._axes import Axis
 from scalingdb.explorer._state import Exploration
-from scalingdb.explorer._words import change, code, magnitude
+from scalingdb.explorer._words import change, code
 
 
 def begin(db: sdb.Warehouse, source: object = "epoch_chinchilla", law: str | None = None, **more: Any) -> Exploration:
@@ -220,13 +220,6 @@ def test_a_law_over_one_input_names_the_parameter_that_moves(db: sdb.Warehouse) 
     state.leave_out([0], out=True)
     state.answer_in_full()
     assert re.match(r"Without this row, (E|A|alpha) (rises|falls) from [\d.]+ to [\d.]+; the verdict", change(state))
-
-
-@pytest.mark.parametrize(
-    ("value", "text"), [(97.18e9, "97.2B"), (1.715e12, "1.72T"), (512.0, "512"), (74e6, "74M"), (3e16, "3e16")]
-)
-def test_magnitudes(value: float, text: str) -> None:
-    assert magnitude(value) == text
 
 
 # ---- what is drawn -------------------------------------------------------------------------------

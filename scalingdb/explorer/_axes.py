@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from scalingdb.display import number
-from scalingdb.explorer._words import magnitude
+from scalingdb.display import magnitude, number
 
 __all__ = ["Axis"]
 

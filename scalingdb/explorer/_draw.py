@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from scalingdb.display import Markup, html_table, interval, number, percent
+from scalingdb.display import Markup, html_table, interval, magnitude, number, percent
 from scalingdb.errors import DomainWarning, ScalingDBError
 from scalingdb.explorer._axes import Axis
 from scalingdb.explorer._state import COMPUTE, Answer, Exploration
-from scalingdb.explorer._words import change, code, heading, magnitude
+from scalingdb.explorer._words import change, code, heading
 from scalingdb.fits import evaluate_law
 from scalingdb.schema import COLUMNS, N_DEFINITIONS
 

@@ -9,19 +9,10 @@ from scalingdb.display import interval, number, percent
 from scalingdb.explorer._data import EVERY
 from scalingdb.explorer._state import Answer, Exploration
 
-__all__ = ["UNITS", "change", "code", "count", "heading", "magnitude"]
+__all__ = ["change", "code", "count", "heading"]
 
-UNITS = (("T", 1e12), ("B", 1e9), ("M", 1e6), ("k", 1e3))
 SAME = 0.005
 """Relative change below which a number stays where it was."""
-
-
-def magnitude(value: float, digits: int = 3) -> str:
-    """A count as the field writes it: 97.2B, 1.72T."""
-    for letter, size in UNITS:
-        if abs(value) >= size and abs(value) < 1e15:
-            return number(float(f"{value / size:.{digits}g}"), digits) + letter
-    return number(value, digits)
 
 
 def count(n: int, noun: str) -> str:

@@ -282,6 +282,17 @@ def test_the_site_gets_the_picture_alone(explorer: Explorer, monkeypatch: pytest
         InteractiveShell.clear_instance()
 
 
+def test_a_program_may_leave_runs_out(explorer: Explorer) -> None:
+    explorer.leave_out("epoch_chinchilla/006", 5, -1)
+    assert explorer.view["out"] == [0, 5, 239]
+    explorer.put_back(5)
+    assert explorer.view["out"] == [0, 239]
+    explorer.put_back()
+    assert explorer.view["out"] == []
+    with pytest.raises(UnknownNameError, match="epoch_chinchilla/0060"):
+        explorer.leave_out("epoch_chinchilla/0060")
+
+
 # ---- what is refused -----------------------------------------------------------------------------
 
 

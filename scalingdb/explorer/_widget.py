@@ -13,7 +13,7 @@ from typing import Any
 import anywidget
 import traitlets
 
-from scalingdb.errors import ScalingDBError
+from scalingdb.errors import ScalingDBError, unknown_name
 from scalingdb.explorer._data import EVERY
 from scalingdb.explorer._draw import code_block, details, draw, saved, side
 from scalingdb.explorer._state import OBJECTIVES, Exploration
@@ -87,6 +87,38 @@ class Explorer(anywidget.AnyWidget):
         """What leaving rows out, or the last choice, did to the answer."""
         self._finish()
         return change(self._state)
+
+    def leave_out(self, *rows: str | int) -> None:
+        """Leave runs out, by their name (``run_id``) or by the number of their row.
+
+        Raises
+        ------
+        UnknownNameError
+            If there is no such run.
+        """
+        self._turn(rows, out=True)
+
+    def put_back(self, *rows: str | int) -> None:
+        """Count runs again that were left out; without a name, all.
+
+        Raises
+        ------
+        UnknownNameError
+            If there is no such run.
+        """
+        self._turn(rows or tuple(sorted(self._state.out)), out=False)
+
+    def _turn(self, rows: tuple[str | int, ...], *, out: bool) -> None:
+        labels = self._state.rows.labels
+        numbers = []
+        for row in rows:
+            if isinstance(row, int) and -len(labels) <= row < len(labels):
+                numbers.append(row % len(labels))
+            elif row in labels:
+                numbers.append(labels.index(str(row)))
+            else:
+                raise unknown_name(self._state.rows.noun, str(row), labels)
+        self._receive(None, {"do": "rows", "rows": numbers, "out": out})
 
     def __repr__(self) -> str:
         return f"<Explorer: {heading(self._state)}>"

@@ -38,6 +38,9 @@ SHORT = {
     COMPUTE: "compute 6ND, FLOP",
     "loss": "loss",
 }
+SIZES = {"on-wide": 720, "on-narrow": 360}
+"""Widths of the charts in a file, where no page can ask for its own."""
+
 GREEK = frozenset(("alpha", "beta", "gamma", "delta", "eta", "kappa", "lambda"))
 """Parameters that are shown as their letter."""
 
@@ -190,9 +193,9 @@ def draw(state: Exploration, width: int = 720) -> Drawing:
     parts = [_frames(across, up, down, state, width, is_percent=bool((all_y > 0).all()))]
     px, py, pr = across.at(x), up.at(observed), down.at(residual)
     parts.append(
-        f'<clipPath id="sdbx-a"><rect x="{left}" y="{top}" width="{width - left - right}" height="{upper}"/></clipPath>'
+        f'<clipPath id="sdbx-{width}"><rect x="{left}" y="{top}" width="{width - left - right}" height="{upper}"/></clipPath>'
     )
-    parts.append('<g clip-path="url(#sdbx-a)">')
+    parts.append(f'<g clip-path="url(#sdbx-{width})">')
     line = (
         np.geomspace(across.low, across.high, STEPS) if across.is_log else np.linspace(across.low, across.high, STEPS)
     )
@@ -460,9 +463,10 @@ def code_block(state: Exploration, *, live: bool = True) -> str:
 
 def saved(state: Exploration, style: str, name: str) -> str:
     """The state as a page of its own: for exports, where nothing can be chosen."""
+    charts = "".join(f'<div class="{kind}">{draw(state, width).svg}</div>' for kind, width in SIZES.items())
     return (
         f'<div class="sdbx sdbx-saved sdbx-saved-{name}"><style>{style}</style>'
         f'<p class="head">{html.escape(heading(state))}</p>'
-        f'<div class="sdbx-main"><div class="sdbx-plots">{draw(state, 720).svg}{code_block(state, live=False)}</div>'
+        f'<div class="sdbx-main"><div class="sdbx-plots">{charts}{code_block(state, live=False)}</div>'
         f'<div class="sdbx-side">{side(state, live=False)}</div></div></div>'
     )

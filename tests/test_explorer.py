@@ -178,6 +178,9 @@ def test_the_sentence_names_runs_numbers_and_verdict(explorer: Explorer) -> None
     assert float(found[2]) == pytest.approx(whole["tokens_per_param"], rel=5e-3)
     assert float(found[3]) == pytest.approx(best["tokens_per_param"], rel=5e-3)
     assert "verdict" in view["change"]
+    assert explorer.fit is not None
+    error = 100 * float(explorer.fit.glance()["mean_abs_rel_error"].item())
+    assert f"mean error {error:.2f} %" in view["side"]
     assert "inside the interval before" in view["change"]
     assert send(explorer, do="rows", rows=rows, out=False)["change"] == ""
 

@@ -192,9 +192,8 @@ def draw(state: Exploration, width: int = 720) -> Drawing:
 
     parts = [_frames(across, up, down, state, width, is_percent=bool((all_y > 0).all()))]
     px, py, pr = across.at(x), up.at(observed), down.at(residual)
-    parts.append(
-        f'<clipPath id="sdbx-{width}"><rect x="{left}" y="{top}" width="{width - left - right}" height="{upper}"/></clipPath>'
-    )
+    sheet = f'x="{left}" y="{top}" width="{width - left - right}" height="{upper}"'
+    parts.append(f'<clipPath id="sdbx-{width}"><rect {sheet}/></clipPath>')
     parts.append(f'<g clip-path="url(#sdbx-{width})">')
     line = (
         np.geomspace(across.low, across.high, STEPS) if across.is_log else np.linspace(across.low, across.high, STEPS)
@@ -366,7 +365,7 @@ def side(state: Exploration, *, live: bool = True) -> str:
         fact = html.escape(fault.fact) if fault is not None else "no answer yet"
         hint = f"<br>{html.escape(fault.hint)}" if fault is not None and fault.hint else ""
         return f'<p class="verdict bad"><b>No fit.</b> {fact}{hint}</p>'
-    parts = [_verdict(answer), f'<p class="change">{html.escape(change(state))}</p>']
+    parts = [_verdict(state, answer), f'<p class="change">{html.escape(change(state))}</p>']
     if answer.best is not None:
         parts.append(_best_table(state, answer.best))
     elif state.is_surface:
@@ -378,12 +377,14 @@ def side(state: Exploration, *, live: bool = True) -> str:
     return "".join(parts)
 
 
-def _verdict(answer: Answer) -> str:
+def _verdict(state: Exploration, answer: Answer) -> str:
     if answer.fit is None:
         return '<p class="verdict wait"><b>Refitted nearby</b>; searching again for the verdict.</p>'
     made = answer.fit
     kind = "good" if made.verdict.kind == "identified" else "bad"
-    error = percent(float(made.glance()["mean_abs_rel_error"].item() or 0.0))
+    observed = state.rows.frame[state.law.output].cast(pl.Float64).to_numpy().astype(float)[state.keep]
+    with np.errstate(all="ignore"):
+        error = percent(float(np.abs(_predicted(state, answer.params)[state.keep] / observed - 1).mean()))
     agree = f"{made.n_agree} of {made.n_starts} starts agree"
     return f'<p class="verdict {kind}"><b>{html.escape(str(made.verdict))}</b>; mean error {error}; {agree}.</p>'
 

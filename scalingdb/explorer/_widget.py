@@ -23,9 +23,9 @@ from scalingdb.fits import Fit
 __all__ = ["Explorer"]
 
 HERE = Path(__file__).parent
-PAUSE, LONGEST_PAUSE = 0.02, 0.6
-"""Seconds between the answer from nearby and the full search, in which another brush may arrive: half of what the last
-search took, within these."""
+PAUSE, LONGEST_PAUSE, QUICK = 0.005, 0.6, 0.5
+"""Seconds between the answer from nearby and the full search: next to none where the last search was quick; else half
+of what it took, so that another brush may arrive before everything waits for it."""
 
 SAVE_AFTER = 0.6
 """Seconds of rest after which the state is written to the notebook's file."""
@@ -151,7 +151,7 @@ class Explorer(anywidget.AnyWidget):
             self._show()
             self._later(0.0, self._answer_best)
         else:
-            self._later(min(max(self._took / 2, PAUSE), LONGEST_PAUSE), self._answer_in_full)
+            self._later(self._pause, self._answer_in_full)
 
     def _apply(self, message: dict[str, Any]) -> bool:
         """Change the state; whether a choice changed, and not only rows."""
@@ -177,6 +177,10 @@ class Explorer(anywidget.AnyWidget):
         return False
 
     # ---- answers ------------------------------------------------------------------------------
+
+    @property
+    def _pause(self) -> float:
+        return PAUSE if self._took < QUICK else min(self._took / 2, LONGEST_PAUSE)
 
     def _search(self) -> None:
         begun = time.perf_counter()

@@ -31,18 +31,8 @@ SAVE_AFTER = 0.6
 """Seconds of rest after which the state is written to the notebook's file."""
 
 
-class Explorer(anywidget.AnyWidget):
-    """A fit that answers to the hand. Made by :func:`explore`.
-
-    Attributes
-    ----------
-    fit : Fit or None
-        Of the rows that are in, searched in full.
-    code : str
-        A script that gives the same fit.
-    change : str
-        What the rows that are out do to the answer.
-    """
+class Page(anywidget.AnyWidget):
+    """What the page shows, as the browser and Python share it."""
 
     _esm = HERE / "explorer.js"
     _css = HERE / "explorer.css"
@@ -52,13 +42,17 @@ class Explorer(anywidget.AnyWidget):
     width = traitlets.Int(720).tag(sync=True)
     name = traitlets.Unicode().tag(sync=True)
 
+
+class Explorer:
+    """A fit that answers to the hand. Made by :func:`explore`; a cell that ends in one shows it."""
+
     def __init__(self, state: Exploration) -> None:
-        super().__init__(name=uuid.uuid4().hex[:12])
+        self._widget = Page(name=uuid.uuid4().hex[:12])
         self._state = state
         self._asked = 0
         self._pending: list[asyncio.TimerHandle] = []
         self._save_later: asyncio.TimerHandle | None = None
-        self._page: Any = None
+        self._file: Any = None
         self._took = 0.0
         self._search()
         state.answer_best()
@@ -66,10 +60,15 @@ class Explorer(anywidget.AnyWidget):
             raise state.fault
         self._show_menu()
         self._show()
-        self.on_msg(self._receive)
-        self.observe(lambda _: self._show(), "width")
+        self._widget.on_msg(self._receive)
+        self._widget.observe(lambda _: self._show(), "width")
 
     # ---- what a program may ask ---------------------------------------------------------------
+
+    @property
+    def widget(self) -> Page:
+        """The widget itself, to be put beside others."""
+        return self._widget
 
     @property
     def fit(self) -> Fit | None:
@@ -226,7 +225,7 @@ class Explorer(anywidget.AnyWidget):
     def _show_menu(self, *, with_sources: bool = False) -> None:
         state = self._state
         known = state.sources if with_sources or hasattr(state, "_sources") else [state.source] if state.db else []
-        self.menu = {
+        self._widget.menu = {
             "sources": known,
             "complete": state.db is None or with_sources or hasattr(state, "_sources"),
             "families": [EVERY, *state.families] if state.families else [],
@@ -249,8 +248,8 @@ class Explorer(anywidget.AnyWidget):
 
     def _show(self, note: str = "") -> None:
         state = self._state
-        drawing = draw(state, max(300, min(int(self.width), 1100)))
-        self.view = {
+        drawing = draw(state, max(300, min(int(self._widget.width), 1100)))
+        self._widget.view = {
             "id": self._asked,
             "stage": state.answer.stage if state.answer is not None else "fault",
             "head": heading(state),
@@ -270,7 +269,7 @@ class Explorer(anywidget.AnyWidget):
     # ---- in the notebook's file -----------------------------------------------------------------
 
     def _as_saved(self) -> str:
-        return saved(self._state, (HERE / "explorer.css").read_text(encoding="utf-8"), self.name)
+        return saved(self._state, (HERE / "explorer.css").read_text(encoding="utf-8"), self._widget.name)
 
     def _ipython_display_(self, **_: Any) -> None:
         """Show the widget and, beside it for exports only, its state as HTML, kept up to date."""
@@ -281,13 +280,13 @@ class Explorer(anywidget.AnyWidget):
         if os.environ.get("SCALINGDB_RENDERER"):  # the site is made: nothing there would answer
             display(page, raw=True)
             return
-        bundle: Any = super()._repr_mimebundle_()
+        bundle: Any = self._widget._repr_mimebundle_()
         live = bundle[0] if isinstance(bundle, tuple) else bundle
         display({**live, "text/plain": "The last state of the explorer:"}, raw=True)
-        self._page = display(page, raw=True, display_id=True)
+        self._file = display(page, raw=True, display_id=True)
 
     def _save_soon(self) -> None:
-        if self._page is None:
+        if self._file is None:
             return
         try:
             loop = asyncio.get_running_loop()
@@ -299,4 +298,4 @@ class Explorer(anywidget.AnyWidget):
         self._save_later = loop.call_later(SAVE_AFTER, self._save)
 
     def _save(self) -> None:
-        self._page.update({"text/html": self._as_saved(), "text/plain": repr(self)}, raw=True)
+        self._file.update({"text/html": self._as_saved(), "text/plain": repr(self)}, raw=True)

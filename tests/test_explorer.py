@@ -16,7 +16,7 @@ from scalingdb.errors import DataError, UnknownNameError
 from scalingdb.explorer import Explorer, _draw
 from scalingdb.explorer._axes import Axis
 from scalingdb.explorer._state import Exploration
-from scalingdb.explorer._words import change, code
+from scalingdb.explorer._words import change, code, heading
 
 
 def begin(db: sdb.Warehouse, source: object = "epoch_chinchilla", law: str | None = None, **more: Any) -> Exploration:
@@ -199,6 +199,8 @@ def test_the_code_of_rows_that_lack_a_column(db: sdb.Warehouse) -> None:
     state = begin(db, "regmix", "chinchilla")
     assert state.rows.n_short > 0
     assert ".drop_nulls(" in code(state)
+    assert f"of regmix ({state.rows.n_short} more lack a column of the law)" in heading(state)
+    assert state.rows.short_labels[0] == state.rows.labels[0].removeprefix("regmix/")
     assert state.answer is not None
     with pytest.warns(sdb.FitWarning, match="move together"):
         assert dict(run(code(state)).params) == state.answer.params

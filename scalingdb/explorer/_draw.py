@@ -35,6 +35,7 @@ SHORT = {
     "n_params_with_head": "parameters N, with head",
     "n_tokens": "tokens D",
     "train_flops": "compute, FLOP",
+    "n_examples": "examples",
     COMPUTE: "compute 6ND, FLOP",
     "loss": "loss",
 }
@@ -444,7 +445,7 @@ def _farthest(state: Exploration, answer: Answer, live: bool) -> str:
 def _items(state: Exploration, rows: list[int], residual: FloatArray, action: str, live: bool) -> str:
     parts = []
     for i in rows:
-        label = html.escape(state.rows.labels[i].rpartition("/")[2] or state.rows.labels[i])
+        label = html.escape(state.rows.short_labels[i])
         full = html.escape(state.rows.labels[i], quote=True)
         button = f'<button type="button" data-row="{i}" aria-label="{action} {full}">{action}</button>' if live else ""
         parts.append(

@@ -105,6 +105,12 @@ def _brush_the_explorer(page: Any) -> None:
         arg=before,
         timeout=60_000,
     )
+    active = "window.jupyterapp.shell.currentWidget.content.activeCellIndex"
+    cell_before = page.evaluate(active)
+    canvas.focus()
+    page.keyboard.press("ArrowDown")  # a key of the notebook's command mode
+    assert "epoch_chinchilla/" in str(page.locator(".sdbx-status").first.text_content())
+    assert page.evaluate(active) == cell_before
     head = str(page.locator(".sdbx-live .head").text_content())
     page.wait_for_timeout(1500)  # the file gets the state after a moment of rest
     cell = page.evaluate("window.jupyterapp.shell.currentWidget.content.model.sharedModel.toJSON()")["cells"][index]

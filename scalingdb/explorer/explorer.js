@@ -85,7 +85,8 @@ function render({ model, el }) {
   const note = element("p", { class: "sdbx-note", role: "alert" });
   const root = element(
     "div",
-    { class: "sdbx sdbx-live" },
+    // JupyterLab's keys of the command mode (arrows, letters) would move between cells
+    { class: "sdbx sdbx-live", "data-lm-suppress-shortcuts": "true" },
     bar,
     note,
     head,

@@ -11,7 +11,7 @@ import polars as pl
 from scalingdb.display import Markup, html_table, magnitude, number
 from scalingdb.schema import N_DEFINITIONS
 
-__all__ = ["OptimumFrame", "PointsFrame", "with_unit"]
+__all__ = ["SPLIT", "OptimumFrame", "PointsFrame", "with_unit"]
 
 SHOWN = 10
 """Rows of a longer frame that are shown: half from its start, half from its end."""

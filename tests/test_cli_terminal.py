@@ -71,6 +71,18 @@ def test_without_a_pager_a_table_is_folded(pager: str) -> None:
     assert max(map(len, lines)) <= 80 + len("\033[1m\033[0m")
 
 
+def test_splits_have_units_and_intervals() -> None:
+    done = run("plan", "chinchilla", "--fit", "epoch_chinchilla", "--bootstrap", "30", "--train-flops", "1e22")
+    heading = next(line for line in done.stdout.splitlines() if line.startswith("compute C"))
+    assert heading.split("  ")[0] == "compute C, FLOP"
+    for name in ("N, parameters", "D, tokens", "D/N, tokens per parameter", "fitted range"):
+        assert name in heading
+    (row,) = (line for line in done.stdout.splitlines() if line.startswith("1e22 "))
+    assert row.count("B to ") == 2
+    assert row.endswith("inside")
+    assert "loss, nats per token" in run("fit", "epoch_chinchilla", "chinchilla", "--train-flops", "1e22").stdout
+
+
 # ---- files ---------------------------------------------------------------------------------------
 
 

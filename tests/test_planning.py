@@ -1088,7 +1088,7 @@ def test_shell(tmp_path: Any) -> None:
     assert "fitted to 240 rows" in done.stdout
     assert (tmp_path / "p.svg").read_text().startswith("<svg")
     done = CliRunner().invoke(app, ["plan", "muennighoff_repeat", "--flops", "1e22", "--set", "n_tokens_unique=1e10"])
-    assert "n_epochs" in done.stdout
+    assert "  epochs  " in done.stdout
     for arguments, message in (
         (["--train-flops", "12"], "below any sensible model"),
         (["--set", "x=y"], "is not a number"),

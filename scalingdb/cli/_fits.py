@@ -16,6 +16,7 @@ from scalingdb.cli._output import (
     paged,
     pairs_of,
     print_frame,
+    print_splits,
     refuse,
     replacing,
     rows_of,
@@ -190,7 +191,8 @@ def _print_fit(found: Fit, best: pl.DataFrame | None) -> None:
             print(f"{label:<12}{text}")
     if best is not None:
         print("\ncompute-optimal, C = 6 N D")
-        print_frame(best.select(column for column in best if column.null_count() < best.height), rows=0)
+        units = found.data["unit"].unique().to_list() if "unit" in found.data.columns else []
+        print_splits(best, str(units[0]).replace("_", " ") if len(units) == 1 else "")
 
 
 _SHORT = {

@@ -23,6 +23,7 @@ from scalingdb._store import replace_durably, scratch_folder
 from scalingdb.cli._program import (
     say,
 )
+from scalingdb.display import number
 from scalingdb.errors import OutputError, ScalingDBError
 
 if TYPE_CHECKING:
@@ -116,6 +117,41 @@ def print_frame(frame: pl.DataFrame, *, rows: int = TABLE_ROWS) -> None:
             print(line)
     if shown.height < frame.height:
         say(f"{shown.height} of {frame.height} rows shown; --rows 0 shows all, --output FILE.csv keeps them.")
+
+
+OTHERS = {
+    "gpu_hours": "GPU hours",
+    "inference_tokens": "served, tokens",
+    "total_flops": "with inference, FLOP",
+    "n_epochs": "epochs",
+    "regret": "regret, loss",
+    "share": "share of draws that reach it",
+}
+"""Headings of what a plan may say beside its split."""
+
+
+def print_splits(frame: pl.DataFrame, loss_unit: str = "") -> None:
+    """Best splits of budgets, each number with its unit in the heading and its interval behind it."""
+    import polars as pl
+
+    from scalingdb._frames import SPLIT
+
+    columns: dict[str, list[str]] = {}
+    for name, (heading, usual, say_number) in SPLIT.items():
+        unit = loss_unit if name == "loss" else usual
+        cells = []
+        for row in frame.iter_rows(named=True):
+            low, high = row.get(f"{name}_low"), row.get(f"{name}_high")
+            has_ends = low is not None and high is not None and low != high
+            cells.append(say_number(row[name]) + (f" ({say_number(low)} to {say_number(high)})" if has_ends else ""))
+        columns[f"{heading}, {unit}" if unit else heading] = cells
+    for name, heading in OTHERS.items():
+        if name in frame.columns and frame[name].null_count() < frame.height:
+            columns[heading] = [number(value, 4) for value in frame[name]]
+    if "extrapolation" in frame.columns:
+        factors = frame["extrapolation"].to_list()
+        columns["fitted range"] = ["inside" if f is None or f <= 1 else f"{f:.2g} times outside" for f in factors]
+    print_frame(pl.DataFrame(columns), rows=0)
 
 
 def cropped(text: str, room: int) -> str:

@@ -13,7 +13,7 @@ from scalingdb.cli._output import (
     as_json_text,
     number_of,
     pairs_of,
-    print_frame,
+    print_splits,
     refuse,
     replacing,
     rows_of,
@@ -141,8 +141,7 @@ def plan(
         print(as_json_text(fields))
         return
     print(answer.sentence + "\n")
-    table = answer.tidy()
-    print_frame(table[[column.name for column in table if column.null_count() < table.height]], rows=0)
+    print_splits(answer.tidy())
     print()
     for note in [answer.interval, *answer.notes]:
         print(f"  {note}")

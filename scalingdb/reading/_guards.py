@@ -160,17 +160,20 @@ def alternating(frame: pl.DataFrame) -> Iterator[Remark]:
     if not {"run_id", "step"} <= set(frame.columns):
         return
     keys = ["run_id", *_series(frame)]
-    for (run, *_), curve in frame.filter(_is_loss(frame)).sort("step").group_by(keys, maintain_order=True):
-        values = curve["value"].drop_nulls()
-        if len(values) < 12:
-            continue
-        steps, pairs = values.diff().drop_nulls(), values.diff(2).drop_nulls()
-        turns = float(((steps > 0).cast(pl.Int8).diff().drop_nulls() != 0).mean())  # type: ignore[arg-type]
-        # far from row to row, hardly over two rows: what two interleaved curves look like
-        if turns > 0.9 and float(steps.abs().median()) > 3 * float(pairs.abs().median()):  # type: ignore[arg-type]
-            yield Remark(
-                "alternating", f"run {run}: values alternate at every row, as if two curves were in one column"
-            )
+    value = pl.col("value")
+    turns = (value.diff().drop_nulls() > 0).cast(pl.Int8).diff().drop_nulls() != 0
+    curves = (
+        frame.filter(
+            _is_loss(frame) & frame["value"].is_not_null() & (frame.select(pl.len().over(keys)).to_series() >= 12)
+        )
+        .sort("step")
+        .group_by(keys, maintain_order=True)
+        .agg(n=pl.len(), turns=turns.mean(), step=value.diff().abs().median(), pair=value.diff(2).abs().median())
+    )
+    # far from row to row, hardly over two rows: what two interleaved curves look like
+    found = curves.filter((pl.col("n") >= 12) & (pl.col("turns") > 0.9) & (pl.col("step") > 3 * pl.col("pair")))
+    for run in found["run_id"]:
+        yield Remark("alternating", f"run {run}: values alternate at every row, as if two curves were in one column")
 
 
 def capped(frame: pl.DataFrame) -> Iterator[Remark]:

@@ -8,7 +8,7 @@ import altair as alt
 import numpy as np
 import polars as pl
 
-from scalingdb.charts._theme import COUNT, INK, MARK, MUTED, PALETTE, POWER, RULE, log_axis, need, thinned
+from scalingdb.charts._theme import COUNT, INK, MARK, MUTED, PALETTE, POWER, RAMP, RULE, SOFT, log_axis, need, thinned
 from scalingdb.errors import DataError
 
 __all__ = [
@@ -169,7 +169,7 @@ def plan_iso_loss(lines: pl.DataFrame, table: pl.DataFrame) -> alt.LayerChart:
         axis=log_axis("tokens D", bottom, top),
     )
     color = alt.Color(
-        "loss:Q", title="loss", scale=alt.Scale(range=[PALETTE[0], "#9fc6d6"]), legend=alt.Legend(gradientLength=120)
+        "loss:Q", title="loss", scale=alt.Scale(range=[PALETTE[0], RAMP[2]]), legend=alt.Legend(gradientLength=120)
     )
     contours = alt.Chart(shown).mark_line(strokeWidth=1.8).encode(x, y, color, detail="level:N")
     ends = shown.sort("n_params").group_by("level", maintain_order=True).last()
@@ -180,9 +180,7 @@ def plan_iso_loss(lines: pl.DataFrame, table: pl.DataFrame) -> alt.LayerChart:
         )
         for c in table["train_flops"].to_list()[:6]
     ).filter(pl.col("n_tokens").is_between(bottom, top))
-    isoflop = (
-        alt.Chart(compute).mark_line(strokeDash=[4, 3], strokeWidth=1, color="#a8a8a4").encode(x, y, detail="budget:N")
-    )
+    isoflop = alt.Chart(compute).mark_line(strokeDash=[4, 3], strokeWidth=1, color=SOFT).encode(x, y, detail="budget:N")
     dots = (
         alt.Chart(table)
         .mark_point(size=90, color=MARK, opacity=1)
@@ -335,9 +333,7 @@ def _isoflop_panel(points: pl.DataFrame, optima: pl.DataFrame, parabolas: pl.Dat
     scale = alt.Scale(domain=[low - margin, high + margin], clamp=True)
     size = alt.X("n_params:Q", **_log(points["n_params"].to_list(), "parameters N"))
     loss = alt.Y("loss:Q", scale=scale, title="loss")
-    color = alt.Color(
-        "train_flops:Q", scale=alt.Scale(type="log", range=["#9fc6d6", PALETTE[0], "#143642"]), legend=None
-    )
+    color = alt.Color("train_flops:Q", scale=alt.Scale(type="log", range=[RAMP[2], PALETTE[0], RAMP[6]]), legend=None)
     dots = alt.Chart(shown).encode(size, loss, color, tooltip=["budget:N", "loss:Q"])
     return alt.layer(
         alt.Chart(parabolas).mark_line(strokeWidth=1.2, clip=True).encode(size, loss, color, detail="train_flops:Q"),
@@ -400,7 +396,7 @@ def next_run_map(ranked: pl.DataFrame, size: str = "n_params", *, title: str = "
     color = alt.Color(
         "percent:Q",
         title="interval narrower by, %",
-        scale=alt.Scale(range=["#eef3f5", PALETTE[0]]),
+        scale=alt.Scale(range=[RAMP[0], PALETTE[0]]),
         legend=alt.Legend(gradientLength=120),
     )
     cells = alt.Chart(shown).mark_square(size=120, opacity=1).encode(x, y, color)

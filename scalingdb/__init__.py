@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from scalingdb.comparison import Comparison, Comparisons, compare
     from scalingdb.errors import DomainWarning, FitWarning, ScalingDBError
     from scalingdb.evidence import arena, replication
+    from scalingdb.explorer import Explorer, explore
     from scalingdb.fits import Fit, Fits, JointFit, fit, fit_by
     from scalingdb.forecasts import Forecast, TrackRecord, forecast, track_record
     from scalingdb.judging import holdouts
@@ -32,6 +33,7 @@ __all__ = [
     "Comparison",
     "Comparisons",
     "DomainWarning",
+    "Explorer",
     "Fit",
     "FitWarning",
     "Fits",
@@ -54,6 +56,7 @@ __all__ = [
     "connect",
     "crossover",
     "downstream",
+    "explore",
     "exponent",
     "fit",
     "fit_by",
@@ -85,6 +88,7 @@ _HOME = {
     "Comparison": "comparison",
     "Comparisons": "comparison",
     "DomainWarning": "errors",
+    "Explorer": "explorer",
     "Fit": "fits",
     "FitWarning": "errors",
     "Fits": "fits",
@@ -104,6 +108,7 @@ _HOME = {
     "compute_multiplier": "planning",
     "connect": "warehouse",
     "crossover": "planning",
+    "explore": "explorer",
     "exponent": "law_library",
     "fit": "fits",
     "fit_by": "fits",

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-__all__ = ["DEFAULT_LEVEL", "Markup", "html_table", "interval", "number", "percent"]
+__all__ = ["DEFAULT_LEVEL", "Markup", "html_table", "interval", "magnitude", "number", "percent"]
 
 DEFAULT_LEVEL = 0.95
 """Coverage of an interval unless `level` says otherwise."""
@@ -37,6 +37,21 @@ def number(value: float | None, digits: int = 5) -> str:
         return f"{value:.0f}"
     mantissa, _, power = f"{value:.{digits}g}".partition("e")
     return f"{mantissa}e{int(power)}" if power else mantissa
+
+
+def magnitude(value: float | None, digits: int = 3) -> str:
+    """A count of parameters or tokens as the field writes it; powers of ten from a quadrillion on.
+
+    Examples
+    --------
+    >>> magnitude(97.18e9), magnitude(1.7155e12), magnitude(512.0), magnitude(3e16), magnitude(None)
+    ('97.2B', '1.72T', '512', '3e16', '')
+    """
+    if value is not None and abs(value) < 1e15:
+        for letter, size in (("T", 1e12), ("B", 1e9), ("M", 1e6), ("K", 1e3)):
+            if abs(value) >= size:
+                return number(float(f"{value / size:.{digits}g}"), digits) + letter
+    return number(value, digits)
 
 
 def percent(share: float | None) -> str:

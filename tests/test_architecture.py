@@ -23,13 +23,13 @@ ROOT = Path(__file__).parents[1]
 FLOORS: tuple[tuple[str, frozenset[str]], ...] = (
     ("errors", frozenset({"errors"})),
     ("words", frozenset({"display", "notices", "schema", "units", "_store", "_stream"})),
-    ("charts", frozenset({"charts", "published", "estimation", "reading", "verification"})),
+    ("charts", frozenset({"_frames", "charts", "published", "estimation", "reading", "verification"})),
     ("laws", frozenset({"law_library"})),
     ("fits and tables", frozenset({"fits", "warehouse", "schedules"})),
     ("judging", frozenset({"judging", "own_sources"})),
     ("analyses", frozenset({"comparison", "downstream", "forecasts", "planning", "practices", "trends"})),
     ("evidence", frozenset({"evidence"})),
-    ("doors", frozenset({"cli", "magic", "site"})),
+    ("doors", frozenset({"cli", "explorer", "magic", "site"})),
 )
 """Rooms from the ground up. A room imports from the floors below it, and from nothing else: neither at the top of a
 module nor inside a function nor for types."""

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from scalingdb.display import Markup, html_table, interval, number, percent
+from scalingdb.display import Markup, html_table, interval, magnitude, number, percent
 
 
 @pytest.mark.parametrize(
@@ -41,6 +41,22 @@ def test_numbers(value: float | None, text: str) -> None:
 )
 def test_shares(share: float | None, text: str) -> None:
     assert percent(share) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (97.18e9, "97.2B"),
+        (1.715e12, "1.72T"),
+        (512.0, "512"),
+        (74e6, "74M"),
+        (2.5e3, "2.5K"),
+        (3e16, "3e16"),
+        (None, ""),
+    ],
+)
+def test_magnitudes(value: float | None, text: str) -> None:
+    assert magnitude(value) == text
 
 
 def test_an_interval_without_an_end_says_so() -> None:

@@ -18,6 +18,7 @@ from scalingdb.fits._result import Fit
 from scalingdb.fits._rows import as_frame, refuse_bad_values
 from scalingdb.fits._solve import fit
 from scalingdb.fits._tables import UNCERTAIN, how_intervals_were_made
+from scalingdb.fits._trial import nearby, suited
 
 __all__ = [
     "N_STARTS",
@@ -33,6 +34,8 @@ __all__ = [
     "fit",
     "fit_by",
     "how_intervals_were_made",
+    "nearby",
     "refuse_bad_values",
+    "suited",
     "with_law_error",
 ]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from scalingdb._frames import OptimumFrame
 from scalingdb.errors import DataError
 from scalingdb.fits._estimate import NULL_SHARE, BoolArray, Estimate, natural
 from scalingdb.fits._form import evaluate_law
@@ -117,7 +118,7 @@ def optimum(fit: Fit, train_flops: float | Sequence[float], level: float) -> pl.
     inputs = [out["n_params" if name != "n_tokens" else name] for name in fit.law.inputs]
     ends = (out["loss_low"], out["loss_high"])
     out["loss_low"], out["loss_high"], _ = with_law_error(fit._estimate, inputs, out["loss"], *ends, level)
-    return pl.DataFrame(out).with_columns(pl.selectors.ends_with("_low", "_high").fill_nan(None))
+    return OptimumFrame(pl.DataFrame(out).with_columns(pl.selectors.ends_with("_low", "_high").fill_nan(None)))
 
 
 def _budgets(fit: Fit, train_flops: float | Sequence[float]) -> FloatArray:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 IntArray = np.ndarray[Any, np.dtype[np.int64]]
 
-__all__ = ["Data", "as_frame", "collect", "refuse_bad_values"]
+__all__ = ["Data", "as_frame", "collect", "columns_of", "refuse_bad_values"]
 
 COMPARABLE = ("metric", "unit", "eval_set", "tokenizer_id")
 """Columns that must hold one value each for two losses to be comparable."""
@@ -104,6 +104,17 @@ def _hint_of_missing(frame: pl.DataFrame, name: str) -> str:
     if at_the_shell():
         return f"add it, or say which column it is: {argument(mapping={name: 'COLUMN'})}."
     return f'add it, or say which column to use: inputs={{"{name}": "<column>"}}.'
+
+
+def columns_of(frame: pl.DataFrame, law: Law) -> dict[str, str]:
+    """Column of a frame that a fit takes for each input of a law.
+
+    Raises
+    ------
+    DataError
+        If there is none.
+    """
+    return _resolve_inputs(frame, law, None)[0]
 
 
 def _refuse_incomparable(frame: pl.DataFrame, law: Law) -> None:

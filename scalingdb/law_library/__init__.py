@@ -187,4 +187,6 @@ def laws() -> pl.DataFrame:
         *lists[2:],
     )
     types = {name: pl.List(pl.String) if name in lists else pl.String() for name in names}
-    return pl.DataFrame(rows, schema={**types, "verified": pl.Boolean()})
+    from scalingdb.law_library._listing import LawsFrame
+
+    return LawsFrame(rows, schema={**types, "verified": pl.Boolean()})

@@ -106,7 +106,7 @@ def optimum(
     law: Law, train_flops: float | Sequence[float], variant: str | None, given: Mapping[str, float]
 ) -> pl.DataFrame:
     """Frame of :meth:`Law.optimum`."""
-    import polars as pl
+    from scalingdb._frames import OptimumFrame
 
     budgets = np.atleast_1d(np.asarray(train_flops, dtype=float))
     sizes = [name for name in law.inputs if name in N_DEFINITIONS]
@@ -149,6 +149,6 @@ def optimum(
         )
     if len(own) < len(law.params):
         law._warn_outside([np.asarray({**fixed, size: n, "n_tokens": d}[name], dtype=float) for name in law.inputs])
-    return pl.DataFrame(
+    return OptimumFrame(
         {"train_flops": budgets, "n_params": n, "n_tokens": d, "tokens_per_param": d / n, "loss": loss(n, d)}
     )

@@ -15,7 +15,7 @@ scalingdb = importlib.import_module("scalingdb")
 GROUPS = {
     "Data": ("connect", "Warehouse", "read_runs", "add_source", "remove_source", "LocalSource", "units"),
     "Laws": (*("get_law", "laws", "law", "Law", "law_library", "exponent", "positive", "real", "pareto_envelope"),),
-    "Fits": ("fit", "fit_by", "Fit", "Fits", "JointFit"),
+    "Fits": ("fit", "fit_by", "Fit", "Fits", "JointFit", "explore", "Explorer"),
     "Which law?": ("compare", "Comparison", "Comparisons", "holdouts", "Holdout", "largest", "arena"),
     "Plans and forecasts": (
         *("plan", "Plan", "solve", "Solution", "optimise", "Optimum"),

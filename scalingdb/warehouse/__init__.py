@@ -15,6 +15,7 @@ runs; this alone keeps ``with t as (copy ...)`` from writing *inside* the folder
 
 from __future__ import annotations
 
+import html
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,6 +28,7 @@ from scalingdb.errors import DataError, QueryError, WarehouseError, unknown_name
 from scalingdb.published import default_path
 from scalingdb.warehouse._export import export
 from scalingdb.warehouse._losses import SOURCES, losses
+from scalingdb.warehouse._overview import overview
 from scalingdb.warehouse._session import WORD, Session
 
 __all__ = ["Warehouse", "connect", "local_folder", "view_faults"]
@@ -69,6 +71,13 @@ class Warehouse:
         except (duckdb.Error, WarehouseError, ValueError):
             names = "closed"
         return f"<Warehouse {self._session.path.name}: {names}>"
+
+    def _repr_html_(self) -> str:
+        """What is here, and how to ask for it: totals, the largest sources, the views."""
+        try:
+            return overview(self._session)
+        except (duckdb.Error, WarehouseError, ValueError, QueryError):
+            return f"<code>{html.escape(repr(self))}</code>"
 
     # ---- SQL -------------------------------------------------------------------------------
 

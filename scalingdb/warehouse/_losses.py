@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
+from scalingdb._frames import PointsFrame
 from scalingdb.errors import DataError, unknown_name
 from scalingdb.notices import argument, notice
 from scalingdb.schema import METRICS
@@ -102,7 +103,7 @@ def losses(
             f"{view}({', '.join(map(repr, names))}): {result.height} rows; {n_flagged} flagged rows left out "
             f"({argument(flagged=True)} keeps them, column 'flag_reason' says why)"
         )
-    return result
+    return PointsFrame(result)
 
 
 def _with_own_columns(db: Session, frame: pl.DataFrame, source: str) -> pl.DataFrame:

@@ -20,11 +20,13 @@ from typing import Any
 import duckdb
 import numpy as np
 import polars as pl
+from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMatcherResult, context_matcher
 from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
 
 from scalingdb.errors import QueryError, ScalingDBError
+from scalingdb.magic._complete import offer
 from scalingdb.warehouse import Warehouse, connect
 
 __all__ = ["SqlMagics", "load_ipython_extension"]
@@ -114,6 +116,32 @@ class SqlMagics(Magics):
         return None if assigned else frame
 
 
+@context_matcher(identifier="scalingdb")  # type: ignore[untyped-decorator]
+def complete_names(context: CompletionContext) -> SimpleMatcherResult:
+    """Names of laws, sources, tables and columns at the cursor; other completions only where there are none."""
+    before = sum(len(line) + 1 for line in context.full_text.split("\n")[: context.cursor_line])
+    place = before + context.cursor_position
+    text, rest = context.full_text[:place], context.full_text[place:]
+    shell = InteractiveShell.instance() if InteractiveShell.initialized() else None
+    variables = list(shell.user_ns) if shell is not None else []
+    try:
+        offered = offer(text, _shared, variables, rest)
+    except ScalingDBError:  # a warehouse that cannot be read is reported by the cell that reads it
+        offered = None
+    if offered is None:
+        return {"completions": [], "suppress": False}
+    completions = [SimpleCompletion(name, type=kind) for name, kind in offered.names]
+    return {"completions": completions, "matched_fragment": offered.fragment, "suppress": True, "ordered": True}
+
+
 def load_ipython_extension(shell: InteractiveShell) -> None:
-    """Register the magics; IPython calls this on ``%load_ext scalingdb``."""
+    """Register the magics and the completion of names; IPython calls this on ``%load_ext scalingdb``."""
     shell.register_magics(SqlMagics)
+    if complete_names not in shell.Completer.custom_matchers:
+        shell.Completer.custom_matchers.append(complete_names)
+
+
+def unload_ipython_extension(shell: InteractiveShell) -> None:
+    """Complete names no more; IPython calls this on ``%unload_ext scalingdb.magic``."""
+    if complete_names in shell.Completer.custom_matchers:
+        shell.Completer.custom_matchers.remove(complete_names)

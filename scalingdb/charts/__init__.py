@@ -37,9 +37,11 @@ from scalingdb.charts.planning import (
     crossover_chart,
     multiplier_chart,
     next_run_map,
+    next_runs_chart,
     plan_chart,
     plan_iso_loss,
     plan_isoflop,
+    replay_chart,
     repetition_chart,
 )
 from scalingdb.charts.practices import answer_shift, practice_arms, subset_errors, sweep_map
@@ -78,6 +80,7 @@ __all__ = [
     "loss_curves",
     "multiplier_chart",
     "next_run_map",
+    "next_runs_chart",
     "objective_map",
     "optimum_chart",
     "parameter_intervals",

@@ -41,8 +41,8 @@ from scalingdb.charts.planning import (
     plan_chart,
     plan_iso_loss,
     plan_isoflop,
-    replay_chart,
     repetition_chart,
+    replay_chart,
 )
 from scalingdb.charts.practices import answer_shift, practice_arms, subset_errors, sweep_map
 from scalingdb.charts.replication import VERDICT_COLORS, stated_distances, verdict_shares
@@ -92,6 +92,7 @@ __all__ = [
     "predicted_actual",
     "profile",
     "repetition_chart",
+    "replay_chart",
     "residuals",
     "score_panels",
     "solution_chart",

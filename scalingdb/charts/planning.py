@@ -21,8 +21,8 @@ __all__ = [
     "plan_chart",
     "plan_iso_loss",
     "plan_isoflop",
-    "replay_chart",
     "repetition_chart",
+    "replay_chart",
 ]
 
 FLOP = "training compute, FLOP"
@@ -428,9 +428,7 @@ def next_runs_chart(candidates: pl.DataFrame, *, title: str = "") -> alt.LayerCh
         what=pl.when("chosen").then(pl.lit("chosen")).otherwise(pl.lit("not chosen")),
     )
     what = "two laws farther apart by, standard deviations" if is_choice else "interval narrower by, %"
-    color = alt.Color(
-        "what:N", title=None, scale=alt.Scale(domain=["chosen", "not chosen"], range=[PALETTE[0], MUTED])
-    )
+    color = alt.Color("what:N", title=None, scale=alt.Scale(domain=["chosen", "not chosen"], range=[PALETTE[0], MUTED]))
     dots = (
         alt.Chart(shown)
         .mark_point(filled=True, size=50, opacity=0.8)

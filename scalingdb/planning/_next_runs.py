@@ -293,7 +293,9 @@ def prices_of(fit: Fit, table: pl.DataFrame, cost: str | None) -> FloatArray:
         prices = 6 * (table[sizes[0]].cast(pl.Float64) * table[columns["n_tokens"]].cast(pl.Float64)).to_numpy()
     if not (np.isfinite(prices).all() and (prices > 0).all()):
         row = int(np.flatnonzero(~(np.isfinite(prices) & (prices > 0)))[0])
-        raise DataError(f"candidate {row} costs {prices[row]!r}, not a positive number", "correct it, or leave it out.")
+        raise DataError(
+            f"candidate {row} costs {float(prices[row])!r}, not a positive number", "correct it, or leave it out."
+        )
     return np.asarray(prices, dtype=float)
 
 
@@ -433,7 +435,7 @@ def _usable(part: Field, fit: Fit) -> Design:
         raise DataError(
             "the target or a candidate has no derivative at the estimate", f"see the fit's verdict: {fit.verdict}."
         )
-    if not np.abs(part.target_slopes).max() > 0:
+    if np.abs(part.target_slopes).max() <= NOTHING * part.noise:
         raise DataError("the target does not depend on any parameter that was fitted", "ask for something else.")
     return Design(part)
 

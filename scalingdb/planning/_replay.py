@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -11,9 +12,10 @@ import numpy as np
 import polars as pl
 
 from scalingdb.display import html_table, number, percent
-from scalingdb.errors import DataError, FitError, check_seed
+from scalingdb.errors import DataError, FitError, FitWarning, check_seed
 from scalingdb.fits import Fit, as_frame, fit, refuse_bad_values
 from scalingdb.law_library import Law, get_law
+from scalingdb.notices import silence
 from scalingdb.planning._curve import FloatArray
 from scalingdb.planning._drift import IntArray
 from scalingdb.planning._next_runs import next_runs, prices_of
@@ -188,8 +190,10 @@ def replay_runs(
             "hold out fewer, or take a larger study.",
         )
     study = _Study(rows, costs, wanted, fitted, cost)
-    everything = study.error(np.arange(rows.height))
-    found = [row for repeat in range(repeats) for row in _repeat(study, repeat, budgets, n_start, orders, rng)]
+    with silence(), warnings.catch_warnings():  # of a fit to a dozen runs nobody expects more
+        warnings.simplefilter("ignore", FitWarning)
+        everything = study.error(np.arange(rows.height))
+        found = [row for repeat in range(repeats) for row in _repeat(study, repeat, budgets, n_start, orders, rng)]
     label = f"{entry.name}, {rows.height} runs, {wanted.height} to predict"
     return RunsReplay(label, everything, pl.DataFrame(found))
 

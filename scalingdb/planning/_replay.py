@@ -157,7 +157,7 @@ def replay_runs(
     Examples
     --------
     >>> import scalingdb as sdb
-    >>> runs = sdb.connect().points("misfitting", where="study = 'misfitting' and eval_set = 'c4_val'")
+    >>> runs = sdb.connect().points("misfitting").filter(study="misfitting", eval_set="c4_val")
     >>> best = runs.sort("loss").unique(["n_params", "n_tokens"], keep="first", maintain_order=True)
     >>> played = sdb.planning.replay_runs(best, "chinchilla", shares=[0.1], repeats=1, orders=2)
     >>> played.glance().columns[:3]

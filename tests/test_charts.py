@@ -216,13 +216,16 @@ PLANS = [
     "multiplier_chart",
     "optimum_chart",
     "next_run_map",
+    "next_runs_chart",
     "plan_chart",
     "plan_iso_loss",
     "plan_isoflop",
     "repetition_chart",
+    "replay_chart",
     "solution_chart",
 ]
-"""Charts of plans: tests/test_planning.py, test_solve.py and test_optimise.py draw them."""
+"""Charts of plans: tests/test_planning.py, test_solve.py, test_optimise.py and
+test_next_runs.py draw them."""
 
 
 def test_every_chart_is_tested_here() -> None:

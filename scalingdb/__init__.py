@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from scalingdb import charts, downstream, law_library, planning, practices, trends, units
     from scalingdb.comparison import Comparison, Comparisons, compare
+    from scalingdb.discovery import Discovery, discover
     from scalingdb.errors import DomainWarning, FitWarning, ScalingDBError
     from scalingdb.evidence import arena, replication
     from scalingdb.fits import Fit, Fits, JointFit, fit, fit_by
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Comparison",
     "Comparisons",
+    "Discovery",
     "DomainWarning",
     "Fit",
     "FitWarning",
@@ -53,6 +55,7 @@ __all__ = [
     "compute_multiplier",
     "connect",
     "crossover",
+    "discover",
     "downstream",
     "exponent",
     "fit",
@@ -84,6 +87,7 @@ __all__ = [
 _HOME = {
     "Comparison": "comparison",
     "Comparisons": "comparison",
+    "Discovery": "discovery",
     "DomainWarning": "errors",
     "Fit": "fits",
     "FitWarning": "errors",
@@ -104,6 +108,7 @@ _HOME = {
     "compute_multiplier": "planning",
     "connect": "warehouse",
     "crossover": "planning",
+    "discover": "discovery",
     "exponent": "law_library",
     "fit": "fits",
     "fit_by": "fits",

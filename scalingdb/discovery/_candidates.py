@@ -143,7 +143,7 @@ def known(table: Table, mode: Mode = "one") -> list[Candidate]:
             continue
         for places in _places(law, table):
             candidates.append(_candidate(law, places, table, mode))
-    return candidates
+    return sorted(candidates, key=lambda one: -len(set(one.places)))
 
 
 def _fits_output(law: Law, table: Table) -> bool:
@@ -157,9 +157,10 @@ def _fits_output(law: Law, table: Table) -> bool:
 def _places(law: Law, table: Table) -> list[tuple[int, ...]]:
     names = [one.name for one in table.inputs]
     if all(name in names for name in law.inputs):
-        return [tuple(names.index(name) for name in law.inputs)]
-    if len(law.inputs) == 1 and (law.inputs[0] in GENERIC):
-        return [(i,) for i in table.of_kind("size", "count")[:4]]
+        return [tuple(names.index(name) for name in law.inputs)] if len(law.inputs) > 1 or len(names) < 3 else []
+    if len(law.inputs) == 1 and law.inputs[0] in GENERIC:
+        sizes = table.of_kind("size", "count")
+        return [sizes] if len(sizes) == 1 else []
     places = []
     for name in law.inputs:
         choice = [

@@ -210,9 +210,9 @@ def _power(i: int, power: str, form: Form, inputs: Sequence[Input], writer: _Wri
     return f"(x{i} / {one.reference:.6g})**(-({power}))"
 
 
-def _kind_of(one: Input) -> str:
-    """An exponent of what the output is known to fall with is positive."""
-    return "exponent" if one.falls else "real"
+def _kind_of(i: int, one: Input, term: Term) -> str:
+    """An exponent of what the output is known to fall with is positive, unless it changes along the input itself."""
+    return "exponent" if one.falls and (i, i) not in term.cross else "real"
 
 
 def _term(
@@ -268,7 +268,7 @@ def _term(
             whole = f"(0.01 + {' + '.join(parts)})"
             factors.append(f"np.exp(-{power} * np.log({whole}))" if fast else f"{whole}**(-{power})")
     for i in term.inputs:
-        kind = _kind_of(inputs[i])
+        kind = _kind_of(i, inputs[i], term)
         power = writer.new(
             f"{small}{i + 1}", kind, EXPONENTS[kind], 0.3 if kind == "exponent" else 0.05, f"exponent of {inputs[i].name}"
         )
@@ -370,6 +370,14 @@ def seeds(table: Table) -> list[Form]:
             if sizes:
                 found += [Form((), (Term("A", shape, sizes),)), Form((), (alone, Term("B", inputs=sizes)))]
             found.append(Form((), (alone, Term(TAGS[4], shape))))
+    both = (*sizes, *knobs)
+    if both:
+        # a parabola in logarithms: the response surface of the design of experiments
+        bent = tuple((i, j) for a, i in enumerate(both) for j in both[a:] if table.inputs[i].n_values > 2 or i != j)
+        surface = Form(None, (Term("A", inputs=both, cross=bent),))
+        own = tuple((i, j) for i, j in bent if i == j)
+        squares = Form(None, (Term("A", inputs=both, cross=own),)) if own else surface
+        (found if knobs else base).extend([surface, squares])
     if knobs:
         for form in base[:3] or [Form((), ())]:
             for shape in ("square", "linex"):
@@ -437,10 +445,10 @@ def children(form: Form, table: Table) -> Iterator[Form]:
                     left = tuple(j for j in term.inputs if j != i)
                     yield changed(replace(term, inputs=left, cross=tuple(c for c in term.cross if c[0] != i)))
                 for j in sizes:
-                    if (i, j) not in term.cross and (j, i) not in term.cross and len(term.cross) < 3:
+                    if (i, j) not in term.cross and (j, i) not in term.cross and len(term.cross) < 4:
                         yield changed(replace(term, cross=(*term.cross, (i, j))))
-            if term.cross:
-                yield changed(replace(term, cross=term.cross[:-1]))
+            for pair in term.cross:
+                yield changed(replace(term, cross=tuple(c for c in term.cross if c != pair)))
         if term.shape == "power" and not form.coupled and form.floor is not None:
             yield changed(replace(term, is_signed=not term.is_signed))
         if term.shape in {"mixture", "worth"}:

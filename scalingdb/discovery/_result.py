@@ -132,6 +132,10 @@ class Discovery:
             raise DataError(f"rank={rank!r} is not a rank of this result", f"from 1 to {most}.")
         return int(rank) - 1
 
+    def best_of_library(self) -> int | None:
+        """Rank of the first law of the library; None where none takes these inputs, or none is listed."""
+        return next((k + 1 for k, one in enumerate(self.ranking.order[:LISTED]) if one.is_library), None)
+
     @functools.cached_property
     def best(self) -> Fit | Fits | JointFit:
         """The leading law, fitted by :func:`sdb.fit <scalingdb.fit>` with all that this gives.

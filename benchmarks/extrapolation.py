@@ -286,7 +286,10 @@ def split(db: sdb.Warehouse, task: Task) -> tuple[pl.DataFrame, pl.DataFrame]:
     )
     limit = float(rows["_along"].max()) / factor  # type: ignore[arg-type]
     kept = [name for name in rows.columns if name != "_along"]
-    train, test = rows.filter(pl.col("_along") <= limit * (1 + 1e-9)), rows.filter(pl.col("_along") > limit * (1 + 1e-9))
+    train, test = (
+        rows.filter(pl.col("_along") <= limit * (1 + 1e-9)),
+        rows.filter(pl.col("_along") > limit * (1 + 1e-9)),
+    )
     return train.select(kept), test.select(kept)
 
 
@@ -324,7 +327,9 @@ def spline(task: Task, train: pl.DataFrame, test: pl.DataFrame) -> np.ndarray:
             order = np.argsort(here[0], kind="stable")
             places, first = np.unique(here[0][order], return_inverse=True)
             mean = np.bincount(first, target[order]) / np.bincount(first)
-            value = make_smoothing_spline(places, mean)(there[0]) if places.size >= 5 else np.interp(there[0], places, mean)
+            value = (
+                make_smoothing_spline(places, mean)(there[0]) if places.size >= 5 else np.interp(there[0], places, mean)
+            )
         else:
             center, scale = here.mean(1, keepdims=True), here.std(1, keepdims=True) + 1e-12
             design = [np.ones(here.shape[1])]

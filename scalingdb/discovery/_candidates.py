@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from scalingdb.discovery._cuts import Cut
+from scalingdb.discovery._cuts import Cut, axes_of
 from scalingdb.discovery._grammar import Form, law_of, write
 from scalingdb.discovery._inputs import Table
 from scalingdb.discovery._solve import Function, Layout, Rows, Spec, internal, minimise, natural, predict, structured
@@ -19,7 +19,21 @@ from scalingdb.law_library import Law, all_laws
 if TYPE_CHECKING:
     from scalingdb.estimation.model import FloatArray
 
-__all__ = ["Candidate", "Judged", "Mode", "cut_errors", "found", "judge", "known", "price", "score_of", "screen", "with_rows"]
+__all__ = [
+    "Beyond",
+    "Candidate",
+    "Judged",
+    "Mode",
+    "beyond",
+    "found",
+    "is_sound",
+    "judge",
+    "known",
+    "price",
+    "score_of",
+    "screen",
+    "with_rows",
+]
 
 Mode = Literal["one", "shared", "own"]
 """What groups share: all parameters, all but the linear ones (scales and floors), or none."""
@@ -106,6 +120,77 @@ def with_rows(table: Table, delta: float) -> Rows:
     return Rows(table.x, logs, table.y, table.group, table.is_log, table.unit, delta)
 
 
+@dataclass(frozen=True)
+class Beyond:
+    """Rows that continue the table beyond its largest: what a law may not do there.
+
+    Attributes
+    ----------
+    rays : tuple of (Rows, bool)
+        The largest rows, then the same at 2, 4, 8 and 16 times the sizes (rows of one step after those of the one
+        before); and whether the output is known to fall along them.
+    n : int
+        Rows of a step.
+    is_share : bool
+        Whether all outputs lie between 0 and 1.
+    """
+
+    rays: tuple[tuple[Rows, bool], ...]
+    n: int
+    is_share: bool
+
+
+FACTORS = (1.0, 2.0, 4.0, 8.0, 16.0)
+SLACK = 2e-3
+"""Part of the output by which a law may turn beyond the rows: rounding and a flat end."""
+
+
+def beyond(table: Table, rows: Rows) -> Beyond:
+    """The largest third of the rows, continued: along all sizes together, and along data and compute alone."""
+    along = axes_of(table, table.x).get("scale")
+    sizes = [i for i, one in enumerate(table.inputs) if one.kind in {"size", "open", "signed"}]
+    if along is None or not sizes:
+        return Beyond((), 0, is_share=False)
+    top = np.argsort(-along, kind="stable")[: int(np.clip(table.y.size // 3, 4, 60))]
+    single = [[i] for i in sizes if table.inputs[i].role in {"tokens", "compute"} and len(sizes) > 1]
+    # the unique ones among tokens cannot stay behind for ever: they grow with the others only
+    rays = []
+    for moved in [sizes, *single]:
+        x = []
+        for i, one in enumerate(table.inputs):
+            start = table.x[i][top]
+            if i not in moved:
+                steps = [start for _ in FACTORS]
+            elif one.kind == "signed":
+                spread = float(table.x[i].std())
+                steps = [start + spread * np.log2(factor) / 4 for factor in FACTORS]
+            else:
+                steps = [start * factor for factor in FACTORS]
+            x.append(np.concatenate(steps))
+        logs = tuple(one.log(values) for one, values in zip(table.inputs, x, strict=True))
+        group = np.tile(table.group[top], len(FACTORS))
+        made = Rows(tuple(x), logs, np.ones(group.size), group, rows.is_log, rows.unit, rows.delta)
+        rays.append((made, all(table.inputs[i].falls for i in moved)))
+    return Beyond(tuple(rays), top.size, is_share=bool(table.y.min() >= 0 and table.y.max() <= 1 and not table.is_log))
+
+
+def is_sound(candidate: Candidate, u: FloatArray, ahead: Beyond, n_groups: int) -> bool:
+    """Whether a law goes on beyond the rows: no new turn, no rise where it must fall, no share above one."""
+    layout = candidate.layout(n_groups)
+    for rows, falls in ahead.rays:
+        value = predict(candidate.function, candidate.specs, layout, u[None], rows)[0].reshape(len(FACTORS), ahead.n)
+        if not np.isfinite(value).all() or (rows.is_log and (value <= 0).any()):
+            return False
+        if ahead.is_share and (np.mean((value < -0.02) | (value > 1.02)) > 0.05):
+            return False
+        unit = np.abs(value[0]) if rows.is_log else rows.unit
+        steps = np.diff(value, axis=0) / unit
+        up, down = steps.max(0) > SLACK, steps.min(0) < -SLACK
+        if np.mean(up & down) > 0.1 or (falls and np.mean(up) > 0.1):
+            return False
+    return True
+
+
 def found(form: Form, table: Table, mode: Mode = "one") -> Candidate:
     written = write(form, table)
     return Candidate(None, form, written.function, written.specs, mode)
@@ -180,9 +265,7 @@ def _places(law: Law, table: Table) -> list[tuple[int, ...]]:
 def _candidate(law: Law, places: tuple[int, ...], table: Table, mode: Mode) -> Candidate:
     names = list(law.params)
 
-    def function(
-        x: Sequence[FloatArray], logs: Sequence[FloatArray], params: Sequence[FloatArray]
-    ) -> FloatArray:
+    def function(x: Sequence[FloatArray], logs: Sequence[FloatArray], params: Sequence[FloatArray]) -> FloatArray:
         return np.asarray(law.function(*(x[i] for i in places), **dict(zip(names, params, strict=True))), dtype=float)
 
     linear = set(law.linear_params)
@@ -257,9 +340,7 @@ def _inverse(layout: Layout) -> np.ndarray[Any, np.dtype[np.int64]]:
     return np.argsort(layout.table[0])
 
 
-def _of_group(
-    candidate: Candidate, rows: Rows, weights: FloatArray, count: int, cells: int, seed: int
-) -> FloatArray:
+def _of_group(candidate: Candidate, rows: Rows, weights: FloatArray, count: int, cells: int, seed: int) -> FloatArray:
     given = None
     if candidate.law is not None and candidate.law.starts is not None:
         used = weights > 0
@@ -348,8 +429,9 @@ def judge(
     ends: FloatArray,
     n_groups: int,
     seed: int,
+    ahead: Beyond,
 ) -> Judged | None:
-    """Fit all rows and every hold-out; None where a fit fails."""
+    """Fit all rows and every hold-out; None where a fit fails, or the law turns beyond the rows."""
     everything = np.ones(rows.y.size)
     starts = np.concatenate(
         [
@@ -365,6 +447,8 @@ def judge(
         return None
     order = np.argsort(total, kind="stable")
     full = u[order[0]]
+    if candidate.law is None and not is_sound(candidate, full, ahead, n_groups):
+        return None
     near = u[order[:2]]
     begun, weights, owner = [], [], []
     for number, cut in enumerate(cuts):
@@ -394,9 +478,7 @@ def judge(
     for number, cut in enumerate(cuts):
         error[number, ~cut.test] = np.nan
     n_params = layout.n_params
-    return Judged(
-        candidate, full, by_cut, error, residual, score_of(error, cuts, n_params), n_params
-    )
+    return Judged(candidate, full, by_cut, error, residual, score_of(error, cuts, n_params), n_params)
 
 
 def _handed_cut(candidate: Candidate, parent: Judged, number: int, n_groups: int) -> FloatArray:
@@ -425,9 +507,12 @@ def cut_errors(error: FloatArray, cuts: Sequence[Cut]) -> FloatArray:
 
 
 def price(n_params: int, n_rows: int) -> float:
-    """What parameters cost: Akaike's final prediction error, as a factor of the error."""
+    """What parameters cost: the factor of Akaike's final prediction error, taken for the error and not its square.
+
+    Beyond the rows, what is uncertain of the parameters weighs more than among them.
+    """
     left = max(n_rows - n_params, 1)
-    return float(np.sqrt((n_rows + n_params) / left))
+    return float((n_rows + n_params) / left)
 
 
 def score_of(error: FloatArray, cuts: Sequence[Cut], n_params: int) -> float:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Cut", "axes_of", "inner_cuts"]
 
+IntArray = np.ndarray[Any, np.dtype[np.int64]]
 BoolArray = np.ndarray[Any, np.dtype[np.bool_]]
 
 MAIN_SHARES = (0.1, 0.2, 0.35, 0.5)
@@ -58,7 +59,7 @@ def axes_of(table: Table, x: tuple[FloatArray, ...] | list[FloatArray]) -> dict[
     if scale:
         axes["scale"] = np.sum([logs[i] for i in scale], axis=0)
     for i, one in enumerate(table.inputs):
-        if one.kind not in {"knob", "share"} and not (scale == [i]):
+        if one.kind not in {"knob", "share"} and scale != [i]:
             axes[one.name] = logs[i]
     if not axes:  # only knobs or shares: each one's upper end
         axes = {one.name: logs[i] for i, one in enumerate(table.inputs)}
@@ -85,7 +86,9 @@ def inner_cuts(table: Table, least: int) -> list[Cut]:
             if not _varies(table, train) or any(np.array_equal(train, cut.train) for cut in found + mine):
                 continue
             mine.append(Cut(axis, train, test, distance, 1.0))
-        total = 1.0 if "scale" not in axes or not others else MAIN_WEIGHT if is_main else (1 - MAIN_WEIGHT) / len(others)
+        total = (
+            1.0 if "scale" not in axes or not others else MAIN_WEIGHT if is_main else (1 - MAIN_WEIGHT) / len(others)
+        )
         trained = sum(float(cut.train.sum()) for cut in mine)
         found += [
             Cut(cut.axis, cut.train, cut.test, cut.log_distance, total * float(cut.train.sum()) / trained)
@@ -95,7 +98,7 @@ def inner_cuts(table: Table, least: int) -> list[Cut]:
     return [Cut(cut.axis, cut.train, cut.test, cut.log_distance, cut.weight / whole) for cut in found]
 
 
-def _below(along: FloatArray, group: FloatArray, share: float) -> tuple[BoolArray, FloatArray]:
+def _below(along: FloatArray, group: IntArray, share: float) -> tuple[BoolArray, FloatArray]:
     """Rows below the threshold of their group, and how far the others lie beyond the largest of them."""
     train = np.ones(along.size, dtype=bool)
     distance = np.zeros(along.size)

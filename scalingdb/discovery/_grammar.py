@@ -163,7 +163,7 @@ def _written(form: Form, inputs: tuple[Input, ...], rises: bool, is_log: bool, s
     fast = _expression(form, inputs, writer, rises, is_log, scale, fast=True)
     names = ", ".join(writer.specs)
     code = f"lambda x, l, p: (lambda {names}: {fast})(*p)"
-    function = eval(code, {"np": np})  # noqa: S307  the text is made here, of names made here
+    function = eval(code, {"np": np})
     return Written(plain, function, tuple(writer.specs.values()))
 
 
@@ -270,7 +270,11 @@ def _term(
     for i in term.inputs:
         kind = _kind_of(i, inputs[i], term)
         power = writer.new(
-            f"{small}{i + 1}", kind, EXPONENTS[kind], 0.3 if kind == "exponent" else 0.05, f"exponent of {inputs[i].name}"
+            f"{small}{i + 1}",
+            kind,
+            EXPONENTS[kind],
+            0.3 if kind == "exponent" else 0.05,
+            f"exponent of {inputs[i].name}",
         )
         for target, other in term.cross:
             if target == i:
@@ -297,9 +301,7 @@ def _expression(
     text = floor
     down = " - " if rises and form.floor is not None else " + "
     if plain:
-        parts = [
-            _term(term, form, inputs, writer, scale, fast=fast, linear=not form.coupled) for term in plain
-        ]
+        parts = [_term(term, form, inputs, writer, scale, fast=fast, linear=not form.coupled) for term in plain]
         if form.coupled:
             outer = writer.new("g", "exponent", (0.2, 1.5), 1.0, "power of the sum")
             text += (down if text else "") + f"({' + '.join(parts)})**{outer}"
@@ -354,9 +356,9 @@ def seeds(table: Table) -> list[Form]:
             ]
         base += [*_effective(table, each), *_effective(table, product)]
         if not table.is_log or table.rises:
-            base += [
-                Form((), (Term("A", "log", (i,)),)) for i in sizes[:2]
-            ] + [Form((), (Term("A", "sigmoid", sizes),))]
+            base += [Form((), (Term("A", "log", (i,)),)) for i in sizes[:2]] + [
+                Form((), (Term("A", "sigmoid", sizes),))
+            ]
             if len(sizes) == 1:
                 base += [
                     Form((), (Term("A", "sigmoid", sizes), Term("B", "dip", sizes))),
@@ -397,7 +399,9 @@ def _effective(table: Table, terms: tuple[Term, ...]) -> list[Form]:
         for i in table.of_kind("size"):
             if i != j:
                 kept = tuple(
-                    replace(term, inputs=tuple(k for k in term.inputs if k != j)) for term in terms if term.inputs != (j,)
+                    replace(term, inputs=tuple(k for k in term.inputs if k != j))
+                    for term in terms
+                    if term.inputs != (j,)
                 )
                 found.append(Form((), kept, effective=((i, "streams", j),)))
     unique = next((i for i, one in enumerate(inputs) if one.role == "unique"), None)
@@ -467,7 +471,7 @@ def children(form: Form, table: Table) -> Iterator[Form]:
         for term in new:
             if term.key not in here and (term.inputs or term.shape in {"mixture", "worth"}):
                 yield replace(form, terms=(*form.terms, term))
-    for i in (*knobs, *(k for k in table.of_kind("size", "count") if not table.inputs[k].falls)):
+    for i in (*knobs, *(k for k in table.of_kind("size", "count") if not table.inputs[k].role)):
         mine = [valley for valley in form.valleys if valley.input == i]
         others = tuple(valley for valley in form.valleys if valley.input != i)
         if table.inputs[i].n_values < 4:
@@ -528,8 +532,8 @@ class Formula:
 @functools.lru_cache(maxsize=512)
 def _compiled(source: str, n_inputs: int, names: tuple[str, ...]) -> Callable[..., Any]:
     inputs = ", ".join(f"x{i}" for i in range(n_inputs))
-    made = eval(f"lambda {inputs}, *, {', '.join(names)}: {source}", {"np": np})  # noqa: S307  written by `write`
-    return made  # type: ignore[no-any-return]
+    made: Callable[..., Any] = eval(f"lambda {inputs}, *, {', '.join(names)}: {source}", {"np": np})
+    return made
 
 
 _PARAMS = {"positive": positive, "exponent": exponent, "real": real}
@@ -537,9 +541,7 @@ _PARAMS = {"positive": positive, "exponent": exponent, "real": real}
 
 @functools.lru_cache(maxsize=512)
 def _law(written: Written, inputs: tuple[Input, ...], output: str, name: str) -> Law:
-    params: dict[str, Param] = {
-        spec.name: _PARAMS[spec.kind](spec.meaning, start=spec.start) for spec in written.specs
-    }
+    params: dict[str, Param] = {spec.name: _PARAMS[spec.kind](spec.meaning, start=spec.start) for spec in written.specs}
     summary = f"Found by search over forms. ``{readable(written, inputs)}``"
     used = sorted({int(number) for number in re.findall(r"\bx(\d+)\b", written.source)})
     place = {old: new for new, old in enumerate(used)}

@@ -28,6 +28,7 @@ batch); a ``count`` begins at one (experts, streams, epochs); ``share`` is a par
 KNOBS = re.compile(r"(^|_)(lr|learning_rate|eta|batch|bsz|bs|dropout|weight_decay|momentum|warmup)(_|$)", re.IGNORECASE)
 SHARES = re.compile(r"share|proportion|prop_|_prop|mixture|domain|fraction|ratio", re.IGNORECASE)
 COUNTS = re.compile(r"expert|stream|parallel|member|epoch|head|repeat|sample", re.IGNORECASE)
+OTHERS = re.compile(r"vocab|latent|width|depth|layer|d_model|head|context|active_|rank", re.IGNORECASE)
 PARAMS = re.compile(r"(^|_)(n_)?(params?|parameters?|model_size|size)(_|$)|^n$", re.IGNORECASE)
 TOKENS = re.compile(r"token|data|^d$|characters|examples|(^|_)n_samples", re.IGNORECASE)
 UNIQUE = re.compile(r"uniq|distinct", re.IGNORECASE)
@@ -228,10 +229,10 @@ def read_table(frame: pl.DataFrame, output: str, inputs: Sequence[str], by: Sequ
             f"{int(counts.max())} of {y.size} values of {output!r} are {often:g}: there is too little to explain",
             "leave out rows at a ceiling or floor, or give a finer measure.",
         )
-    for name, column in raw.items():
-        if np.unique(column).size < 2:
+    for name, numbers in raw.items():
+        if np.unique(numbers).size < 2:
             raise DataError(
-                f"input {name!r} does not vary: all {y.size} rows have {column[0]:g}",
+                f"input {name!r} does not vary: all {y.size} rows have {numbers[0]:g}",
                 "leave it out, or add runs with other values.",
             )
     described = _described(raw, output)
@@ -300,6 +301,8 @@ def _described(raw: dict[str, FloatArray], output: str) -> tuple[Input, ...]:
 
 
 def _role(name: str) -> str:
+    if OTHERS.search(name):
+        return ""
     if UNIQUE.search(name):
         return "unique"
     if TOKENS.search(name):
@@ -309,7 +312,12 @@ def _role(name: str) -> str:
     return "compute" if COMPUTE.search(name) else ""
 
 
-def _rises(inputs: Sequence[Input], raw: dict[str, FloatArray], y: FloatArray, group: FloatArray) -> bool:
+def _rises(
+    inputs: Sequence[Input],
+    raw: dict[str, FloatArray],
+    y: FloatArray,
+    group: np.ndarray[tuple[int], np.dtype[np.int64]],
+) -> bool:
     """Whether the output grows with the sizes, by rank correlation within groups."""
     from scipy.stats import rankdata
 

@@ -16,8 +16,10 @@ from scalingdb.judging.resampling import multiplicities
 if TYPE_CHECKING:
     from scalingdb.estimation.model import FloatArray
 
-__all__ = ["Ranking", "combined", "held_out_by_distance", "rank"]
+__all__ = ["LISTED", "Ranking", "combined", "held_out_by_distance", "rank"]
 
+LISTED = 12
+"""Laws in a table."""
 DRAWS = 1000
 SURE = 0.9
 """Share of the resamples in which one law must be better than another, for the two to be told apart."""
@@ -90,6 +92,11 @@ def rank(judged: Sequence[Judged], cuts: Sequence[Cut], seed: int) -> Ranking:
             first = best_of_library
     places = [first, *(k for k in range(len(order)) if k != first)]
     better = [float((sums[:, first] < sums[:, k]).mean()) if k != first else 1.0 for k in places]
+    if best_of_library is not None and places.index(best_of_library) >= LISTED:
+        # the best of the library is always among the listed ones
+        old = places.index(best_of_library)
+        places.insert(LISTED - 1, places.pop(old))
+        better.insert(LISTED - 1, better.pop(old))
     order = [order[k] for k in places]
     limit = CLOSE * order[0].score
     alike = 1
@@ -101,9 +108,7 @@ def rank(judged: Sequence[Judged], cuts: Sequence[Cut], seed: int) -> Ranking:
         # a mean of several has to be better by more than a trifle
         size = min(gains, key=lambda number: gains[number] * (1.02 if number == 1 else 1.0))
     leading = [k for k in range(min(len(order), MOST_MEMBERS)) if order[k].score < 2.0 * order[0].score]
-    return Ranking(
-        tuple(order), tuple(better), alike, tuple(leading[: max(size, 1)]), optimism, n_nested, gains
-    )
+    return Ranking(tuple(order), tuple(better), alike, tuple(leading[: max(size, 1)]), optimism, n_nested, gains)
 
 
 def price_of(one: Judged, cuts: Sequence[Cut]) -> float:
@@ -130,25 +135,20 @@ def _nested(judged: Sequence[Judged], cuts: Sequence[Cut]) -> tuple[float, int, 
             parts = []
             for k in inside:
                 rows = cuts[k].test & cuts[outer].train
-                parts.append(
-                    np.sqrt(np.mean((one.error[k, rows] / growth(cuts[k].log_distance[rows])) ** 2))
-                )
+                parts.append(np.sqrt(np.mean((one.error[k, rows] / growth(cuts[k].log_distance[rows])) ** 2)))
             scores.append(float(np.mean(parts)) * price(one.n_params, int(cuts[outer].train.sum())))
         ranked = np.argsort(scores, kind="stable")
         test = cuts[outer].test
         far = growth(cuts[outer].log_distance[test])
 
-        def error_of(numbers: Sequence[int], outer: int = outer, test: FloatArray = test, far: FloatArray = far) -> float:
-            both = combined([judged[k].error[outer, test] for k in numbers])
-            return float(np.sqrt(np.mean((both / far) ** 2)))
-
-        winner = error_of([int(ranked[0])])
+        held = [one.error[outer, test] / far for one in judged]
+        winner = float(np.sqrt(np.mean(held[int(ranked[0])] ** 2)))
         plain = scores[int(ranked[0])] / price(judged[int(ranked[0])].n_params, int(cuts[outer].train.sum()))
         ratios.append(winner / max(plain, 1e-12))
         limit = 2.0 * scores[int(ranked[0])]
         leading = [int(k) for k in ranked if scores[int(k)] < limit]
         for size in SIZES:
-            errors[size].append(error_of(leading[:size]))
+            errors[size].append(float(np.sqrt(np.mean(combined([held[k] for k in leading[:size]]) ** 2))))
     if not ratios:
         return 1.0, 0, {}
     gains = {size: float(np.exp(np.mean(np.log(np.maximum(values, 1e-12))))) for size, values in errors.items()}
@@ -168,4 +168,3 @@ def held_out_by_distance(one: Judged, cuts: Sequence[Cut]) -> dict[str, float]:
         values = np.concatenate(parts) if parts else np.empty(0)
         found[name] = float(np.sqrt(np.mean(values**2))) if values.size else float("nan")
     return found
-

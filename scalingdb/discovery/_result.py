@@ -17,7 +17,7 @@ from scalingdb.discovery._cuts import Cut
 from scalingdb.discovery._grammar import readable, write
 from scalingdb.discovery._inputs import Table
 from scalingdb.discovery._intervals import coverage_of, distances, holdouts_of, interval_ends
-from scalingdb.discovery._ranking import Ranking, combined, held_out_by_distance
+from scalingdb.discovery._ranking import LISTED, Ranking, combined, held_out_by_distance
 from scalingdb.discovery._search import Searched
 from scalingdb.discovery._solve import Rows, minimise, natural, normal_matrix, predict
 from scalingdb.display import DEFAULT_LEVEL, Markup, html_table, number, percent
@@ -31,9 +31,6 @@ if TYPE_CHECKING:
     from scalingdb.estimation.model import FloatArray
 
 __all__ = ["Discovery"]
-
-LISTED = 12
-"""Laws in the table."""
 
 LEAST_SEPARATION = 1e-12
 """Smallest eigenvalue of the scaled normal matrix, over the largest, at which parameters count as determined."""
@@ -75,7 +72,7 @@ class Discovery:
 
     @functools.cached_property
     def laws(self) -> tuple[Law, ...]:
-        """The ranked laws, the one that leads first: LaTeX, derivatives, SQL, ``sdb.fit`` and ``sdb.plan`` take them."""
+        """The ranked laws, the leading one first: with LaTeX, derivatives and SQL, for ``sdb.fit`` and ``sdb.plan``."""
         return tuple(one.candidate.as_law(self._table) for one in self.ranking.order[:LISTED])
 
     @functools.cached_property
@@ -171,11 +168,13 @@ class Discovery:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FitWarning)
             if n_groups == 1 or candidate.mode == "one":
-                return fit(self._whole.frame, law, **options)
+                alone: Fit = fit(self._whole.frame, law, **options)
+                return alone
             if candidate.mode == "own":
                 return fit_by(self._whole.frame, law, by=list(self._table.by), on_error="record", **options)
             shared = [spec.name for spec in candidate.specs if not spec.linear]
-            return fit(self._whole.frame, law, by=list(self._table.by), shared=shared, **options)
+            joint: JointFit = fit(self._whole.frame, law, by=list(self._table.by), shared=shared, **options)
+            return joint
 
     # ---- tables --------------------------------------------------------------------------------
 
@@ -244,7 +243,8 @@ class Discovery:
         if candidate.form is not None:
             return readable(write(candidate.form, self._table), self._table.inputs)
         assert candidate.law is not None
-        return candidate.law.formula_text if candidate.law.is_traceable else candidate.law.name
+        # a law without a kept trace would take seconds to be written out
+        return candidate.law.formula_text if "text" in candidate.law._kept else candidate.law.name
 
     def _verdict(self, one: Judged) -> str:
         candidate = one.candidate
@@ -321,7 +321,7 @@ class Discovery:
                 "is_complete": [not self._searched.budget.is_late],
                 "test_error": [self._test_error(None) if self._tested is not None else None],
             },
-            schema_overrides={name: pl.Float64 for name in ("nested_error_alone", "nested_error_averaged", "test_error")},
+            schema_overrides=dict.fromkeys(("nested_error_alone", "nested_error_averaged", "test_error"), pl.Float64),
         )
 
     def inner(self) -> pl.DataFrame:
@@ -336,8 +336,8 @@ class Discovery:
         parts = []
         for place, law in enumerate(self.laws):
             one = self.ranking.order[place]
-            for number, cut in enumerate(self._cuts):
-                error = one.error[number, cut.test]
+            for place_of_cut, cut in enumerate(self._cuts):
+                error = one.error[place_of_cut, cut.test]
                 parts.append(
                     pl.DataFrame(
                         {
@@ -348,7 +348,7 @@ class Discovery:
                         pl.lit(law.name).alias("law"),
                         pl.lit(place + 1).alias("rank"),
                         pl.lit(cut.axis).alias("axis"),
-                        pl.lit(number + 1).alias("holdout"),
+                        pl.lit(place_of_cut + 1).alias("holdout"),
                         pl.all(),
                     )
                 )
@@ -359,7 +359,7 @@ class Discovery:
     def _at(self, place: int, rows: Rows) -> FloatArray:
         candidate = self.ranking.order[place].candidate
         layout = candidate.layout(len(self._table.groups))
-        return predict(candidate.function, candidate.specs, layout, self._ends[place][None], rows)[0]
+        return np.asarray(predict(candidate.function, candidate.specs, layout, self._ends[place][None], rows)[0])
 
     def _rows_of(self, frame: pl.DataFrame) -> Rows:
         x = tuple(self._table.arrays(frame))
@@ -449,7 +449,7 @@ class Discovery:
         )
 
     def forecast(self, at: pl.DataFrame | Mapping[str, Any], level: float = DEFAULT_LEVEL) -> pl.DataFrame:
-        """Predict runs that do not exist yet: :meth:`predict` of a table, or of a mapping such as ``{"n_params": 7e9}``.
+        """Predict runs that do not exist yet: a table, or a mapping such as ``{"n_params": 7e9}``. See :meth:`predict`.
 
         Raises
         ------
@@ -478,9 +478,7 @@ class Discovery:
         if self.ranking.n_alike > 1:
             text += f"; the first {self.ranking.n_alike} cannot be told apart: not enough data to choose between them"
         if self.ranking.n_nested:
-            text += (
-                f"; on rows beyond its hold-outs a winner missed {self.ranking.optimism:.2g} times what it missed on them"
-            )
+            text += f"; beyond its hold-outs a winner missed {self.ranking.optimism:.2g} times what it missed on them"
         if len(self.ranking.members) > 1:
             text += f"; the median of {len(self.ranking.members)} laws predicts"
         if self._searched.budget.is_late:
@@ -499,7 +497,18 @@ class Discovery:
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        head = ["", "law", "formula", "parameters", "held-out error", "up to x2", "up to x8", "beyond", "coverage", "why"]
+        head = [
+            "",
+            "law",
+            "formula",
+            "parameters",
+            "held-out error",
+            "up to x2",
+            "up to x8",
+            "beyond",
+            "coverage",
+            "why",
+        ]
         rows = [
             (
                 row["rank"],

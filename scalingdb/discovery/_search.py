@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scalingdb.discovery._candidates import Candidate, Judged, Mode, found, judge, known, screen, with_rows
+from scalingdb.discovery._candidates import (
+    Beyond,
+    Candidate,
+    Judged,
+    Mode,
+    beyond,
+    found,
+    judge,
+    known,
+    screen,
+    with_rows,
+)
 from scalingdb.discovery._cuts import Cut
 from scalingdb.discovery._grammar import children, seeds
 from scalingdb.discovery._inputs import Table
@@ -32,9 +43,9 @@ ALIKE = 1e-5
 """Two laws whose predictions differ by less are one."""
 SCREEN, JUDGE = 1, 3
 """What a step costs, in evaluations."""
-PER_SECOND = 12.0
+PER_SECOND = 8.0
 """Evaluations that a second of the budget buys, with 200 rows; fewer with more rows."""
-OVERTIME = 1.5
+OVERTIME = 2.5
 """Times the budget after which a search stops where it is."""
 
 
@@ -82,6 +93,7 @@ def search(table: Table, cuts: Sequence[Cut], budget: Budget, seed: int, delta: 
     """
     rows = with_rows(table, delta)
     n_groups = len(table.groups)
+    ahead = beyond(table, rows)
     modes: tuple[Mode, ...] = ("shared", "own", "one") if n_groups > 1 else ("one",)
     judged: list[Judged] = []
     seen: set[object] = set()
@@ -93,7 +105,7 @@ def search(table: Table, cuts: Sequence[Cut], budget: Budget, seed: int, delta: 
         layout = candidate.layout(n_groups)
         if ends is None:
             ends = np.empty((0, layout.n_params))
-        made = _tried(candidate, rows, cuts, parent, ends, n_groups, seed)
+        made = _tried(candidate, rows, cuts, parent, ends, n_groups, seed, ahead)
         if made is None or not np.isfinite(made.score):
             counts["refused"] += 1
             return
@@ -142,10 +154,10 @@ def search(table: Table, cuts: Sequence[Cut], budget: Budget, seed: int, delta: 
         trials: list[tuple[float, int, Candidate, Judged, FloatArray]] = []
         for parent in beam:
             expanded.add(parent.candidate.key)
-            form = parent.candidate.form
-            assert form is not None
-            offspring = [found(child, table, parent.candidate.mode) for child in children(form, table)]
-            offspring += [found(form, table, mode) for mode in modes if mode != parent.candidate.mode]
+            own = parent.candidate.form
+            assert own is not None
+            offspring = [found(child, table, parent.candidate.mode) for child in children(own, table)]
+            offspring += [found(own, table, mode) for mode in modes if mode != parent.candidate.mode]
             for candidate in offspring:
                 if candidate.key in seen or not candidate.specs or not can_be_fitted(candidate):
                     continue
@@ -185,11 +197,12 @@ def _tried(
     ends: FloatArray,
     n_groups: int,
     seed: int,
+    ahead: Beyond,
 ) -> Judged | None:
     """A judged law; None where the formula cannot take these rows."""
     try:
         with np.errstate(all="ignore"):
-            return judge(candidate, rows, cuts, parent, ends, n_groups, seed)
+            return judge(candidate, rows, cuts, parent, ends, n_groups, seed, ahead)
     except (ArithmeticError, ValueError, TypeError, IndexError, np.linalg.LinAlgError):
         if candidate.law is None:
             raise

@@ -16,8 +16,9 @@ import numpy as np
 if TYPE_CHECKING:
     from scalingdb.estimation.model import FloatArray
 
-__all__ = ["Layout", "Rows", "Spec", "minimise", "internal", "natural", "normal_matrix", "predict", "structured"]
+__all__ = ["Layout", "Rows", "Spec", "internal", "minimise", "natural", "normal_matrix", "predict", "structured"]
 
+BoolArray = np.ndarray[Any, np.dtype[np.bool_]]
 IntArray = np.ndarray[Any, np.dtype[np.int64]]
 
 STEP = 1e-6
@@ -120,9 +121,7 @@ def internal(specs: Sequence[Spec], theta: FloatArray) -> FloatArray:
     return u
 
 
-def predict(
-    function: Function, specs: Sequence[Spec], layout: Layout, u: FloatArray, rows: Rows
-) -> FloatArray:
+def predict(function: Function, specs: Sequence[Spec], layout: Layout, u: FloatArray, rows: Rows) -> FloatArray:
     """The formula (P, n) at coordinates (P, K)."""
     theta = natural(specs, u[:, layout.table])
     if layout.table.shape[0] == 1:
@@ -255,9 +254,7 @@ def _normal(
     return matrix, gradient
 
 
-def normal_matrix(
-    function: Function, specs: Sequence[Spec], layout: Layout, u: FloatArray, rows: Rows
-) -> FloatArray:
+def normal_matrix(function: Function, specs: Sequence[Spec], layout: Layout, u: FloatArray, rows: Rows) -> FloatArray:
     """Normal matrix (K, K) of the squares at coordinates (K,)."""
     residual = rows.residual(predict(function, specs, layout, u[None], rows))
     matrix, _ = _normal(function, specs, layout, u[None], residual, rows, np.ones((1, rows.y.size)))
@@ -340,22 +337,22 @@ def _with_linear(
     basis = np.stack(terms, axis=1)
     root = np.sqrt(weights) / (rows.y if rows.is_log else 1.0)
     design, target = basis * root, (rows.y - offset) * root
-    usable = np.isfinite(design).all((1, 2)) & np.isfinite(target).all(1)
+    usable: BoolArray = np.asarray(np.isfinite(design).all((1, 2)) & np.isfinite(target).all(1))
     design, target = np.where(usable[:, None, None], design, 0.0), np.where(usable[:, None], target, 0.0)
     size = np.sqrt((design**2).sum(2)) + 1e-300
     design = design / size[:, :, None]
-    active = np.ones((len(theta), len(linear)), dtype=bool)
+    active = np.ones((len(theta), len(linear)))
     positive = np.array([specs[j].kind != "real" for j in linear])
     solved = np.zeros((len(theta), len(linear)))
     for _ in range(len(linear) + 1):  # leave out what would be negative, and solve again
         used = design * active[:, :, None]
         gram = np.matmul(used, used.transpose(0, 2, 1)) + 1e-10 * np.eye(len(linear))
-        gram = gram + (~active)[:, :, None] * np.eye(len(linear))
+        gram = gram + (1 - active)[:, :, None] * np.eye(len(linear))
         solved = np.linalg.solve(gram, np.matmul(used, target[:, :, None]))[:, :, 0] * active
-        negative = (solved <= 0) & positive & active
+        negative = (solved <= 0) & positive & (active > 0)
         if not negative.any():
             break
-        active &= ~negative
+        active = active * ~negative
     typical = float(np.abs(rows.y).mean())
     solved = solved / size
     at[:, linear] = np.where(positive, np.maximum(solved, 1e-4 * typical), solved)

@@ -186,7 +186,7 @@ def _valley_starts(inputs: Sequence[FloatArray], y: FloatArray, weights: FloatAr
     starts=_valley_starts,
     domain={"learning_rate": (1e-5, 0.1), "batch_size_tokens": (1e4, 1e7)},
     authors_fit="none: the authors fit the optima, not the loss around them",
-    evidence="the surface and the optima are published; the square of the logarithm is the first term around an optimum",
+    evidence="surface and optima are published; the square of the logarithm is the first term around an optimum",
     evidence_kind="derived",
 )
 def loss_valley(
@@ -218,7 +218,8 @@ def loss_valley(
     Examples
     --------
     >>> import scalingdb as sdb
-    >>> given = dict(E=1.7, A=400, B=1100, alpha=0.34, beta=0.3, c=0.02, k=1.79, a=0.713, b=0.307, d=0.01, m=0.58, q=0.571)
+    >>> floor, optima = dict(E=1.7, A=400, B=1100, alpha=0.34, beta=0.3), dict(k=1.79, a=0.713, b=0.307, m=0.58, q=0.571)
+    >>> given = dict(**floor, **optima, c=0.02, d=0.01)
     >>> law = sdb.get_law("loss_valley")
     >>> best = 1.79 * 1e9**-0.713 * 2e10**0.307, 0.58 * 2e10**0.571
     >>> round(law(1e9, 2e10, 2 * best[0], best[1], **given) / law(1e9, 2e10, *best, **given), 4)

@@ -218,7 +218,8 @@ def loss_valley(
     Examples
     --------
     >>> import scalingdb as sdb
-    >>> floor, optima = dict(E=1.7, A=400, B=1100, alpha=0.34, beta=0.3), dict(k=1.79, a=0.713, b=0.307, m=0.58, q=0.571)
+    >>> floor = dict(E=1.7, A=400, B=1100, alpha=0.34, beta=0.3)
+    >>> optima = dict(k=1.79, a=0.713, b=0.307, m=0.58, q=0.571)
     >>> given = dict(**floor, **optima, c=0.02, d=0.01)
     >>> law = sdb.get_law("loss_valley")
     >>> best = 1.79 * 1e9**-0.713 * 2e10**0.307, 0.58 * 2e10**0.571

@@ -44,6 +44,16 @@ WATCH = """() => {
 }"""
 
 
+POINTS = """() => {
+    const svg = document.querySelector('.sdbx-live .sdbx-svg');
+    const {width, height} = svg.viewBox.baseVal;
+    const found = [...svg.querySelectorAll('.dot:not(.key)')].flatMap((path) =>
+        [...path.getAttribute('d').matchAll(/M([\\d.]+) ([\\d.]+)h0/g)].map(([, x, y]) => [x / width, y / height]));
+    return found.filter(([, y]) => y < 0.6);
+}"""
+"""Places of the points in the upper chart, as shares of the drawing."""
+
+
 @contextmanager
 def served(folder: Path) -> Iterator[str]:
     """Address of a JupyterLab that serves a folder, with none of the user's settings."""
@@ -124,10 +134,12 @@ def measure(page: Any, canvas: Any, brushes: int) -> dict[str, list[float]]:
     times: dict[str, list[float]] = {"first": [], "near": [], "fit": [], "done": []}
     for i in range(brushes):
         before = page.evaluate("document.querySelector('.sdbx-live').dataset.answers")
-        brush(page, canvas, (0.12 + 0.06 * (i % 9), 0.15 + 0.02 * (i % 7)), 0.08)
+        points = page.evaluate(POINTS)
+        x, y = points[(7 * i) % len(points)]
+        brush(page, canvas, (x - 0.02, y - 0.02), 0.04)
         page.wait_for_timeout(900)
         if page.evaluate("document.querySelector('.sdbx-live').dataset.answers") == before:
-            continue  # no point was in the box
+            raise SystemExit("a brush was not answered")
         for name, value in page.evaluate("window.seen").items():
             times.setdefault(name, []).append(value)
     return times

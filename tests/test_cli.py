@@ -160,7 +160,7 @@ def test_sources_as_json_and_as_table() -> None:
     rows = json.loads(run("sources", "--json").stdout)
     assert [row["source_id"] for row in rows] == sdb.connect().sources()["source_id"].to_list()
     table = run("sources").stdout
-    assert all(row["source_id"] in table for row in rows)
+    assert all(row["source_id"] in table for row in rows if row["n_runs"])
 
 
 def test_sql_writes_each_format(tmp_path: Path) -> None:
@@ -360,6 +360,36 @@ def test_lab_passes_options_on() -> None:
     done = program("lab", "--", "--version")
     assert done.returncode == 0, done.stderr
     assert done.stdout[0].isdigit()
+
+
+def test_lab_opens_the_first_notebook_unless_told_otherwise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from typer.testing import CliRunner
+
+    from scalingdb.cli import _notebooks as cli
+    from scalingdb.cli import app
+
+    started: list[list[str]] = []
+
+    class Server:
+        def __init__(self, command: list[str]) -> None:
+            started.append(command)
+
+        def __enter__(self) -> Server:
+            return self
+
+        def __exit__(self, *_: object) -> None: ...
+
+        def wait(self) -> int:
+            return 0
+
+    monkeypatch.setattr(cli.subprocess, "Popen", Server)
+    monkeypatch.setattr(cli, "_lab_folder", lambda: tmp_path)
+    assert CliRunner().invoke(app, ["lab"]).exit_code == 0
+    assert not any("default_url" in part for part in started[0])
+    (tmp_path / "start_here.ipynb").write_text("{}")
+    own = "--LabApp.default_url=/lab/tree/mine.ipynb"
+    assert CliRunner().invoke(app, ["lab", "--", own]).exit_code == 0
+    assert started[1][-2:] == ["--LabApp.default_url=/lab/tree/start_here.ipynb", own]
 
 
 def test_lab_copies_packaged_notebooks_and_keeps_edited_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from scalingdb.errors import DataError, UnknownNameError
 from scalingdb.explorer import Explorer, _draw
 from scalingdb.explorer._axes import Axis
 from scalingdb.explorer._state import Exploration
-from scalingdb.explorer._words import change, code
+from scalingdb.explorer._words import change, code, heading
 
 
 def begin(db: sdb.Warehouse, source: object = "epoch_chinchilla", law: str | None = None, **more: Any) -> Exploration:
@@ -33,7 +33,7 @@ def explorer(db: sdb.Warehouse) -> Explorer:
 def send(explorer: Explorer, **message: Any) -> dict[str, Any]:
     """What the page shows after a message; outside a running loop everything is answered at once."""
     explorer._receive(None, message)
-    return dict(explorer.view)
+    return dict(explorer.widget.view)
 
 
 def run(text: str, **names: Any) -> sdb.Fit:
@@ -115,8 +115,8 @@ def test_a_law_or_an_objective_keeps_what_is_out(explorer: Explorer) -> None:
     view = send(explorer, do="set", name="law", value="power")
     assert view["out"] == [0, 1, 2]
     assert "the mean error rises" in view["change"]
-    assert explorer.menu["axes"] == ["n_tokens"]
-    assert not explorer.menu["surface"]
+    assert explorer.widget.menu["axes"] == ["n_tokens"]
+    assert not explorer.widget.menu["surface"]
 
 
 def test_axis_and_budget_do_not_fit_again(explorer: Explorer) -> None:
@@ -133,7 +133,7 @@ def test_axis_and_budget_do_not_fit_again(explorer: Explorer) -> None:
 
 def test_families_of_a_source(explorer: Explorer) -> None:
     send(explorer, do="set", name="source", value="gadre_overtraining")
-    assert explorer.menu["families"] == ["all families", "c4", "redpajama", "refinedweb"]
+    assert explorer.widget.menu["families"] == ["all families", "c4", "redpajama", "refinedweb"]
     view = send(explorer, do="set", name="family", value="c4")
     assert "gadre_overtraining, c4" in view["head"]
     assert 'points("gadre_overtraining", family="c4")' in view["code"]
@@ -150,7 +150,7 @@ def test_families_of_a_source(explorer: Explorer) -> None:
     ],
 )
 def test_a_wrong_choice_is_said_and_changes_nothing(explorer: Explorer, name: str, value: str, said: str) -> None:
-    before = explorer.view
+    before = explorer.widget.view
     view = send(explorer, do="set", name=name, value=value)
     assert said in view["note"]
     assert view["svg"] == before["svg"]
@@ -162,7 +162,7 @@ def test_a_wrong_choice_is_said_and_changes_nothing(explorer: Explorer, name: st
 def test_the_sentence_names_runs_numbers_and_verdict(explorer: Explorer) -> None:
     rows = [
         i
-        for i, label in enumerate(explorer.menu["labels"])
+        for i, label in enumerate(explorer.widget.menu["labels"])
         if label in {"epoch_chinchilla/006", "epoch_chinchilla/011"}
     ]
     view = send(explorer, do="rows", rows=rows, out=True)
@@ -178,6 +178,9 @@ def test_the_sentence_names_runs_numbers_and_verdict(explorer: Explorer) -> None
     assert float(found[2]) == pytest.approx(whole["tokens_per_param"], rel=5e-3)
     assert float(found[3]) == pytest.approx(best["tokens_per_param"], rel=5e-3)
     assert "verdict" in view["change"]
+    assert explorer.fit is not None
+    error = 100 * float(explorer.fit.glance()["mean_abs_rel_error"].item())
+    assert f"mean error {error:.2f} %" in view["side"]
     assert "inside the interval before" in view["change"]
     assert send(explorer, do="rows", rows=rows, out=False)["change"] == ""
 
@@ -196,6 +199,8 @@ def test_the_code_of_rows_that_lack_a_column(db: sdb.Warehouse) -> None:
     state = begin(db, "regmix", "chinchilla")
     assert state.rows.n_short > 0
     assert ".drop_nulls(" in code(state)
+    assert f"of regmix ({state.rows.n_short} more lack a column of the law)" in heading(state)
+    assert state.rows.short_labels[0] == state.rows.labels[0].removeprefix("regmix/")
     assert state.answer is not None
     with pytest.warns(sdb.FitWarning, match="move together"):
         assert dict(run(code(state)).params) == state.answer.params
@@ -204,7 +209,7 @@ def test_the_code_of_rows_that_lack_a_column(db: sdb.Warehouse) -> None:
 def test_a_frame_without_run_names(db: sdb.Warehouse) -> None:
     frame = db.points("epoch_chinchilla").select("n_params", "n_tokens", "loss").head(60)
     explorer = sdb.explore(frame, "chinchilla", train_flops=1e22)
-    assert explorer.menu["sources"] == []
+    assert explorer.widget.menu["sources"] == []
     send(explorer, do="rows", rows=[4], out=True)
     assert "Without this row, " in explorer.change
     assert explorer.fit is not None
@@ -280,6 +285,17 @@ def test_the_site_gets_the_picture_alone(explorer: Explorer, monkeypatch: pytest
         assert [list(output["data"]) for output in published.outputs] == [["text/html", "text/plain"]]
     finally:
         InteractiveShell.clear_instance()
+
+
+def test_a_program_may_leave_runs_out(explorer: Explorer) -> None:
+    explorer.leave_out("epoch_chinchilla/006", 5, -1)
+    assert explorer.widget.view["out"] == [0, 5, 239]
+    explorer.put_back(5)
+    assert explorer.widget.view["out"] == [0, 239]
+    explorer.put_back()
+    assert explorer.widget.view["out"] == []
+    with pytest.raises(UnknownNameError, match="epoch_chinchilla/0060"):
+        explorer.leave_out("epoch_chinchilla/0060")
 
 
 # ---- what is refused -----------------------------------------------------------------------------

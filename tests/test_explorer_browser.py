@@ -53,10 +53,15 @@ def page(db: sdb.Warehouse) -> Iterator[Any]:
 
     def answer(message: dict[str, Any]) -> dict[str, Any]:
         if "width" in message:
-            explorer.width = int(message["width"])
+            explorer.widget.width = int(message["width"])
         elif message:
             explorer._receive(None, message)
-        return {"menu": explorer.menu, "view": explorer.view, "width": explorer.width, "name": explorer.name}
+        return {
+            "menu": explorer.widget.menu,
+            "view": explorer.widget.view,
+            "width": explorer.widget.width,
+            "name": explorer.widget.name,
+        }
 
     style, script = ((HERE / f"explorer.{kind}").read_text(encoding="utf-8") for kind in ("css", "js"))
     with sync_playwright() as driver:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from scalingdb.cli._names import law_names, source_names
 from scalingdb.cli._output import (
     as_json_text,
     number_of,
@@ -43,8 +44,19 @@ if TYPE_CHECKING:
 def compare(
     source: Annotated[
         str | None, typer.Argument(metavar="[SOURCE]", help="Source of the warehouse, or your own file or folder.")
+
+
+        str | None,
+        typer.Argument(
+            metavar="[SOURCE]",
+            help="Source of the warehouse, or a .csv or .parquet file.",
+            autocompletion=source_names,
+        ),
     ] = None,
-    laws: Annotated[list[str] | None, typer.Argument(metavar="[LAW]...", help="Laws to compare.")] = None,
+    laws: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[LAW]...", help="Laws to compare.", autocompletion=law_names),
+    ] = None,
     holdout: Annotated[
         str,
         typer.Option(

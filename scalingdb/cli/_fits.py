@@ -8,14 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from scalingdb.cli._names import law_names, objective_names, source_names
 from scalingdb.cli._output import (
+    OutputOption,
     as_json_text,
     number_of,
+    paged,
     pairs_of,
     print_frame,
     refuse,
     replacing,
     rows_of,
+    write_file,
 )
 from scalingdb.cli._points import (
     CurvesOption,
@@ -48,9 +52,16 @@ if TYPE_CHECKING:
 @guarded
 def fit(
     source: Annotated[
-        str, typer.Argument(metavar="SOURCE", help="Source of the warehouse, or your own file or folder.")
+        str,
+        typer.Argument(
+            metavar="SOURCE",
+            help="Source of the warehouse, or your own file or folder.",
+            autocompletion=source_names,
+        ),
     ],
-    law: Annotated[str, typer.Argument(metavar="LAW", help="Law to fit, such as chinchilla.")],
+    law: Annotated[
+        str, typer.Argument(metavar="LAW", help="Law to fit, such as chinchilla.", autocompletion=law_names)
+    ],
     metric: Annotated[str | None, typer.Option("--metric", help="Metric; the source's headline by default.")] = None,
     eval_set: Annotated[str | None, typer.Option("--eval-set", help="Evaluation set; '*' for all.")] = None,
     study: Annotated[str | None, typer.Option("--study", help="Part of a source.")] = None,
@@ -70,7 +81,12 @@ def fit(
         list[str] | None, typer.Option("--by", metavar="COLUMN", help="Fit each group of a column. Repeatable.")
     ] = None,
     objective: Annotated[
-        str, typer.Option("--objective", help="huber_log, mse_log, mae_log, huber, mse or mae; always a sum.")
+        str,
+        typer.Option(
+            "--objective",
+            help="huber_log, mse_log, mae_log, huber, mse or mae; always a sum.",
+            autocompletion=objective_names,
+        ),
     ] = "huber_log",
     delta: Annotated[float, typer.Option("--delta", help="Huber threshold (quadratic to linear).")] = 1e-3,
     bootstrap: Annotated[int, typer.Option("--bootstrap", metavar="N", help="Resamples for the intervals.")] = 0,
@@ -85,12 +101,13 @@ def fit(
     chart: Annotated[
         Path | None, typer.Option("--chart", metavar="FILE", help="Draw the fit: .svg, .png or .html.")
     ] = None,
+    output: OutputOption = None,
     as_json: JsonOption = False,
 ) -> None:
     r"""Fit a law to runs.
 
     Prints the formula, parameters with intervals, the objective in full precision, and what the data
-    cannot tell.
+    cannot tell. --output writes the table of parameters, of every group with --by.
 
     \b
     Examples:
@@ -135,6 +152,8 @@ def fit(
     }
     if by:
         many = fits.fit_by(frame, law, by=by, on_error="record", **options)
+        if output is not None:
+            write_file(many.tidy(), output)
         _print_fits(many, as_json)
         return
     found = fits.fit(frame, law, **options)
@@ -142,6 +161,8 @@ def fit(
         with replacing(chart) as scratch:
             found.chart().save(str(scratch), inline=True)
         say(f"chart written to {chart}")
+    if output is not None:
+        write_file(found.tidy(), output)
     best = found.optimum(train_flops) if train_flops else None
     if as_json:
         answer = {
@@ -220,9 +241,10 @@ def _print_fits(many: Fits, as_json: bool) -> None:
         print(as_json_text(answer))
     else:
         if len(many):
-            print_frame(many.tidy(), rows=0)
-            print()
-            print_frame(many.glance(), rows=0)
+            with paged():
+                print_frame(many.tidy(), rows=0)
+                print()
+                print_frame(many.glance(), rows=0)
         for label, text in errors.items():
             say(f"\ngroup {label}: {text}")
     if errors:

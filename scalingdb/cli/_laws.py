@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from scalingdb.cli._output import as_json_text, print_frame, rows_of
+from scalingdb.cli._names import law_names, situation_names
+from scalingdb.cli._output import OutputOption, as_json_text, paged, print_frame, rows_of, write_file
 from scalingdb.cli._program import JsonOption, app, guarded
 from scalingdb.display import number
 
@@ -17,6 +18,7 @@ def laws(
     word: Annotated[
         str | None, typer.Argument(metavar="[WORD]", help="Only laws with this word in name, chapter or inputs.")
     ] = None,
+    output: OutputOption = None,
     as_json: JsonOption = False,
 ) -> None:
     r"""List the laws: inputs, parameters, how their form is known, and who publishes coefficients.
@@ -26,6 +28,7 @@ def laws(
       scalingdb laws
       scalingdb laws n_tokens_unique
       scalingdb laws --json
+      scalingdb laws -o laws.csv
     """
     import polars as pl
 
@@ -39,26 +42,30 @@ def laws(
         if chosen.is_empty():
             raise unknown_name("law", word, table["law"].to_list())
         table = chosen
+    if output is not None:
+        write_file(table, output)
+        return
     if as_json:
         print(as_json_text(rows_of(table)))
         return
-    print_frame(
-        table.select(
-            "law",
-            pl.col("inputs").list.join(", "),
-            "output",
-            pl.col("params").list.join(", ").alias("parameters"),
-            pl.col("evidence_kind").str.replace("_", " ").alias("form"),
-            pl.col("variants").list.len().alias("published sets"),
-        ),
-        rows=0,
+    shown = table.select(
+        "law",
+        pl.col("inputs").list.join(", "),
+        "output",
+        pl.col("params").list.join(", ").alias("parameters"),
+        pl.col("evidence_kind").str.replace("_", " ").alias("form"),
+        pl.col("variants").list.len().alias("published sets"),
     )
+    with paged():
+        print_frame(shown, rows=0)
 
 
 @app.command()
 @guarded
 def law(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A law, as 'scalingdb laws' lists it.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="A law, as 'scalingdb laws' lists it.", autocompletion=law_names)
+    ],
     as_json: JsonOption = False,
 ) -> None:
     r"""Show one law: formula, inputs with their fitted range, parameters, and published coefficients.
@@ -91,17 +98,18 @@ def law(
         facts = {"law": one.name, "cite": one.cite, "formula": formula, "output": one.output}
         print(as_json_text({**facts, "inputs": inputs, "params": params, "published": rows_of(sets)}))
         return
-    print(f"{one.name}: {one.cite}")
-    print(f"{one.output} = {formula or 'not one formula; see its documentation'}\n")
-    for key in one.inputs:
-        low, high = one.domain.get(key, (None, None))
-        reach = "" if low is None else f" (fitted on {number(low)} to {number(high)})"
-        print(f"  {key}: {one.meaning(key)}{reach}")
-    for param in params:
-        print(f"  {param['name']}: {param['meaning']}")
-    if sets.height:
-        print()
-        print_frame(sets, rows=0)
+    with paged():
+        print(f"{one.name}: {one.cite}")
+        print(f"{one.output} = {formula or 'not one formula; see its documentation'}\n")
+        for key in one.inputs:
+            low, high = one.domain.get(key, (None, None))
+            reach = "" if low is None else f" (fitted on {number(low)} to {number(high)})"
+            print(f"  {key}: {one.meaning(key)}{reach}")
+        for param in params:
+            print(f"  {param['name']}: {param['meaning']}")
+        if sets.height:
+            print()
+            print_frame(sets, rows=0)
 
 
 @app.command()
@@ -109,7 +117,11 @@ def law(
 def recommend(
     situation: Annotated[
         str | None,
-        typer.Argument(metavar="[SITUATION]", help="small_grid, overtrained, repeated ...; none lists them."),
+        typer.Argument(
+            metavar="[SITUATION]",
+            help="small_grid, overtrained, repeated ...; none lists them.",
+            autocompletion=situation_names,
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -74,12 +74,16 @@ def report(
         print(site.index)
 
 
+FIRST = "start_here.ipynb"
+"""The notebook that is open when JupyterLab comes up."""
+
+
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 @guarded
 def lab(
     context: typer.Context,
 ) -> None:
-    r"""Open the notebooks in JupyterLab. Further options go to JupyterLab, after '--'.
+    r"""Open the notebooks in JupyterLab, 'start_here' first. Further options go to JupyterLab, after '--'.
 
     From an installed package the notebooks are first copied to ./scalingdb-notebooks; a notebook
     that is there already is left as it is.
@@ -90,7 +94,10 @@ def lab(
       scalingdb lab -- --no-browser --port 8890
     """
     folder = _lab_folder()
-    command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={folder}", *context.args]
+    command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={folder}"]
+    if (folder / FIRST).is_file():
+        command.append(f"--LabApp.default_url=/lab/tree/{FIRST}")
+    command += context.args  # of two values of one option the later one holds
     with subprocess.Popen(command) as process:
         while True:
             try:

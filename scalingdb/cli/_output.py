@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import math
+import os
+import shlex
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
 
 from scalingdb._store import replace_durably, scratch_folder
 from scalingdb.cli._program import (
@@ -23,6 +31,21 @@ if TYPE_CHECKING:
 
 TABLE_ROWS = 100
 """Rows of a result that the table view prints unless told otherwise."""
+
+
+class Format(StrEnum):
+    """How rows are written."""
+
+    table = "table"
+    csv = "csv"
+    json = "json"
+    parquet = "parquet"
+
+
+OutputOption = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", metavar="FILE", help="Write the table to a .csv, .json or .parquet file."),
+]
 
 
 def plain(value: Any) -> Any:
@@ -146,3 +169,99 @@ def number_of(text: str) -> int | float | str:
         except ValueError:
             continue
     return text
+
+
+# ---- files ---------------------------------------------------------------------------------
+
+
+def format_of(file: Path, hint: str = "use .csv, .json or .parquet.") -> Format:
+    """The format that the suffix of a file names."""
+    suffixes = {f".{kind.value}": kind for kind in (Format.csv, Format.json, Format.parquet)}
+    if file.suffix not in suffixes:
+        refuse(f"the suffix of {file.name!r} names no format", hint)
+    return suffixes[file.suffix]
+
+
+def write_file(frame: pl.DataFrame, file: Path, kind: Format | None = None) -> None:
+    """Write a table to a file that appears whole, and say so."""
+    chosen = kind or format_of(file)
+    with replacing(file) as scratch:
+        _write_frame(frame, scratch, chosen)
+    say(f"{frame.height} rows written to {file}")
+
+
+def flat(frame: pl.DataFrame) -> pl.DataFrame:
+    """Lists and structs as JSON text, which CSV can hold; text that looks like a formula behind a quote."""
+    import polars as pl
+
+    nested = [name for name, dtype in frame.schema.items() if dtype.is_nested()]
+    flat = frame.with_columns(
+        pl.Series(name, [None if value is None else json.dumps(plain(value)) for value in frame[name].to_list()])
+        for name in nested
+    )
+    # a spreadsheet would run such a cell as a formula
+    return flat.with_columns(
+        pl.when(text.str.contains(r"^[=+\-@\t\r]") & text.cast(pl.Float64, strict=False).is_null())
+        .then(pl.lit("'") + text)
+        .otherwise(text)
+        .alias(name)
+        for name, dtype in flat.schema.items()
+        if dtype == pl.String
+        for text in [pl.col(name)]
+    )
+
+
+def _write_frame(frame: pl.DataFrame, path: Path, kind: Format) -> None:
+    import polars as pl
+
+    if kind is not Format.json:
+        try:
+            frame.write_parquet(path) if kind is Format.parquet else flat(frame).write_csv(path)
+        except pl.exceptions.PolarsError as error:  # a full disk, among others
+            raise OutputError(f"cannot write {path.name!r}: {error}", "choose a writable place with room.") from error
+    else:
+        path.write_text(as_json_text(rows_of(frame)) + "\n", encoding="utf-8")
+
+
+# ---- a terminal -----------------------------------------------------------------------------
+
+
+def _pager() -> list[str] | None:
+    """The command that shows long text in a terminal: ``$PAGER``, else ``less``; None where there is neither."""
+    if not (sys.stdout.isatty() and sys.stdin.isatty()):
+        return None
+    wanted = os.environ.get("PAGER")
+    command = ["less"] if wanted is None else shlex.split(wanted)
+    return command if command and shutil.which(command[0]) else None
+
+
+@contextmanager
+def paged() -> Iterator[None]:
+    """What is printed inside goes through a pager where it does not fit into the terminal.
+
+    A pager scrolls sideways, so tables are not folded for it. ``PAGER=cat``, or an empty one, prints as it is.
+    """
+    command = _pager()
+    if command is None or Path(command[0]).name == "cat":
+        yield
+        return
+    with contextlib.redirect_stdout(io.StringIO()) as held:
+        yield
+    text = held.getvalue()
+    size = shutil.get_terminal_size()
+    lines = text.splitlines()
+    if len(lines) < size.lines and max(map(len, lines), default=0) <= size.columns:
+        print(text, end="")
+        return
+    # -F leaves at once what fits, -R keeps colours, -S scrolls sideways, -X leaves the text on the screen
+    environment = {"LESS": "FRSX", **os.environ}
+    with subprocess.Popen(command, stdin=subprocess.PIPE, text=True, env=environment) as pager:
+        assert pager.stdin is not None
+        with contextlib.suppress(BrokenPipeError, KeyboardInterrupt), pager.stdin:
+            pager.stdin.write(text)
+        while True:
+            try:
+                pager.wait()
+                break
+            except KeyboardInterrupt:
+                continue  # the pager has taken it

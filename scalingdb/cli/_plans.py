@@ -7,7 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
+from scalingdb.cli._names import law_names, source_names
 from scalingdb.cli._output import (
+    OutputOption,
     as_json_text,
     number_of,
     pairs_of,
@@ -15,6 +17,7 @@ from scalingdb.cli._output import (
     refuse,
     replacing,
     rows_of,
+    write_file,
 )
 from scalingdb.cli._points import (
     CurvesOption,
@@ -41,7 +44,9 @@ from scalingdb.display import DEFAULT_LEVEL
 @app.command()
 @guarded
 def plan(
-    law: Annotated[str, typer.Argument(metavar="LAW", help="Law, such as chinchilla or farseer.")],
+    law: Annotated[
+        str, typer.Argument(metavar="LAW", help="Law, such as chinchilla or farseer.", autocompletion=law_names)
+    ],
     train_flops: Annotated[
         list[float] | None, typer.Option("--train-flops", metavar="FLOP", help="Training budget. Repeatable.")
     ] = None,
@@ -69,7 +74,10 @@ def plan(
     ] = None,
     variant: Annotated[str | None, typer.Option("--variant", metavar="NAME", help="Published coefficients.")] = None,
     source: Annotated[
-        str | None, typer.Option("--fit", metavar="SOURCE", help="Fit the law to a source or file first.")
+        str | None,
+        typer.Option(
+            "--fit", metavar="SOURCE", help="Fit the law to a source or file first.", autocompletion=source_names
+        ),
     ] = None,
     bootstrap: Annotated[int, typer.Option("--bootstrap", metavar="N", help="Resamples of that fit.")] = 1000,
     where: WhereOption = None,
@@ -91,6 +99,7 @@ def plan(
     chart: Annotated[
         Path | None, typer.Option("--chart", metavar="FILE", help="Draw the plan: .svg, .png or .html.")
     ] = None,
+    output: OutputOption = None,
     as_json: JsonOption = False,
 ) -> None:
     r"""Split a budget: best parameters and tokens, with intervals.
@@ -155,6 +164,8 @@ def plan(
         with replacing(chart) as scratch:
             answer.chart().save(str(scratch), inline=True)
         say(f"chart written to {chart}")
+    if output is not None:
+        write_file(answer.tidy(), output)
     if as_json:
         fields = {
             "plan": answer.label,

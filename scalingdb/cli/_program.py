@@ -84,7 +84,6 @@ def _leave_stuck_queries() -> None:
 app = typer.Typer(
     name="scalingdb",
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
@@ -120,7 +119,8 @@ def program(
       scalingdb fit epoch_chinchilla chinchilla --bootstrap 1000 --train-flops 1e24
       scalingdb lab
 
-    'scalingdb COMMAND --help' shows examples of each command.
+    'scalingdb COMMAND --help' shows examples of each command. After 'scalingdb --install-completion'
+    the tab key completes commands, options, sources and laws (bash, zsh, fish, PowerShell).
     """
 
 

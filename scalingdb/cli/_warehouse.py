@@ -8,22 +8,25 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from scalingdb.cli._output import (
     TABLE_ROWS,
+    Format,
+    OutputOption,
     as_json_text,
+    flat,
+    format_of,
     number_of,
+    paged,
     pairs_of,
-    plain,
     print_frame,
     refuse,
-    replacing,
     rows_of,
+    write_file,
 )
 from scalingdb.cli._points import (
     DecimalOption,
@@ -46,9 +49,6 @@ from scalingdb.cli._program import (
     say,
 )
 from scalingdb.errors import OutputError
-
-if TYPE_CHECKING:
-    import polars as pl
 
 
 def _ingest_root() -> Path | None:
@@ -272,45 +272,53 @@ def add(
 
 @app.command()
 @guarded
-def sources(as_json: JsonOption = False) -> None:
-    r"""List the sources: size, licence, what ships.
+def sources(
+    every: Annotated[
+        bool, typer.Option("--all", help="Also those that hold no runs, only coefficients or findings.")
+    ] = False,
+    output: OutputOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    r"""List the sources that hold runs: size, licence, what ships.
+
+    JSON and files hold all sources, and all columns.
 
     \b
     Examples:
       scalingdb sources
+      scalingdb sources --all
       scalingdb sources --json | jq '.[].source_id'
+      scalingdb sources -o sources.csv
     """
     from scalingdb.warehouse import connect
 
     frame = connect().sources()
+    if output is not None:
+        write_file(frame, output)
+        return
     if as_json:
         print(as_json_text(rows_of(frame)))
         return
-    print_frame(
-        frame.select(
-            source="source_id",
-            year="year",
-            runs="n_runs",
-            evals="n_evals",
-            flagged="n_flagged",
-            claims="n_claims",
-            testable="n_claims_testable",
-            arxiv="arxiv_id",
-            headline_metric="headline_metric",
-            ships="is_shipped",
-            licence="licence",
-        ),
-        rows=0,
-    )
-
-
-class Format(StrEnum):
-    """How ``scalingdb sql`` writes rows."""
-
-    table = "table"
-    csv = "csv"
-    json = "json"
-    parquet = "parquet"
+    shown = frame if every else frame.filter(frame["n_runs"] > 0)
+    with paged():
+        print_frame(
+            shown.select(
+                source="source_id",
+                year="year",
+                runs="n_runs",
+                evals="n_evals",
+                flagged="n_flagged",
+                claims="n_claims",
+                testable="n_claims_testable",
+                arxiv="arxiv_id",
+                headline_metric="headline_metric",
+                ships="is_shipped",
+                licence="licence",
+            ),
+            rows=0,
+        )
+    if shown.height < frame.height:
+        say(f"{frame.height - shown.height} more hold coefficients or findings only; --all lists them.")
 
 
 @app.command()
@@ -355,15 +363,14 @@ def sql(
     params = {name: number_of(value) for name, value in pairs_of(param, "--param").items()}
     frame = connect(allow=allow or (), memory_limit=memory_limit, time_limit=time_limit).sql(query, **params)
     if output is not None:
-        with replacing(output) as scratch:
-            _write_frame(frame, scratch, chosen)
-        say(f"{frame.height} rows written to {output}")
+        write_file(frame, output, chosen)
     elif chosen is Format.json:
         print(as_json_text(rows_of(frame)))
     elif chosen is Format.csv:
-        print(_flat(frame).write_csv(), end="")
+        print(flat(frame).write_csv(), end="")
     else:
-        print_frame(frame, rows=rows)
+        with paged():
+            print_frame(frame, rows=rows)
 
 
 def _sql_format(given: Format | None, output: Path | None, as_json: bool) -> Format:
@@ -372,52 +379,13 @@ def _sql_format(given: Format | None, output: Path | None, as_json: bool) -> For
             refuse("--json and --format ask for different things", "give one of them.")
         return Format.json
     if given is None and output is not None:
-        suffixes = {f".{kind.value}": kind for kind in (Format.csv, Format.json, Format.parquet)}
-        if output.suffix not in suffixes:
-            refuse(
-                f"the suffix of {output.name!r} names no format",
-                "use .csv, .json or .parquet, or say which with --format.",
-            )
-        return suffixes[output.suffix]
+        return format_of(output, "use .csv, .json or .parquet, or say which with --format.")
     chosen = given or Format.table
     if chosen is Format.parquet and output is None:
         refuse("Parquet is no text", "name a file: --output FILE.parquet")
     if chosen is Format.table and output is not None:
         refuse("the table view is for reading, not for files", "write --format csv, json or parquet.")
     return chosen
-
-
-def _flat(frame: pl.DataFrame) -> pl.DataFrame:
-    """Lists and structs as JSON text, which CSV can hold; text that looks like a formula behind a quote."""
-    import polars as pl
-
-    nested = [name for name, dtype in frame.schema.items() if dtype.is_nested()]
-    flat = frame.with_columns(
-        pl.Series(name, [None if value is None else json.dumps(plain(value)) for value in frame[name].to_list()])
-        for name in nested
-    )
-    # a spreadsheet would run such a cell as a formula
-    return flat.with_columns(
-        pl.when(text.str.contains(r"^[=+\-@\t\r]") & text.cast(pl.Float64, strict=False).is_null())
-        .then(pl.lit("'") + text)
-        .otherwise(text)
-        .alias(name)
-        for name, dtype in flat.schema.items()
-        if dtype == pl.String
-        for text in [pl.col(name)]
-    )
-
-
-def _write_frame(frame: pl.DataFrame, path: Path, kind: Format) -> None:
-    import polars as pl
-
-    if kind is not Format.json:
-        try:
-            frame.write_parquet(path) if kind is Format.parquet else _flat(frame).write_csv(path)
-        except pl.exceptions.PolarsError as error:  # a full disk, among others
-            raise OutputError(f"cannot write {path.name!r}: {error}", "choose a writable place with room.") from error
-    else:
-        path.write_text(as_json_text(rows_of(frame)) + "\n", encoding="utf-8")
 
 
 @app.command()

@@ -58,6 +58,13 @@ class Rows:
     by_run: bool
 
     @functools.cached_property
+    def short_labels(self) -> list[str]:
+        """Labels without the name of the source, where all of them begin with it."""
+        first = f"{self.labels[0].partition('/')[0]}/"
+        is_shared = all(label.startswith(first) for label in self.labels)
+        return [label.removeprefix(first) for label in self.labels] if is_shared else self.labels
+
+    @functools.cached_property
     def noun(self) -> str:
         return "run" if self.by_run else "row"
 

@@ -35,9 +35,13 @@ SHORT = {
     "n_params_with_head": "parameters N, with head",
     "n_tokens": "tokens D",
     "train_flops": "compute, FLOP",
+    "n_examples": "examples",
     COMPUTE: "compute 6ND, FLOP",
     "loss": "loss",
 }
+SIZES = {"on-wide": 720, "on-narrow": 360}
+"""Widths of the charts in a file, where no page can ask for its own."""
+
 GREEK = frozenset(("alpha", "beta", "gamma", "delta", "eta", "kappa", "lambda"))
 """Parameters that are shown as their letter."""
 
@@ -189,10 +193,9 @@ def draw(state: Exploration, width: int = 720) -> Drawing:
 
     parts = [_frames(across, up, down, state, width, is_percent=bool((all_y > 0).all()))]
     px, py, pr = across.at(x), up.at(observed), down.at(residual)
-    parts.append(
-        f'<clipPath id="sdbx-a"><rect x="{left}" y="{top}" width="{width - left - right}" height="{upper}"/></clipPath>'
-    )
-    parts.append('<g clip-path="url(#sdbx-a)">')
+    sheet = f'x="{left}" y="{top}" width="{width - left - right}" height="{upper}"'
+    parts.append(f'<clipPath id="sdbx-{width}"><rect {sheet}/></clipPath>')
+    parts.append(f'<g clip-path="url(#sdbx-{width})">')
     line = (
         np.geomspace(across.low, across.high, STEPS) if across.is_log else np.linspace(across.low, across.high, STEPS)
     )
@@ -363,7 +366,7 @@ def side(state: Exploration, *, live: bool = True) -> str:
         fact = html.escape(fault.fact) if fault is not None else "no answer yet"
         hint = f"<br>{html.escape(fault.hint)}" if fault is not None and fault.hint else ""
         return f'<p class="verdict bad"><b>No fit.</b> {fact}{hint}</p>'
-    parts = [_verdict(answer), f'<p class="change">{html.escape(change(state))}</p>']
+    parts = [_verdict(state, answer), f'<p class="change">{html.escape(change(state))}</p>']
     if answer.best is not None:
         parts.append(_best_table(state, answer.best))
     elif state.is_surface:
@@ -375,12 +378,14 @@ def side(state: Exploration, *, live: bool = True) -> str:
     return "".join(parts)
 
 
-def _verdict(answer: Answer) -> str:
+def _verdict(state: Exploration, answer: Answer) -> str:
     if answer.fit is None:
         return '<p class="verdict wait"><b>Refitted nearby</b>; searching again for the verdict.</p>'
     made = answer.fit
     kind = "good" if made.verdict.kind == "identified" else "bad"
-    error = percent(float(made.glance()["mean_abs_rel_error"].item() or 0.0))
+    observed = state.rows.frame[state.law.output].cast(pl.Float64).to_numpy().astype(float)[state.keep]
+    with np.errstate(all="ignore"):
+        error = percent(float(np.abs(_predicted(state, answer.params)[state.keep] / observed - 1).mean()))
     agree = f"{made.n_agree} of {made.n_starts} starts agree"
     return f'<p class="verdict {kind}"><b>{html.escape(str(made.verdict))}</b>; mean error {error}; {agree}.</p>'
 
@@ -440,7 +445,7 @@ def _farthest(state: Exploration, answer: Answer, live: bool) -> str:
 def _items(state: Exploration, rows: list[int], residual: FloatArray, action: str, live: bool) -> str:
     parts = []
     for i in rows:
-        label = html.escape(state.rows.labels[i].rpartition("/")[2] or state.rows.labels[i])
+        label = html.escape(state.rows.short_labels[i])
         full = html.escape(state.rows.labels[i], quote=True)
         button = f'<button type="button" data-row="{i}" aria-label="{action} {full}">{action}</button>' if live else ""
         parts.append(
@@ -460,9 +465,10 @@ def code_block(state: Exploration, *, live: bool = True) -> str:
 
 def saved(state: Exploration, style: str, name: str) -> str:
     """The state as a page of its own: for exports, where nothing can be chosen."""
+    charts = "".join(f'<div class="{kind}">{draw(state, width).svg}</div>' for kind, width in SIZES.items())
     return (
         f'<div class="sdbx sdbx-saved sdbx-saved-{name}"><style>{style}</style>'
         f'<p class="head">{html.escape(heading(state))}</p>'
-        f'<div class="sdbx-main"><div class="sdbx-plots">{draw(state, 720).svg}{code_block(state, live=False)}</div>'
+        f'<div class="sdbx-main"><div class="sdbx-plots">{charts}{code_block(state, live=False)}</div>'
         f'<div class="sdbx-side">{side(state, live=False)}</div></div></div>'
     )

@@ -13,7 +13,7 @@ from typing import Any
 import anywidget
 import traitlets
 
-from scalingdb.errors import ScalingDBError
+from scalingdb.errors import ScalingDBError, unknown_name
 from scalingdb.explorer._data import EVERY
 from scalingdb.explorer._draw import code_block, details, draw, saved, side
 from scalingdb.explorer._state import OBJECTIVES, Exploration
@@ -23,26 +23,16 @@ from scalingdb.fits import Fit
 __all__ = ["Explorer"]
 
 HERE = Path(__file__).parent
-PAUSE, LONGEST_PAUSE = 0.02, 0.6
-"""Seconds between the answer from nearby and the full search, in which another brush may arrive: half of what the last
-search took, within these."""
+PAUSE, LONGEST_PAUSE, QUICK = 0.005, 0.6, 0.5
+"""Seconds between the answer from nearby and the full search: next to none where the last search was quick; else half
+of what it took, so that another brush may arrive before everything waits for it."""
 
 SAVE_AFTER = 0.6
 """Seconds of rest after which the state is written to the notebook's file."""
 
 
-class Explorer(anywidget.AnyWidget):
-    """A fit that answers to the hand. Made by :func:`explore`.
-
-    Attributes
-    ----------
-    fit : Fit or None
-        Of the rows that are in, searched in full.
-    code : str
-        A script that gives the same fit.
-    change : str
-        What the rows that are out do to the answer.
-    """
+class Page(anywidget.AnyWidget):
+    """What the page shows, as the browser and Python share it."""
 
     _esm = HERE / "explorer.js"
     _css = HERE / "explorer.css"
@@ -52,13 +42,17 @@ class Explorer(anywidget.AnyWidget):
     width = traitlets.Int(720).tag(sync=True)
     name = traitlets.Unicode().tag(sync=True)
 
+
+class Explorer:
+    """A fit that answers to the hand. Made by :func:`explore`; a cell that ends in one shows it."""
+
     def __init__(self, state: Exploration) -> None:
-        super().__init__(name=uuid.uuid4().hex[:12])
+        self._widget = Page(name=uuid.uuid4().hex[:12])
         self._state = state
         self._asked = 0
         self._pending: list[asyncio.TimerHandle] = []
         self._save_later: asyncio.TimerHandle | None = None
-        self._page: Any = None
+        self._file: Any = None
         self._took = 0.0
         self._search()
         state.answer_best()
@@ -66,10 +60,15 @@ class Explorer(anywidget.AnyWidget):
             raise state.fault
         self._show_menu()
         self._show()
-        self.on_msg(self._receive)
-        self.observe(lambda _: self._show(), "width")
+        self._widget.on_msg(self._receive)
+        self._widget.observe(lambda _: self._show(), "width")
 
     # ---- what a program may ask ---------------------------------------------------------------
+
+    @property
+    def widget(self) -> Page:
+        """The widget itself, to be put beside others."""
+        return self._widget
 
     @property
     def fit(self) -> Fit | None:
@@ -87,6 +86,38 @@ class Explorer(anywidget.AnyWidget):
         """What leaving rows out, or the last choice, did to the answer."""
         self._finish()
         return change(self._state)
+
+    def leave_out(self, *rows: str | int) -> None:
+        """Leave runs out, by their name (``run_id``) or by the number of their row.
+
+        Raises
+        ------
+        UnknownNameError
+            If there is no such run.
+        """
+        self._turn(rows, out=True)
+
+    def put_back(self, *rows: str | int) -> None:
+        """Count runs again that were left out; without a name, all.
+
+        Raises
+        ------
+        UnknownNameError
+            If there is no such run.
+        """
+        self._turn(rows or tuple(sorted(self._state.out)), out=False)
+
+    def _turn(self, rows: tuple[str | int, ...], *, out: bool) -> None:
+        labels = self._state.rows.labels
+        numbers = []
+        for row in rows:
+            if isinstance(row, int) and -len(labels) <= row < len(labels):
+                numbers.append(row % len(labels))
+            elif row in labels:
+                numbers.append(labels.index(str(row)))
+            else:
+                raise unknown_name(self._state.rows.noun, str(row), labels)
+        self._receive(None, {"do": "rows", "rows": numbers, "out": out})
 
     def __repr__(self) -> str:
         return f"<Explorer: {heading(self._state)}>"
@@ -119,7 +150,7 @@ class Explorer(anywidget.AnyWidget):
             self._show()
             self._later(0.0, self._answer_best)
         else:
-            self._later(min(max(self._took / 2, PAUSE), LONGEST_PAUSE), self._answer_in_full)
+            self._later(self._pause, self._answer_in_full)
 
     def _apply(self, message: dict[str, Any]) -> bool:
         """Change the state; whether a choice changed, and not only rows."""
@@ -145,6 +176,10 @@ class Explorer(anywidget.AnyWidget):
         return False
 
     # ---- answers ------------------------------------------------------------------------------
+
+    @property
+    def _pause(self) -> float:
+        return PAUSE if self._took < QUICK else min(self._took / 2, LONGEST_PAUSE)
 
     def _search(self) -> None:
         begun = time.perf_counter()
@@ -190,7 +225,7 @@ class Explorer(anywidget.AnyWidget):
     def _show_menu(self, *, with_sources: bool = False) -> None:
         state = self._state
         known = state.sources if with_sources or hasattr(state, "_sources") else [state.source] if state.db else []
-        self.menu = {
+        self._widget.menu = {
             "sources": known,
             "complete": state.db is None or with_sources or hasattr(state, "_sources"),
             "families": [EVERY, *state.families] if state.families else [],
@@ -213,8 +248,8 @@ class Explorer(anywidget.AnyWidget):
 
     def _show(self, note: str = "") -> None:
         state = self._state
-        drawing = draw(state, max(300, min(int(self.width), 1100)))
-        self.view = {
+        drawing = draw(state, max(300, min(int(self._widget.width), 1100)))
+        self._widget.view = {
             "id": self._asked,
             "stage": state.answer.stage if state.answer is not None else "fault",
             "head": heading(state),
@@ -234,7 +269,7 @@ class Explorer(anywidget.AnyWidget):
     # ---- in the notebook's file -----------------------------------------------------------------
 
     def _as_saved(self) -> str:
-        return saved(self._state, (HERE / "explorer.css").read_text(encoding="utf-8"), self.name)
+        return saved(self._state, (HERE / "explorer.css").read_text(encoding="utf-8"), self._widget.name)
 
     def _ipython_display_(self, **_: Any) -> None:
         """Show the widget and, beside it for exports only, its state as HTML, kept up to date."""
@@ -245,13 +280,13 @@ class Explorer(anywidget.AnyWidget):
         if os.environ.get("SCALINGDB_RENDERER"):  # the site is made: nothing there would answer
             display(page, raw=True)
             return
-        bundle: Any = super()._repr_mimebundle_()
+        bundle: Any = self._widget._repr_mimebundle_()
         live = bundle[0] if isinstance(bundle, tuple) else bundle
         display({**live, "text/plain": "The last state of the explorer:"}, raw=True)
-        self._page = display(page, raw=True, display_id=True)
+        self._file = display(page, raw=True, display_id=True)
 
     def _save_soon(self) -> None:
-        if self._page is None:
+        if self._file is None:
             return
         try:
             loop = asyncio.get_running_loop()
@@ -263,4 +298,4 @@ class Explorer(anywidget.AnyWidget):
         self._save_later = loop.call_later(SAVE_AFTER, self._save)
 
     def _save(self) -> None:
-        self._page.update({"text/html": self._as_saved(), "text/plain": repr(self)}, raw=True)
+        self._file.update({"text/html": self._as_saved(), "text/plain": repr(self)}, raw=True)

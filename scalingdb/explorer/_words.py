@@ -85,7 +85,8 @@ def heading(state: Exploration) -> str:
         where += f", {state.family}"
     kept = len(state.rows.labels) - len(state.out)
     left = f" of {len(state.rows.labels)}" if state.out else ""
-    return f"{state.law.name} fitted to {kept}{left} {state.rows.noun}s of {where}, objective {state.objective}"
+    short = f" ({state.rows.n_short} more lack a column of the law)" if state.rows.n_short else ""
+    return f"{state.law.name} fitted to {kept}{left} {state.rows.noun}s of {where}{short}, objective {state.objective}"
 
 
 COLUMN, NUMBER = "col('run_id')", "int_range(pl.len())"

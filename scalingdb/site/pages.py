@@ -44,6 +44,7 @@ SECTIONS = (
 GUIDES = "Guides"
 
 ORDER = (
+    "start_here",
     "first_fit",
     "bring_your_own_runs",
     "choose_a_law",

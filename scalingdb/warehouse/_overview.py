@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import textwrap
 
 from scalingdb.display import Markup, html_table
 from scalingdb.schema import METRICS
@@ -11,7 +12,7 @@ from scalingdb.warehouse._session import Session
 
 __all__ = ["overview"]
 
-LARGEST = 12
+LARGEST = 8
 """Sources that are listed."""
 
 VIEWS = (
@@ -35,15 +36,13 @@ def overview(session: Session) -> str:
     rows = [
         [
             Markup(f"<b>{html.escape(row['source_id'])}</b>"),
-            row["title"],
-            str(row["year"] or ""),
+            textwrap.shorten(row["title"], 76, placeholder=" …"),
             f"{row['n_runs']:,}",
-            f"{row['n_evals']:,}",
             _metric(row["headline_metric"]),
         ]
         for row in first.iter_rows(named=True)
     ]
-    head = ["source", "title", "year", "runs", "losses and scores", "headline metric"]
+    head = ["source", "title", "runs", "headline metric"]
     views = [
         [Markup(f"<b>{name}</b>"), what, Markup(f"<code>{html.escape(call)}</code>")]
         for name, what, call in VIEWS

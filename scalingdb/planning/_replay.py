@@ -146,8 +146,8 @@ def replay_runs(
     Returns
     -------
     RunsReplay
-        Strategies: ``next_runs`` (planned again after a tenth, a quarter and half of the budget), ``random``, ``cheapest
-        first`` and ``largest first``; each buys every next run of its order that the budget still pays for.
+        Strategies: ``next_runs`` (planned again after a tenth, a quarter and half of the budget), ``random``,
+        ``cheapest first`` and ``largest first``; each buys every next run of its order that the budget still pays for.
 
     Raises
     ------

@@ -27,7 +27,7 @@ __all__ = ["RunsReplay", "replay_runs"]
 
 STRATEGIES = ("next_runs", "random", "cheapest first", "largest first")
 
-ROUNDS = (0.25, 0.5, 1.0)
+ROUNDS = (0.1, 0.25, 0.5, 1.0)
 """Shares of the budget after which the law is fitted anew and the rest is planned again."""
 
 EXTRA = 3
@@ -146,8 +146,8 @@ def replay_runs(
     Returns
     -------
     RunsReplay
-        Strategies: ``next_runs`` (planned again after a quarter and after half of the budget), ``random``, ``cheapest
-        first`` and ``largest first``; each buys every next run of its order that the budget still pays for.
+        Strategies: ``next_runs`` (planned again after a tenth, a quarter and half of the budget), ``random``,
+        ``cheapest first`` and ``largest first``; each buys every next run of its order that the budget still pays for.
 
     Raises
     ------
@@ -209,7 +209,7 @@ class _Study:
     def error(self, bought: IntArray) -> float:
         try:
             found = self.fitted(self.rows[bought])
-        except FitError:
+        except (DataError, FitError):
             return MOST_ERROR
         predicted = found.predict(self.wanted)["prediction"].to_numpy()
         observed = self.wanted[found.recipe.output].cast(pl.Float64).to_numpy()
@@ -277,21 +277,32 @@ def _chosen(study: _Study, start: IntArray, rest: IntArray, budget: float) -> In
     """Runs by :func:`next_runs`, planned anew when a part of the budget is spent."""
     picked: list[int] = []
     spent = 0.0
+
+    def left() -> IntArray:
+        others = np.setdiff1d(rest, picked)
+        return others[study.costs[others] <= budget - spent]
+
     for until in ROUNDS:
-        left = np.setdiff1d(rest, picked)
-        left = left[study.costs[left] <= budget - spent]
-        if not left.size:
+        found = None
+        while found is None and left().size:
+            try:
+                found = study.fitted(study.rows[np.sort(np.concatenate([start, picked]).astype(np.int64))])
+            except (DataError, FitError):  # too few rows, or all on a line: the cheapest run more
+                cheapest = min(left(), key=lambda run: float(study.costs[run]))
+                picked.append(int(cheapest))
+                spent += float(study.costs[cheapest])
+        if found is None or not left().size:
             break
+        numbers = left()
         try:
-            found = study.fitted(study.rows[np.sort(np.concatenate([start, picked]).astype(np.int64))])
             plan = next_runs(
                 found,
-                study.rows[left].with_columns(_number=pl.Series(left)),
+                study.rows[numbers].with_columns(_number=pl.Series(numbers)),
                 budget=budget - spent,
                 target=study.wanted,
                 cost=study.cost,
             )
-        except (DataError, FitError):  # nothing helps, or nothing can be fitted yet
+        except DataError:  # none of the runs helps
             break
         for run in plan.tidy()["_number"]:
             if until < 1 and spent and spent + study.costs[run] > until * budget:

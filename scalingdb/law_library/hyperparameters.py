@@ -171,8 +171,8 @@ def _valley_starts(inputs: Sequence[FloatArray], y: FloatArray, weights: FloatAr
     inputs=("n_params_non_embedding", "n_tokens", "learning_rate", "batch_size_tokens"),
     params={
         "E": positive("irreducible loss of the fit", start=(0.5, 3.0)),
-        "A": positive("scale of the term in N", start=(1.0, 1e3)),
-        "B": positive("scale of the term in D", start=(1.0, 1e3)),
+        "A": positive("scale of the term in N", start=(10.0, 1e4)),
+        "B": positive("scale of the term in D", start=(10.0, 1e5)),
         "alpha": exponent("exponent of N", start=(0.15, 0.6)),
         "beta": exponent("exponent of D", start=(0.15, 0.6)),
         "c": positive("relative cost of a learning rate that is off by a factor of e", start=(5e-3, 0.2)),
@@ -186,7 +186,7 @@ def _valley_starts(inputs: Sequence[FloatArray], y: FloatArray, weights: FloatAr
     starts=_valley_starts,
     domain={"learning_rate": (1e-5, 0.1), "batch_size_tokens": (1e4, 1e7)},
     authors_fit="none: the authors fit the optima, not the loss around them",
-    evidence="the surface and the optima are published; the square of the logarithm is the first term around an optimum",
+    evidence="surface and optima are published; the square of the logarithm is the first term around an optimum",
     evidence_kind="derived",
 )
 def loss_valley(
@@ -218,7 +218,8 @@ def loss_valley(
     Examples
     --------
     >>> import scalingdb as sdb
-    >>> given = dict(E=1.7, A=400, B=1100, alpha=0.34, beta=0.3, c=0.02, k=1.79, a=0.713, b=0.307, d=0.01, m=0.58, q=0.571)
+    >>> given = dict(E=1.7, A=400, B=1100, alpha=0.34, beta=0.3)
+    >>> given |= dict(c=0.02, k=1.79, a=0.713, b=0.307, d=0.01, m=0.58, q=0.571)
     >>> law = sdb.get_law("loss_valley")
     >>> best = 1.79 * 1e9**-0.713 * 2e10**0.307, 0.58 * 2e10**0.571
     >>> round(law(1e9, 2e10, 2 * best[0], best[1], **given) / law(1e9, 2e10, *best, **given), 4)

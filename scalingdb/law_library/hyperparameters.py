@@ -171,8 +171,8 @@ def _valley_starts(inputs: Sequence[FloatArray], y: FloatArray, weights: FloatAr
     inputs=("n_params_non_embedding", "n_tokens", "learning_rate", "batch_size_tokens"),
     params={
         "E": positive("irreducible loss of the fit", start=(0.5, 3.0)),
-        "A": positive("scale of the term in N", start=(1.0, 1e3)),
-        "B": positive("scale of the term in D", start=(1.0, 1e3)),
+        "A": positive("scale of the term in N", start=(10.0, 1e4)),
+        "B": positive("scale of the term in D", start=(10.0, 1e5)),
         "alpha": exponent("exponent of N", start=(0.15, 0.6)),
         "beta": exponent("exponent of D", start=(0.15, 0.6)),
         "c": positive("relative cost of a learning rate that is off by a factor of e", start=(5e-3, 0.2)),
@@ -221,6 +221,10 @@ def loss_valley(
     >>> floor = dict(E=1.7, A=400, B=1100, alpha=0.34, beta=0.3)
     >>> optima = dict(k=1.79, a=0.713, b=0.307, m=0.58, q=0.571)
     >>> given = dict(**floor, **optima, c=0.02, d=0.01)
+
+
+    >>> given = dict(E=1.7, A=400, B=1100, alpha=0.34, beta=0.3)
+    >>> given |= dict(c=0.02, k=1.79, a=0.713, b=0.307, d=0.01, m=0.58, q=0.571)
     >>> law = sdb.get_law("loss_valley")
     >>> best = 1.79 * 1e9**-0.713 * 2e10**0.307, 0.58 * 2e10**0.571
     >>> round(law(1e9, 2e10, 2 * best[0], best[1], **given) / law(1e9, 2e10, *best, **given), 4)

@@ -43,13 +43,10 @@ if TYPE_CHECKING:
 @guarded
 def compare(
     source: Annotated[
-        str | None, typer.Argument(metavar="[SOURCE]", help="Source of the warehouse, or your own file or folder.")
-
-
         str | None,
         typer.Argument(
             metavar="[SOURCE]",
-            help="Source of the warehouse, or a .csv or .parquet file.",
+            help="Source of the warehouse, or your own file or folder.",
             autocompletion=source_names,
         ),
     ] = None,

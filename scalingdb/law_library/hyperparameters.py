@@ -218,11 +218,6 @@ def loss_valley(
     Examples
     --------
     >>> import scalingdb as sdb
-    >>> floor = dict(E=1.7, A=400, B=1100, alpha=0.34, beta=0.3)
-    >>> optima = dict(k=1.79, a=0.713, b=0.307, m=0.58, q=0.571)
-    >>> given = dict(**floor, **optima, c=0.02, d=0.01)
-
-
     >>> given = dict(E=1.7, A=400, B=1100, alpha=0.34, beta=0.3)
     >>> given |= dict(c=0.02, k=1.79, a=0.713, b=0.307, d=0.01, m=0.58, q=0.571)
     >>> law = sdb.get_law("loss_valley")

@@ -9,12 +9,23 @@ import polars as pl
 
 from ingest._long import measured, require, slug
 from ingest._raw import RawFolder
-from ingest._source import SetAside, Source, arxiv_entry, conform
+from ingest._source import PublishedFit, SetAside, Source, arxiv_entry, conform
 
 FITS, LINES = "fits_exp1_postopenai.json", "sota_lines.json"
 N_LINES, N_PARAMS = 10, 15
 TITLE = "Scaling Behaviors of LLM Reinforcement Learning Post-Training: An Empirical Study in Mathematical Reasoning"
 AUTHORS = "Zelin Tan and others"
+TABLE_6: dict[str, tuple[float, float]] = {
+    "base_compute": (0.1349, 13.09),
+    "base_compute_to_32b": (0.1518, 17.37),
+    "base_data": (0.1348, 11.52),
+    "base_data_to_32b": (0.1631, 16.95),
+    "instruct_compute": (0.1276, 17.27),
+    "instruct_compute_to_32b": (0.1443, 28.33),
+    "instruct_data": (0.1325, 17.08),
+    "instruct_data_to_32b": (0.1484, 27.15),
+}
+"""K_max and N_0 (billions) by model kind and axis; those to 32B leave out the model of 72B."""
 
 SOURCE = Source(
     source_id="rl_post_fits",
@@ -33,9 +44,24 @@ SOURCE = Source(
         "Error on the held-out mathematical questions of the paper for ten released models of three kinds (family), by "
         "total size: the lines drawn for comparison. The parameters of one fit are claims: it is another form than the "
         "law of the paper, fitted to 626 points that are not in the repository, and its N0 sits on its bound of 5e8. "
-        "Do not read them as coefficients of the paper."
+        "Do not read them as coefficients of the paper. Those are the published sets of law rl_learning_efficiency: "
+        "table 6, by compute or data and for base and instruct models, fitted to all sizes of Qwen2.5 or to those up "
+        "to 32B. The intercept E(N) of each size is printed nowhere, so errors do not follow from them."
     ),
     bibtex=arxiv_entry(TITLE, AUTHORS, 2025, "2509.25300"),
+    published_fits=tuple(
+        PublishedFit(
+            law="rl_learning_efficiency",
+            variant=name,
+            params={"K_max": k_max, "N_0": 1e9 * n_0},
+            where_stated=f"table 6 (appendix C.3): K_max = {k_max:g}, N_0 = {n_0:g} billion",
+            evidence="converted",
+            output_unit="unitless",
+            n_definition="n_params",
+            is_default=name == "base_compute",
+        )
+        for name, (k_max, n_0) in TABLE_6.items()
+    ),
     set_aside=(SetAside(FITS, N_PARAMS, "read into claims: parameters of a fit of another form"),),
 )
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from scalingdb import charts, downstream, law_library, planning, practices, trends, units
     from scalingdb.comparison import Comparison, Comparisons, compare
+    from scalingdb.discovery import Discovery, discover
     from scalingdb.errors import DomainWarning, FitWarning, ScalingDBError
     from scalingdb.evidence import arena, replication
     from scalingdb.explorer import Explorer, explore
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Comparison",
     "Comparisons",
+    "Discovery",
     "DomainWarning",
     "Explorer",
     "Fit",
@@ -55,6 +57,7 @@ __all__ = [
     "compute_multiplier",
     "connect",
     "crossover",
+    "discover",
     "downstream",
     "explore",
     "exponent",
@@ -87,6 +90,7 @@ __all__ = [
 _HOME = {
     "Comparison": "comparison",
     "Comparisons": "comparison",
+    "Discovery": "discovery",
     "DomainWarning": "errors",
     "Explorer": "explorer",
     "Fit": "fits",
@@ -109,6 +113,7 @@ _HOME = {
     "connect": "warehouse",
     "crossover": "planning",
     "explore": "explorer",
+    "discover": "discovery",
     "exponent": "law_library",
     "fit": "fits",
     "fit_by": "fits",

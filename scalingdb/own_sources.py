@@ -21,7 +21,7 @@ import polars as pl
 
 from scalingdb._store import commit, exclusive, read_state, recover, scratch_folder
 from scalingdb.errors import DataError, ScalingDBError, WarehouseError, unknown_name
-from scalingdb.notices import notice
+from scalingdb.notices import argument, at_the_shell, notice
 from scalingdb.reading import Measured, Options, listed, read_measured
 from scalingdb.schema import COLUMNS, METRICS, N_DEFINITIONS, TABLES, UNITS, polars_schema
 from scalingdb.warehouse import connect, local_folder
@@ -115,11 +115,12 @@ def add_source(
     """
     _check_id(source_id, may_exist=replace or append)
     if append and source_id not in (known := [file.stem for file in map(Path, own_files(local_folder()))]):
-        raise unknown_name("own source", source_id, known, "append=True adds to one; leave it out for a new source.")
+        hint = f"{argument(append=True)} adds to one; leave it out for a new source."
+        raise unknown_name("own source", source_id, known, hint)
     if year is not None and not (type(year) is int and 1900 <= year <= 2200):
         raise DataError(f"year is {year!r}", "give a year such as 2025.")
     if replace and append:
-        raise DataError("replace and append are both set", "choose one.")
+        raise DataError(f"{argument(replace=True)} and {argument(append=True)} are both set", "choose one.")
     if n_definition is not None and n_definition not in N_DEFINITIONS:
         raise unknown_name("n_definition", n_definition, N_DEFINITIONS)
     options = Options(
@@ -165,7 +166,8 @@ def _check_id(source_id: str, *, may_exist: bool) -> None:
     if known.height and not (own and may_exist):
         raise DataError(
             f"source {source_id!r} exists already: {known['title'][0]}",
-            f"replace=True or append=True; remove_source({source_id!r}) takes it out."
+            f"{argument(replace=True)} or {argument(append=True)}; "
+            f"{argument(remove=source_id) if at_the_shell() else f'remove_source({source_id!r})'} takes it out."
             if own
             else "choose another name.",
         )
@@ -197,7 +199,7 @@ def _tables(measured: Measured, source_id: str, source: Mapping[str, Any]) -> di
     if source["n_definition"] is not None and source["n_definition"] not in counts:
         raise DataError(
             f"n_definition {source['n_definition']!r}: no column is mapped to it",
-            f'map one: mapping={{"{source["n_definition"]}": "column"}}.',
+            f"map one: {argument(mapping={source['n_definition']: 'COLUMN'})}.",
         )
     metrics = evals["metric"].unique(maintain_order=True).to_list()
     losses = [name for name in metrics if METRICS[name].kind == "loss"]
@@ -247,7 +249,8 @@ def _require_units(frame: pl.DataFrame) -> None:
     if bare:
         allowed = METRICS[bare[0]].units
         raise DataError(
-            f"metric {bare[0]!r} has no unit, and a source states one", f"give unit= (--unit): {' or '.join(allowed)}."
+            f"metric {bare[0]!r} has no unit, and a source states one",
+            f"give {argument('unit')}: {' or '.join(allowed)}.",
         )
 
 
@@ -296,7 +299,7 @@ def _appended(folder: Path, source_id: str, tables: Mapping[str, pl.DataFrame]) 
             places = listed(map(str, other.select("run_id", "metric").unique(maintain_order=True).rows()))
             raise DataError(
                 f"{other.height} measurement(s) are in source {source_id!r} with another value: {places}",
-                "replace=True takes the new rows instead of the old; nothing was added.",
+                f"{argument(replace=True)} takes the new rows instead of the old; nothing was added.",
             )
         if again.height:
             notice(f"{again.height} row(s) of {name} were in the source before")

@@ -27,7 +27,7 @@ FLOORS: tuple[tuple[str, frozenset[str]], ...] = (
     ("laws", frozenset({"law_library"})),
     ("fits and tables", frozenset({"fits", "warehouse", "schedules"})),
     ("judging", frozenset({"judging", "own_sources"})),
-    ("analyses", frozenset({"comparison", "downstream", "forecasts", "planning", "practices", "trends"})),
+    ("analyses", frozenset({"comparison", "discovery", "downstream", "forecasts", "planning", "practices", "trends"})),
     ("evidence", frozenset({"evidence"})),
     ("doors", frozenset({"cli", "explorer", "magic", "site"})),
 )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import altair as alt
@@ -214,13 +216,16 @@ PLANS = [
     "multiplier_chart",
     "optimum_chart",
     "next_run_map",
+    "next_runs_chart",
     "plan_chart",
     "plan_iso_loss",
     "plan_isoflop",
     "repetition_chart",
+    "replay_chart",
     "solution_chart",
 ]
-"""Charts of plans: tests/test_planning.py, test_solve.py and test_optimise.py draw them."""
+"""Charts of plans: tests/test_planning.py, test_solve.py, test_optimise.py and
+test_next_runs.py draw them."""
 
 
 def test_every_chart_is_tested_here() -> None:
@@ -454,3 +459,14 @@ def test_verdicts_say_what_the_fits_say(found: sdb.Fit) -> None:
     assert high / low >= 10  # a narrow range is drawn narrow
     with pytest.raises(DataError, match="nothing to draw"):
         sdb.charts.verdicts({})
+
+
+def test_colours_are_those_of_the_theme() -> None:
+    """A literal colour elsewhere has no counterpart on a dark page."""
+    folder = Path(sdb.charts.__file__).parent
+    literal = {path.name for path in folder.glob("*.py") if re.search(r'"#[0-9a-fA-F]{3,8}"', path.read_text("utf-8"))}
+    assert literal == {"_theme.py"}
+    from scalingdb.charts import _theme
+
+    used = {*_theme.PALETTE, *_theme.RAMP, *_theme.MORE, _theme.INK, _theme.MUTED, _theme.RULE}
+    assert used | {_theme.SOFT, _theme.FAINT, _theme.BAD, _theme.MARK} <= _theme.DARK.keys()

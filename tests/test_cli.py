@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 from typer.testing import CliRunner, Result
@@ -17,6 +18,7 @@ from ingest._raw import find_raw_directory
 from scalingdb._store import write_manifest
 from scalingdb.cli import app
 from scalingdb.cli._program import CHECKOUT
+from scalingdb.errors import DataError
 from scalingdb.published import default_path
 from scalingdb.verification import verify
 
@@ -405,3 +407,66 @@ def test_lab_copies_packaged_notebooks_and_keeps_edited_ones(tmp_path: Path, mon
     monkeypatch.setattr("scalingdb.site.report.notebook_folder", lambda: packaged)
     folder = cli._lab_folder()
     assert {file.name: file.read_text() for file in folder.iterdir()} == {"a.ipynb": "edited", "b.ipynb": "b"}
+
+
+# ---- own files -------------------------------------------------------------------------------
+
+
+def _runs_csv(folder: Path) -> Path:
+    rng = np.random.default_rng(0)
+    n = np.geomspace(1e7, 1e9, 16)
+    d = 20 * n * rng.uniform(0.5, 3, 16)
+    loss = (1.7 + 400 * n**-0.34 + 410 * d**-0.28) * (1 + 0.002 * rng.standard_normal(16))
+    table = pl.DataFrame({"name": [f"m{i}" for i in range(16)], "Params": n, "steps": (d / 1e5).round(), "L": loss})
+    file = folder / "runs.csv"
+    table.drop("Params").write_csv(file)
+    table.select("name", "Params").write_csv(folder / "sizes.csv")
+    return file
+
+
+def test_hints_are_written_as_they_are_typed_at_the_shell(tmp_path: Path) -> None:
+    file = tmp_path / "runs.csv"
+    file.write_text("run,params,tokens,score\na,1e8,2e9,3.2\nb,2e8,4e9,3.1\n")
+    missing = run("fit", str(file), "chinchilla")
+    assert "--map loss=COLUMN; a wide table of scores: --task COLUMN" in missing.stderr
+    file.write_text("run,params,tokens,val_loss\na,1e8,2e9,3.2\nb,2e8,4e9,3.1\n")
+    assert "no row of" in (none := run("fit", str(file), "chinchilla", "--where", "params > 1e12")).stderr
+    assert "--where 'params > 1e12'" in none.stderr
+    added = run("add", str(file), "--source-id", "mine")
+    assert "Hint: give --unit: nats_per_token" in added.stderr
+    assert "mapping=" not in missing.stderr + none.stderr + added.stderr
+    with pytest.raises(DataError, match="where='params > 1e12'"):
+        sdb.read_runs(file, where="params > 1e12")
+
+
+def test_a_file_is_fitted_compared_and_planned_with_a_side_table(tmp_path: Path) -> None:
+    options = ["--models", str(tmp_path / "sizes.csv"), "--tokens-per-step", "1e5"]
+    options += ["--map", "run_id=name", "--map", "step=steps", "--map", "loss=L", "--unit", "nats_per_token"]
+    file = str(_runs_csv(tmp_path))
+    rows = sdb.read_runs(
+        file,
+        {"run_id": "name", "step": "steps", "loss": "L"},
+        models=tmp_path / "sizes.csv",
+        tokens_per_step=1e5,
+        unit="nats_per_token",
+    )
+    ours = sdb.fit(rows, "chinchilla")
+    fitted = run("fit", file, "chinchilla", *options, "--json")
+    assert fitted.exit_code == 0, fitted.stderr
+    assert json.loads(fitted.stdout)["glance"]["objective"] == pytest.approx(ours.objective, rel=1e-9)
+    planned = run("plan", "chinchilla", "--fit", file, *options, "--bootstrap", "0", "--train-flops", "1e22", "--json")
+    assert planned.exit_code == 0, planned.stderr
+    answer = json.loads(planned.stdout)["tidy"][0]
+    assert answer["n_params"] == pytest.approx(sdb.plan(ours, train_flops=1e22).tidy()["n_params"][0], rel=1e-9)
+    compared = run("compare", file, "chinchilla", "power_offset", *options, "--bootstrap", "0", "--json")
+    assert compared.exit_code == 0, compared.stderr
+    assert "train_flops_6nd (2 runs)" in json.loads(compared.stdout)["sentence"]
+
+
+def test_options_of_files_are_refused_for_a_source_and_the_other_way_round(tmp_path: Path) -> None:
+    assert "--curves: for files only" in run("fit", "epoch_chinchilla", "chinchilla", "--curves").stderr
+    file = _runs_csv(tmp_path)
+    assert "--study: for sources of the warehouse only" in run("fit", str(file), "chinchilla", "--study", "x").stderr
+    alone = run("plan", "chinchilla", "--unit", "nats_per_token", "--train-flops", "1e22")
+    assert alone.exit_code == 2
+    assert "--unit: for the rows of --fit only" in alone.stderr

@@ -204,3 +204,16 @@ def test_random_only_with_a_seed_and_by_whole_runs() -> None:
         H.at_random(0.1)  # type: ignore[call-arg]
     with pytest.raises(DataError, match="not between 0 and 1"):
         H.at_random(1.0, rng=0)
+
+
+def test_compute_is_6nd_where_only_n_and_d_are_there(rows: pl.DataFrame) -> None:
+    bare = rows.select("n_params", "n_tokens", "loss")
+    by_hand = bare.with_columns(c=6 * pl.col("n_params") * pl.col("n_tokens"))
+    assert H.largest("train_flops_6nd", 0.2).mask(bare).to_list() == H.largest("c", 0.2).mask(by_hand).to_list()
+    assert H.beyond_factor("train_flops_6nd", 4).mask(bare).any()
+    with pytest.raises(DataError, match="'train_flops_6nd' is computed from its N and D"):
+        H.largest("train_flops", 0.2).mask(bare)
+    with pytest.raises(DataError, match=r"holdout=sdb\.holdouts\.largest\('n_params', 0\.1\)"):
+        H.largest("train_flops_6nd", 0.2).mask(bare.drop("n_tokens"))
+    with pytest.raises(DataError, match=r"frame\.with_columns\(train_flops=6"):
+        sdb.fit(bare, "kaplan_lc")

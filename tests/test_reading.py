@@ -221,6 +221,7 @@ def test_two_losses_are_refused_until_one_is_named() -> None:
         ("2.6T", 2.6e12),
         ("−5", -5.0),
         ("n/a", None),
+        ("#DIV/0!", None),
         ("-", None),
         ("NaN", None),
         ("inf", None),
@@ -401,6 +402,10 @@ CURVE = [4.01237 + 60 / s**0.5 + 1e-5 * i for i, s in enumerate(STEPS)]
         (
             _curve("a", sorted(random.Random(1).sample(range(14000), 1000)), [4 + 60 / (i + 9) for i in range(1000)]),
             "as if the log was sampled",
+        ),
+        (
+            _curve("a", [14.0 * (i + 1) for i in range(1000)], [4 + 60 / (i + 9) for i in range(1000)]),
+            "1000 rows for 14,000 steps, as if the log was sampled",
         ),
         (
             [r for n in "abcde" for r in _curve(n, STEPS, [v + 0.001 * ord(n) for v in CURVE])]
@@ -874,7 +879,7 @@ def test_shares_declared_as_per_cent_are_refused() -> None:
 
 def test_a_column_of_bits_is_not_taken_as_nats() -> None:
     table = {"run": ["a"], "params": [1e8], "val_bpb": [1.01]}
-    with pytest.raises(DataError, match=r"(?s)'val_bpb'.*bits per byte.*metric=\"bits_per_byte\""):
+    with pytest.raises(DataError, match=r"(?s)'val_bpb'.*bits per byte.*metric='bits_per_byte'"):
         sdb.read_runs(table, {"L": "val_bpb"}, unit="nats_per_token")
     for mapping in ({"L": "val_bpb"}, None):
         frame = sdb.read_runs(

@@ -34,9 +34,15 @@ LEAST_SHARE = 0.9
 
 
 @cache
+def _warehouse() -> sdb.Warehouse:
+    """One for all: every connection materialises the large views anew."""
+    return sdb.connect()
+
+
+@cache
 def _rows(name: str) -> dict[str, dict[str, object]]:
     """Figures of one replication, computed once."""
-    table = replication.replicate(name, sdb.connect())
+    table = replication.replicate(name, _warehouse())
     return {row["figure"]: row for row in table.iter_rows(named=True)}
 
 

@@ -16,6 +16,7 @@ from nbformat.v4 import new_code_cell as code
 from nbformat.v4 import new_markdown_cell as prose
 from nbformat.v4 import new_notebook, new_output
 
+import scalingdb as sdb
 from scalingdb.charts import SPEC_MIME
 from scalingdb.errors import DataError, NotebookError, OutputError, UnknownNameError
 from scalingdb.site import figures, notebooks, pages, report
@@ -161,7 +162,7 @@ def test_a_second_build_runs_only_what_changed(built: tuple[Site, list[tuple[str
 
     ran: list[str] = []
 
-    async def execute(path: Path, _: object) -> nbformat.NotebookNode:
+    async def execute(path: Path, *_: object) -> nbformat.NotebookNode:
         ran.append(path.stem)
         return notebooks.read(path)
 
@@ -307,7 +308,7 @@ def test_notebooks_run_side_by_side(tmp_path: Path) -> None:
 def unexecuted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Notebooks as they are stored, and pages as Sphinx would name them."""
 
-    async def read(path: Path, _: object) -> nbformat.NotebookNode:
+    async def read(path: Path, *_: object) -> nbformat.NotebookNode:
         return notebooks.read(path)
 
     def sphinx(source: Path, state: Path, staging: Path, *_: object) -> tuple[str, ...]:
@@ -430,3 +431,35 @@ def test_a_failed_cell_is_a_notebook_error() -> None:
     error = notebooks.FailedCellError("a", 3, "ValueError: no", new_notebook())
     assert isinstance(error, NotebookError)
     assert error.fact == "notebook 'a', cell 3: ValueError: no"
+
+
+# ---- rows that do not ship ---------------------------------------------------------------------
+
+
+def test_cells_without_their_rows_are_left_out_with_a_note(tmp_path: Path) -> None:
+    cells = [prose("# Q\n\nA."), prose("## Attempts\n\nThey fall."), code("1 / 0"), code("2"), prose("## End")]
+    for cell in cells[1:3]:
+        cell.metadata["tags"] = ["needs:monkey_power_laws"]
+    notebook = notebooks.read(write(tmp_path, "n", *cells))
+    kept = notebooks.leave_out(notebook, {"epoch_chinchilla"}).cells
+    assert [cell.source for cell in kept[2:]] == ["2", "## End"]
+    assert kept[1].source.startswith("## Attempts\n\n```{note}\nThis part works on rows of `monkey_power_laws`")
+    assert len(notebooks.leave_out(notebooks.read(tmp_path / "n.ipynb"), {"monkey_power_laws"}).cells) == 5
+
+
+@pytest.mark.parametrize("path", notebooks.find_notebooks(), ids=lambda path: path.stem)
+def test_what_works_on_rows_that_do_not_ship_is_tagged(path: Path, db: sdb.Warehouse) -> None:
+    away = db.sql("select source_id from sources where not is_shipped")["source_id"].to_list()
+    asks = re.compile(rf"""(?:source_id = '|(?:points|curves)\(")({"|".join(away)})""")
+    tagged = set()
+    for cell in notebooks.read(path).cells:
+        needs = {
+            tag[len(notebooks.NEEDS) :] for tag in cell.metadata.get("tags", []) if tag.startswith(notebooks.NEEDS)
+        }
+        assert needs <= set(away)
+        tagged |= needs
+        if cell.cell_type == "code":
+            assert set(asks.findall(cell.source)) <= needs, cell.source
+            assert needs or not re.search(r"else \"no data\"", cell.source), cell.source
+    if path.stem in {"pass_at_k", "two_step_laws", "inverse_scaling"}:
+        assert tagged

@@ -12,6 +12,7 @@ import pytest
 
 import scalingdb as sdb
 from scalingdb.site import source_pages
+from scalingdb.site.paper_pages import render_papers
 from scalingdb.site.source_pages import render_source_pages
 from scalingdb.site.words import count
 
@@ -165,3 +166,19 @@ def test_findings_beyond_the_limit_are_counted(pages: dict[str, str], db: sdb.Wa
     name, n = db.sql("select source_id, count(*) as n from claims group by all order by n desc, 1 limit 1").row(0)
     assert n > source_pages.MAX_CLAIMS
     assert f"The first {source_pages.MAX_CLAIMS} of {n:,}" in text_of(pages[name])
+
+
+def test_the_page_of_papers_says_what_can_be_computed_for_each(db: sdb.Warehouse) -> None:
+    figures = pl.DataFrame({"source_id": ["epoch_chinchilla"], "good": [7], "n": [9]})
+    page = render_papers(db, [("first_fit", "A first fit", ["epoch_chinchilla"])], figures)
+    rows = {row.partition("sources/")[2].partition(".html")[0]: row for row in page.splitlines() if "<tr><td>" in row}
+    assert set(rows) == set(db.table("sources")["source_id"])
+    epoch = rows["epoch_chinchilla"]
+    assert "rows and law" in epoch
+    assert "7 of 9" in epoch
+    assert '<a href="laws/chinchilla.html">chinchilla</a>' in epoch
+    assert '<a href="notebooks/first_fit.html">A first fit</a>' in epoch
+    runs = set(db.sql("select distinct source_id from runs")["source_id"])
+    assert all("findings only" not in rows[name] for name in runs & set(rows))
+    none = db.sql("select source_id from claims where source_id not in (select source_id from runs)")["source_id"]
+    assert any("findings only" in rows[name] for name in set(none))

@@ -37,10 +37,12 @@ from scalingdb.charts.planning import (
     crossover_chart,
     multiplier_chart,
     next_run_map,
+    next_runs_chart,
     plan_chart,
     plan_iso_loss,
     plan_isoflop,
     repetition_chart,
+    replay_chart,
 )
 from scalingdb.charts.practices import answer_shift, practice_arms, subset_errors, sweep_map
 from scalingdb.charts.replication import VERDICT_COLORS, stated_distances, verdict_shares
@@ -78,6 +80,7 @@ __all__ = [
     "loss_curves",
     "multiplier_chart",
     "next_run_map",
+    "next_runs_chart",
     "objective_map",
     "optimum_chart",
     "parameter_intervals",
@@ -89,6 +92,7 @@ __all__ = [
     "predicted_actual",
     "profile",
     "repetition_chart",
+    "replay_chart",
     "residuals",
     "score_panels",
     "solution_chart",

@@ -21,14 +21,18 @@ __all__ = [
     "BAD",
     "COUNT",
     "DARK",
+    "FAINT",
     "FONT",
     "INK",
     "MARK",
     "MAX_ROWS",
+    "MORE",
     "MUTED",
     "PALETTE",
     "POWER",
+    "RAMP",
     "RULE",
+    "SOFT",
     "SPEC_MIME",
     "log_axis",
     "log_x",
@@ -47,6 +51,15 @@ MARK = "#c14c8a"
 
 INK, MUTED, RULE = "#2b2b2b", "#6b6b6b", "#d9d9d6"
 
+RAMP = ("#eef4f6", "#cfe3ec", "#9fc5d6", "#5aa0bd", "#0b6e99", "#084c6b", "#062c40")
+"""From little to much."""
+
+SOFT, FAINT = "#b8b8b4", "#f4f1ea"
+"""Guides and what is not known; the middle of a scale with two ends, and empty cells."""
+
+MORE = ("#5f5f8c", "#4f8f8f")
+"""Categories beyond the palette."""
+
 DARK = {
     "white": "#14181e",
     INK: "#e6e6e3",
@@ -56,16 +69,11 @@ DARK = {
     MARK: "#e58bbb",
     **dict(zip(PALETTE, ("#5bb8e0", "#7fc49c", "#b897dc", "#e58bbb", "#a5a5a0", "#c79a82", "#9fb6c6"), strict=True)),
     "#efefec": "#2a3038",
-    # the light ends of colour scales become dark ones, and their dark ends light
-    **dict.fromkeys(("#eef4f6", "#eef3f5", "#f1f1ee", "#f4f4f0", "#f4f1ea", "#f6f1ee"), "#222a33"),
-    **dict.fromkeys(("#cfe3ec", "#c9dbe4"), "#24485a"),
-    **dict.fromkeys(("#9fc5d6", "#9fc6d6", "#9cc7dc", "#93bdd0"), "#2f6f8c"),
-    **dict.fromkeys(("#7fb3cc", "#5aa0bd", "#5ba3c4", "#5c9fbb"), "#3f93b8"),
-    "#2f83a6": "#6fc3e6",
-    **dict.fromkeys(("#0b4f6c", "#0a4c6b", "#084c6b", "#07405a"), "#93d4f0"),
-    **dict.fromkeys(("#062c40", "#143642"), "#cdeaf7"),
-    **dict.fromkeys(("#b8b8b4", "#b9b9b4", "#c9c9c5", "#a8a8a4"), "#6d737b"),
-    "#5f5f5f": "#9a9a95",
+    # the light end of a scale becomes its dark end
+    **dict(zip(RAMP, ("#222a33", "#24485a", "#2f6f8c", "#3f93b8", "#5bb8e0", "#93d4f0", "#cdeaf7"), strict=True)),
+    SOFT: "#6d737b",
+    FAINT: "#222a33",
+    **dict(zip(MORE, ("#9a9ad0", "#83c4c4"), strict=True)),
 }
 """What takes the place of each colour on a dark page."""
 

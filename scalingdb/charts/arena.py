@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import altair as alt
 import polars as pl
 
-from scalingdb.charts._theme import INK, MARK, MUTED, PALETTE, RULE, need
+from scalingdb.charts._theme import FAINT, INK, MARK, MORE, MUTED, PALETTE, RAMP, RULE, need
 from scalingdb.errors import DataError
 
 __all__ = ["arena_distance", "arena_map", "interval_coverage", "win_rates"]
@@ -55,7 +55,7 @@ def arena_distance(
         axis=alt.Axis(title="held-out scale / largest fitted scale", labelAngle=0, grid=False),
     )
     offset = alt.XOffset("law:N", sort=order)
-    colors = [*PALETTE, "#5f5f8c", "#4f8f8f", INK, MUTED]
+    colors = [*PALETTE, *MORE, INK, MUTED]
     color = alt.Color(
         "law:N",
         sort=order,
@@ -109,7 +109,7 @@ def arena_map(
                 "isValid(datum.error)",
                 alt.Color(
                     "shade:Q",
-                    scale=alt.Scale(type="log", domain=[0.002, 0.5], range=["#eef4f6", "#0b4f6c"]),
+                    scale=alt.Scale(type="log", domain=[0.002, 0.5], range=[RAMP[0], RAMP[5]]),
                     legend=alt.Legend(
                         title="mean error",
                         orient="bottom",
@@ -118,7 +118,7 @@ def arena_map(
                         gradientLength=220,
                     ),
                 ),
-                alt.value("#f6f1ee"),
+                alt.value(FAINT),
             ),
             tooltip=["law:N", "data_set:N", alt.Tooltip("error:Q", format=".2%")],
         )
@@ -159,7 +159,7 @@ def interval_coverage(calibration: pl.DataFrame, *, title: str = "", width: int 
             color=alt.Color(
                 "band:N",
                 sort=bands,
-                scale=alt.Scale(domain=bands, range=["#9fc5d6", "#5aa0bd", "#0b6e99", "#084c6b", INK]),
+                scale=alt.Scale(domain=bands, range=[*RAMP[2:6], INK]),
                 legend=alt.Legend(title="distance", orient="right"),
             ),
             tooltip=["law:N", "band:N", alt.Tooltip("coverage:Q", format=".0%")],

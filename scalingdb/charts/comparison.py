@@ -9,7 +9,21 @@ import altair as alt
 import numpy as np
 import polars as pl
 
-from scalingdb.charts._theme import COUNT, INK, MAX_ROWS, MUTED, PALETTE, POWER, RULE, log_axis, log_x, need, thinned
+from scalingdb.charts._theme import (
+    COUNT,
+    FAINT,
+    INK,
+    MAX_ROWS,
+    MUTED,
+    PALETTE,
+    POWER,
+    RULE,
+    SOFT,
+    log_axis,
+    log_x,
+    need,
+    thinned,
+)
 from scalingdb.errors import DataError
 
 
@@ -47,7 +61,7 @@ def coverage(
         scale=alt.Scale(type="log", domain=[bottom, top], nice=False),
         axis=log_axis("tokens D", bottom, top),
     )
-    guide = alt.Chart(lines).mark_line(strokeDash=[3, 3], color="#b8b8b4", strokeWidth=1).encode(x, y, detail="ratio:N")
+    guide = alt.Chart(lines).mark_line(strokeDash=[3, 3], color=SOFT, strokeWidth=1).encode(x, y, detail="ratio:N")
     labels = (
         alt.Chart(lines.group_by("ratio").agg(pl.col("n", "n_tokens").sort_by("n").last()))
         .mark_text(align="right", baseline="bottom", dx=-2, dy=-2, color=MUTED, fontSize=10)
@@ -150,7 +164,7 @@ def error_map(rows: pl.DataFrame, by: str = "law", *, size: tuple[int, int] = (3
     color = alt.Color(
         "error:Q",
         title="error, %",
-        scale=alt.Scale(domain=[-limit, 0, limit], range=[PALETTE[0], "#f1f1ee", PALETTE[3]], clamp=True),
+        scale=alt.Scale(domain=[-limit, 0, limit], range=[PALETTE[0], FAINT, PALETTE[3]], clamp=True),
     )
     panels = []
     for group in shown[by].unique(maintain_order=True):

@@ -10,7 +10,7 @@ import altair as alt
 import numpy as np
 import polars as pl
 
-from scalingdb.charts._theme import COUNT, INK, MUTED, PALETTE, POWER, RULE, log_x, need, thinned
+from scalingdb.charts._theme import COUNT, INK, MUTED, PALETTE, POWER, RULE, SOFT, log_x, need, thinned
 from scalingdb.errors import DataError
 
 __all__ = [
@@ -347,7 +347,7 @@ def capability_trends(
         .select("family", "shown", compute, component)
     )
     order = [*named, "others"]
-    colors = [*PALETTE[: len(named)], "#c9c9c5"]
+    colors = [*PALETTE[: len(named)], SOFT]
     paint = alt.Color("shown:N", title=None, sort=order, scale=alt.Scale(domain=order, range=colors))
     x = log_x(data, compute, "training compute, FLOP", POWER)
     y = alt.Y(f"{component}:Q", title=f"{component} of the benchmarks", scale=alt.Scale(zero=False))

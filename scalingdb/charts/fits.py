@@ -10,7 +10,20 @@ import altair as alt
 import numpy as np
 import polars as pl
 
-from scalingdb.charts._theme import BAD, COUNT, INK, MARK, MAX_ROWS, MUTED, PALETTE, log_axis, need, thinned
+from scalingdb.charts._theme import (
+    BAD,
+    COUNT,
+    FAINT,
+    INK,
+    MARK,
+    MAX_ROWS,
+    MUTED,
+    PALETTE,
+    RAMP,
+    log_axis,
+    need,
+    thinned,
+)
 from scalingdb.errors import DataError
 
 __all__ = ["estimate_paths", "objective_map", "profile", "verdicts"]
@@ -134,9 +147,7 @@ def objective_map(
             color=alt.Color(
                 "excess:Q",
                 title=["over the", "minimum, %"],
-                scale=alt.Scale(
-                    type="log", domain=[ends[0], max(ends[1], ends[0] * 1.01)], range=["#0b4f6c", "#f4f4f0"]
-                ),
+                scale=alt.Scale(type="log", domain=[ends[0], max(ends[1], ends[0] * 1.01)], range=[RAMP[5], FAINT]),
                 legend=alt.Legend(format="~g", tickCount=4),
             ),
             tooltip=[x, y, alt.Tooltip("objective:Q", format=".6e"), alt.Tooltip("excess:Q", format=".3g")],

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import altair as alt
 import polars as pl
 
-from scalingdb.charts._theme import COUNT, PALETTE, POWER, log_axis, need
+from scalingdb.charts._theme import COUNT, PALETTE, POWER, RAMP, log_axis, need
 from scalingdb.errors import DataError
 
 __all__ = ["frontier_chart", "law_picture"]
 
-SHADES = ("#9cc7dc", "#5ba3c4", "#0b6e99", "#0a4c6b", "#062c40")
+SHADES = RAMP[2:]
 """From small to large: lightness, so that an order shows without a legend, in grey too."""
 
 PLAIN = "format(datum.value, '~g')"

@@ -8,7 +8,7 @@ import altair as alt
 import numpy as np
 import polars as pl
 
-from scalingdb.charts._theme import COUNT, INK, MARK, MUTED, PALETTE, POWER, RULE, log_axis, need, thinned
+from scalingdb.charts._theme import COUNT, INK, MARK, MUTED, PALETTE, POWER, RAMP, RULE, SOFT, log_axis, need, thinned
 from scalingdb.errors import DataError
 
 __all__ = [
@@ -17,10 +17,12 @@ __all__ = [
     "crossover_chart",
     "multiplier_chart",
     "next_run_map",
+    "next_runs_chart",
     "plan_chart",
     "plan_iso_loss",
     "plan_isoflop",
     "repetition_chart",
+    "replay_chart",
 ]
 
 FLOP = "training compute, FLOP"
@@ -169,7 +171,7 @@ def plan_iso_loss(lines: pl.DataFrame, table: pl.DataFrame) -> alt.LayerChart:
         axis=log_axis("tokens D", bottom, top),
     )
     color = alt.Color(
-        "loss:Q", title="loss", scale=alt.Scale(range=[PALETTE[0], "#9fc6d6"]), legend=alt.Legend(gradientLength=120)
+        "loss:Q", title="loss", scale=alt.Scale(range=[PALETTE[0], RAMP[2]]), legend=alt.Legend(gradientLength=120)
     )
     contours = alt.Chart(shown).mark_line(strokeWidth=1.8).encode(x, y, color, detail="level:N")
     ends = shown.sort("n_params").group_by("level", maintain_order=True).last()
@@ -180,9 +182,7 @@ def plan_iso_loss(lines: pl.DataFrame, table: pl.DataFrame) -> alt.LayerChart:
         )
         for c in table["train_flops"].to_list()[:6]
     ).filter(pl.col("n_tokens").is_between(bottom, top))
-    isoflop = (
-        alt.Chart(compute).mark_line(strokeDash=[4, 3], strokeWidth=1, color="#a8a8a4").encode(x, y, detail="budget:N")
-    )
+    isoflop = alt.Chart(compute).mark_line(strokeDash=[4, 3], strokeWidth=1, color=SOFT).encode(x, y, detail="budget:N")
     dots = (
         alt.Chart(table)
         .mark_point(size=90, color=MARK, opacity=1)
@@ -335,9 +335,7 @@ def _isoflop_panel(points: pl.DataFrame, optima: pl.DataFrame, parabolas: pl.Dat
     scale = alt.Scale(domain=[low - margin, high + margin], clamp=True)
     size = alt.X("n_params:Q", **_log(points["n_params"].to_list(), "parameters N"))
     loss = alt.Y("loss:Q", scale=scale, title="loss")
-    color = alt.Color(
-        "train_flops:Q", scale=alt.Scale(type="log", range=["#9fc6d6", PALETTE[0], "#143642"]), legend=None
-    )
+    color = alt.Color("train_flops:Q", scale=alt.Scale(type="log", range=[RAMP[2], PALETTE[0], RAMP[6]]), legend=None)
     dots = alt.Chart(shown).encode(size, loss, color, tooltip=["budget:N", "loss:Q"])
     return alt.layer(
         alt.Chart(parabolas).mark_line(strokeWidth=1.2, clip=True).encode(size, loss, color, detail="train_flops:Q"),
@@ -400,12 +398,69 @@ def next_run_map(ranked: pl.DataFrame, size: str = "n_params", *, title: str = "
     color = alt.Color(
         "percent:Q",
         title="interval narrower by, %",
-        scale=alt.Scale(range=["#eef3f5", PALETTE[0]]),
+        scale=alt.Scale(range=[RAMP[0], PALETTE[0]]),
         legend=alt.Legend(gradientLength=120),
     )
     cells = alt.Chart(shown).mark_square(size=120, opacity=1).encode(x, y, color)
     best = alt.Chart(shown.head(1)).mark_point(size=160, color=MARK, opacity=1, shape="diamond").encode(x, y)
     return alt.layer(cells, best).properties(width=430, height=300, title=title)
+
+
+def next_runs_chart(candidates: pl.DataFrame, *, title: str = "") -> alt.LayerChart:
+    """What each candidate would take off the interval of a target alone, against its cost; the chosen ones marked.
+
+    Parameters
+    ----------
+    candidates : DataFrame
+        ``cost, chosen``, and ``shrink_alone`` (or ``separation_alone``, for two laws), as
+        :meth:`scalingdb.planning.NextRuns.candidates` gives them.
+    """
+    is_choice = "separation_alone" in candidates.columns
+    column = "separation_alone" if is_choice else "shrink_alone"
+    need(candidates, ["cost", "chosen", column])
+    shown = candidates.select(
+        "cost",
+        worth=pl.col(column) * (1 if is_choice else 100),
+        what=pl.when("chosen").then(pl.lit("chosen")).otherwise(pl.lit("not chosen")),
+    )
+    what = "two laws farther apart by, standard deviations" if is_choice else "interval narrower by, %"
+    color = alt.Color("what:N", title=None, scale=alt.Scale(domain=["chosen", "not chosen"], range=[PALETTE[0], MUTED]))
+    dots = (
+        alt.Chart(shown)
+        .mark_point(filled=True, size=50, opacity=0.8)
+        .encode(
+            x=alt.X("cost:Q", **_log(shown["cost"].to_list(), "cost of the run", POWER)),
+            y=alt.Y("worth:Q", title=f"{what} (the run alone)"),
+            color=color,
+            tooltip=[alt.Tooltip("cost:Q", format=".3~e"), alt.Tooltip("worth:Q", format=".3f"), "what:N"],
+        )
+    )
+    rule = alt.Chart(pl.DataFrame({"worth": [0.0]})).mark_rule(color=RULE).encode(y="worth:Q")
+    return alt.layer(rule, dots).properties(width=430, height=280, title=title)
+
+
+def replay_chart(table: pl.DataFrame, *, title: str = "") -> alt.LayerChart:
+    """Error at the target rows against the share of a study's cost, a line for each way to choose runs.
+
+    Parameters
+    ----------
+    table : DataFrame
+        ``strategy, share, error, all_runs``, as :meth:`scalingdb.planning.RunsReplay.glance` gives them.
+    """
+    need(table, ["strategy", "share", "error", "all_runs"])
+    shown = table.with_columns(percent=100 * pl.col("share"))
+    label = "format(datum.value, '~g') + ' %'"
+    x = alt.X("percent:Q", **_log(shown["percent"].to_list(), "share of the cost of all runs", label))
+    errors = [*shown["error"], float(shown["all_runs"][0])]
+    y = alt.Y("error:Q", **_log(errors, "error at the largest runs", "format(datum.value, '~g')"))
+    color = alt.Color("strategy:N", title=None, sort=None, legend=alt.Legend(orient="top", symbolOpacity=1))
+    base = alt.Chart(shown).encode(x=x, y=y, color=color)
+    lines = base.mark_line(strokeWidth=2)
+    dots = base.mark_point(size=60, filled=True).encode(
+        tooltip=["strategy:N", alt.Tooltip("percent:Q"), alt.Tooltip("error:Q", format=".3g")]
+    )
+    rule = alt.Chart(shown.head(1)).mark_rule(color=INK, strokeDash=[4, 3]).encode(y=alt.Y("all_runs:Q"))
+    return alt.layer(rule, lines, dots).properties(width=430, height=280, title=title)
 
 
 def repetition_chart(

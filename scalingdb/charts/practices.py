@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import altair as alt
 import polars as pl
 
-from scalingdb.charts._theme import INK, MARK, MUTED, PALETTE, RULE, log_axis, log_x, need, thinned
+from scalingdb.charts._theme import FAINT, INK, MARK, MORE, MUTED, PALETTE, RAMP, RULE, log_axis, log_x, need, thinned
 from scalingdb.errors import DataError
 
 __all__ = ["answer_shift", "practice_arms", "subset_errors", "sweep_map"]
@@ -59,7 +59,7 @@ def practice_arms(
             color=alt.Color(
                 "unit:N",
                 title=None,
-                scale=alt.Scale(range=[*PALETTE, "#3d3d8f", "#2a8f8f"]),
+                scale=alt.Scale(range=[*PALETTE, *MORE]),
                 legend=alt.Legend(orient="bottom", columns=5),
             ),
             yOffset=alt.YOffset("unit:N"),
@@ -101,7 +101,7 @@ def subset_errors(rows: pl.DataFrame, *, size: tuple[int, int] = (170, 170)) -> 
             color=alt.Color(
                 "n_models:O",
                 title="models fitted",
-                scale=alt.Scale(range=["#c9dbe4", "#93bdd0", "#5c9fbb", "#2f83a6", "#0b6e99", "#07405a"]),
+                scale=alt.Scale(range=list(RAMP[1:])),
                 legend=alt.Legend(orient="top"),
             ),
         )
@@ -180,7 +180,7 @@ def sweep_map(
     color = alt.Color(
         "percent:Q",
         title="loss above the best, %",
-        scale=alt.Scale(domain=[0, worst / 4, worst], range=["#0b6e99", "#cfe3ec", "#f4ece4"], clamp=True),
+        scale=alt.Scale(domain=[0, worst / 4, worst], range=[RAMP[4], RAMP[1], FAINT], clamp=True),
         legend=alt.Legend(orient="top", gradientLength=160),
     )
     names = [] if marks is None else marks["mark"].unique(maintain_order=True).to_list()

@@ -5,15 +5,13 @@ from __future__ import annotations
 import altair as alt
 import polars as pl
 
-from scalingdb.charts._theme import BAD, INK, MUTED, PALETTE, RULE, need
+from scalingdb.charts._theme import BAD, INK, MUTED, PALETTE, RAMP, RULE, SOFT, need
 from scalingdb.errors import DataError
 from scalingdb.schema import LEDGER_VERDICTS, NEEDS_LOCAL_ROWS
 
 __all__ = ["VERDICT_COLORS", "stated_distances", "verdict_shares"]
 
-VERDICT_COLORS = dict(
-    zip((*LEDGER_VERDICTS, NEEDS_LOCAL_ROWS), (PALETTE[0], "#7fb3cc", BAD, "#b8b8b4", RULE), strict=True)
-)
+VERDICT_COLORS = dict(zip((*LEDGER_VERDICTS, NEEDS_LOCAL_ROWS), (PALETTE[0], RAMP[2], BAD, SOFT, RULE), strict=True))
 """Colour of each verdict: blue for what reproduces, orange for what does not, grey for what nobody could test."""
 
 NEAREST, FARTHEST = 1e-3, 1e3

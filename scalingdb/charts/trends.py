@@ -8,7 +8,7 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-from scalingdb.charts._theme import BAD, COUNT, INK, MARK, MUTED, PALETTE, POWER, log_x, need, thinned
+from scalingdb.charts._theme import BAD, COUNT, FAINT, INK, MARK, MUTED, PALETTE, POWER, SOFT, log_x, need, thinned
 from scalingdb.errors import DataError
 
 LABEL_COLORS = {
@@ -16,8 +16,8 @@ LABEL_COLORS = {
     "worsens": BAD,
     "u_shaped": PALETTE[1],
     "inverted_u": PALETTE[3],
-    "flat": "#5f5f5f",
-    "inconclusive": "#b9b9b4",
+    "flat": MUTED,
+    "inconclusive": SOFT,
 }
 """The same colour for a label in every chart."""
 
@@ -153,7 +153,7 @@ def trend_surface(
             color=alt.Color(
                 f"{value}:Q",
                 title=value,
-                scale=alt.Scale(range=[BAD, "#f4f1ea", PALETTE[0]], domain=[0, 0.5, 1]),
+                scale=alt.Scale(range=[BAD, FAINT, PALETTE[0]], domain=[0, 0.5, 1]),
                 legend=alt.Legend(orient="right", gradientLength=160),
             ),
             tooltip=[

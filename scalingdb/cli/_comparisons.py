@@ -14,7 +14,19 @@ from scalingdb.cli._output import (
     refuse,
     rows_of,
 )
-from scalingdb.cli._points import filtered, read_points
+from scalingdb.cli._points import (
+    CurvesOption,
+    DecimalOption,
+    MapOption,
+    ModelsOption,
+    ScaleOption,
+    TaskOption,
+    TokensPerStepOption,
+    UnitOption,
+    WhereOption,
+    declared,
+    read_points,
+)
 from scalingdb.cli._program import (
     JsonOption,
     QuietOption,
@@ -34,7 +46,7 @@ def compare(
         str | None,
         typer.Argument(
             metavar="[SOURCE]",
-            help="Source of the warehouse, or a .csv or .parquet file.",
+            help="Source of the warehouse, or your own file or folder.",
             autocompletion=source_names,
         ),
     ] = None,
@@ -55,10 +67,16 @@ def compare(
     study: Annotated[str | None, typer.Option("--study", help="Part of a source.")] = None,
     family: Annotated[str | None, typer.Option("--family", help="Group of runs trained alike.")] = None,
     split: Annotated[str | None, typer.Option("--split", help="'fit' or 'validation', as the source divides.")] = None,
-    where: Annotated[
-        str | None, typer.Option("--where", metavar="CONDITION", help="SQL condition on the columns of points.")
-    ] = None,
+    where: WhereOption = None,
     flagged: Annotated[bool, typer.Option("--flagged", help="Keep rows that are set aside.")] = False,
+    mapping: MapOption = None,
+    unit: UnitOption = None,
+    scale: ScaleOption = None,
+    models: ModelsOption = None,
+    tasks: TaskOption = None,
+    tokens_per_step: TokensPerStepOption = None,
+    decimal: DecimalOption = None,
+    curves: CurvesOption = False,
     bootstrap: Annotated[
         int, typer.Option("--bootstrap", metavar="N", help="Refits on resampled training runs; 0 for none.")
     ] = 200,
@@ -90,7 +108,7 @@ def compare(
       scalingdb compare epoch_chinchilla chinchilla kaplan_lnd --holdout n_params=0.1
       scalingdb compare farseer chinchilla farseer --holdout split:validation --flagged
       scalingdb compare gadre_overtraining chinchilla gadre_overtrain --family c4 --bootstrap 1000
-      scalingdb compare runs.csv chinchilla gadre_overtrain --holdout "train_flops>1e21"
+      scalingdb compare runs.csv chinchilla gadre_overtrain --holdout "train_flops_6nd>1e21"
       scalingdb compare --all --track surface
     """
     if everything:
@@ -107,11 +125,21 @@ def compare(
         )
     from scalingdb.comparison import compare as compare_laws
     from scalingdb.comparison import readable
+    from scalingdb.law_library import get_law
 
     selection = {"metric": metric, "eval_set": eval_set, "study": study, "family": family, "split": split}
-    frame = read_points(source, selection, flagged)
-    if where is not None:
-        frame = filtered(frame, where)
+    told = declared(
+        mapping,
+        unit,
+        scale,
+        models=models,
+        tasks=tasks,
+        tokens_per_step=tokens_per_step,
+        decimal=decimal,
+        curves=curves,
+    )
+    inputs = dict.fromkeys(name for law in laws for name in get_law(law).inputs)
+    frame = read_points(source, selection, flagged, where, file=told, inputs=tuple(inputs))
     comparison = compare_laws(frame, laws, _holdout(holdout), bootstrap=bootstrap, pool=pool)
     pairs = comparison.pairwise() if len(laws) > 1 else None
     if as_json:

@@ -22,7 +22,19 @@ from scalingdb.cli._output import (
     rows_of,
     write_file,
 )
-from scalingdb.cli._points import MapOption, ScaleOption, UnitOption, declared, read_points
+from scalingdb.cli._points import (
+    CurvesOption,
+    DecimalOption,
+    MapOption,
+    ModelsOption,
+    ScaleOption,
+    TaskOption,
+    TokensPerStepOption,
+    UnitOption,
+    WhereOption,
+    declared,
+    read_points,
+)
 from scalingdb.cli._program import (
     FAILED,
     JsonOption,
@@ -56,13 +68,16 @@ def fit(
     study: Annotated[str | None, typer.Option("--study", help="Part of a source.")] = None,
     family: Annotated[str | None, typer.Option("--family", help="Group of runs trained alike.")] = None,
     split: Annotated[str | None, typer.Option("--split", help="'fit' or 'validation', as the source divides.")] = None,
-    where: Annotated[
-        str | None, typer.Option("--where", metavar="CONDITION", help="SQL condition on the columns of points.")
-    ] = None,
+    where: WhereOption = None,
     flagged: Annotated[bool, typer.Option("--flagged", help="Keep rows that are set aside.")] = False,
     mapping: MapOption = None,
     unit: UnitOption = None,
     scale: ScaleOption = None,
+    models: ModelsOption = None,
+    tasks: TaskOption = None,
+    tokens_per_step: TokensPerStepOption = None,
+    decimal: DecimalOption = None,
+    curves: CurvesOption = False,
     by: Annotated[
         list[str] | None, typer.Option("--by", metavar="COLUMN", help="Fit each group of a column. Repeatable.")
     ] = None,
@@ -101,6 +116,7 @@ def fit(
       scalingdb fit gadre_overtraining gadre_overtrain --by family
       scalingdb fit farseer chinchilla --split fit --where "n_params_non_embedding > 2e8" --flagged
       scalingdb fit runs.csv chinchilla --map N=Params --map L=val_loss --where "State = 'finished'"
+      scalingdb fit trainer_output chinchilla --models sizes.csv --tokens-per-step 524288
     """
     from scalingdb import fits
     from scalingdb.law_library import get_law
@@ -116,7 +132,16 @@ def fit(
     if chart is not None and chart.suffix not in {".svg", ".png", ".html"}:
         refuse(f"cannot draw to {chart.name!r}", "use a file that ends in .svg, .png or .html.")
     selection = {"metric": metric, "eval_set": eval_set, "study": study, "family": family, "split": split}
-    told = declared(mapping, unit, scale)
+    told = declared(
+        mapping,
+        unit,
+        scale,
+        models=models,
+        tasks=tasks,
+        tokens_per_step=tokens_per_step,
+        decimal=decimal,
+        curves=curves,
+    )
     inputs = [*get_law(law).inputs, *(by or ())]
     frame = read_points(source, selection, flagged, where, file=told, inputs=inputs)
     options: dict[str, Any] = {

@@ -19,7 +19,19 @@ from scalingdb.cli._output import (
     rows_of,
     write_file,
 )
-from scalingdb.cli._points import read_points
+from scalingdb.cli._points import (
+    CurvesOption,
+    DecimalOption,
+    MapOption,
+    ModelsOption,
+    ScaleOption,
+    TaskOption,
+    TokensPerStepOption,
+    UnitOption,
+    WhereOption,
+    declared,
+    read_points,
+)
 from scalingdb.cli._program import (
     JsonOption,
     app,
@@ -68,6 +80,15 @@ def plan(
         ),
     ] = None,
     bootstrap: Annotated[int, typer.Option("--bootstrap", metavar="N", help="Resamples of that fit.")] = 1000,
+    where: WhereOption = None,
+    mapping: MapOption = None,
+    unit: UnitOption = None,
+    scale: ScaleOption = None,
+    models: ModelsOption = None,
+    tasks: TaskOption = None,
+    tokens_per_step: TokensPerStepOption = None,
+    decimal: DecimalOption = None,
+    curves: CurvesOption = False,
     given: Annotated[
         list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Other inputs, or own coefficients.")
     ] = None,
@@ -90,11 +111,13 @@ def plan(
     Examples:
       scalingdb plan chinchilla --train-flops 1e23
       scalingdb plan chinchilla --fit epoch_chinchilla --train-flops 1e22 --train-flops 1e24
+      scalingdb plan chinchilla --fit runs.csv --map L=val_loss --train-flops 1e23
       scalingdb plan chinchilla --gpu-hours 1e5 --accelerator h100_sxm --utilisation 0.4
       scalingdb plan chinchilla --target-loss 2.0 --inference-tokens 1e13
       scalingdb plan muennighoff_repeat --train-flops 1e22 --set n_tokens_unique=1e10 --json
     """
     from scalingdb import fits, planning
+    from scalingdb.law_library import get_law
 
     values = {}
     for name, text in pairs_of(given, "--set", "n_tokens_unique=1e10").items():
@@ -105,8 +128,22 @@ def plan(
     if chart is not None and chart.suffix not in {".svg", ".png", ".html"}:
         refuse(f"cannot draw to {chart.name!r}", "use a file that ends in .svg, .png or .html.")
     what: Any = law
+    told = declared(
+        mapping,
+        unit,
+        scale,
+        models=models,
+        tasks=tasks,
+        tokens_per_step=tokens_per_step,
+        decimal=decimal,
+        curves=curves,
+    )
     if source is not None:
-        what = fits.fit(read_points(source, {}, flagged=False), law, bootstrap=bootstrap)
+        frame = read_points(source, {}, flagged=False, where=where, file=told, inputs=get_law(law).inputs)
+        what = fits.fit(frame, law, bootstrap=bootstrap)
+    elif where or told.options:
+        given_options = [*told.options, *(["--where"] if where else [])]
+        refuse(f"{', '.join(given_options)}: for the rows of --fit only, which is missing", "add --fit FILE.")
     answer = planning.plan(
         what,
         variant=variant,

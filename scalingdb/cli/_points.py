@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -23,6 +23,14 @@ UnitOption = Annotated[str | None, typer.Option("--unit", help="Unit, such as na
 ScaleOption = Annotated[
     list[str] | None, typer.Option("--scale", metavar="NAME=FACTOR", help="Factor to the unit here. Repeatable.")
 ]
+ModelsOption = Annotated[Path | None, typer.Option("--models", help="Table of sizes and tokens by model.")]
+TaskOption = Annotated[
+    list[str] | None, typer.Option("--task", metavar="COLUMN", help="Column of scores of a task. Repeatable.")
+]
+TokensPerStepOption = Annotated[float | None, typer.Option("--tokens-per-step", help="Batch size in tokens.")]
+DecimalOption = Annotated[str | None, typer.Option("--decimal", help="'.' or ',', where both are possible.")]
+CurvesOption = Annotated[bool, typer.Option("--curves", help="All checkpoints of a file, not the last of each run.")]
+WhereOption = Annotated[str | None, typer.Option("--where", metavar="CONDITION", help="SQL condition on the columns.")]
 
 
 @dataclass(frozen=True)
@@ -32,17 +40,29 @@ class Declared:
     mapping: Mapping[str, str]
     unit: str | None
     scale: Mapping[str, float]
+    models: Path | None = None
+    tasks: Sequence[str] | None = None
+    tokens_per_step: float | None = None
+    decimal: str | None = None
+    curves: bool = False
+
+    @property
+    def options(self) -> list[str]:
+        """Names of the options that were given."""
+        names = {"mapping": "--map", "tasks": "--task"}
+        given = [name for name in vars(self) if getattr(self, name)]
+        return [names.get(name, "--" + name.replace("_", "-")) for name in given]
 
 
-def declared(mapping: Sequence[str] | None, unit: str | None, scale: Sequence[str] | None) -> Declared:
-    """Options of a file as values."""
+def declared(mapping: Sequence[str] | None, unit: str | None, scale: Sequence[str] | None, **others: Any) -> Declared:
+    """Options of a file as values; `others` are fields of :class:`Declared` that need no reading."""
     factors = {}
     for name, text in pairs_of(list(scale or ()), "--scale", "n_params=1e9").items():
         value = number_of(text)
         if isinstance(value, str):
             refuse(f"--scale {name}={text}: {text!r} is no number", "for example --scale n_params=1e9")
         factors[name] = float(value)
-    return Declared(pairs_of(list(mapping or ()), "--map", "loss=val_loss"), unit, factors)
+    return Declared(pairs_of(list(mapping or ()), "--map", "loss=val_loss"), unit, factors, **others)
 
 
 def is_file(source: str) -> bool:
@@ -62,19 +82,22 @@ def read_points(
 ) -> pl.DataFrame:
     """Points of a source of the warehouse, or the rows of a user's file, under a SQL condition.
 
-    `inputs` are columns of a file that the law takes, whatever their names.
+    `inputs` are columns of a file that the law takes, whatever their names. Of `selection`, the metric and the
+    evaluation set say of a file what its values are; the rest chooses rows of the warehouse only.
     """
+    told = file or Declared({}, None, {})
     from scalingdb.warehouse import connect
 
     if not is_file(source):
-        if file is not None and (file.mapping or file.unit or file.scale):
-            refuse(f"--map, --unit and --scale describe a file, and {source!r} is a source", "leave them out.")
+        if told.options:
+            refuse(f"{', '.join(told.options)}: for files only, and {source!r} is a source", "leave it out.")
         frame = connect().points(source, flagged=flagged, **selection)
         return frame if where is None else filtered(frame, where)
-    given = [f"--{name.replace('_', '-')}" for name, value in selection.items() if value is not None]
+    rows_only = {name: value for name, value in selection.items() if name not in {"metric", "eval_set"}}
+    given = [f"--{name.replace('_', '-')}" for name, value in rows_only.items() if value is not None]
     if given:
         refuse(
-            f"{', '.join(given)} select rows of the warehouse, and {source!r} is a file",
+            f"{', '.join(given)}: for sources of the warehouse only, and {source!r} is a file",
             "choose its rows with --where.",
         )
     if not Path(source).exists():
@@ -82,11 +105,20 @@ def read_points(
     from scalingdb.notices import notice
     from scalingdb.reading import Options, read_measured
 
-    told = file or Declared({}, None, {})
     options = Options(
-        told.mapping, told.unit, "loss", None, told.scale, None, where, None, None, None, keep=tuple(inputs)
+        told.mapping,
+        told.unit,
+        selection.get("metric") or "loss",
+        selection.get("eval_set"),
+        told.scale,
+        told.models,
+        where,
+        told.tasks,
+        told.tokens_per_step,
+        told.decimal,
+        keep=tuple(inputs),
     )
-    measured = read_measured(source, options, curves=False, flagged=flagged)
+    measured = read_measured(source, options, curves=told.curves, flagged=flagged)
     notice(str(measured.report))
     return measured.frame
 

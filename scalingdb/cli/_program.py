@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from scalingdb.errors import FitWarning, NotebookError, ScalingDBError
+from scalingdb.notices import shell_syntax
 
 FAILED, WRONG_USE, INTERRUPTED = 1, 2, 130
 
@@ -48,7 +49,7 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def run(*args: Any, **kwargs: Any) -> None:
         try:
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), shell_syntax():
                 # only the project's own warnings speak to a user of the shell
                 warnings.simplefilter("ignore")
                 warnings.simplefilter("always", FitWarning)

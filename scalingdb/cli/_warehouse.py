@@ -28,7 +28,17 @@ from scalingdb.cli._output import (
     rows_of,
     write_file,
 )
-from scalingdb.cli._points import MapOption, ScaleOption, UnitOption, declared
+from scalingdb.cli._points import (
+    DecimalOption,
+    MapOption,
+    ModelsOption,
+    ScaleOption,
+    TaskOption,
+    TokensPerStepOption,
+    UnitOption,
+    WhereOption,
+    declared,
+)
 from scalingdb.cli._program import (
     CHECKOUT,
     FAILED,
@@ -195,13 +205,11 @@ def add(
     metric: Annotated[str, typer.Option("--metric", help="What 'loss' or 'value' measures.")] = "loss",
     eval_set: Annotated[str | None, typer.Option("--eval-set", help="Text that it was measured on.")] = None,
     scale: ScaleOption = None,
-    models: Annotated[Path | None, typer.Option("--models", help="Table of sizes and tokens by model.")] = None,
-    where: Annotated[str | None, typer.Option("--where", metavar="CONDITION", help="SQL on its columns.")] = None,
-    tasks: Annotated[
-        list[str] | None, typer.Option("--task", metavar="COLUMN", help="Column of scores of a task. Repeatable.")
-    ] = None,
-    tokens_per_step: Annotated[float | None, typer.Option("--tokens-per-step", help="Batch size in tokens.")] = None,
-    decimal: Annotated[str | None, typer.Option("--decimal", help="'.' or ',', where both are possible.")] = None,
+    models: ModelsOption = None,
+    where: WhereOption = None,
+    tasks: TaskOption = None,
+    tokens_per_step: TokensPerStepOption = None,
+    decimal: DecimalOption = None,
     n_definition: Annotated[str | None, typer.Option("--n-definition", help="Which count is N.")] = None,
     title: Annotated[str | None, typer.Option("--title", help="Title of the source.")] = None,
     licence: Annotated[str, typer.Option("--licence", help="Licence of the data.")] = "own data",

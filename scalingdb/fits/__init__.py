@@ -8,12 +8,15 @@ solves groups together.
 
 from __future__ import annotations
 
+from scalingdb.fits._estimate import natural
 from scalingdb.fits._facts import Reason, Recipe, Verdict
 from scalingdb.fits._form import evaluate_law
 from scalingdb.fits._joint import JointFit
-from scalingdb.fits._law_error import with_law_error
+from scalingdb.fits._law_error import drift_of, log_positions, with_law_error
 from scalingdb.fits._many import Fits, fit_by
+from scalingdb.fits._predict import checked as checked_inputs
 from scalingdb.fits._problem import N_STARTS
+from scalingdb.fits._propagate import optimal
 from scalingdb.fits._result import Fit
 from scalingdb.fits._rows import as_frame, refuse_bad_values
 from scalingdb.fits._solve import fit
@@ -30,11 +33,16 @@ __all__ = [
     "Recipe",
     "Verdict",
     "as_frame",
+    "checked_inputs",
+    "drift_of",
     "evaluate_law",
     "fit",
     "fit_by",
     "how_intervals_were_made",
+    "log_positions",
+    "natural",
     "nearby",
+    "optimal",
     "refuse_bad_values",
     "suited",
     "with_law_error",

@@ -28,17 +28,20 @@ if TYPE_CHECKING:
     from scalingdb.estimation.model import FloatArray
     from scalingdb.fits._estimate import Estimate
     from scalingdb.fits._problem import Problem
+    from scalingdb.fits._result import Fit
     from scalingdb.law_library import Law
 
 __all__ = [
     "InnerHoldouts",
     "Pooled",
+    "drift_of",
     "farthest_axis",
     "growth",
     "inner_holdouts",
     "law_interval",
     "lean_of",
     "log_axes",
+    "log_positions",
     "miss_scale",
     "misses",
     "noise",
@@ -389,3 +392,24 @@ def own_scale(estimate: Estimate) -> float:
     own, n_inputs = inner_holdouts(estimate), len(estimate.problem.inputs)
     scale, _ = miss_scale(pooled(n_inputs), *(np.asarray(value) for value in (own.count, own.spread, noise(estimate))))
     return float(scale)
+
+
+def drift_of(fit: Fit) -> tuple[float, float]:
+    """Typical miss of the law over ``0.5 + ln(distance)``, and the scatter of the fitted rows around it.
+
+    Both on the scale of the objective: of logarithms, or in the unit of the output.
+    """
+    estimate = fit._estimate
+    problem = estimate.problem
+    axis = next(iter(log_axes(problem.form.law, problem.inputs)), None)
+    scatter, unit = noise(estimate), _unit(problem)
+    own = InnerHoldouts(0, 0.0, 0.0, 0.0) if axis is None else inner_holdouts(estimate, axis)
+    known = (np.asarray(value) for value in (own.count, own.spread, scatter))
+    scale, _ = miss_scale(pooled(len(problem.inputs)), *known)
+    return float(scale) * unit, scatter * unit
+
+
+def log_positions(fit: Fit, frame: pl.DataFrame) -> FloatArray:
+    """Where rows lie (n, axes): logarithms of what an extrapolation is measured along; see :func:`log_axes`."""
+    axes = log_axes(fit.law, fit._arrays(frame))
+    return np.stack(list(axes.values()), axis=1) if axes else np.zeros((frame.height, 1))

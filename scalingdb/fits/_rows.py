@@ -16,6 +16,7 @@ import polars as pl
 from scalingdb.errors import DataError, FitError, unknown_name
 from scalingdb.fits._form import Form
 from scalingdb.law_library import Law
+from scalingdb.notices import argument, at_the_shell
 from scalingdb.reading import as_frame
 from scalingdb.schema import N_DEFINITIONS
 
@@ -87,10 +88,22 @@ def _resolve_inputs(frame: pl.DataFrame, law: Law, given: Mapping[str, str] | No
         if column not in frame.columns:
             raise DataError(
                 f"the frame has no column {name!r}, which law {law.name!r} takes (its inputs: {', '.join(law.inputs)})",
-                f'add it, or say which column to use: inputs={{"{name}": "<column>"}}.',
+                _hint_of_missing(frame, name),
             )
         columns[name] = column
     return columns, notes
+
+
+def _hint_of_missing(frame: pl.DataFrame, name: str) -> str:
+    """How an input that the frame lacks can be had: by another column, or from N and D."""
+    n = next((count for count in N_DEFINITIONS if count in frame.columns), None)
+    if name == "train_flops" and n and "n_tokens" in frame.columns:
+        if at_the_shell():
+            return f"add a column of the compute to the file and map it: {argument(mapping={'C': 'COLUMN'})}."
+        return f'6 N D is a column away: frame.with_columns(train_flops=6 * pl.col("{n}") * pl.col("n_tokens")).'
+    if at_the_shell():
+        return f"add it, or say which column it is: {argument(mapping={name: 'COLUMN'})}."
+    return f'add it, or say which column to use: inputs={{"{name}": "<column>"}}.'
 
 
 def columns_of(frame: pl.DataFrame, law: Law) -> dict[str, str]:
@@ -121,7 +134,11 @@ def _refuse_incomparable(frame: pl.DataFrame, law: Law) -> None:
         lines.append(f"  ... and {groups.height - MAX_SHOWN} more groups")
     raise DataError(
         f"the rows are not comparable: they differ in {', '.join(mixed)}\n" + "\n".join(lines),
-        "filter one group, fit each with sdb.fit_by(..., by=...), or pass pool=True if you know that they compare.",
+        f"filter one group with {argument('where')}, fit each with {argument(by=mixed[0])}, "
+        f"or pass {argument(pool=True)} if you know that they compare."
+        if at_the_shell()
+        else "filter one group, fit each with sdb.fit_by(..., by=...), or pass pool=True if you know that they "
+        "compare.",
     )
 
 
@@ -174,13 +191,13 @@ def _hint_of_zero(frame: pl.DataFrame, law: Law, columns: Sequence[str], lowest:
         high = float(frame[columns[law.inputs.index(name)]].cast(pl.Float64).max())  # type: ignore[arg-type]
         domain[name] = f'"{name}": ({low:g}, {max(high, low):g})'
     names = " and ".join(map(repr, lowest))
-    argument = f"domain={{{', '.join(domain.values())}}}"
+    declared = f"domain={{{', '.join(domain.values())}}}"
     why = f"law {law.name!r} takes {names} as positive, because no domain says otherwise, and may take logarithms"
     if not law.is_own:
         return f"{why}; filter these rows out (checkpoints at step 0 have seen no token)."
     return (
-        f"{why}. If the formula holds at zero (an indicator, a share), declare the law with {argument}, as in "
-        f'@sdb.law("{law.name}", ..., {argument}); otherwise filter these rows out.'
+        f"{why}. If the formula holds at zero (an indicator, a share), declare the law with {declared}, as in "
+        f'@sdb.law("{law.name}", ..., {declared}); otherwise filter these rows out.'
     )
 
 

@@ -25,6 +25,7 @@ import numpy as np
 import polars as pl
 
 from scalingdb.errors import DataError, unknown_name
+from scalingdb.schema import N_DEFINITIONS
 
 __all__ = [
     "Holdout",
@@ -136,9 +137,27 @@ def _one(label: str, column: str | None, rule: Callable[[pl.DataFrame], pl.Serie
 
 
 def _column(frame: pl.DataFrame, name: str) -> pl.Series:
-    if name not in frame.columns:
+    """A column of the frame; compute counts as 6 N D where the frame holds only N and D."""
+    if name in frame.columns:
+        return frame[name]
+    if name not in {"train_flops_6nd", "train_flops"}:
         raise unknown_name("column", name, frame.columns, "(of the hold-out)")
-    return frame[name]
+    n = next((count for count in N_DEFINITIONS if count in frame.columns and not frame[count].null_count()), None)
+    if n is None or "n_tokens" not in frame.columns:
+        other = next((column for column in ("train_flops", "train_flops_6nd") if column in frame.columns), None)
+        size = other or n or ("n_tokens" if "n_tokens" in frame.columns else None)
+        raise DataError(
+            f"the frame has no column {name!r} to hold out by, nor N and D to compute it from",
+            f"hold out by another column, such as holdout=sdb.holdouts.largest({size!r}, 0.1)."
+            if size
+            else "add it, or hold out by a column that it has: sdb.holdouts.largest('<column>', 0.1).",
+        )
+    if name == "train_flops":
+        raise DataError(
+            "the frame has no column 'train_flops' to hold out by",
+            "'train_flops_6nd' is computed from its N and D; or add the compute that was measured.",
+        )
+    return (6 * frame[n].cast(pl.Float64) * frame["n_tokens"].cast(pl.Float64)).alias(name)
 
 
 def _complete(values: pl.Series, height: int, *, kind: str = "missing") -> pl.Series:

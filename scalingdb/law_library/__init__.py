@@ -37,6 +37,7 @@ from scalingdb.law_library._core import (
 )
 from scalingdb.law_library._inverse import inverse
 from scalingdb.law_library._macros import macro_statements
+from scalingdb.law_library._mixtures import mixture_law
 from scalingdb.law_library._published import PublishedSet, published_sets_from
 from scalingdb.published import refitted_sources
 
@@ -60,6 +61,7 @@ __all__ = [
     "laws",
     "logit_link",
     "macro_statements",
+    "mixture_law",
     "nested",
     "pareto_envelope",
     "positive",

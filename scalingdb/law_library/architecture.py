@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from scalingdb.law_library._core import FloatArray, exponent, law, positive, real
-from scalingdb.law_library._starts import centre, grid, log_plane, projected
+from scalingdb.law_library._starts import best_cells, centre, grid, least_squares, log_plane, projected
 
 MILLION, BILLION = 1e6, 1e9
 
@@ -99,6 +99,72 @@ def vocab_loss(
     body = A1 * (n_params_non_embedding / MILLION) ** -beta
     vocabulary = A2 * (n_params_vocabulary / MILLION) ** -a2
     return -E + body + vocabulary + B * (n_tokens / BILLION) ** -beta
+
+
+def _free_vocab_starts(inputs: Sequence[FloatArray], y: FloatArray, weights: FloatArray) -> FloatArray:
+    """Given the three exponents the rest is linear."""
+    middle = [centre(x) for x in inputs]
+
+    def columns(alpha: float, gamma: float, beta: float) -> tuple[FloatArray | float, ...]:
+        return 1.0, *((x / at) ** -power for x, at, power in zip(inputs, middle, (alpha, gamma, beta), strict=True))
+
+    def assemble(cell: tuple[float, ...], found: FloatArray) -> tuple[float, ...]:
+        alpha, gamma, beta = cell
+        size, data = np.maximum(found[[1, 3]], 1e-6)
+        scales = size * middle[0] ** alpha, found[2] * middle[1] ** gamma, data * middle[2] ** beta
+        return found[0], scales[0], alpha, scales[1], gamma, scales[2], beta
+
+    cells = grid(np.geomspace(0.08, 1.0, 8), np.geomspace(0.08, 1.2, 8), np.geomspace(0.08, 1.0, 8))
+    return projected(cells, columns, y, weights, assemble, relative=False)
+
+
+@law(
+    "vocab_free",
+    cite="the form of Tao et al., arXiv:2407.13623, approach 3, with its ties undone",
+    inputs=("n_params_non_embedding", "vocab_size", "n_tokens"),
+    params={
+        "E": real("loss that is left without limits", start=(1.0, 3.0)),
+        "A": positive("scale of the term in the body", start=(10.0, 1e4)),
+        "alpha": exponent("exponent of the body", start=(0.15, 0.6)),
+        "G": real("scale of the term in the vocabulary; negative where more entries raise the loss", start=(0.5, 2.0)),
+        "gamma": exponent("exponent of the vocabulary", start=(0.1, 1.0)),
+        "B": positive("scale of the term in data", start=(10.0, 1e5)),
+        "beta": exponent("exponent of data", start=(0.15, 0.6)),
+    },
+    starts=_free_vocab_starts,
+    authors_fit="none: the authors tie body and data, and count the vocabulary in parameters",
+    evidence="the tied form was read; see vocab_loss",
+    evidence_kind="derived",
+)
+def vocab_free(
+    n_params_non_embedding: Any,
+    vocab_size: Any,
+    n_tokens: Any,
+    *,
+    E: Any,
+    A: Any,
+    alpha: Any,
+    G: Any,
+    gamma: Any,
+    B: Any,
+    beta: Any,
+) -> Any:
+    """Loss with a vocabulary term of either sign, ``E + A/N**alpha + G/V**gamma + B/D**beta``.
+
+    All exponents are free, and V counts entries. Per token a larger vocabulary raises the loss, since each token says
+    more; against a unigram model, or per character, it lowers it: the sign of G says which. Where E may be negative, as
+    for a loss against a unigram model, fit with ``objective="huber"``.
+
+    Examples
+    --------
+    >>> import scalingdb as sdb
+    >>> law = sdb.get_law("vocab_free")
+    >>> given = dict(E=-6.0, A=300.0, alpha=0.33, G=-1.5, gamma=0.2, B=900.0, beta=0.31)
+    >>> bool(law(1e9, 64_000, 2e10, **given) > law(1e9, 32_000, 2e10, **given))
+    True
+    """
+    body, data = A * n_params_non_embedding**-alpha, B * n_tokens**-beta
+    return E + body + G * vocab_size**-gamma + data
 
 
 # ---- parallel streams --------------------------------------------------------------------------
@@ -220,6 +286,117 @@ def routing_moe(n_params_active: Any, n_experts: Any, *, a: Any, b: Any, c: Any,
     log_n = np.log10(n_params_active)
     log_e = np.log10(_saturated(n_experts, E_s, E_m))
     return 10.0 ** (a * log_n + b * log_e + c * log_n * log_e + d)
+
+
+def _expert_product_starts(inputs: Sequence[FloatArray], y: FloatArray, weights: FloatArray) -> FloatArray:
+    """Given both exponents it is linear in floor and scale."""
+    middle = [centre(x) for x in inputs]
+
+    def assemble(cell: tuple[float, ...], found: FloatArray) -> tuple[float, ...]:
+        alpha, gamma = cell
+        floor, scale = np.maximum(found, 1e-6)
+        return floor, scale * middle[0] ** alpha * middle[1] ** gamma, alpha, gamma
+
+    return projected(
+        grid(np.geomspace(0.02, 1.2, 24), np.geomspace(0.01, 1.2, 24)),
+        lambda alpha, gamma: (1.0, (inputs[0] / middle[0]) ** -alpha * (inputs[1] / middle[1]) ** -gamma),
+        y,
+        weights,
+        assemble,
+    )
+
+
+_EXPERTS = {"n_params_active": "parameters of the dense model that the experts were added to"}
+
+
+@law(
+    "expert_product",
+    cite="a power of experts times a power of N, with a floor; compare Clark et al., arXiv:2202.01169",
+    inputs=("n_params_active", "n_experts"),
+    params={
+        "E": positive("loss that is left without limits", start=(0.5, 3.0)),
+        "A": positive("scale of the rest"),
+        "alpha": exponent("exponent of N"),
+        "gamma": exponent("exponent of the experts"),
+    },
+    starts=_expert_product_starts,
+    meanings=_EXPERTS,
+    authors_fit="none",
+    evidence="a form of four parameters beside the published one of six, which is log-bilinear without a floor",
+    evidence_kind="derived",
+)
+def expert_product(n_params_active: Any, n_experts: Any, *, E: Any, A: Any, alpha: Any, gamma: Any) -> Any:
+    """Loss of routed models as a product of powers, ``E + A / (N**alpha * experts**gamma)``.
+
+    Each doubling of the experts takes off the same part of the reducible loss, at every size: no saturation, so do not
+    go far beyond the experts that were tried. With half the parameters of ``routing_moe`` it is the one to begin with.
+
+    Examples
+    --------
+    >>> import scalingdb as sdb
+    >>> law = sdb.get_law("expert_product")
+    >>> print(f"{law(3.7e8, 64, E=1.0, A=30.0, alpha=0.16, gamma=0.08):.3f}")
+    1.916
+    """
+    return E + A * n_params_active**-alpha * n_experts**-gamma
+
+
+def _expert_coupled_starts(inputs: Sequence[FloatArray], y: FloatArray, weights: FloatArray) -> FloatArray:
+    """Given floor and outer power, the rest of the loss to one over that power is a sum of two powers."""
+    middle = [centre(x) for x in inputs]
+    n, experts = (x / at for x, at in zip(inputs, middle, strict=True))
+    rows, misfits = [], []
+    lowest = float(y[weights > 0].min())
+    for part in (0.0, 0.3, 0.5, 0.65, 0.8, 0.9, 0.97):
+        rest = y - part * lowest
+        for outer in (0.25, 0.5, 0.75, 1.0, 1.5):
+            target = rest ** (1 / outer)
+            cells = grid(np.geomspace(0.05, 2.0, 12), np.geomspace(0.05, 2.0, 12))
+            basis = np.array([[n**-alpha, experts**-gamma] for alpha, gamma in cells])
+            found, misfit = least_squares(basis, target, weights / target**2)
+            found = np.maximum(found, 1e-6 * float(target.mean()))
+            for cell, scales, miss in zip(cells, found, misfit, strict=True):
+                alpha, gamma = cell
+                scaled = scales[0] * middle[0] ** alpha, scales[1] * middle[1] ** gamma
+                rows.append([max(part * lowest, 1e-6), scaled[0], alpha, scaled[1], gamma, outer])
+                misfits.append(float(miss) * outer**2 * float(np.mean((rest / y) ** 2)))
+    return best_cells(np.array(rows), np.array(misfits), 48)
+
+
+@law(
+    "expert_coupled",
+    cite="the coupling of Kaplan et al., arXiv:2001.08361, eq. 1.5, for experts, with a floor",
+    inputs=("n_params_active", "n_experts"),
+    params={
+        "E": positive("loss that is left without limits", start=(0.5, 3.0)),
+        "A": positive("scale of the term in N", start=(1.0, 100.0)),
+        "alpha": exponent("exponent of N", start=(0.1, 0.6)),
+        "B": positive("scale of the term in the experts", start=(0.3, 3.0)),
+        "gamma": exponent("exponent of the experts", start=(0.1, 1.0)),
+        "g": exponent("power of the sum", start=(0.3, 1.5)),
+    },
+    starts=_expert_coupled_starts,
+    meanings=_EXPERTS,
+    authors_fit="none",
+    evidence="the coupling of two terms was read for N and D; see kaplan_lnd and chinchilla_coupled",
+    evidence_kind="derived",
+)
+def expert_coupled(
+    n_params_active: Any, n_experts: Any, *, E: Any, A: Any, alpha: Any, B: Any, gamma: Any, g: Any
+) -> Any:
+    """Loss of routed models as a coupled sum, ``E + (A/N**alpha + B/experts**gamma)**g``.
+
+    Experts help until N is what is missing, and the other way round: the gain from either saturates where the other
+    term is left. With g = 1 the two are additive.
+
+    Examples
+    --------
+    >>> import scalingdb as sdb
+    >>> law = sdb.get_law("expert_coupled")
+    >>> print(f"{law(3.7e8, 64, E=1.0, A=30.0, alpha=0.2, B=0.5, gamma=0.5, g=0.8):.3f}")
+    1.702
+    """
+    return E + (A * n_params_active**-alpha + B * n_experts**-gamma) ** g
 
 
 # ---- sparsity ----------------------------------------------------------------------------------

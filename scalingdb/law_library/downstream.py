@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from scalingdb.law_library._core import FloatArray, exponent, law, positive, real
-from scalingdb.law_library._starts import asymptotes, logistic_starts, straight_line
+from scalingdb.law_library._starts import asymptotes, best_cells, grid, least_squares, logistic_starts, straight_line
 
 _probability = positive(low=0.0, high=1.0, start=(0.05, 0.95))
 
@@ -442,6 +442,82 @@ def sigmoid_link(capability: Any, *, floor: Any, ceiling: Any, slope: Any, inter
     0.625
     """
     return floor + (ceiling - floor) / (1 + np.exp(-(slope * capability + intercept)))
+
+
+def _dip_starts(inputs: Sequence[FloatArray], y: FloatArray, weights: FloatArray) -> FloatArray:
+    """Given slope and middle of the sigmoid and place and width of the dip, the rest is linear."""
+    (x,) = inputs
+    low, high = float(x.min()), float(x.max())
+    span = max(high - low, 1e-9)
+    middles, slopes = low + span * np.linspace(0.3, 1.3, 8), np.array([2.0, 4.0, 8.0, 16.0]) / span
+    places, widths = low + span * np.linspace(0.05, 0.95, 10), span * np.array([0.08, 0.15, 0.3])
+    cells = grid(middles, slopes, places, widths)
+    at = np.array(cells)
+    turned = 1 / (1 + np.exp(-at[:, 1:2] * (x - at[:, :1])))
+    dip = -np.exp(-(((x - at[:, 2:3]) / at[:, 3:]) ** 2))
+    solved, misfit = least_squares(np.stack([np.ones_like(dip), turned, dip], axis=1), y, weights)
+    floor, ceiling = solved[:, 0], solved[:, 0] + solved[:, 1]
+    usable = (solved[:, 2] > 0) & (solved[:, 1] > 0)
+    rows = np.column_stack(
+        [
+            *(np.clip(floor, 1e-3, 0.999), np.clip(ceiling, 1e-3, 0.999), at[:, 1], at[:, 0]),
+            *(np.maximum(solved[:, 2], 1e-4), at[:, 2], at[:, 3]),
+        ]
+    )
+    return best_cells(rows, np.where(usable, misfit, misfit * 4 + 1e-9), 64)
+
+
+@law(
+    "dip_and_rise",
+    cite="a sigmoid less a dip; compare Wei et al., arXiv:2211.02011, on scores that turn",
+    inputs=("capability",),
+    output="task_accuracy",
+    params={
+        "floor": _probability("accuracy far below", start=(0.1, 0.4)),
+        "ceiling": _probability("accuracy far above", start=(0.8, 1.0)),
+        "slope": positive("logits per unit of capability", start=(0.5, 4.0)),
+        "middle": real("capability at which half the way is made", start=(2.0, 6.0)),
+        "depth": positive("accuracy that the dip costs at its deepest", start=(0.05, 0.3)),
+        "place": real("capability at which it is deepest", start=(1.0, 3.0)),
+        "width": positive("its width", start=(0.3, 2.0)),
+    },
+    starts=_dip_starts,
+    meanings={
+        "capability": "score of a model on a scale common to model families, or the logarithm of its compute",
+        "task_accuracy": "accuracy on the benchmark, a fraction",
+    },
+    domain={"capability": (0.0, 25.0)},
+    authors_fit="none: the authors look at the turn and do not fit it",
+    evidence="the shape is described there; the formula is ours",
+    evidence_kind="derived",
+)
+def dip_and_rise(
+    capability: Any,
+    *,
+    floor: Any,
+    ceiling: Any,
+    slope: Any,
+    middle: Any,
+    depth: Any,
+    place: Any,
+    width: Any,
+) -> Any:
+    """A score that falls before it rises: a sigmoid of the capability, less a dip.
+
+    ``floor + (ceiling - floor)*sigmoid(slope*(S - middle)) - depth*exp(-((S - place)/width)**2)``. Easy questions, and
+    tasks with a tempting wrong answer, get worse up to a middle size. Seven parameters want points on both sides of the
+    dip; from the falling side alone no fit knows that it will rise.
+
+    Examples
+    --------
+    >>> import scalingdb as sdb
+    >>> law = sdb.get_law("dip_and_rise")
+    >>> given = dict(floor=0.25, ceiling=0.9, slope=2.0, middle=4.0, depth=0.15, place=2.0, width=1.0)
+    >>> law([0.0, 2.0, 6.0], **given).round(3).tolist()
+    [0.247, 0.112, 0.888]
+    """
+    rise = (ceiling - floor) / (1 + np.exp(-slope * (capability - middle)))
+    return floor + rise - depth * np.exp(-(((capability - place) / width) ** 2))
 
 
 def _sloth_starts(inputs: Sequence[FloatArray], y: FloatArray, weights: FloatArray) -> FloatArray:

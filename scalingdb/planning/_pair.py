@@ -11,6 +11,7 @@ import numpy as np
 from scalingdb.errors import DataError
 from scalingdb.fits import Fit
 from scalingdb.law_library import Law, get_law
+from scalingdb.notices import argument
 from scalingdb.planning._curve import Curve, FloatArray
 from scalingdb.planning._dependence import joint_scores, same_resamples
 from scalingdb.planning._surface import BUDGETS, Cost, Surface, make_cost, surface_of
@@ -116,7 +117,7 @@ def paired(first: Curve, second: Curve, *, pool: bool) -> dict[str, Any]:
         if first.unit is not None and second.unit is not None and first.unit != second.unit:
             raise DataError(
                 f"losses of {first.label} are in {first.unit}, of {second.label} in {second.unit}: not comparable",
-                "fit both to losses of one unit; pool=True compares all the same.",
+                f"fit both to losses of one unit; {argument(pool=True)} compares all the same.",
             )
         if a is not None and b is not None:
             for column in ("eval_set", "tokenizer_id"):
@@ -125,7 +126,7 @@ def paired(first: Curve, second: Curve, *, pool: bool) -> dict[str, Any]:
                     raise DataError(
                         f"the fits' losses differ in {column}: {sorted(map(str, seen[0]))} and "
                         f"{sorted(map(str, seen[1]))}",
-                        "compare on one text and tokenizer; pool=True compares all the same.",
+                        f"compare on one text and tokenizer; {argument(pool=True)} compares all the same.",
                     )
     for curve in (first, second):
         if not curve.has_interval:

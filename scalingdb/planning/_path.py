@@ -12,6 +12,7 @@ from scalingdb.errors import DataError, DomainWarning, unknown_name
 from scalingdb.fits import Fit
 from scalingdb.law_library import Law, get_law
 from scalingdb.law_library._ranges import range_of
+from scalingdb.notices import argument
 from scalingdb.planning._curve import Curve, FloatArray, curve_of, first_reached, input_named, is_better_higher
 from scalingdb.planning._pair import Pair, paired
 from scalingdb.planning._surface import make_cost, surface_of
@@ -137,7 +138,7 @@ def path_pair(
     if outputs[0] != outputs[1] and not pool:
         raise DataError(
             f"{curves[0].label} yields {outputs[0]}, {curves[1].label} yields {outputs[1]}: not comparable",
-            "compare laws of one output; pool=True compares all the same.",
+            f"compare laws of one output; {argument(pool=True)} compares all the same.",
         )
     span = (min(s[0] for s in spans), max(s[1] for s in spans))
     higher = is_better_higher(outputs[0])

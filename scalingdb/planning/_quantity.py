@@ -12,6 +12,7 @@ from scalingdb.errors import DataError, check_word, unknown_name
 from scalingdb.fits import Fit
 from scalingdb.law_library import Law, get_law
 from scalingdb.law_library._ranges import range_of
+from scalingdb.notices import argument
 from scalingdb.planning._curve import BoolArray, Curve, FloatArray, curve_of, input_named
 from scalingdb.planning._pair import Pair, paired
 from scalingdb.schema import COLUMNS, MOST
@@ -157,7 +158,7 @@ def quantity_of(
         raise DataError(
             f"law {entries[0].name!r} yields {entries[0].output}, law {entries[1].name!r} yields {entries[1].output}: "
             "not comparable",
-            "compare laws of one output; pool=True compares all the same.",
+            f"compare laws of one output; {argument(pool=True)} compares all the same.",
         )
     sides = []
     for i, (one, opened, entry) in enumerate(zip(laws, names, entries, strict=True)):

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from scalingdb.errors import DataError, unknown_name
+from scalingdb.notices import argument
 from scalingdb.reading._report import Unusable
 from scalingdb.schema import COLUMNS, METRICS, TABLES
 
@@ -180,7 +181,8 @@ def _check(
             if pattern.search(plain) and not (unit or "").startswith(other):
                 raise DataError(
                     f"{column!r} is mapped to {name!r}, and its name says {other.replace('_', ' ')}",
-                    f'say metric="{other}", unit="{METRICS[other].units[0]}"; if it holds nats per token, rename it.',
+                    f"say {argument(metric=other, unit=METRICS[other].units[0])}; "
+                    "if it holds nats per token, rename it.",
                 )
         told[target] = column
     if not any(_is_metric(target) for target in told):
@@ -188,7 +190,7 @@ def _check(
             if target not in COLUMNS and (_HELD_OUT.search(plain_name(column)) or plain_name(column) == "loss"):
                 raise DataError(
                     f"{target!r} = {column!r} makes a loss a knob of yours, and nothing is mapped to 'loss'",
-                    f"mapping={{'loss': {column!r}}}, or map the loss beside it.",
+                    f"{argument(mapping={'loss': column})}, or map the loss beside it.",
                 )
     if {"loss", "value"} <= told.keys():
         raise DataError("'loss' and 'value' are both mapped, and mean the same number", "map one of them.")
@@ -280,7 +282,7 @@ def _guess_measured(
         if len(candidates) > 1:
             raise DataError(
                 f"{file}: {len(candidates)} columns could be the loss: {', '.join(map(repr, candidates))}",
-                f"say which: mapping={{'loss': {candidates[0]!r}}}.",
+                f"say which: {argument(mapping={'loss': candidates[0]})}.",
             )
     bare = {c: _HELD_OUT_PREFIX.sub("", name) for c, name in plain.items()}
     named = {c: _NAMED.get(name, name) for c, name in bare.items()}
@@ -291,8 +293,8 @@ def _guess_measured(
         return {training[0]: "train_loss"}, f"the only loss is {training[0]!r}: a training loss, kept as train_loss"
     raise Unusable(
         f"no column is a loss or a score by its name; it has {', '.join(map(repr, list(columns)[:30]))}. Map it: "
-        "mapping={'loss': '<column>'}; a wide table of scores: "
-        "tasks=['<column>', ...] with unit='fraction' or 'percent'"
+        f"{argument(mapping={'loss': 'COLUMN'})}; a wide table of scores: "
+        f"{argument(tasks=['COLUMN'])} for each task, with {argument(unit='fraction')} or {argument(unit='percent')}"
     )
 
 

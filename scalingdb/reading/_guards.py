@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 import polars as pl
 
 from scalingdb.errors import DataError
+from scalingdb.notices import argument
 from scalingdb.reading._report import Remark, listed
 from scalingdb.schema import METRICS
 
@@ -25,6 +26,9 @@ FINISHED = {"finished", "completed", "complete", "success", "succeeded", "succes
 
 LOG_CAPS = (500, 1000, 1500, 5000, 10000)
 """Rows at which tools cap or sample a log."""
+
+ROUND_GAPS = [float(g) for k in range(7) for g in (10**k, 2 * 10**k, 5 * 10**k, 25 * 10**k, 2**k, 2 ** (k + 7))]
+"""Steps between two rows that a person chooses."""
 
 
 NOT_SETTINGS = {"value", "loss", "score", "std_error", "raw_row", "n_items"}
@@ -156,17 +160,20 @@ def alternating(frame: pl.DataFrame) -> Iterator[Remark]:
     if not {"run_id", "step"} <= set(frame.columns):
         return
     keys = ["run_id", *_series(frame)]
-    for (run, *_), curve in frame.filter(_is_loss(frame)).sort("step").group_by(keys, maintain_order=True):
-        values = curve["value"].drop_nulls()
-        if len(values) < 12:
-            continue
-        steps, pairs = values.diff().drop_nulls(), values.diff(2).drop_nulls()
-        turns = float(((steps > 0).cast(pl.Int8).diff().drop_nulls() != 0).mean())  # type: ignore[arg-type]
-        # far from row to row, hardly over two rows: what two interleaved curves look like
-        if turns > 0.9 and float(steps.abs().median()) > 3 * float(pairs.abs().median()):  # type: ignore[arg-type]
-            yield Remark(
-                "alternating", f"run {run}: values alternate at every row, as if two curves were in one column"
-            )
+    value = pl.col("value")
+    turns = (value.diff().drop_nulls() > 0).cast(pl.Int8).diff().drop_nulls() != 0
+    curves = (
+        frame.filter(
+            _is_loss(frame) & frame["value"].is_not_null() & (frame.select(pl.len().over(keys)).to_series() >= 12)
+        )
+        .sort("step")
+        .group_by(keys, maintain_order=True)
+        .agg(n=pl.len(), turns=turns.mean(), step=value.diff().abs().median(), pair=value.diff(2).abs().median())
+    )
+    # far from row to row, hardly over two rows: what two interleaved curves look like
+    found = curves.filter((pl.col("n") >= 12) & (pl.col("turns") > 0.9) & (pl.col("step") > 3 * pl.col("pair")))
+    for run in found["run_id"]:
+        yield Remark("alternating", f"run {run}: values alternate at every row, as if two curves were in one column")
 
 
 def capped(frame: pl.DataFrame) -> Iterator[Remark]:
@@ -174,9 +181,14 @@ def capped(frame: pl.DataFrame) -> Iterator[Remark]:
     if not {"run_id", "step"} <= set(frame.columns):
         return
     counts = frame.group_by("run_id", *_series(frame)).agg(
-        n=pl.len(), last=pl.col("step").max(), gaps=pl.col("step").sort().diff().n_unique()
+        n=pl.len(),
+        last=pl.col("step").max(),
+        gaps=pl.col("step").sort().diff().n_unique(),
+        gap=pl.col("step").sort().diff().median(),
     )
-    runs = counts.filter(pl.col("n").is_in(LOG_CAPS) & (pl.col("last") > 1.5 * pl.col("n")) & (pl.col("gaps") > 2))
+    # people log every 10 or 64 steps; no one chooses every 14
+    uneven = (pl.col("gaps") > 2) | ~pl.col("gap").is_in(ROUND_GAPS)
+    runs = counts.filter(pl.col("n").is_in(LOG_CAPS) & (pl.col("last") > 1.5 * pl.col("n")) & uneven)
     for row in runs.unique("run_id").iter_rows(named=True):
         yield Remark(
             "sampled", f"run {row['run_id']}: {row['n']} rows for {row['last']:,.0f} steps, as if the log was sampled"
@@ -216,14 +228,16 @@ def counts(frame: pl.DataFrame) -> Iterator[Remark]:
                 many[name] = typical
     if few:
         said = " and ".join(f"{name} has a median of {typical:g}" for name, typical in few.items())
-        factors = ", ".join(f'"{name}": 1e6' for name in few)
+        factors = argument(scale=dict.fromkeys(few, 1e6))
         raise DataError(
             f"{said}, which no language model has: it seems to count in thousands, millions or billions",
-            f"give the factor: scale={{{factors}}} for millions, 1e9 for billions.",
+            f"give the factor: {factors} for millions, 1e9 for billions.",
         )
     if many:
         said = " and ".join(f"{name} has a median of {typical:g}" for name, typical in many.items())
-        raise DataError(f"{said}, which no language model has", "was it multiplied twice, by a suffix and by scale=?")
+        raise DataError(
+            f"{said}, which no language model has", f"was it multiplied twice, by a suffix and by {argument('scale')}?"
+        )
     if "n_params" in frame.columns:
         n = frame["n_params"]
         yield from _remark(frame, n <= 0, "parameters", "{n} row(s) with no parameters or fewer: {rows}", flags=True)
@@ -260,7 +274,8 @@ def units(frame: pl.DataFrame) -> Iterator[Remark]:
     if typical > 20 or (typical < 0.02 and frame["unit"].count()):
         raise DataError(
             f"the losses have a median of {typical:.4g}, which no language model has in nats per token",
-            'perplexities need metric="perplexity", unit="perplexity"; a loss in other units scale={"loss": ...}.',
+            f"perplexities need {argument(metric='perplexity', unit='perplexity')}; "
+            f"a loss in other units needs its factor, such as {argument(scale={'loss': 0.6931})}.",
         )
     declared = (frame["unit"] == "nats_per_token").fill_null(False)
     text = "{n} loss(es) below 0.02 nats per token, which no language model has: {rows}"
@@ -276,7 +291,7 @@ def units(frame: pl.DataFrame) -> Iterator[Remark]:
         raise DataError(
             f"{int(above.sum())} value(s) above 1 where shares are declared, such as {example:g} "
             f"({_names(frame, above)})",
-            'if these are per cent, say unit="percent".'
+            f"if these are per cent, say {argument(unit='percent')}."
             if float((frame["value"].filter(shares) > 1).mean()) > 0.8  # type: ignore[arg-type]
             else "some are per cent and some are shares: convert one kind first.",
         )

@@ -11,6 +11,7 @@ from typing import Any
 import polars as pl
 
 from scalingdb.errors import DataError, unknown_name
+from scalingdb.notices import argument
 from scalingdb.reading import _columns
 from scalingdb.reading._columns import COUNT_UNITS, Columns, full_name
 from scalingdb.reading._files import RUN, Files, Piece, read_files
@@ -111,10 +112,13 @@ def _check_options(options: Options) -> None:
         raise unknown_name("unit", options.unit, longer or [*UNITS, "percent"])
     for name, factor in options.scale.items():
         if isinstance(factor, bool) or not isinstance(factor, int | float) or not 0 < factor < float("inf"):
-            raise DataError(f"scale of {name!r} is {factor!r}, not a positive factor", 'for example {"n_params": 1e9}.')
+            raise DataError(
+                f"scale of {name!r} is {factor!r}, not a positive factor",
+                f"for example {argument(scale={'n_params': 1e9})}.",
+            )
     tokens = options.tokens_per_step
     if tokens is not None and not (isinstance(tokens, int | float) and 0 < tokens < float("inf")):
-        raise DataError(f"tokens_per_step={tokens!r} is not a positive number of tokens")
+        raise DataError(f"{argument(tokens_per_step=tokens)} is not a positive number of tokens")
 
 
 def _refuse_options_of_tables(options: Options) -> None:
@@ -249,16 +253,18 @@ def _where(table: pl.DataFrame, where: str | None, file: str, report: Report) ->
         mask = typed.select(keep=pl.sql_expr(where)).to_series()
     except (pl.exceptions.PolarsError, ValueError, TypeError) as error:
         raise DataError(
-            f"where={where!r} cannot be applied to {file}: {str(error).splitlines()[0]}",
+            f"{argument(where=where)} cannot be applied to {file}: {str(error).splitlines()[0]}",
             f"write a condition on its columns: {listed(map(repr, table.columns), 20)}.",
         ) from error
     if mask.dtype != pl.Boolean or len(mask) not in {1, table.height}:
-        raise DataError(f"where={where!r} is no condition on rows", "for example \"State = 'finished'\".")
+        raise DataError(f"{argument(where=where)} is no condition on rows", "for example \"State = 'finished'\".")
     kept = table.filter(mask)
     if kept.is_empty():
-        raise DataError(f"no row of {file} meets where={where!r}", "see which values the column has.")
+        raise DataError(f"no row of {file} meets {argument(where=where)}", "see which values the column has.")
     if kept.height < table.height:
-        report.skipped.append(f"{table.height - kept.height} of {table.height} row(s) that where= excludes")
+        report.skipped.append(
+            f"{table.height - kept.height} of {table.height} row(s) that {argument('where')} excludes"
+        )
     return kept
 
 
@@ -289,7 +295,8 @@ def _converted(
         factor = scale.get(name, 1.0)
         if factor != 1.0 and any("suffixes" in note for note in cells.notes):
             raise DataError(
-                f"{column!r} holds suffixes ({cells.notes[0]}), and scale= would multiply by {factor:g} once more",
+                f"{column!r} holds suffixes ({cells.notes[0]}), "
+                f"and {argument('scale')} would multiply by {factor:g} once more",
                 "leave its scale out.",
             )
         made[name] = (cells.values * factor).alias(name)
@@ -334,7 +341,8 @@ def _refuse_shares_as_percent(values: pl.Series, table: pl.DataFrame, columns: C
         raise DataError(
             f"per cent are declared, and no score of {listed(low['task'])} is above 1 (the largest is "
             f"{float(low['value'].to_numpy().max()):g})",
-            'shares have unit="fraction"; where some tasks are per cent and some are shares, convert one kind first.',
+            f"shares have {argument(unit='fraction')}; where some tasks are per cent and some are shares, "
+            "convert one kind first.",
         )
 
 
@@ -361,7 +369,8 @@ def _refuse(faults: Sequence[str], file: str) -> None:
     ]
     raise DataError(
         "\n".join([f"{file} cannot be read:", *lines]),
-        "fix these cells, or leave the rows out with where=...; empty cells, '-', 'n/a' and 'NaN' count as missing.",
+        f"fix these cells, or leave the rows out with {argument('where')}; "
+        "empty cells, '-', 'n/a' and 'NaN' count as missing.",
     )
 
 
@@ -382,7 +391,8 @@ def _long(wide: pl.DataFrame, columns: Columns, options: Options, report: Report
     if "run_id" not in wide.columns:
         if "step" in wide.columns and "model_name" not in wide.columns and wide["step"].count() > 1:
             raise DataError(
-                "'step' is mapped, but not 'run_id': which rows are one run?", "map it: mapping={'run_id': ...}."
+                "'step' is mapped, but not 'run_id': which rows are one run?",
+                f"map it: {argument(mapping={'run_id': 'COLUMN'})}.",
             )
         label = pl.col("model_name") if "model_name" in wide.columns else pl.lit(None, dtype=pl.String)
         wide = wide.with_columns(label.fill_null(pl.format("row {}", "raw_row")).alias("run_id"))
@@ -395,7 +405,10 @@ def _long(wide: pl.DataFrame, columns: Columns, options: Options, report: Report
     wide = _told_apart(wide, report)
     if options.tokens_per_step is not None:
         if "step" not in wide.columns:
-            raise DataError("tokens_per_step is given, but no column is the step", "map it: mapping={'step': ...}.")
+            raise DataError(
+                f"{argument('tokens_per_step')} is given, but no column is the step",
+                f"map it: {argument(mapping={'step': 'COLUMN'})}.",
+            )
         wide = wide.with_columns(n_tokens=pl.col("step") * options.tokens_per_step)
         report.converted.append(f"n_tokens = step times {options.tokens_per_step:,.0f}")
     others = [name for name in wide.columns if not name.startswith("=")]
@@ -488,11 +501,11 @@ def _unit(metric: str, options: Options, report: Report) -> str | None:
         return unit
     if unit is not None and METRICS[metric].kind == METRICS[options.metric].kind:
         of = next((name for name, other in METRICS.items() if unit in other.units), None)
-        other = f'; {unit} is a unit of metric="{of}"' if of else ""
+        other = f"; {unit} is a unit of {argument(metric=of)}" if of else ""
         raise DataError(f"unit {unit!r} does not fit metric {metric!r}", f"it has {', '.join(allowed)}{other}.")
     if len(allowed) == 1:
         return allowed[0]
-    remark = f"unit of {metric} not declared; unit=... takes {', '.join(allowed)}"
+    remark = f"unit of {metric} not declared; {argument('unit')} takes {', '.join(allowed)}"
     if all(known.text != remark for known in report.remarks):
         report.remarks.append(Remark("unit", remark))
     return None
@@ -545,7 +558,7 @@ def _with_models(frame: pl.DataFrame, options: Options, report: Report) -> pl.Da
         return frame
     table = _files(options.models).pieces
     if len(table) != 1 or table[0].table is None:
-        raise DataError("models= is no single table", "give a frame or a CSV with one row per model.")
+        raise DataError(f"{argument('models')} is no single table", "give a frame or a CSV with one row per model.")
     side = table[0].table
     chosen = _columns.choose(
         side.columns,
@@ -557,7 +570,8 @@ def _with_models(frame: pl.DataFrame, options: Options, report: Report) -> pl.Da
     key = chosen.by_name.get("model_name") or chosen.by_name.get("run_id")
     if key is None:
         raise DataError(
-            f"models= has no column of names; it has {listed(map(repr, side.columns), 20)}", "call it 'model_name'."
+            f"{argument('models')} has no column of names; it has {listed(map(repr, side.columns), 20)}",
+            "call it 'model_name'.",
         )
     made = {"model_name": _as_text(side[key])}
     faults = []
@@ -579,12 +593,15 @@ def _with_models(frame: pl.DataFrame, options: Options, report: Report) -> pl.Da
     _refuse(faults, "models")
     known = pl.DataFrame([series.alias(name) for name, series in made.items()])
     if (twice := known["model_name"].is_duplicated()).any():
-        raise DataError(f"models= names {known['model_name'].filter(twice)[0]!r} twice", "keep one row per model.")
+        raise DataError(
+            f"{argument('models')} names {known['model_name'].filter(twice)[0]!r} twice", "keep one row per model."
+        )
     label = "model_name" if "model_name" in frame.columns else "run_id"
     there = set(frame[label].drop_nulls())
     if not there & set(known["model_name"]):
         raise DataError(
-            f"models= names none of the models ({listed(sorted(there), 3)}); it has {listed(known['model_name'], 3)}",
+            f"{argument('models')} names none of the models ({listed(sorted(there), 3)}); "
+            f"it has {listed(known['model_name'], 3)}",
             "the names must be equal.",
         )
     joined = frame.join(
@@ -597,16 +614,16 @@ def _with_models(frame: pl.DataFrame, options: Options, report: Report) -> pl.Da
         if differs.fill_null(False).any():
             models = joined[label].filter(differs.fill_null(False)).unique(maintain_order=True)
             report.remarks.append(
-                Remark("models", f"{name} of models= replaced what the file says of {listed(models)}")
+                Remark("models", f"{name} of {argument('models')} replaced what the file says of {listed(models)}")
             )
     joined = joined.with_columns(pl.coalesce(f"{name} of models", name).alias(name) for name in both).drop(
         f"{name} of models" for name in both
     )
     lacking = sorted(there - set(known["model_name"]))
     added = listed((name for name in known.columns if name != "model_name"), 12)
-    report.taken.append(f"{added} of {len(there) - len(lacking)} model(s) from models=")
+    report.taken.append(f"{added} of {len(there) - len(lacking)} model(s) from {argument('models')}")
     if lacking:
-        report.remarks.append(Remark("models", f"models= lacks {listed(lacking)}"))
+        report.remarks.append(Remark("models", f"{argument('models')} lacks {listed(lacking)}"))
     return joined
 
 
@@ -646,9 +663,9 @@ def _finished(frame: pl.DataFrame, report: Report) -> pl.DataFrame:
             if not names & there:
                 part = {"N": "param", "D": "token"}[symbol]
                 like = next((name for name in report.unused if part in name.lower()), "column")
-                side = ", or models= with one row per model" if symbol == "N" else ""
+                side = f", or {argument('models')} with one row per model" if symbol == "N" else ""
                 report.remarks.append(
-                    Remark("inputs", f'no {what} recognised: mapping={{"{symbol}": "{like}"}} names it{side}')
+                    Remark("inputs", f"no {what} recognised: {argument(mapping={symbol: like})} names it{side}")
                 )
     last = ("flag", "flag_reason", *PLACE)
     named = {*LEADING, *TRAILING, *last}
@@ -693,6 +710,8 @@ def last_rows(frame: pl.DataFrame) -> pl.DataFrame:
 def without_flagged(measured: Measured) -> Measured:
     """Unflagged rows alone; the report says how many were left out and why."""
     report = measured.report
-    report.skipped += [f"{remark.text} (flagged=True keeps them)" for remark in report.remarks if remark.flags]
+    report.skipped += [
+        f"{remark.text} ({argument(flagged=True)} keeps them)" for remark in report.remarks if remark.flags
+    ]
     report.remarks = [remark for remark in report.remarks if not remark.flags]
     return replace(measured, frame=measured.frame.filter(pl.col("flag").is_null()))

@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from scalingdb.errors import DataError
-from scalingdb.notices import notice
+from scalingdb.notices import argument, notice
 from scalingdb.reading._measured import Measured, Options, last_rows, read, without_flagged
 
 __all__ = ["read_measured", "read_runs"]
@@ -108,10 +108,13 @@ def read_measured(what: Any, options: Options, *, curves: bool, flagged: bool) -
     if not flagged:
         measured = without_flagged(measured)
     if measured.frame.is_empty():
-        raise DataError(f"no row is left\n{measured.report}", "flagged=True keeps rows that a check left out.")
+        raise DataError(
+            f"no row is left\n{measured.report}", f"{argument(flagged=True)} keeps rows that a check left out."
+        )
     frame = measured.frame if curves else last_rows(measured.frame)
     if frame.height < measured.frame.height:
         measured.report.taken.append(
-            f"the last row of each run, {frame.height:,} of {measured.frame.height:,} (curves=True keeps all)"
+            f"the last row of each run, {frame.height:,} of {measured.frame.height:,} "
+            f"({argument(curves=True)} keeps all)"
         )
     return replace(measured, frame=frame)

@@ -9,12 +9,14 @@ from dataclasses import dataclass
 import polars as pl
 
 from scalingdb.errors import DataError
+from scalingdb.notices import argument
 from scalingdb.reading._report import listed
 
 __all__ = ["Numbers", "numbers"]
 
-MISSING = ("", "-", "--", "\u2013", "\u2014", ".", "n/a", "na", "nan", "null", "none", "nil", "missing", "#n/a", "<na>")
-"""Cells that hold no value, in lower case."""
+_EMPTY = ("", "-", "--", "\u2013", "\u2014", ".", "n/a", "na", "nan", "null", "none", "nil", "missing", "<na>")
+MISSING = (*_EMPTY, "#n/a", "#div/0!", "#value!", "#ref!", "#name?", "#num!", "#null!")
+"""Cells that hold no value, in lower case; those with # are what spreadsheets write for a failed formula."""
 
 SUFFIXES = {"k": 1e3, "thousand": 1e3, "m": 1e6, "mn": 1e6, "million": 1e6, "b": 1e9, "bn": 1e9, "billion": 1e9}
 SUFFIXES |= {"g": 1e9, "t": 1e12, "tn": 1e12, "trillion": 1e12}
@@ -129,7 +131,7 @@ def _comma_is_decimal(name: str, cells: list[str], decimal: str | None, is_count
     """Whether a comma in this column stands before decimals, by all of its cells."""
     if decimal is not None:
         if decimal not in {".", ","}:
-            raise DataError(f"decimal={decimal!r} is neither '.' nor ','")
+            raise DataError(f"{argument(decimal=decimal)} is neither '.' nor ','")
         return decimal == ","
     with_comma = [cell for cell in cells if "," in cell]
     if not with_comma:
@@ -147,7 +149,7 @@ def _comma_is_decimal(name: str, cells: list[str], decimal: str | None, is_count
         return False
     raise DataError(
         f"column {name!r}: the comma in {listed(map(repr, with_comma), 3)} may group thousands or begin decimals",
-        'say which: decimal="," for decimals, decimal="." for thousands.',
+        f"say which: {argument(decimal=',')} for decimals, {argument(decimal='.')} for thousands.",
     )
 
 

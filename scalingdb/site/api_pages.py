@@ -21,6 +21,7 @@ GROUPS = {
         *("plan", "Plan", "solve", "Solution", "optimise", "Optimum"),
         *("planning", "compute_multiplier", "crossover"),
         *("forecast", "Forecast", "track_record", "TrackRecord"),
+        *("discover", "Discovery"),
     ),
     "Analyses": ("downstream", "trends", "practices", "replication"),
     "Display and errors": ("charts", "load_ipython_extension", "ScalingDBError", "FitWarning", "DomainWarning"),

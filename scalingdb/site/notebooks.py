@@ -15,7 +15,7 @@ import re
 import sys
 import tempfile
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -34,7 +34,7 @@ from scalingdb.errors import DataError, NotebookError, UnknownNameError, unknown
 from scalingdb.published import default_path
 from scalingdb.site.figures import figure
 from scalingdb.site.words import plain
-from scalingdb.warehouse import local_folder
+from scalingdb.warehouse import connect, local_folder
 
 __all__ = ["Ready", "execute_all", "find_notebooks", "notebook_folder", "prepare"]
 
@@ -119,9 +119,43 @@ class _KernelManager(AsyncKernelManager):
         return _ThisInterpreter(parent=self)
 
 
-async def _execute(path: Path, progress: Progress) -> nbformat.NotebookNode:
-    """Run every cell in the notebook's folder and return the notebook with its outputs."""
-    notebook = read(path)
+NEEDS = "needs:"
+"""Tag of a cell that works on rows which do not ship, followed by their source."""
+
+
+def leave_out(notebook: nbformat.NotebookNode, present: Collection[str]) -> nbformat.NotebookNode:
+    """The notebook without the cells that need a source which is not here: one note stands for each run of them.
+
+    Parameters
+    ----------
+    notebook : NotebookNode
+    present : collection of str
+        Sources with rows in the warehouse.
+    """
+    kept: list[nbformat.NotebookNode] = []
+    said: str | None = None
+    for cell in notebook.cells:
+        needs = {tag.removeprefix(NEEDS) for tag in cell.metadata.get("tags", []) if tag.startswith(NEEDS)}
+        lacking = sorted(needs - set(present))
+        if not lacking:
+            said = None
+            kept.append(cell)
+        elif said != lacking[0]:
+            said = lacking[0]
+            first = cell.source.partition("\n")[0]
+            heading = f"{first}\n\n" if cell.cell_type == "markdown" and first.startswith("#") else ""
+            note = (
+                f"```{{note}}\nThis part works on rows of `{said}`, which do not ship. "
+                f"`scalingdb build {said}` adds them from the raw files, and the next report shows it.\n```"
+            )
+            kept.append(nbformat.v4.new_markdown_cell(heading + note, id=cell.id))
+    notebook.cells = kept
+    return notebook
+
+
+async def _execute(path: Path, progress: Progress, present: Collection[str]) -> nbformat.NotebookNode:
+    """Run every cell that has its rows in the notebook's folder and return the notebook with its outputs."""
+    notebook = leave_out(read(path), present)
     total = len(notebook.cells)
     cell_now = 0
 
@@ -188,6 +222,8 @@ async def execute_all(
     """
     free = asyncio.Semaphore(cores())
     world = _world()
+    with connect() as db:
+        present = set(db.sql("select distinct source_id from evals")["source_id"])
 
     async def run(path: Path) -> nbformat.NotebookNode:
         kept = store / f"{path.stem}.ipynb"
@@ -197,7 +233,7 @@ async def execute_all(
             if notebook.metadata.get("scalingdb_key") == key:
                 return notebook
         async with free:
-            notebook = await _execute(path, progress)
+            notebook = await _execute(path, progress, present)
         notebook.metadata["scalingdb_key"] = key
         store.mkdir(parents=True, exist_ok=True)
         nbformat.write(notebook, kept)

@@ -24,12 +24,13 @@ from scalingdb.site.api_pages import render_api
 from scalingdb.site.figures import figure
 from scalingdb.site.gallery import library, render_laws
 from scalingdb.site.notebooks import VERSIONED, Progress, Ready
+from scalingdb.site.paper_pages import render_papers
 from scalingdb.site.source_pages import render_source_pages, source_rows
 from scalingdb.site.sql_pages import render_sql
 from scalingdb.site.words import count, templates
 from scalingdb.warehouse import connect
 
-__all__ = ["SECTIONS", "list_pages", "reference_pages"]
+__all__ = ["SECTIONS", "front_chart", "list_pages", "reference_pages"]
 
 SECTIONS = (
     "Which law?",
@@ -88,7 +89,9 @@ def list_pages(ready: Sequence[Ready], others: Iterable[str], charts: Path) -> d
     if rows is not None:
         pages["ledger"] = _ledger(rows)
     pages["provenance"] = _provenance()
-    order = ["guides", "notebooks", "laws", "sources", "ledger", "sql", "api", "reliability", "changelog"]
+    if "laws" in (others := set(others)):
+        pages["papers"] = _papers(ready, rows)
+    order = ["guides", "notebooks", "laws", "papers", "sources", "ledger", "sql", "api", "reliability", "changelog"]
     known = {*pages, *others}
     toctree = _toctree(name for name in order if name in known)
     pages["index"] = _front(ready, known, toctree, charts, rows) if "laws" in known else f"# scalingdb\n{toctree}"
@@ -101,6 +104,7 @@ DOORS = (
     ("Guides", "guides", "A first fit, your own runs, a law, a plan, an interval, a score: a few minutes each."),
     ("Notebooks", "notebooks", "One question each, answered from the rows, with what would change our mind."),
     ("Laws", "laws", "Formula, picture, published coefficients, our refit, and how well it predicts."),
+    ("Papers", "papers", "What can be computed for each paper, and where to see it work."),
     ("Sources", "sources", "What was measured, in which unit, and what to know before use."),
     ("Ledger", "ledger", "Published figures computed again, the worst first."),
     ("SQL", "sql", "Worked queries, and the meaning of every column."),
@@ -139,7 +143,7 @@ def _front(
         .render(
             n_sources=totals[2][0],
             n_laws=totals[3][0],
-            picture=_picture(runs, result, charts),
+            picture=figure(front_chart(runs, result), charts),
             advice={**advice.glance().row(0, named=True), "n_sets": advice.table["n_sets"].max()},
             plan=_plan(runs, result),
             predictable=_html(predictable.answer) if predictable else "",
@@ -173,7 +177,8 @@ def _plan(runs: pl.DataFrame, result: Fit) -> dict[str, Any]:
     }
 
 
-def _picture(runs: pl.DataFrame, result: Fit, charts: Path) -> str:
+def front_chart(runs: pl.DataFrame, result: Fit) -> dict[str, Any]:
+    """As Vega-Lite: runs, the least loss for a budget with its interval, and how far that carries."""
     frontier = result.optimum([float(10**power) for power in np.arange(18, 25.01, 0.25)])
     last = frontier.filter(pl.col("train_flops") > 0.9 * BUDGET).row(0, named=True)
     ends = f"{number(last['loss_low'], 3)} to {number(last['loss_high'], 3)}"
@@ -190,7 +195,8 @@ def _picture(runs: pl.DataFrame, result: Fit, charts: Path) -> str:
         "the fitted law gives a budget. Beyond the largest run its interval widens: at 1e24 FLOP it spans "
         f"{ends} nats per token."
     )
-    return figure(chart.to_dict(), charts)
+    spec: dict[str, Any] = chart.to_dict()
+    return spec
 
 
 # ---- the ledger ------------------------------------------------------------------------------
@@ -203,6 +209,18 @@ def _origins(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
         row["origin"]: f"{row['good']:,} of {row['n']:,}"
         for row in summary(table, by=None).with_columns(good=pl.sum_horizontal(*VERDICTS[:2])).iter_rows(named=True)
     }
+
+
+def _papers(ready: Sequence[Ready], rows: Sequence[Mapping[str, Any]] | None) -> str:
+    """Every paper with what can be computed of it; our own earlier recomputations are no figures of a paper."""
+    used = [(one.name, one.title, one.notebook.metadata.get("scalingdb", {}).get("sources", [])) for one in ready]
+    figures = None
+    if rows is not None:
+        by_source = summary(pl.DataFrame(rows, infer_schema_length=None)).filter(pl.col("origin") != "own")
+        good = pl.sum_horizontal(*VERDICTS[:2]).sum()
+        figures = by_source.group_by("source_id").agg(good=good, n=pl.col("n").sum())
+    with connect() as db:
+        return render_papers(db, used, figures)
 
 
 def _ledger(rows: Sequence[Mapping[str, Any]]) -> str:

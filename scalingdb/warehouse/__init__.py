@@ -60,6 +60,11 @@ class Warehouse:
     def __init__(self, session: Session) -> None:
         self._session = session
 
+    @property
+    def state(self) -> tuple[Any, ...]:
+        """What tells this state of the tables from any other in this process; empty for an exported file."""
+        return self._session.state
+
     def __repr__(self) -> str:
         try:
             names = ", ".join(self.tables())

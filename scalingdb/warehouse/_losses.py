@@ -8,7 +8,7 @@ import polars as pl
 
 from scalingdb._frames import PointsFrame
 from scalingdb.errors import DataError, unknown_name
-from scalingdb.notices import notice
+from scalingdb.notices import argument, notice
 from scalingdb.schema import METRICS
 from scalingdb.warehouse._session import Session
 
@@ -101,7 +101,7 @@ def losses(
     if n_flagged:
         notice(
             f"{view}({', '.join(map(repr, names))}): {result.height} rows; {n_flagged} flagged rows left out "
-            "(flagged=True keeps them, column 'flag_reason' says why)"
+            f"({argument(flagged=True)} keeps them, column 'flag_reason' says why)"
         )
     return PointsFrame(result)
 

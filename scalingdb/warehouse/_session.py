@@ -122,6 +122,11 @@ class Session:
 
     # ---- reading ---------------------------------------------------------------------------------
 
+    @property
+    def state(self) -> tuple[Any, ...]:
+        """Folders and the manifests that they hold; empty for an exported file."""
+        return () if self.files is None else (self.path, self.own, *self._follow())
+
     def rows(self, query: str, params: dict[str, Any] | None = None, *, check: bool = False) -> pl.DataFrame:
         """Rows of a query; with `check`, of one that a user wrote.
 

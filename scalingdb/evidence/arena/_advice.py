@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 
 from scalingdb.display import DEFAULT_LEVEL, html_table, percent
 from scalingdb.errors import DataError, unknown_name
-from scalingdb.evidence.arena._contests import REGULAR, Contests, FloatArray, contests, interval_over
+from scalingdb.evidence.arena._contests import N_RESAMPLES, REGULAR, Contests, FloatArray, contests
 from scalingdb.evidence.arena._cuts import BANDS
 from scalingdb.evidence.arena._field import BASELINES
 from scalingdb.evidence.arena._sets import data_sets
 from scalingdb.evidence.arena._standings import _coverage, _of, _weighted
 from scalingdb.evidence.arena._table import cells
+from scalingdb.judging.resampling import multiplicities, percentile_interval
 from scalingdb.judging.words import count_of
 from scalingdb.law_library import all_laws
 
@@ -300,7 +301,8 @@ def recommend(
     clusters, unit = met.clusters()
     clusters = clusters[common]
     by_cluster = _cluster_means(met.errors[common], met.keys.filter(pl.Series(common))["data_set"].to_numpy(), clusters)
-    low, high, drawn = interval_over(np.arange(len(by_cluster)), lambda times: _medians(by_cluster, times))
+    drawn = _medians(by_cluster, multiplicities(len(by_cluster), N_RESAMPLES, 0))
+    low, high = percentile_interval(drawn, DEFAULT_LEVEL)
     laws = _table_of(met, by_cluster, clusters, level).with_columns(
         median_low=pl.Series(low), median_high=pl.Series(high)
     )
@@ -339,10 +341,18 @@ TABLE = (
 
 
 def _medians(by_cluster: FloatArray, times: FloatArray) -> FloatArray:
-    """Median error of each law over clusters, each counted so many times."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # a law that met none of those drawn
-        return np.asarray(np.nanmedian(np.repeat(by_cluster, times.astype(int), axis=0), axis=0))
+    """Median error of each law over clusters, each counted so many times; (..., clusters) gives (..., laws)."""
+    order = np.argsort(by_cluster, axis=0)  # NaN last
+    ordered = np.take_along_axis(by_cluster, order, axis=0)
+    medians = np.empty((*times.shape[:-1], by_cluster.shape[1]))
+    for j in range(by_cluster.shape[1]):
+        counted = np.cumsum(times[..., order[:, j]] * np.isfinite(ordered[:, j]), axis=-1)
+        total = counted[..., -1:]
+        # the two in the middle, counted from 0: one and the same where the total is odd
+        middle = [(counted <= np.floor(rank)).sum(axis=-1) for rank in ((total - 1) / 2, total / 2)]
+        padded = np.append(ordered[:, j], np.nan)  # a law that met none of those drawn
+        medians[..., j] = (padded[middle[0]] + padded[middle[1]]) / 2
+    return medians
 
 
 def _table_of(met: Contests, by_cluster: FloatArray, clusters: NDArray[np.int64], level: float) -> pl.DataFrame:

@@ -114,13 +114,27 @@ def _rows_hash(rows: pl.DataFrame) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
+_ROWS: dict[tuple[Any, ...], tuple[pl.DataFrame, str]] = {}
+
+
+def _rows(db: Warehouse, one: DataSet) -> tuple[pl.DataFrame, str]:
+    """Rows of a data set and their hash, asked once for a state of the warehouse."""
+    key = (*db.state, one.rows, one.output)
+    if not db.state or key not in _ROWS:
+        if not any(known[: len(db.state)] == db.state for known in _ROWS):
+            _ROWS.clear()
+        rows = db.sql(one.rows).sort("run_id", "scale", one.output)
+        _ROWS[key] = rows, _rows_hash(rows)
+    return _ROWS[key]
+
+
 def pairs(db: Warehouse) -> list[Pair]:
     """Every data set with every law that meets it."""
     found: list[Pair] = []
     for one in DATA_SETS:
-        rows = db.sql(one.rows).sort("run_id", "scale", one.output)
+        rows, rows_hash = _rows(db, one)
         definition = [one.output, one.axes, one.is_grid, sorted(one.options.items()), *map(str, one.holdouts)]
-        content = [_rows_hash(rows), *definition, ENGINE_VERSION, CUTS_VERSION]
+        content = [rows_hash, *definition, ENGINE_VERSION, CUTS_VERSION]
         for law, inputs in entrants(one, rows.columns).items():
             key = repr([*content, law, sorted(inputs.items()), _law_hash(law)])
             found.append((one, rows, law, inputs, hashlib.sha256(key.encode()).hexdigest()[:12]))

@@ -10,6 +10,7 @@ from IPython.core.interactiveshell import InteractiveShell
 
 import scalingdb as sdb
 from scalingdb import magic
+from scalingdb.law_library import all_laws
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +58,7 @@ def test_names_inside_calls(shell: InteractiveShell, text: str, first: list[str]
 
 
 def test_all_laws_and_only_sources_with_losses(shell: InteractiveShell) -> None:
-    assert set(sdb.laws()["law"]) <= set(complete(shell, 'sdb.get_law("'))
+    assert set(all_laws()) <= set(complete(shell, 'sdb.get_law("'))
     sources = complete(shell, 'db.points("')
     assert "epoch_chinchilla" in sources
     assert "hoffmann" not in sources

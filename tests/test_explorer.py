@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import re
 from typing import Any
@@ -19,15 +20,30 @@ from scalingdb.explorer._state import Exploration
 from scalingdb.explorer._words import change, code, heading
 
 
-def begin(db: sdb.Warehouse, source: object = "epoch_chinchilla", law: str | None = None, **more: Any) -> Exploration:
-    state = Exploration.begin(source, law, more.get("objective", "huber_log"), more.get("train_flops"), db)
+def begin(db: sdb.Warehouse, source: object, law: str | None = None) -> Exploration:
+    state = Exploration.begin(source, law, "huber_log", None, db)
     state.answer_in_full()
     return state
 
 
+@pytest.fixture(scope="module")
+def answered(db: sdb.Warehouse) -> Exploration:
+    state = begin(db, "epoch_chinchilla")
+    state.answer_best()
+    return state
+
+
 @pytest.fixture
-def explorer(db: sdb.Warehouse) -> Explorer:
-    return sdb.explore("epoch_chinchilla", db=db)
+def state(answered: Exploration) -> Exploration:
+    """The 240 runs under Chinchilla's law, answered, nothing left out."""
+    own = copy.copy(answered)
+    own.undo = []
+    return own
+
+
+@pytest.fixture
+def explorer(state: Exploration) -> Explorer:
+    return Explorer(state)
 
 
 def send(explorer: Explorer, **message: Any) -> dict[str, Any]:
@@ -46,8 +62,7 @@ def run(text: str, **names: Any) -> sdb.Fit:
 # ---- answers -------------------------------------------------------------------------------------
 
 
-def test_the_refit_from_nearby_is_the_fit_of_the_rows_that_are_in(db: sdb.Warehouse) -> None:
-    state = begin(db)
+def test_the_refit_from_nearby_is_the_fit_of_the_rows_that_are_in(state: Exploration, db: sdb.Warehouse) -> None:
     state.leave_out(list(range(0, 240, 7)), out=True)
     assert state.answer_nearby()
     assert state.answer is not None
@@ -62,8 +77,7 @@ def test_the_refit_from_nearby_is_the_fit_of_the_rows_that_are_in(db: sdb.Wareho
     assert state.answer.best == full.optimum(state.train_flops).row(0, named=True)
 
 
-def test_putting_rows_back_gives_the_first_answer(db: sdb.Warehouse) -> None:
-    state = begin(db)
+def test_putting_rows_back_gives_the_first_answer(state: Exploration) -> None:
     whole = state.answer
     state.leave_out([3, 4], out=True)
     state.leave_out([5], out=None)
@@ -84,8 +98,7 @@ def test_too_few_rows_say_why_and_all_come_back(explorer: Explorer) -> None:
     assert explorer.fit is not None
 
 
-def test_the_budget_lies_above_the_largest_run(db: sdb.Warehouse) -> None:
-    state = begin(db)
+def test_the_budget_lies_above_the_largest_run(state: Exploration) -> None:
     frame = state.rows.frame
     largest = float((6.0 * frame["n_params"].cast(pl.Float64) * frame["n_tokens"].cast(pl.Float64)).max())  # type: ignore[arg-type]
     assert state.train_flops == 1e24
@@ -95,8 +108,7 @@ def test_the_budget_lies_above_the_largest_run(db: sdb.Warehouse) -> None:
 # ---- choices -------------------------------------------------------------------------------------
 
 
-def test_only_sources_are_offered_that_a_law_fits(db: sdb.Warehouse) -> None:
-    state = begin(db)
+def test_only_sources_are_offered_that_a_law_fits(state: Exploration) -> None:
     assert {"epoch_chinchilla", "farseer", "gadre_overtraining", "bnsl"} <= set(state.sources)
     assert not {"gift_eval", "hoffmann", "vocab_scaling"} & set(state.sources)
     for source in ("bnsl", "structured_ffn", "superposition"):  # a curve, few rows, another law than chinchilla
@@ -230,8 +242,7 @@ def test_a_law_over_one_input_names_the_parameter_that_moves(db: sdb.Warehouse) 
 # ---- what is drawn -------------------------------------------------------------------------------
 
 
-def test_every_point_is_drawn_once_in_each_chart(db: sdb.Warehouse) -> None:
-    state = begin(db)
+def test_every_point_is_drawn_once_in_each_chart(state: Exploration) -> None:
     state.leave_out([0, 1], out=True)
     state.answer_nearby()
     drawing = _draw.draw(state, 700)

@@ -22,6 +22,9 @@ __all__ = ["Drawing", "code_block", "details", "draw", "saved", "side"]
 
 FloatArray = np.ndarray[Any, np.dtype[np.float64]]
 
+NARROW = 520
+"""Width below which the charts are drawn for a phone."""
+
 N_SHADES = 5
 """Shades of the points, and curves that are drawn for them."""
 
@@ -149,8 +152,8 @@ def _span(best: dict[str, float], name: str) -> tuple[float, float] | None:
 
 def draw(state: Exploration, width: int = 720) -> Drawing:
     """Both charts of a state, `width` pixels wide."""
-    is_narrow = width < 520
-    left, right, top = (46, 10, 30) if is_narrow else (54, 14, 30)
+    is_narrow = width < NARROW
+    left, right, top = (46, 10, 46) if is_narrow else (54, 14, 30)
     upper, lower, gap = (230, 100, 30) if is_narrow else (300, 120, 30)
     bottom = top + upper
     height = bottom + gap + lower + 42
@@ -221,7 +224,7 @@ def draw(state: Exploration, width: int = 720) -> Drawing:
         parts += _optimum(state, whole.best, across, up, "before")
     if answer is not None and answer.best is not None:
         parts += _optimum(state, answer.best, across, up, "now")
-    parts.append(_legend(shaded, middles, left, width, state))
+    parts.append(_legend(shaded, middles, width))
     label = html.escape(_alternative(state), quote=True)
     svg = (
         f'<svg class="sdbx-svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img" '
@@ -298,22 +301,18 @@ def _frames(across: Axis, up: Axis, down: Axis, state: Exploration, width: int, 
     return "".join(parts)
 
 
-def _legend(shaded: str | None, middles: FloatArray, left: int, width: int, state: Exploration) -> str:
-    """What the shades are, at the top right."""
+def _legend(shaded: str | None, middles: FloatArray, width: int) -> str:
+    """What the shades are: at the top right, on a narrow sheet in a line of its own."""
     if shaded is None:
         return ""
-    texts = [magnitude(float(value)) for value in middles]
-    name = _letter(shaded)
-    step = 58 if width >= 520 else 46
-    parts, x = [], width - 12 - step * len(texts)
-    if x > left + 60:
-        parts.append(f'<text class="tick" x="{x - 10}" y="14" text-anchor="end">{html.escape(name)} =</text>')
-    for number_of, text in enumerate(texts):
-        at = x + step * number_of
-        tone = _tone(number_of, len(texts))
-        parts.append(
-            f'<path class="dot key s{tone}" d="M{at} 10h0"/><text class="tick" x="{at + 7}" y="14">{text}</text>'
-        )
+    step, y = (58, 14) if width >= NARROW else (50, 32)
+    x = width - 12 - step * len(middles)
+    name = html.escape(_letter(shaded))
+    parts = [f'<text class="tick" x="{x - 10}" y="{y}" text-anchor="end">{name} =</text>']
+    for number_of, value in enumerate(middles):
+        at, tone = x + step * number_of, _tone(number_of, len(middles))
+        parts.append(f'<path class="dot key s{tone}" d="M{at} {y - 4}h0"/>')
+        parts.append(f'<text class="tick" x="{at + 7}" y="{y}">{magnitude(float(value))}</text>')
     return "".join(parts)
 
 

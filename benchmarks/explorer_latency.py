@@ -44,6 +44,11 @@ WATCH = """() => {
 }"""
 
 
+ANSWERED = """(before) => {
+    const {answers, stage} = document.querySelector('.sdbx-live').dataset;
+    return answers !== before && (stage === 'done' || stage === 'fault');
+}"""
+
 POINTS = """() => {
     const svg = document.querySelector('.sdbx-live .sdbx-svg');
     const {width, height} = svg.viewBox.baseVal;
@@ -130,16 +135,15 @@ def brush(page: Any, canvas: Any, place: tuple[float, float], size: float) -> No
 def measure(page: Any, canvas: Any, brushes: int) -> dict[str, list[float]]:
     """Milliseconds from the release of the button, by what was on screen."""
     page.evaluate(WATCH)
-    canvas.scroll_into_view_if_needed()
     times: dict[str, list[float]] = {"first": [], "near": [], "fit": [], "done": []}
     for i in range(brushes):
         before = page.evaluate("document.querySelector('.sdbx-live').dataset.answers")
+        canvas.scroll_into_view_if_needed()
         points = page.evaluate(POINTS)
         x, y = points[(7 * i) % len(points)]
         brush(page, canvas, (x - 0.02, y - 0.02), 0.04)
-        page.wait_for_timeout(900)
-        if page.evaluate("document.querySelector('.sdbx-live').dataset.answers") == before:
-            raise SystemExit("a brush was not answered")
+        page.wait_for_function(ANSWERED, arg=before, timeout=20_000)
+        page.wait_for_timeout(150)
         for name, value in page.evaluate("window.seen").items():
             times.setdefault(name, []).append(value)
     return times

@@ -385,6 +385,23 @@ def memory(db: sdb.Warehouse) -> tuple[float, float, float]:
     return gains[0], 17.5, 0.002
 
 
+def pruning(db: sdb.Warehouse) -> tuple[float, float, float]:
+    """In theory pruning turns a power law, of exponent 1 for a perceptron, into a decay that is faster than any."""
+    whole = sdb.practices.pruning_theory([30.0, 300.0])["error"].to_numpy()
+    table = sdb.practices.pruning_theory(np.geomspace(3, 3000, 13), np.geomspace(0.003, 1, 11))
+    best = sdb.pareto_envelope(table, "kept_per_param", "error").filter(pl.col("kept_per_param").is_between(1.5, 4))
+    steep = np.polyfit(np.log(best["kept_per_param"].to_numpy()), np.log(best["error"].to_numpy()), 1)[0]
+    assert steep < -5
+    return float(np.log10(whole[0] / whole[1])), 1.0, 0.01
+
+
+def replayed(db: sdb.Warehouse) -> tuple[float, float, float]:
+    """A quarter of replay costs 1.33 times the FLOP a new token, a half twice: as much as twice the model."""
+    plain = sdb.units.flops_6nd(5.6e8, 1e11)
+    assert sdb.units.flops_replay(5.6e8, 1e11, 0.5) == sdb.units.flops_6nd(2 * 5.6e8, 1e11)
+    return sdb.units.flops_replay(5.6e8, 1e11, 0.25) / plain, 1.33, 0.005
+
+
 def time_series(db: sdb.Warehouse) -> tuple[float, float, float]:
     """The encoder's line in distribution, (x0 / N)^0.029, passes 1 at the printed x0 = 3.7e16."""
     law = sdb.get_law("power").with_variant("time_series_encoder_n_in")
@@ -510,7 +527,7 @@ ROWS: dict[str, Row] = {
     "L2": Row("2010.14701", reducible_loss),
     "L3": Row("2102.06701", regime),
     "L4": Row("2109.07740", encoder_share),
-    "L5": Row("2206.14486", reason="the theory curves solve equations of a teacher and a student that were not read"),
+    "L5": Row("2206.14486", pruning),
     "L6": Row("2306.09479", hindsight),
     "L7": Row("2306.13575", mlps),
     "L8": Row("2307.02460", reason="the two-stage predictor by optimal transport is not built"),
@@ -564,7 +581,7 @@ ROWS: dict[str, Row] = {
     "L54": Row("2506.17811", ledger("robomonkey.success", "real robots out of distribution")),
     "L55": Row("2507.12466", filter_rate),
     "L56": Row("2508.01832", memory),
-    "L57": Row("2508.01908", reason=NO_ROWS),
+    "L57": Row("2508.01908", replayed),
     "L58": Row("2509.09677", horizon),
     "L59": Row("2509.14786", infinite_compute),
     "L60": Row("2509.19249", ledger("rlpt.gains", "gpqa_diamond")),

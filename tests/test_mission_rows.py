@@ -530,7 +530,10 @@ ROWS: dict[str, Row] = {
     "L5": Row("2206.14486", pruning),
     "L6": Row("2306.09479", hindsight),
     "L7": Row("2306.13575", mlps),
-    "L8": Row("2307.02460", reason="the two-stage predictor by optimal transport is not built"),
+    "L8": Row(
+        "2307.02460",
+        reason="the two-stage predictor by optimal transport is not built; no figure of it is on rows here",
+    ),
     "L9": Row("2309.11197", reason=f"the crossing near 5e4 hours needs its two curves: {NO_NUMBERS}"),
     "L10": Row("2310.03262", pass_rate),
     "L11": Row("2312.04567", reason=NO_NUMBERS),

@@ -37,7 +37,8 @@ STUDIES = {
     "repeated_c4": ("muennighoff_repeat", True),
     "distilled": ("chinchilla", False),
 }
-"""Law, and whether the constant was chosen on the study: every second one in alphabetical order, but for the last."""
+"""Law, and whether the study belongs to the half that the constant was chosen on: every second one by name, but for the
+last."""
 
 MOST_RUNS = 200
 """Larger studies are thinned to so many runs, spread evenly over their cost."""

@@ -54,7 +54,7 @@ SOURCE = Source(
             law="rl_learning_efficiency",
             variant=name,
             params={"K_max": k_max, "N_0": 1e9 * n_0},
-            where_stated=f"table 6 (appendix C.3): K_max = {k_max:g}, N_0 = {n_0:g} billion",
+            where_stated=f"table 6 (appendix C.3): K_max = {k_max:g}, N_0 = {n_0:g} billion, converted to parameters",
             evidence="converted",
             output_unit="unitless",
             n_definition="n_params",

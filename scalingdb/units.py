@@ -29,6 +29,7 @@ __all__ = [
     "flops_hoffmann",
     "flops_kaplan",
     "flops_porian",
+    "flops_replay",
     "flops_step_law",
     "n_characters",
     "n_params_body",
@@ -286,6 +287,41 @@ def flops_6nd(n_params: Any, n_tokens: Any) -> Any:
     """
     _need_positive(n_params=n_params, n_tokens=n_tokens)
     return 6.0 * n_params * n_tokens
+
+
+def flops_replay(n_params: Any, n_tokens: Any, replay_share: Any) -> Any:
+    """Compute of continued pretraining that mixes old tokens in, ``6 * N * D / (1 - share)``, D the new tokens.
+
+    Replay pays for every new token with ``1 / (1 - share)`` tokens of training: a share of 0.5 costs as much as a model
+    of twice the size.
+
+    Parameters
+    ----------
+    n_params, n_tokens : float or array
+        Parameters, and new tokens.
+    replay_share : float or array
+        Part of every batch that is drawn from old data, from 0 to below 1.
+
+    Raises
+    ------
+    DataError
+        If a number is not positive, or the share is not between 0 and 1.
+
+    References
+    ----------
+    Abbes et al., arXiv:2508.01908, who count 1.33 and 2 times the FLOP a token for shares of 0.25 and 0.5.
+
+    Examples
+    --------
+    >>> import scalingdb as sdb
+    >>> f"{sdb.units.flops_replay(1e9, 1e11, 0.25) / sdb.units.flops_6nd(1e9, 1e11):.2f}"
+    '1.33'
+    """
+    _need_positive(n_params=n_params, n_tokens=n_tokens)
+    share = np.asarray(replay_share, dtype=float)
+    if not ((share >= 0) & (share < 1)).all():
+        raise DataError(f"replay_share={replay_share!r} is not from 0 to below 1", "for example 0.25.")
+    return flops_6nd(n_params, n_tokens) / (1.0 - replay_share)
 
 
 def flops_kaplan(n_params_non_embedding: Any, n_tokens: Any, *, n_layers: Any, n_ctx: Any, d_attn: Any) -> Any:

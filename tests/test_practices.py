@@ -394,3 +394,45 @@ def test_charts_of_practices_are_valid_and_small(clean: pl.DataFrame) -> None:
             draw(pl.DataFrame({"nothing": [1.0]}))
     with pytest.raises(DataError, match="nothing to draw"):
         sdb.charts.practice_arms(cuts.rows.with_columns(error=pl.lit(None, pl.Float64)), cuts.tidy())
+
+
+def test_a_perceptron_after_pruning() -> None:
+    """Without pruning 0.5005 / a, as replica theory has it for the hyperplane of largest margin (Opper and Kinzel)."""
+    table = sdb.practices.pruning_theory([300.0, 3000.0])
+    assert (table["error"] * table["kept_per_param"]).to_list() == pytest.approx([0.5005, 0.5005], abs=1e-4)
+    few, many = (
+        {keep: sdb.practices.pruning_theory(a, 0.5, keep)["error"].item() for keep in ("hardest", "easiest")}
+        for a in (1.0, 100.0)
+    )
+    assert few["easiest"] < few["hardest"]
+    assert many["hardest"] < many["easiest"]
+    half = sdb.practices.pruning_theory(2.0, [0.2, 1.0], "easiest")
+    assert half["kept_per_param"].to_list() == pytest.approx([0.4, 2.0])
+    assert half["error"][0] > half["error"][1] > 0
+
+
+def test_a_perceptron_agrees_with_a_simulation() -> None:
+    """The hyperplane of largest margin in 60 dimensions, by the dual problem, on the hardest third of the examples."""
+    rng = np.random.default_rng(0)
+    width, errors = 60, []
+    for _ in range(6):
+        x = rng.standard_normal((9 * width, width))
+        x = x[np.argsort(np.abs(x[:, 0]))[: 3 * width]]
+        signed = x * np.sign(x[:, [0]])
+        from scipy.optimize import nnls
+
+        # least distance of the convex hull of the signed examples from the origin
+        multipliers, _ = nnls(np.vstack([1e3 * np.ones(len(signed)), signed.T]), np.r_[1e3, np.zeros(width)])
+        student = multipliers @ signed
+        errors.append(np.arccos(student[0] / np.linalg.norm(student)) / np.pi)
+    expected = sdb.practices.pruning_theory(9.0, 1 / 3)["error"].item()
+    assert np.mean(errors) == pytest.approx(expected, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [((0.0,), "not positive"), ((1.0, 1.5), "not a share"), ((1.0, 0.5, "middle"), "unknown option 'middle'")],
+)
+def test_pruning_refuses(arguments: tuple[object, ...], message: str) -> None:
+    with pytest.raises(sdb.ScalingDBError, match=message):
+        sdb.practices.pruning_theory(*arguments)  # type: ignore[arg-type]

@@ -177,3 +177,10 @@ def test_take_series_and_expressions() -> None:
 def test_what_is_not_positive_is_refused(call) -> None:
     with pytest.raises(DataError, match="is not positive"):
         call()
+
+
+def test_replay_is_paid_for_by_every_new_token() -> None:
+    assert units.flops_replay(1e9, 2e9, 0.0) == units.flops_6nd(1e9, 2e9)
+    assert units.flops_replay(1e9, 2e9, 0.5) == units.flops_6nd(2e9, 2e9)
+    with pytest.raises(sdb.ScalingDBError, match="not from 0 to below 1"):
+        units.flops_replay(1e9, 2e9, 1.0)

@@ -3,7 +3,8 @@
 Every function takes your own frame of loss curves (columns are arguments) and answers one question
 of the practitioner by the same experiment: fit the smaller models of each family, judge on the
 largest. :func:`corpus` gives the curves of the warehouse. Beside that: the noise of seeds, a search that
-stops too early, and how flat the optimum of learning rate and batch size is.
+stops too early, how flat the optimum of learning rate and batch size is, and what pruning by difficulty gains in
+theory.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from scalingdb.practices._half_run import half_run
 from scalingdb.practices._laws import all_laws
 from scalingdb.practices._models import borrow, number_or_size, small_models
 from scalingdb.practices._noise import seed_noise
+from scalingdb.practices._pruning import pruning_theory
 from scalingdb.practices._stopping import stop_early
 from scalingdb.practices._tuning import plateau, regret
 
@@ -28,6 +30,7 @@ __all__ = [
     "half_run",
     "number_or_size",
     "plateau",
+    "pruning_theory",
     "regret",
     "seed_noise",
     "small_models",

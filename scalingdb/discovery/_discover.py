@@ -116,7 +116,7 @@ def discover(
             + ", ".join(f"{one.n_values} values of {one.name}" for one in table.inputs),
             "add runs at three or more scales, with every input varying among the smaller ones.",
         )
-    allowed = Budget.of(seconds, table.y.size)
+    allowed = Budget.of(seconds, table.y.size, len(table.groups))
     if allowed.evaluations < 12:
         raise DataError(
             f"budget={budget!r} buys {allowed.evaluations} evaluations of {table.y.size} rows, and 12 are the least",

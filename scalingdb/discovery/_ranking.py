@@ -26,7 +26,7 @@ SURE = 0.9
 MOST_MEMBERS = 9
 SIZES = (1, 3, 5, 9)
 """How many leading laws may be averaged."""
-REPLACES = 0.8
+REPLACES = 0.9
 """Share of the resamples in which a found law must beat the best of the library to come before it."""
 CLOSE = 1.5
 """A law whose error is so many times the best's does not lead, however few the rows."""
@@ -113,7 +113,7 @@ def rank(judged: Sequence[Judged], cuts: Sequence[Cut], seed: int) -> Ranking:
 
 def price_of(one: Judged, cuts: Sequence[Cut]) -> float:
     weights = np.array([cut.weight for cut in cuts])
-    return price(one.n_params, int(weights @ np.array([float(cut.train.sum()) for cut in cuts])))
+    return one.risk * price(one.n_params, int(weights @ np.array([float(cut.train.sum()) for cut in cuts])))
 
 
 def _nested(judged: Sequence[Judged], cuts: Sequence[Cut]) -> tuple[float, int, dict[int, float]]:
@@ -136,14 +136,15 @@ def _nested(judged: Sequence[Judged], cuts: Sequence[Cut]) -> tuple[float, int, 
             for k in inside:
                 rows = cuts[k].test & cuts[outer].train
                 parts.append(np.sqrt(np.mean((one.error[k, rows] / growth(cuts[k].log_distance[rows])) ** 2)))
-            scores.append(float(np.mean(parts)) * price(one.n_params, int(cuts[outer].train.sum())))
+            scores.append(float(np.mean(parts)) * one.risk * price(one.n_params, int(cuts[outer].train.sum())))
         ranked = np.argsort(scores, kind="stable")
         test = cuts[outer].test
         far = growth(cuts[outer].log_distance[test])
 
         held = [one.error[outer, test] / far for one in judged]
         winner = float(np.sqrt(np.mean(held[int(ranked[0])] ** 2)))
-        plain = scores[int(ranked[0])] / price(judged[int(ranked[0])].n_params, int(cuts[outer].train.sum()))
+        first = judged[int(ranked[0])]
+        plain = scores[int(ranked[0])] / price(first.n_params, int(cuts[outer].train.sum())) / first.risk
         ratios.append(winner / max(plain, 1e-12))
         limit = 2.0 * scores[int(ranked[0])]
         leading = [int(k) for k in ranked if scores[int(k)] < limit]

@@ -67,7 +67,7 @@ def test_rows_that_are_held_out_have_no_part_in_the_search(told: sdb.Discovery) 
 
 
 def test_ranked_laws_are_laws(told: sdb.Discovery) -> None:
-    found_ones = [k for k, one in enumerate(told.ranking.order) if not one.is_library]
+    found_ones = [k for k, one in enumerate(told.ranking.order[:12]) if not one.is_library]
     place = min(found_ones, key=lambda k: told.ranking.order[k].n_params)  # tracing a long formula takes seconds
     law = told.laws[place]
     assert law.latex.startswith("L = ")

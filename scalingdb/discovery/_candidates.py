@@ -527,12 +527,9 @@ def cut_errors(error: FloatArray, cuts: Sequence[Cut]) -> FloatArray:
 
 
 def price(n_params: int, n_rows: int) -> float:
-    """What parameters cost: the factor of Akaike's final prediction error, taken for the error and not its square.
-
-    Beyond the rows, what is uncertain of the parameters weighs more than among them.
-    """
+    """What parameters cost: Akaike's final prediction error, as a factor of the error."""
     left = max(n_rows - n_params, 1)
-    return float((n_rows + n_params) / left)
+    return float(np.sqrt((n_rows + n_params) / left))
 
 
 def score_of(error: FloatArray, cuts: Sequence[Cut], n_params: int) -> float:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Iterator
 
 import numpy as np
 import polars as pl
 import pytest
 
 import scalingdb as sdb
+from scalingdb.discovery import _search
 from scalingdb.discovery._candidates import beyond, found, is_sound, with_rows
 from scalingdb.discovery._cuts import inner_cuts
 from scalingdb.discovery._grammar import Form, Term, Valley, children, law_of, seeds, write
@@ -18,6 +20,27 @@ from scalingdb.discovery._ranking import combined
 from scalingdb.discovery._solve import Layout, internal, minimise, natural, predict
 from scalingdb.errors import DataError, UnknownNameError
 from scalingdb.fits._law_error import InnerHoldouts
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _no_clock() -> Iterator[None]:
+    """A machine under load must not end a search early: the same seed gives the same result."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_search, "OVERTIME", np.inf)
+        patch.setattr(_search, "PATIENCE", np.inf)
+        yield
+
+
+def test_a_search_that_is_late_stops_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_search, "OVERTIME", 0.0)
+    budget = _search.Budget.of(5, 60)
+    assert not budget.spend(1)
+    assert budget.is_late
+    monkeypatch.setattr(_search, "OVERTIME", np.inf)
+    budget = _search.Budget.of(5, 60)
+    assert budget.spend(budget.evaluations)
+    assert not budget.spend(1)
+    assert not budget.is_late
 
 
 def surface(noise: float = 0.002, seed: int = 0) -> pl.DataFrame:

@@ -288,7 +288,7 @@ class Discovery:
             return "smaller held-out error, but not surely: the law of the library comes first"
         ratio = one.score / max(first.score, 1e-12)
         return (
-            f"{ratio:.2g} times the first one's score; that has the smaller error in "
+            f"{ratio:.3g} times the first one's score; that has the smaller error in "
             f"{100 * self.ranking.better[place]:.0f} % of the resamples"
         )
 

@@ -45,7 +45,7 @@ SCREEN, JUDGE = 1, 3
 """What a step costs, in evaluations."""
 PER_SECOND = 16.0
 """Evaluations that a second of the budget buys, with 200 rows; fewer with more rows."""
-OVERTIME, PATIENCE = 1.5, 4.0
+OVERTIME, PATIENCE = 2.0, 6.0
 """Times the budget in processor time, and on the wall clock, after which a search stops where it is."""
 
 

@@ -16,7 +16,6 @@ from scalingdb.discovery._search import Budget, search
 from scalingdb.errors import DataError, FitError, check_seed
 from scalingdb.fits import as_frame
 from scalingdb.judging.holdouts import Holdout
-from scalingdb.notices import silence
 
 __all__ = ["discover"]
 
@@ -122,8 +121,7 @@ def discover(
             f"budget={budget!r} buys {allowed.evaluations} evaluations of {table.y.size} rows, and 12 are the least",
             f"give at least {12 / max(allowed.evaluations, 1) * max(seconds, 0.1):.0f} seconds; the default is '2min'.",
         )
-    with silence():
-        found = search(table, cuts, allowed, rng, DELTA)
+    found = search(table, cuts, allowed, rng, DELTA)
     if not found.judged:
         raise FitError(
             f"no law could be fitted to these {table.y.size} rows and their hold-outs",

@@ -306,3 +306,12 @@ def test_a_longer_search_says_how_far_it_is(caplog: pytest.LogCaptureFixture) ->
         finally:
             logger.propagate = before
     assert "of 24 evaluations" in caplog.text
+
+
+def test_a_table_without_nested_hold_outs_has_a_result_all_the_same() -> None:
+    x = np.repeat([1e6, 1e7, 1e8, 1e9], 6)
+    rows = pl.DataFrame({"n_tokens": x, "loss": 1 + 30 * x**-0.2 + 0.001 * np.tile(np.arange(6), 4)})
+    told = sdb.discover(rows, "loss", "n_tokens", budget=1)
+    assert told.glance()["n_nested"].item() == told.ranking.n_nested
+    assert told.glance().height == 1
+    assert 0 < told.forecast({"n_tokens": 1e10})["prediction"].item() < 3

@@ -57,6 +57,8 @@ class Ranking:
         Nested hold-outs behind it.
     gains : dict of int to float
         Error of the median of so many leading laws on nested hold-outs.
+    size : int
+        The number that was chosen; there are fewer members where fewer laws lead.
     """
 
     order: tuple[Judged, ...]
@@ -66,6 +68,7 @@ class Ranking:
     optimism: float
     n_nested: int
     gains: dict[int, float]
+    size: int
 
 
 def combined(errors: Sequence[FloatArray]) -> FloatArray:
@@ -117,7 +120,7 @@ def rank(judged: Sequence[Judged], cuts: Sequence[Cut], seed: int) -> Ranking:
     known = next((k for k, one in enumerate(order) if one.is_library), None)
     if len(members) > 2 and known is not None and known not in members and order[known].score < 2.0 * order[0].score:
         members[-1] = known  # of several, one has a record outside of these rows
-    return Ranking(tuple(order), tuple(better), alike, tuple(members), optimism, n_nested, gains)
+    return Ranking(tuple(order), tuple(better), alike, tuple(members), optimism, n_nested, gains, size)
 
 
 def price_of(one: Judged, cuts: Sequence[Cut]) -> float:

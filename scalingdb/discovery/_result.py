@@ -313,7 +313,7 @@ class Discovery:
                 "optimism": [self.ranking.optimism],
                 "n_nested": [self.ranking.n_nested],
                 "nested_error_alone": [gains.get(1)],
-                "nested_error_averaged": [min(gains.values()) if size > 1 else gains.get(1)],
+                "nested_error_averaged": [gains.get(self.ranking.size)],
                 "n_inner": [len(self._cuts)],
                 "n_judged": [len(self._searched.judged)],
                 "n_screened": [self._searched.n_screened],

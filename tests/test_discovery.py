@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import pickle
+from collections.abc import Iterator
 
 import numpy as np
 import polars as pl
 import pytest
 
 import scalingdb as sdb
+from scalingdb.discovery import _search
 from scalingdb.discovery._candidates import beyond, found, is_sound, with_rows
 from scalingdb.discovery._cuts import inner_cuts
 from scalingdb.discovery._grammar import Form, Term, Valley, children, law_of, seeds, write
@@ -18,6 +21,27 @@ from scalingdb.discovery._ranking import combined
 from scalingdb.discovery._solve import Layout, internal, minimise, natural, predict
 from scalingdb.errors import DataError, UnknownNameError
 from scalingdb.fits._law_error import InnerHoldouts
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _no_clock() -> Iterator[None]:
+    """A machine under load must not end a search early: the same seed gives the same result."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_search, "OVERTIME", np.inf)
+        patch.setattr(_search, "PATIENCE", np.inf)
+        yield
+
+
+def test_a_search_that_is_late_stops_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_search, "OVERTIME", 0.0)
+    budget = _search.Budget.of(5, 60)
+    assert not budget.spend(1)
+    assert budget.is_late
+    monkeypatch.setattr(_search, "OVERTIME", np.inf)
+    budget = _search.Budget.of(5, 60)
+    assert budget.spend(budget.evaluations)
+    assert not budget.spend(1)
+    assert not budget.is_late
 
 
 def surface(noise: float = 0.002, seed: int = 0) -> pl.DataFrame:
@@ -31,7 +55,7 @@ def surface(noise: float = 0.002, seed: int = 0) -> pl.DataFrame:
 @pytest.fixture(scope="module")
 def told() -> sdb.Discovery:
     rows = surface()
-    return sdb.discover(rows, "loss", ["n_params", "n_tokens"], holdout=sdb.largest("n_params", distinct=2), budget=4)
+    return sdb.discover(rows, "loss", ["n_params", "n_tokens"], holdout=sdb.largest("n_params", distinct=2), budget=2)
 
 
 def test_the_form_behind_a_surface_leads_and_carries(told: sdb.Discovery) -> None:
@@ -52,14 +76,14 @@ def test_a_law_of_the_library_is_replaced_only_for_a_reason(told: sdb.Discovery)
     first = told.ranking.order[0]
     best = told.best_of_library()
     assert best is not None
-    assert first.is_library or told.ranking.better[best - 1] >= 0.8
+    assert first.is_library or told.ranking.better[best - 1] >= 0.9
 
 
 def test_rows_that_are_held_out_have_no_part_in_the_search(told: sdb.Discovery) -> None:
     rows = surface()
     spoilt = rows.with_columns(loss=pl.when(pl.col("n_params") > 1.2e9).then(pl.col("loss") * 3).otherwise("loss"))
     again = sdb.discover(
-        spoilt, "loss", ["n_params", "n_tokens"], holdout=sdb.largest("n_params", distinct=2), budget=4
+        spoilt, "loss", ["n_params", "n_tokens"], holdout=sdb.largest("n_params", distinct=2), budget=2
     )
     same = ["law", "score", "held_out_error"]
     assert again.table.select(same).equals(told.table.select(same))  # and the same seed gives the same result
@@ -67,7 +91,7 @@ def test_rows_that_are_held_out_have_no_part_in_the_search(told: sdb.Discovery) 
 
 
 def test_ranked_laws_are_laws(told: sdb.Discovery) -> None:
-    found_ones = [k for k, one in enumerate(told.ranking.order) if not one.is_library]
+    found_ones = [k for k, one in enumerate(told.ranking.order[:12]) if not one.is_library]
     place = min(found_ones, key=lambda k: told.ranking.order[k].n_params)  # tracing a long formula takes seconds
     law = told.laws[place]
     assert law.latex.startswith("L = ")
@@ -96,7 +120,7 @@ def test_a_learning_rate_has_a_best_value_that_moves() -> None:
     best = 3e-3 * (n / 1e7) ** -0.3
     loss = (1.5 + 300 * n**-0.32) * (1 + 0.02 * np.log(lr / best) ** 2) * np.exp(0.001 * rng.standard_normal(n.size))
     rows = pl.DataFrame({"n_params": n, "learning_rate": lr, "loss": loss})
-    told = sdb.discover(rows.filter(pl.col("n_params") < 4e8), "loss", ["n_params", "learning_rate"], budget=3)
+    told = sdb.discover(rows.filter(pl.col("n_params") < 4e8), "loss", ["n_params", "learning_rate"], budget=1.5)
     test = rows.filter(pl.col("n_params") >= 4e8)
     error = told.predict(test)["prediction"].to_numpy() / test["loss"].to_numpy() - 1
     assert np.abs(error).max() < 0.03
@@ -113,7 +137,7 @@ def test_groups_share_exponents_and_have_scales_of_their_own() -> None:
             pl.DataFrame({"corpus": name, "n_tokens": d, "loss": loss * np.exp(2e-3 * rng.standard_normal(14))})
         )
     rows = pl.concat(parts)
-    told = sdb.discover(rows.filter(pl.col("n_tokens") < 2e8), "loss", "n_tokens", by="corpus", budget=2)
+    told = sdb.discover(rows.filter(pl.col("n_tokens") < 2e8), "loss", "n_tokens", by="corpus", budget=1)
     test = rows.filter(pl.col("n_tokens") >= 2e8)
     error = told.predict(test)["prediction"].to_numpy() / test["loss"].to_numpy() - 1
     assert np.abs(error).max() < 0.03
@@ -128,12 +152,12 @@ def test_shares_of_a_mixture_may_be_zero_and_scores_may_be_negative() -> None:
     shares[:10] = np.eye(3)[rng.integers(3, size=10)]
     loss = 2 + np.exp(shares @ [-1.0, 0.3, 0.6]) + 0.002 * rng.standard_normal(60)
     rows = pl.DataFrame({"web": shares[:, 0], "code": shares[:, 1], "books": shares[:, 2], "loss": loss})
-    told = sdb.discover(rows, "loss", ["web", "code", "books"], budget=3, holdout=sdb.largest("web", 0.15))
+    told = sdb.discover(rows, "loss", ["web", "code", "books"], budget=1.5, holdout=sdb.largest("web", 0.15))
     assert told.table["test_error"][0] < 0.02
     assert told._table.of_kind("share") == (0, 1, 2)
     shifted = surface().with_columns(pl.col("loss") - 4)
     other = sdb.discover(
-        shifted, "loss", ["n_params", "n_tokens"], holdout=sdb.largest("n_params", distinct=2), budget=4
+        shifted, "loss", ["n_params", "n_tokens"], holdout=sdb.largest("n_params", distinct=2), budget=1
     )
     assert other.table["test_error"][0] < 0.02
     assert not other._table.is_log
@@ -269,3 +293,25 @@ def test_intervals_grow_with_distance_and_with_optimism() -> None:
     assert (np.diff(high - low) > 0).all()
     wide_low, wide_high = interval_ends(own, 0.002, 5, 60, far, 2, 2.0, 0.95)
     assert wide_high[2] - wide_low[2] > high[2] - low[2]
+
+
+def test_a_longer_search_says_how_far_it_is(caplog: pytest.LogCaptureFixture) -> None:
+    table = read_table(surface(), "loss", ["n_params", "n_tokens"], [])
+    budget = _search.Budget(60.0, 24)
+    with caplog.at_level("INFO", logger="scalingdb"):
+        logger = logging.getLogger("scalingdb")
+        before, logger.propagate = logger.propagate, True
+        try:
+            _search.search(table, inner_cuts(table, 6), budget, 0, 0.01)
+        finally:
+            logger.propagate = before
+    assert "of 24 evaluations" in caplog.text
+
+
+def test_a_table_without_nested_hold_outs_has_a_result_all_the_same() -> None:
+    x = np.repeat([1e6, 1e7, 1e8, 1e9], 6)
+    rows = pl.DataFrame({"n_tokens": x, "loss": 1 + 30 * x**-0.2 + 0.001 * np.tile(np.arange(6), 4)})
+    told = sdb.discover(rows, "loss", "n_tokens", budget=1)
+    assert told.glance()["n_nested"].item() == told.ranking.n_nested
+    assert told.glance().height == 1
+    assert 0 < told.forecast({"n_tokens": 1e10})["prediction"].item() < 3

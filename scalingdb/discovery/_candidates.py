@@ -99,7 +99,10 @@ class Judged:
     residual : array (n,)
         The same of the fit to all rows.
     score : float
-        Error over growth with distance, averaged over hold-outs, times the price of the parameters.
+        Error over growth with distance, averaged over hold-outs, times the price of the parameters and the risk.
+    n_params : int
+    risk : float
+        Factor for forms that no theory has: see :data:`BEND`.
     """
 
     candidate: Candidate
@@ -109,6 +112,7 @@ class Judged:
     residual: FloatArray
     score: float
     n_params: int
+    risk: float = 1.0
 
     @property
     def is_library(self) -> bool:
@@ -133,12 +137,18 @@ class Beyond:
         Rows of a step.
     is_share : bool
         Whether all outputs lie between 0 and 1.
+    sizes : tuple of int
+        Inputs that grow.
     """
 
     rays: tuple[tuple[Rows, bool], ...]
     n: int
     is_share: bool
+    sizes: tuple[int, ...] = ()
 
+
+BEND = 1.2
+"""What a parabola in the logarithm of a size costs, as a factor of the error: it bends on where the rows end."""
 
 FACTORS = (1.0, 2.0, 4.0, 8.0, 16.0)
 SLACK = 2e-3
@@ -171,7 +181,12 @@ def beyond(table: Table, rows: Rows) -> Beyond:
         group = np.tile(table.group[top], len(FACTORS))
         made = Rows(tuple(x), logs, np.ones(group.size), group, rows.is_log, rows.unit, rows.delta)
         rays.append((made, all(table.inputs[i].falls for i in moved)))
-    return Beyond(tuple(rays), top.size, is_share=bool(table.y.min() >= 0 and table.y.max() <= 1 and not table.is_log))
+    return Beyond(
+        tuple(rays),
+        top.size,
+        is_share=bool(table.y.min() >= 0 and table.y.max() <= 1 and not table.is_log),
+        sizes=tuple(sizes),
+    )
 
 
 def is_sound(candidate: Candidate, u: FloatArray, ahead: Beyond, n_groups: int) -> bool:
@@ -198,6 +213,8 @@ def found(form: Form, table: Table, mode: Mode = "one") -> Candidate:
 
 # ---- laws of the library ------------------------------------------------------------------------
 
+SCORES = ("accuracy", "task_accuracy", "score", "error", "pass_rate", "reward")
+"""Outputs of laws that bounded scores are tried with, whatever they are called."""
 GENERIC = ("n_tokens", "n_examples", "n_params", "train_flops", "x")
 ROLE_OF = {
     "n_params": "params",
@@ -236,7 +253,7 @@ def _fits_output(law: Law, table: Table) -> bool:
         return True
     if law.output == "loss":
         return not table.rises
-    return law.output in {"accuracy", "score", "error", "pass_rate", "reward"} and (table.rises or not table.is_log)
+    return law.output in SCORES and (table.rises or not table.is_log)
 
 
 def _places(law: Law, table: Table) -> list[tuple[int, ...]]:
@@ -244,8 +261,10 @@ def _places(law: Law, table: Table) -> list[tuple[int, ...]]:
     if all(name in names for name in law.inputs):
         return [tuple(names.index(name) for name in law.inputs)] if len(law.inputs) > 1 or len(names) < 3 else []
     if len(law.inputs) == 1 and law.inputs[0] in GENERIC:
-        sizes = table.of_kind("size", "count")
+        sizes = table.of_kind("size", "count", "open")
         return [sizes] if len(sizes) == 1 else []
+    if law.inputs == ("capability",) and len(names) == 1:
+        return [(0,)] if table.inputs[0].kind == "signed" else []
     places = []
     for name in law.inputs:
         choice = [
@@ -478,7 +497,8 @@ def judge(
     for number, cut in enumerate(cuts):
         error[number, ~cut.test] = np.nan
     n_params = layout.n_params
-    return Judged(candidate, full, by_cut, error, residual, score_of(error, cuts, n_params), n_params)
+    risk = 1.0 if candidate.form is None else BEND ** candidate.form.bends(ahead.sizes)
+    return Judged(candidate, full, by_cut, error, residual, score_of(error, cuts, n_params) * risk, n_params, risk)
 
 
 def _handed_cut(candidate: Candidate, parent: Judged, number: int, n_groups: int) -> FloatArray:
@@ -507,12 +527,9 @@ def cut_errors(error: FloatArray, cuts: Sequence[Cut]) -> FloatArray:
 
 
 def price(n_params: int, n_rows: int) -> float:
-    """What parameters cost: the factor of Akaike's final prediction error, taken for the error and not its square.
-
-    Beyond the rows, what is uncertain of the parameters weighs more than among them.
-    """
+    """What parameters cost: Akaike's final prediction error, as a factor of the error."""
     left = max(n_rows - n_params, 1)
-    return float((n_rows + n_params) / left)
+    return float(np.sqrt((n_rows + n_params) / left))
 
 
 def score_of(error: FloatArray, cuts: Sequence[Cut], n_params: int) -> float:

@@ -89,11 +89,7 @@ def inner_cuts(table: Table, least: int) -> list[Cut]:
         total = (
             1.0 if "scale" not in axes or not others else MAIN_WEIGHT if is_main else (1 - MAIN_WEIGHT) / len(others)
         )
-        trained = sum(float(cut.train.sum()) for cut in mine)
-        found += [
-            Cut(cut.axis, cut.train, cut.test, cut.log_distance, total * float(cut.train.sum()) / trained)
-            for cut in mine
-        ]
+        found += [Cut(cut.axis, cut.train, cut.test, cut.log_distance, total / len(mine)) for cut in mine]
     whole = sum(cut.weight for cut in found)
     return [Cut(cut.axis, cut.train, cut.test, cut.log_distance, cut.weight / whole) for cut in found]
 

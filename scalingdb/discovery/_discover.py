@@ -16,7 +16,6 @@ from scalingdb.discovery._search import Budget, search
 from scalingdb.errors import DataError, FitError, check_seed
 from scalingdb.fits import as_frame
 from scalingdb.judging.holdouts import Holdout
-from scalingdb.notices import silence
 
 __all__ = ["discover"]
 
@@ -116,14 +115,13 @@ def discover(
             + ", ".join(f"{one.n_values} values of {one.name}" for one in table.inputs),
             "add runs at three or more scales, with every input varying among the smaller ones.",
         )
-    allowed = Budget.of(seconds, table.y.size)
+    allowed = Budget.of(seconds, table.y.size, len(table.groups))
     if allowed.evaluations < 12:
         raise DataError(
             f"budget={budget!r} buys {allowed.evaluations} evaluations of {table.y.size} rows, and 12 are the least",
             f"give at least {12 / max(allowed.evaluations, 1) * max(seconds, 0.1):.0f} seconds; the default is '2min'.",
         )
-    with silence():
-        found = search(table, cuts, allowed, rng, DELTA)
+    found = search(table, cuts, allowed, rng, DELTA)
     if not found.judged:
         raise FitError(
             f"no law could be fitted to these {table.y.size} rows and their hold-outs",

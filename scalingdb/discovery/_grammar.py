@@ -110,6 +110,10 @@ class Form:
             tuple(sorted(self.effective)),
         )
 
+    def bends(self, sizes: Sequence[int]) -> int:
+        """Exponents that change along their own input, a size: a parabola in logarithms, which bends without end."""
+        return sum(i == j and i in sizes for term in self.terms for i, j in term.cross)
+
     def free_tag(self) -> str:
         used = {term.tag for term in self.terms}
         return next(tag for tag in TAGS if tag not in used)

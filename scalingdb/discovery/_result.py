@@ -288,7 +288,7 @@ class Discovery:
             return "smaller held-out error, but not surely: the law of the library comes first"
         ratio = one.score / max(first.score, 1e-12)
         return (
-            f"{ratio:.2g} times the first one's score; that has the smaller error in "
+            f"{ratio:.3g} times the first one's score; that has the smaller error in "
             f"{100 * self.ranking.better[place]:.0f} % of the resamples"
         )
 
@@ -313,7 +313,7 @@ class Discovery:
                 "optimism": [self.ranking.optimism],
                 "n_nested": [self.ranking.n_nested],
                 "nested_error_alone": [gains.get(1)],
-                "nested_error_averaged": [min(gains.values()) if size > 1 else gains.get(1)],
+                "nested_error_averaged": [gains.get(self.ranking.size)],
                 "n_inner": [len(self._cuts)],
                 "n_judged": [len(self._searched.judged)],
                 "n_screened": [self._searched.n_screened],

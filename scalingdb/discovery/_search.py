@@ -25,7 +25,7 @@ from scalingdb.discovery._cuts import Cut
 from scalingdb.discovery._grammar import children, seeds
 from scalingdb.discovery._inputs import Table
 from scalingdb.discovery._solve import Rows
-from scalingdb.notices import notice
+from scalingdb.notices import notice, silence
 
 if TYPE_CHECKING:
     from scalingdb.estimation.model import FloatArray
@@ -41,12 +41,14 @@ GO_ON = 0.35
 """Share of the screened forms that are judged on all hold-outs."""
 ALIKE = 1e-5
 """Two laws whose predictions differ by less are one."""
+TALKS_FROM = 20.0
+"""Seconds of a budget from which on a search says how far it is."""
 SCREEN, JUDGE = 1, 3
 """What a step costs, in evaluations."""
-PER_SECOND = 8.0
+PER_SECOND = 16.0
 """Evaluations that a second of the budget buys, with 200 rows; fewer with more rows."""
-OVERTIME = 2.5
-"""Times the budget after which a search stops where it is."""
+OVERTIME, PATIENCE = 2.0, 6.0
+"""Times the budget in processor time, and on the wall clock, after which a search stops where it is."""
 
 
 @dataclass
@@ -57,17 +59,20 @@ class Budget:
     evaluations: int
     used: int = 0
     began: float = 0.0
+    began_cpu: float = 0.0
     is_late: bool = False
 
     @staticmethod
-    def of(seconds: float, n_rows: int) -> Budget:
+    def of(seconds: float, n_rows: int, n_groups: int = 1) -> Budget:
         """Seconds as a number of evaluations, which does not depend on the load of the machine."""
-        count = int(seconds * PER_SECOND / (0.4 + n_rows / 333.0))
-        return Budget(seconds, max(count, 1), began=time.monotonic())
+        count = int(seconds * PER_SECOND / (0.4 + n_rows / 333.0) / (1.0 + (n_groups - 1) / 12.0))
+        return Budget(seconds, max(count, 1), began=time.monotonic(), began_cpu=time.process_time())
 
     def spend(self, cost: int) -> bool:
         """Whether there is enough left for a step; it is taken then."""
-        if time.monotonic() - self.began > OVERTIME * self.seconds:
+        if time.process_time() - self.began_cpu > OVERTIME * self.seconds:
+            self.is_late = True
+        if time.monotonic() - self.began > PATIENCE * self.seconds:
             self.is_late = True
         if self.is_late or self.used + cost > self.evaluations:
             return False
@@ -123,7 +128,9 @@ def search(table: Table, cuts: Sequence[Cut], budget: Budget, seed: int, delta: 
         return candidate.layout(n_groups).n_params + 1 < least
 
     for mode in modes[:2] if n_groups > 1 else modes:
-        for candidate in known(table, mode):
+        with silence():
+            entrants = known(table, mode)
+        for candidate in entrants:
             if budget.used > LIBRARY * budget.evaluations:
                 break
             if candidate.key not in seen and can_be_fitted(candidate):
@@ -145,7 +152,8 @@ def search(table: Table, cuts: Sequence[Cut], budget: Budget, seed: int, delta: 
     for _, _, candidate, ends in fresh[: max(6, len(fresh) // 2)]:
         admit(candidate, None, ends)
     expanded: set[object] = set()
-    for _ in range(ROUNDS):
+    for turn in range(ROUNDS):
+        _say(turn, judged, budget)
         ranked = sorted((one for one in judged if not one.is_library), key=lambda one: one.score)
         beam = [one for one in ranked[: 3 * BEAM] if one.candidate.key not in expanded][:BEAM]
         if not beam or budget.is_late or budget.used >= budget.evaluations:
@@ -183,6 +191,18 @@ def search(table: Table, cuts: Sequence[Cut], budget: Budget, seed: int, delta: 
     return Searched(tuple(judged), rows, counts["screened"], counts["refused"], budget)
 
 
+def _say(turn: int, judged: Sequence[Judged], budget: Budget) -> None:
+    """How far a longer search is."""
+    if budget.seconds < TALKS_FROM or not judged:
+        return
+    best = min(judged, key=lambda one: one.score)
+    name = best.candidate.law.name if best.candidate.law else f"a form of {best.n_params} parameters"
+    notice(
+        f"discover: {budget.used} of {budget.evaluations} evaluations, {len(judged)} laws judged after round {turn}; "
+        f"least error so far: {name}"
+    )
+
+
 def _middle(cuts: Sequence[Cut]) -> Cut:
     """The hold-out on which forms are screened: the middle one along the scale."""
     main = [cut for cut in cuts if cut.axis == cuts[0].axis]
@@ -201,7 +221,7 @@ def _tried(
 ) -> Judged | None:
     """A judged law; None where the formula cannot take these rows."""
     try:
-        with np.errstate(all="ignore"):
+        with silence(), np.errstate(all="ignore"):
             return judge(candidate, rows, cuts, parent, ends, n_groups, seed, ahead)
     except (ArithmeticError, ValueError, TypeError, IndexError, np.linalg.LinAlgError):
         if candidate.law is None:

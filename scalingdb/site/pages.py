@@ -48,6 +48,7 @@ ORDER = (
     "first_fit",
     "bring_your_own_runs",
     "choose_a_law",
+    "find_the_law",
     "plan_a_run",
     "read_an_interval",
     "predict_a_score",

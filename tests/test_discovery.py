@@ -315,3 +315,17 @@ def test_a_table_without_nested_hold_outs_has_a_result_all_the_same() -> None:
     assert told.glance()["n_nested"].item() == told.ranking.n_nested
     assert told.glance().height == 1
     assert 0 < told.forecast({"n_tokens": 1e10})["prediction"].item() < 3
+
+
+def test_a_best_value_is_seen_in_the_rows_where_the_name_says_nothing() -> None:
+    rng = np.random.default_rng(3)
+    n, d, rate = (
+        np.exp(rng.uniform(np.log(low), np.log(high), 60)) for low, high in ((2e7, 2e9), (1e9, 4e11), (2e-4, 5e-3))
+    )
+    valley = 1 + 0.02 * np.log(rate / (1e-3 * (n / 1e8) ** -0.3)) ** 2
+    loss = (1.8 + 300 * n**-0.33 + 500 * d**-0.29) * valley * (1 + 0.004 * rng.standard_normal(60))
+    frame = pl.DataFrame({"params": n, "toks": d, "rate": rate, "loss": loss})
+    kinds = {one.name: (one.kind, one.role) for one in read_table(frame, "loss", ["params", "toks", "rate"], ()).inputs}
+    assert kinds == {"params": ("size", "params"), "toks": ("size", "tokens"), "rate": ("knob", "")}
+    flat = frame.with_columns(loss=pl.Series(1.8 + 300 * n**-0.33 + 500 * d**-0.29 + rate**-0.1))
+    assert read_table(flat, "loss", ["params", "toks", "rate"], ()).inputs[2].kind == "size"

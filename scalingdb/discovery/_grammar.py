@@ -201,17 +201,22 @@ def _amount(i: int, form: Form, inputs: Sequence[Input], writer: _Writer, *, fas
     return None
 
 
+def _minus(power: str) -> str:
+    """A negative exponent, with no more brackets than it needs."""
+    return f"-{power}" if power.isidentifier() else f"(-({power}))"
+
+
 def _power(i: int, power: str, form: Form, inputs: Sequence[Input], writer: _Writer, *, fast: bool) -> str:
     """An input to minus a power, as code."""
     amount = _amount(i, form, inputs, writer, fast=fast)
     one = inputs[i]
     if amount is not None:
-        return f"np.exp(-({power}) * np.log({amount}))" if fast else f"{amount}**(-({power}))"
+        return f"np.exp(-({power}) * np.log({amount}))" if fast else f"{amount}**{_minus(power)}"
     if fast or one.kind == "signed":
         return f"np.exp(-({power}) * {_log(i, one, fast=fast)})"
     if one.kind == "open":
-        return f"(1 + x{i} / {one.reference:.6g})**(-({power}))"
-    return f"(x{i} / {one.reference:.6g})**(-({power}))"
+        return f"(1 + x{i} / {one.reference:.6g})**{_minus(power)}"
+    return f"(x{i} / {one.reference:.6g})**{_minus(power)}"
 
 
 def _kind_of(i: int, one: Input, term: Term) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -30,12 +30,15 @@ SHARES = re.compile(r"share|proportion|prop_|_prop|mixture|domain|fraction|ratio
 COUNTS = re.compile(r"expert|stream|parallel|member|epoch|head|repeat|sample", re.IGNORECASE)
 OTHERS = re.compile(r"vocab|latent|width|depth|layer|d_model|head|context|active_|rank", re.IGNORECASE)
 PARAMS = re.compile(r"(^|_)(n_)?(params?|parameters?|model_size|size)(_|$)|^n$", re.IGNORECASE)
-TOKENS = re.compile(r"token|data|^d$|characters|examples|(^|_)n_samples", re.IGNORECASE)
+TOKENS = re.compile(r"token|(^|_)tok(s)?(_|$)|data|^d$|characters|examples|(^|_)n_samples", re.IGNORECASE)
 UNIQUE = re.compile(r"uniq|distinct", re.IGNORECASE)
 COMPUTE = re.compile(r"flop|compute|^c$|gpu_hours|n_steps", re.IGNORECASE)
 LOGARITHM = re.compile(r"^(log|ln)(10|2)?_|_log$", re.IGNORECASE)
 SCORES = re.compile(r"accuracy|score|brier|reward|pass|win|_acc|acc_|exact_match|error_rate", re.IGNORECASE)
 LOSSES = re.compile(r"loss|perplexity|bits|entropy|nll", re.IGNORECASE)
+
+CLEAR = 4.0
+"""Standard errors above 0 at which the curvature along an input is no chance."""
 
 FEWEST_ROWS = 8
 FEWEST_VALUES = 3
@@ -235,7 +238,11 @@ def read_table(frame: pl.DataFrame, output: str, inputs: Sequence[str], by: Sequ
                 f"input {name!r} does not vary: all {y.size} rows have {numbers[0]:g}",
                 "leave it out, or add runs with other values.",
             )
+    is_score = bool(SCORES.search(output)) or (y.min() >= 0 and y.max() <= 1 and not LOSSES.search(output))
+    is_log = bool(y.min() > 0) and not is_score
     described = _described(raw, output)
+    if is_log:
+        described = _with_knobs_seen(described, raw, np.log(y))
     if not any(one.n_values >= FEWEST_VALUES for one in described):
         most = max(described, key=lambda one: one.n_values)
         raise DataError(
@@ -246,8 +253,6 @@ def read_table(frame: pl.DataFrame, output: str, inputs: Sequence[str], by: Sequ
     keys = kept.select(by).unique(maintain_order=True).sort(list(by)) if by else pl.DataFrame()
     groups: list[tuple[object, ...]] = list(keys.iter_rows()) if by else [()]
     group = _group_numbers(kept, by, groups) if by else np.zeros(kept.height, dtype=np.int64)
-    is_score = bool(SCORES.search(output)) or (y.min() >= 0 and y.max() <= 1 and not LOSSES.search(output))
-    is_log = bool(y.min() > 0) and not is_score
     return Table(
         frame=kept,
         inputs=described,
@@ -298,6 +303,35 @@ def _described(raw: dict[str, FloatArray], output: str) -> tuple[Input, ...]:
             reference = float(f"{reference:.3g}")
         described.append(Input(name, kind, reference, is_loss and role != "", role, different))
     return tuple(described)
+
+
+def _with_knobs_seen(described: tuple[Input, ...], raw: dict[str, FloatArray], y: FloatArray) -> tuple[Input, ...]:
+    """Inputs whose name says nothing as knobs, where the rows show a best value inside their range.
+
+    Judged on the parabola in logarithms of all inputs: curvature clearly above 0, and the lowest point, at the middle
+    of the other inputs, between the ends.
+    """
+    open_ = [
+        i for i, one in enumerate(described) if one.kind == "size" and not one.role and one.n_values > FEWEST_VALUES
+    ]
+    columns = [one.log(raw[one.name]) for one in described]
+    columns = [(values - values.mean()) / max(float(values.std()), 1e-12) for values in columns]
+    pairs = [(i, j) for i in range(len(columns)) for j in range(i, len(columns))]
+    design = np.column_stack([np.ones_like(y), *columns, *(columns[i] * columns[j] for i, j in pairs)])
+    if not open_ or len(y) < 2 * design.shape[1] or np.linalg.matrix_rank(design) < design.shape[1]:
+        return described
+    solution, *_ = np.linalg.lstsq(design, y, rcond=None)
+    spread = float(((y - design @ solution) ** 2).sum()) / (len(y) - design.shape[1])
+    errors = np.sqrt(spread * np.diag(np.linalg.inv(design.T @ design)))
+    found = list(described)
+    for i in open_:
+        place = 1 + len(columns) + pairs.index((i, i))
+        curvature = float(solution[place])
+        if curvature > CLEAR * errors[place]:
+            lowest = -float(solution[1 + i]) / (2 * curvature)
+            if columns[i].min() < lowest < columns[i].max():
+                found[i] = replace(found[i], kind="knob")
+    return tuple(found)
 
 
 def _role(name: str) -> str:

@@ -315,3 +315,11 @@ def test_a_table_without_nested_hold_outs_has_a_result_all_the_same() -> None:
     assert told.glance()["n_nested"].item() == told.ranking.n_nested
     assert told.glance().height == 1
     assert 0 < told.forecast({"n_tokens": 1e10})["prediction"].item() < 3
+
+
+def test_a_valley_and_a_term_in_one_input_have_parameters_of_their_own() -> None:
+    rows = surface().with_columns(x=pl.Series(np.random.default_rng(6).uniform(1, 9, 64)))
+    table = read_table(rows, "loss", ["n_params", "n_tokens", "x"], [])
+    terms = tuple(Term(tag, inputs=(i,)) for i, tag in enumerate("ABC"))
+    names = [spec.name for spec in write(Form((), terms, valleys=(Valley(2, (0, 1)),)), table).specs]
+    assert len(names) == len(set(names)) == 1 + 3 + 3 + 4  # floor, scales, exponents; width, middle and its two moves

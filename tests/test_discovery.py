@@ -329,3 +329,11 @@ def test_a_best_value_is_seen_in_the_rows_where_the_name_says_nothing() -> None:
     assert kinds == {"params": ("size", "params"), "toks": ("size", "tokens"), "rate": ("knob", "")}
     flat = frame.with_columns(loss=pl.Series(1.8 + 300 * n**-0.33 + 500 * d**-0.29 + rate**-0.1))
     assert read_table(flat, "loss", ["params", "toks", "rate"], ()).inputs[2].kind == "size"
+
+
+def test_a_valley_and_a_term_in_one_input_have_parameters_of_their_own() -> None:
+    rows = surface().with_columns(x=pl.Series(np.random.default_rng(6).uniform(1, 9, 64)))
+    table = read_table(rows, "loss", ["n_params", "n_tokens", "x"], [])
+    terms = tuple(Term(tag, inputs=(i,)) for i, tag in enumerate("ABC"))
+    names = [spec.name for spec in write(Form((), terms, valleys=(Valley(2, (0, 1)),)), table).specs]
+    assert len(names) == len(set(names)) == 1 + 3 + 3 + 4  # floor, scales, exponents; width, middle and its two moves

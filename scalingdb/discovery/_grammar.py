@@ -146,7 +146,8 @@ class _Writer:
     def new(
         self, name: str, kind: str, start: tuple[float, float], neutral: float, meaning: str, *, linear: bool = False
     ) -> str:
-        self.specs.setdefault(name, Spec(name, kind, start, neutral, linear, meaning))
+        made = Spec(name, kind, start, neutral, linear, meaning)
+        assert self.specs.setdefault(name, made) == made, f"two parameters are called {name}"
         return name
 
 
@@ -320,7 +321,7 @@ def _expression(
         text += (" + " if text else "") + _term(term, form, inputs, writer, scale, fast=fast, linear=True)
     for valley in form.valleys:
         i = valley.input
-        width = writer.new(f"c{i + 1}", "positive", (0.002, 0.3), 1e-3, f"cost of a wrong {inputs[i].name}")
+        width = writer.new(f"u{i + 1}", "positive", (0.002, 0.3), 1e-3, f"cost of a wrong {inputs[i].name}")
         middle = writer.new(f"m{i + 1}", "real", (-2.0, 2.0), 0.0, f"best ln {inputs[i].name}, from the reference")
         for j in valley.centre:
             move = writer.new(f"m{i + 1}{j + 1}", "real", (-0.6, 0.6), 0.0, f"its move with ln {inputs[j].name}")

@@ -435,7 +435,7 @@ def _usable(part: Field, fit: Fit) -> Design:
         raise DataError(
             "the target or a candidate has no derivative at the estimate", f"see the fit's verdict: {fit.verdict}."
         )
-    if np.abs(part.target_slopes).max() <= NOTHING * part.noise:
+    if not part.target_slopes.size or np.abs(part.target_slopes).max() <= NOTHING * part.noise:
         raise DataError("the target does not depend on any parameter that was fitted", "ask for something else.")
     return Design(part)
 

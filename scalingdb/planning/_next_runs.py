@@ -191,10 +191,11 @@ def next_runs(
     deviations they lie apart where each is bent towards the other as far as it goes (T-optimality).
 
     The interval today is that of :meth:`Fit.predict` or :meth:`Fit.optimum`; the one after the runs has the same width
-    times the expected ratio of the errors, around today's estimate. Only its width is a forecast: the runs will move the
-    estimate. On eleven finished studies (33 targets, a third of the runs known, a tenth of the cost spent) the median
-    width after a new fit was 0.34 of today's, as expected, single ones half to twice that; the intervals of the new fits
-    held 94 % of the targets, those around today's estimate 42 %.
+    times the expected ratio of the errors, around today's estimate. Only its width is a forecast: the runs will move
+    the estimate. On eleven finished studies (33 targets, a third of the runs known, a tenth of the cost spent) the
+    median width after a new fit was 0.34 of today's, as expected, single ones half to twice that; the intervals of the
+    new fits held 94 % of the targets, those around today's estimate 42 %
+    (``benchmarks/next_runs_replay.py --widths``).
 
     References
     ----------

@@ -158,11 +158,11 @@ def test_refusals(small: sdb.Fit) -> None:
     refused("one fit or two", fits=[small] * 3)
     refused("most=0", most=0)
     refused("level=2", level=2)
-    others = {name: value for name, value in GIVEN.items() if name != "A"}
-    of_one_term = sdb.fit(SMALL, "chinchilla", objective="mse_log", fixed=others)
-    refused("does not depend on any parameter", fits=of_one_term, target={"n_params": 1e60, "n_tokens": 1e60})
-    refused("none of the 24 affordable candidates tells", fits=of_one_term,
-            candidates=LARGER.with_columns(n_params=pl.lit(1e200), price=pl.lit(1.0)), cost="price")  # fmt: skip
+    falling = sdb.fit(SMALL, "power", objective="mse", by_run=False)
+    priced = {"fits": falling, "cost": "price", "candidates": LARGER.with_columns(price=pl.lit(1.0))}
+    refused("does not depend on any parameter", **priced, target={"n_tokens": 1e200})
+    priced["candidates"] = LARGER.with_columns(n_tokens=pl.lit(1e200), price=pl.lit(1.0))
+    refused("none of the 24 affordable candidates tells", **priced, target={"n_tokens": 1e11})
 
 
 @pytest.fixture(scope="module")

@@ -64,6 +64,7 @@ def test_the_form_behind_a_surface_leads_and_carries(told: sdb.Discovery) -> Non
     assert first["error_fitted"] < 0.003
     names = told.table["law"].to_list()
     assert "chinchilla" in names
+    assert "n_params**alpha" in told.table["formula"][names.index("chinchilla")]
     assert told.ranking.order[0].n_params <= 6
     assert "cannot be told apart" in told.sentence or told.ranking.n_alike == 1
     answer = told.predict(surface().filter(pl.col("n_params") > 1.2e9))

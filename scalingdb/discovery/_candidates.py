@@ -56,6 +56,8 @@ class Candidate:
     mode : Mode
     places : tuple of int
         Inputs that a law of the library takes, in its order.
+    text : str
+        Formula of a law of the library with the columns' names; its own name where it would have to be traced first.
     """
 
     law: Law | None
@@ -64,6 +66,7 @@ class Candidate:
     specs: tuple[Spec, ...]
     mode: Mode = "one"
     places: tuple[int, ...] = ()
+    text: str = ""
 
     @property
     def key(self) -> tuple[Any, ...]:
@@ -297,7 +300,11 @@ def _candidate(law: Law, places: tuple[int, ...], table: Table, mode: Mode) -> C
         specs.append(Spec(name, kind, (low, high), low, name in linear, param.meaning))
     columns = tuple(table.inputs[i].name for i in places)
     made = law if columns == law.inputs else _renamed(law, columns)
-    return Candidate(made, None, function, tuple(specs), mode, places)
+    renamed = dict(zip(law.inputs, columns, strict=True))
+    text = law.name
+    if "text" in law._kept:
+        text = re.sub(r"\b[A-Za-z_]\w*\b", lambda seen: renamed.get(seen[0], seen[0]), law.formula_text)
+    return Candidate(made, None, function, tuple(specs), mode, places, text)
 
 
 def _renamed(law: Law, columns: Sequence[str]) -> Law:

@@ -242,9 +242,7 @@ class Discovery:
     def _formula(self, candidate: Candidate) -> str:
         if candidate.form is not None:
             return readable(write(candidate.form, self._table), self._table.inputs)
-        assert candidate.law is not None
-        # a law without a kept trace would take seconds to be written out
-        return candidate.law.formula_text if "text" in candidate.law._kept else candidate.law.name
+        return candidate.text
 
     def _verdict(self, one: Judged) -> str:
         candidate = one.candidate

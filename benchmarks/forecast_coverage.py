@@ -7,7 +7,7 @@
 Every law is fitted below each threshold of each data set, once; what its intervals are made of is kept in a folder
 for temporary files, so that another formula for the interval is measured within seconds. The constants of an interval
 are learned on the other sources alone, each source left out in turn. A figure is the mean over data sets; its error
-(+-) is that of drawing sources anew. Winkler scores are relative to the observation and end at 10, like widths: a
+(+-) is that of resampling sources. Winkler scores are relative to the observation and end at 10, like widths: a
 95 % interval costs its width, and forty times what it misses by. ``today`` is the interval from the scatter of the
 fitted rows.
 """
@@ -236,7 +236,7 @@ def scored(table: pl.DataFrame, low: np.ndarray, high: np.ndarray, name: str) ->
 
 
 def summary(table: pl.DataFrame, by: list[str], rng: np.random.Generator) -> pl.DataFrame:
-    """Means over data sets with the error of drawing sources anew."""
+    """Means over data sets with the error of resampling sources."""
     figures = [name for name in table.columns if name.split("_")[-1] in {"coverage", "width", "winkler"}]
     inner = list(dict.fromkeys([*by, "source_id", "data_set", "law", "axis"]))
     each = table.group_by(inner).agg(pl.col(figures).mean())
@@ -395,7 +395,7 @@ def main() -> None:
         show(title, summary(labelled, by, rng), by)
     with pl.Config(tbl_cols=-1, tbl_rows=-1, tbl_width_chars=140, float_precision=4):
         print("\nwhich law: chosen by its past misses ('best'), always the same, or a weighted mean of all")
-        print("(gap_error: that of the difference to 'best', drawing sources anew)")
+        print("(gap_error: that of the difference to 'best', resampling sources)")
         print(choices(table, rows, everything, rng))
     everywhere = scores.with_columns(all=pl.lit("all"))
     show("surfaces and curves together", summary(everywhere, ["all"], rng), ["all"])

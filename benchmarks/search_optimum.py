@@ -101,7 +101,7 @@ def reference(
 
 
 def random_problems(count: int, seed: int, only: list[str]) -> Iterator[tuple[str, sdb.Law, pl.DataFrame]]:
-    """Laws in turn, with coefficients, designs and noise drawn anew each time."""
+    """Laws in turn, with coefficients, designs and noise redrawn each time."""
     rng = np.random.default_rng(seed)
     laws = [law for name, law in all_laws().items() if law.is_traceable and (not only or name in only)]
     for i in range(count):

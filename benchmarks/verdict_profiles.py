@@ -4,7 +4,7 @@
 
 *Cost*: groups of 30 runs under Chinchilla's law are fitted with `sdb.fit_by`, as they are and with the questions about
 profiles answered without looking; processor time. *Flat*: laws of the library in turn, with coefficients, designs and
-noise drawn anew. A parameter of an "identified" fit is flat if its objective, all others fitted anew by the thorough
+noise redrawn. A parameter of an "identified" fit is flat if its objective, all others fitted again by the thorough
 search of `Fit.profile`, rises by less than a quarter of the cut-off at an end of its 95 % interval.
 """
 

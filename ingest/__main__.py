@@ -58,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     check = commands.add_parser("check", help="rebuild in a temporary folder and compare byte for byte")
     for command in (build, check):
         command.add_argument("--raw", type=Path, help="folder with one folder of raw files per source")
-        command.add_argument("--workers", type=_positive, help="processes at once (default: one a processor)")
+        command.add_argument("--workers", type=_positive, help="processes at once (default: one per processor)")
         command.add_argument("--json", action="store_true", help="print JSON instead of a table")
         command.add_argument("--quiet", action="store_true", help="show no progress")
     return parser
@@ -239,7 +239,7 @@ def _print_summary(results: list[BuildResult], extra: list[str]) -> None:
     n_rows = sum(sum(result.rows.values()) for result in results)
     console.print(f"{len(results)} sources, {n_rows:,} rows: {said}", highlight=False)
     for name in extra:
-        console.print(f"{name} written anew", highlight=False)
+        console.print(f"{name} rewritten", highlight=False)
 
 
 def _check(options: argparse.Namespace) -> int:

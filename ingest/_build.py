@@ -204,7 +204,7 @@ def build(
     progress, finished : callable
         Told the name of a source that begins, and the result of one that ended (skipped ones too).
     workers : int, optional
-        Processes that build at the same time; one a processor by default. With one, or one source to
+        Processes that build at the same time; one per processor by default. With one, or one source to
         build, everything happens in this process.
     stamps : Path, optional
         Folder that remembers what the tables were made from; sources that are unchanged since are

@@ -131,7 +131,7 @@ def build(raw: RawFolder) -> dict[str, pl.DataFrame]:
 
 
 def _check(raw: RawFolder, losses: pl.DataFrame) -> None:
-    """Steps that are no number, runs with two mixtures, and the lists of the complete grids."""
+    """Steps that are not numbers, runs with two mixtures, and the lists of the complete grids."""
     no_number = losses.filter(pl.col("step").is_not_null() & pl.col("at").is_null())["step"]
     mixtures = losses.group_by("run_id").agg(pl.col("mixture").n_unique(), pl.col("size").n_unique())
     missing = {mix_set: len(_listed(raw, mix_set) - _released(losses, mix_set)) for mix_set in LISTS}

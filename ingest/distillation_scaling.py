@@ -34,7 +34,7 @@ SOURCE = Source(
         "the history of its repository. Eight rows repeat the student size, tokens and teacher loss of another row "
         "with another loss: distinct runs (or readings), all kept, numbered in run_id. Whether n_params counts "
         "embeddings is not stated. The student law has a capacity gap (a better teacher can make a worse student) and "
-        "is no law of this package; the coefficients of its supervised part, (E + (A / N^alpha + B / D^beta)^gamma) "
+        "is not a law of this package; the coefficients of its supervised part, (E + (A / N^alpha + B / D^beta)^gamma) "
         "with the exponent gamma outside the sum, are rows of the table claims, quoted and not checked in the paper. "
         "They cannot be tested on these rows, all of which are distilled."
     ),

@@ -158,7 +158,8 @@ def remove_source(source_id: str) -> None:
 def _check_id(source_id: str, *, may_exist: bool) -> None:
     if not isinstance(source_id, str) or not re.fullmatch(r"[a-z][a-z0-9_]*", source_id):
         raise DataError(
-            f"{source_id!r} is no name for a source", "use lower-case letters, digits and '_', beginning with a letter."
+            f"{source_id!r} is not a valid name of a source",
+            "use lower-case letters, digits and '_', beginning with a letter.",
         )
     with connect() as db:
         known = db.table("sources").filter(source_id=source_id)

@@ -44,7 +44,7 @@ def found() -> sdb.Fit:
 
 
 def cells(fit: sdb.Fit, steps: int = 4) -> pl.DataFrame:
-    """The objective on a grid around a fit's exponents, nothing fitted anew."""
+    """The objective on a grid around a fit's exponents, nothing fitted again."""
     alphas, betas = (np.linspace(0.9, 1.1, steps) * fit.params[name] for name in ("alpha", "beta"))
     return pl.DataFrame(
         [

@@ -159,7 +159,7 @@ def test_a_warehouse_that_is_named_shows_no_own_source(make_warehouse: Callable[
 @pytest.mark.parametrize(
     ("rows", "told"),
     [
-        (["1,2,big,x"], ["loss = 'val_loss': 1 cell(s) that are no number (row 3 says 'big')"]),
+        (["1,2,big,x"], ["loss = 'val_loss': 1 cell(s) that are not numbers (row 3 says 'big')"]),
         (["1,2,31,x", "1,2,-1,x"], ["row 3, 'val_loss': value 31.0 is outside 0.0 to 30.0", "row 4, 'val_loss'"]),
         (["0,2,2.5,x"], ["mine/row 3: n_params = 0.0 is below 1 parameters"]),
         (["1e9,2,2.5,x"], ["mine/row 3: n_params = 1e+18 is above"]),
@@ -511,7 +511,7 @@ def test_the_command_adds_lists_fits_and_removes() -> None:
     [
         (("runs.csv",), "--source-id"),
         (("runs.csv", "--source-id", "mine", "--map", "loss"), "--map loss=val_loss"),
-        (("runs.csv", "--source-id", "mine", "--scale", "n_params=B"), "'B' is no number"),
+        (("runs.csv", "--source-id", "mine", "--scale", "n_params=B"), "'B' is not a number"),
         (("runs.csv", "--remove", "mine"), "one at a time"),
         (("--remove", "mine"), "unknown own source 'mine'"),
     ],

@@ -252,8 +252,8 @@ def test_bad_cells_are_named_all_at_once() -> None:
     columns["val_loss"] = [*map(str, columns["val_loss"][:-1]), "diverged"]
     with pytest.raises(DataError) as error:
         sdb.read_runs(columns)
-    assert "n_params = 'params': 1 cell(s) that are no number (row 1 says 'abc')" in str(error.value)
-    assert "loss = 'val_loss': 1 cell(s) that are no number (row 9 says 'diverged')" in str(error.value)
+    assert "n_params = 'params': 1 cell(s) that are not numbers (row 1 says 'abc')" in str(error.value)
+    assert "loss = 'val_loss': 1 cell(s) that are not numbers (row 9 says 'diverged')" in str(error.value)
 
 
 def test_empty_values_are_counted_not_refused(said: list[str]) -> None:

@@ -92,7 +92,8 @@ def compare(
         bool, typer.Option("--recompute", help="Of --all: compute everything again, stored or not (minutes).")
     ] = False,
     workers: Annotated[
-        int | None, typer.Option("--workers", min=1, metavar="N", help="Of --all: processes. Default: one a processor.")
+        int | None,
+        typer.Option("--workers", min=1, metavar="N", help="Of --all: processes. Default: one per processor."),
     ] = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,

@@ -125,7 +125,7 @@ def fit(
     for name, text in pairs_of(fix, "--fix").items():
         value = number_of(text)
         if isinstance(value, str):
-            refuse(f"--fix {name}={text}: {text!r} is no number", "for example --fix E=1.7")
+            refuse(f"--fix {name}={text}: {text!r} is not a number", "for example --fix E=1.7")
         held[name] = float(value)
     if by and (train_flops or chart):
         refuse("--by makes many fits; --train-flops and --chart show one", "choose one group with --where or --family.")

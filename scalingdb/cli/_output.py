@@ -50,7 +50,7 @@ OutputOption = Annotated[
 
 
 def plain(value: Any) -> Any:
-    """A value that JSON can hold; what is no number in JSON (NaN, infinity) becomes null."""
+    """A value that JSON can hold; what is not a number in JSON (NaN, infinity) becomes null."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):

@@ -60,7 +60,7 @@ def declared(mapping: Sequence[str] | None, unit: str | None, scale: Sequence[st
     for name, text in pairs_of(list(scale or ()), "--scale", "n_params=1e9").items():
         value = number_of(text)
         if isinstance(value, str):
-            refuse(f"--scale {name}={text}: {text!r} is no number", "for example --scale n_params=1e9")
+            refuse(f"--scale {name}={text}: {text!r} is not a number", "for example --scale n_params=1e9")
         factors[name] = float(value)
     return Declared(pairs_of(list(mapping or ()), "--map", "loss=val_loss"), unit, factors, **others)
 

@@ -91,7 +91,7 @@ def build(
         bool, typer.Option("--without-raw", help="Bring the tables up to date with code and schema; read no raw file.")
     ] = False,
     workers: Annotated[
-        int | None, typer.Option("--workers", min=1, metavar="N", help="Processes. Default: one a processor.")
+        int | None, typer.Option("--workers", min=1, metavar="N", help="Processes. Default: one per processor.")
     ] = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,

@@ -100,7 +100,7 @@ FITTED_SCHEMA: dict[str, Any] = {
 
 
 def fitted_errors(law: str, fits: Sequence[Fit], intervals: Sequence[str], errors: Sequence[str]) -> pl.DataFrame:
-    """One row about the fits of a law (one, or one a group left out), and the groups that failed.
+    """One row about the fits of a law (one, or one per group left out), and the groups that failed.
 
     `intervals` says of each fit how its prediction interval was made.
     """

@@ -8,7 +8,7 @@ begins where looser fits end:
   where they are there to where they are wanted;
 * with priors, at the optimum for parameters fixed at the prior means;
 * with bounds, at the free optimum if that lies inside. Else a bound that it violates is active: the
-  parameter is fixed there, the rest fitted anew, and so on (branch and bound over the active bounds).
+  parameter is fixed there, the rest fitted again, and so on (branch and bound over the active bounds).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A law as one fit sees it: compiled, with some parameters fixed, tied together or bounded anew."""
+"""A law as one fit sees it: compiled, with some parameters fixed, tied together or given other bounds."""
 
 from __future__ import annotations
 

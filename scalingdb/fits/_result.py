@@ -144,7 +144,7 @@ class Fit:
         quantity : function, optional
             Takes the law's parameters by name (arrays) and returns an array, as for :meth:`derived`.
         exact : bool
-            True: the law is fitted anew without each run (all in one batch). False: the change to
+            True: the law is fitted again without each run (all in one batch). False: the change to
             first order, by the curvature of the objective. A near-absolute loss passes through
             as many runs as it has parameters and has no first-order answer for these: with few runs,
             ask for the exact one.
@@ -220,7 +220,7 @@ class Fit:
     def profile(self, param: str, level: float = DEFAULT_LEVEL, points: int = 41) -> pl.DataFrame:
         """The lowest objective for every value of one parameter: the curve behind a profile interval.
 
-        All other parameters are fitted anew at each value. The interval holds the values whose
+        All other parameters are fitted again at each value. The interval holds the values whose
         objective rises by less than a cut-off, which is set so that it equals the robust interval
         where the objective is a parabola; elsewhere it shows the bend that a standard error hides.
 

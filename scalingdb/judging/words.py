@@ -10,7 +10,7 @@ from scalingdb.judging.resampling import Draws
 __all__ = ["Finding", "count_of", "finding", "multiple", "pair_verdict", "resampled_words", "said_of_pair"]
 
 Finding = Literal["lower", "higher", "noise", "unknown"]
-"""Whether a difference lies below 0, above 0, cannot be told from 0, or cannot be judged."""
+"""Whether a difference lies below 0, above 0, is indistinguishable from 0, or cannot be judged."""
 
 
 def finding(low: float | None, high: float | None) -> Finding:

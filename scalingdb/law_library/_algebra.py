@@ -446,13 +446,13 @@ def fixed(law: Law, **values: float) -> Law:
     UnknownNameError
         For an unknown parameter.
     DataError
-        If a value is no finite number.
+        If a value is not a finite number.
     """
     for name, value in values.items():
         if name not in law.params:
             raise unknown_name("parameter", name, law.params, f"(of law {law.name!r})")
         if isinstance(value, bool) or not np.isfinite(value):
-            raise DataError(f"parameter {name}={value!r} is no finite number")
+            raise DataError(f"parameter {name}={value!r} is not a finite number")
     numbers = {name: float(value) for name, value in values.items()}
     return _special(law, numbers, {}, "_".join([law.name, "fixed", *(name.lower() for name in values)]))
 

@@ -26,7 +26,7 @@ import numpy as np
 __all__ = ["SHIPPED", "Unkeyable", "body_of", "fingerprint", "load", "save"]
 
 SHIPPED = Path(__file__).with_name("traced.zip")
-"""Entries of the library's laws; ``python -m scalingdb.fits._ship`` writes them anew."""
+"""Entries of the library's laws; ``python -m scalingdb.fits._ship`` writes them again."""
 ENGINE = ("law_library/_trace.py", "estimation/symbolic.py", "estimation/code.py")
 MOST_ENTRIES = 1000
 

@@ -511,7 +511,7 @@ def rag_compute(
     how much one document or one shot gains on the task at hand, and zero for iterations. The sigmoid
     is the authors' own, ``3.30/(1 + exp(-1.81*(x + 0.46))) - 2.18``, fitted to scores that they
     normalise; for other scores its constants must be refitted. The gains i carry a fit from one
-    task to another; within one task b cannot be told from a. Settings of zero get a small constant
+    task to another; within one task b cannot be distinguished from a. Settings of zero get a small constant
     inside the logarithm. Extrapolation held to about a million tokens of context, not to five.
 
     Examples

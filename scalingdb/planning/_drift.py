@@ -3,7 +3,7 @@
 A design for a law that is true everywhere buys the runs with the largest leverage, however far from what one wants to
 know. Here the law is true at the target only. Elsewhere the observations drift away from it as a random walk along the
 logarithms of the inputs, as fast as the law has missed its own larger rows, so that a run tells the more, the nearer
-to the target it is trained; and a plain fit to far runs is biased, which more of them do not mend.
+to the target it is trained; and a plain fit to far runs is biased, which more of them do not cure.
 
 References
 ----------

@@ -319,7 +319,7 @@ def _asked(named: Mapping[str, Fit], table: pl.DataFrame, target: Target, level:
     if isinstance(target, Mapping) and list(target) == ["train_flops"] and "train_flops" not in fits[0].law.inputs:
         if len(fits) > 1:
             raise DataError(
-                "the optimum of two fits is no single target", "give one fit, or inputs at which to compare."
+                "the optimum of two fits is not a single target", "give one fit, or inputs at which to compare."
             )
         return _optimum(fits[0], table, float(target["train_flops"]), level)
     frames = [_inputs(name, fit, target) for name, fit in named.items()]

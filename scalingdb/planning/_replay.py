@@ -28,7 +28,7 @@ __all__ = ["RunsReplay", "replay_runs"]
 STRATEGIES = ("next_runs", "random", "cheapest first", "largest first")
 
 ROUNDS = (0.1, 0.25, 0.5, 1.0)
-"""Shares of the budget after which the law is fitted anew and the rest is planned again."""
+"""Shares of the budget after which the law is fitted again and the rest is planned again."""
 
 EXTRA = 3
 """Runs of the start beyond the parameters of the law."""
@@ -274,7 +274,7 @@ def _in_order(study: _Study, order: IntArray, budget: float) -> IntArray:
 
 
 def _chosen(study: _Study, start: IntArray, rest: IntArray, budget: float) -> IntArray:
-    """Runs by :func:`next_runs`, planned anew when a part of the budget is spent."""
+    """Runs by :func:`next_runs`, planned again when a part of the budget is spent."""
     picked: list[int] = []
     spent = 0.0
 

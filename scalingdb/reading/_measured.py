@@ -257,7 +257,7 @@ def _where(table: pl.DataFrame, where: str | None, file: str, report: Report) ->
             f"write a condition on its columns: {listed(map(repr, table.columns), 20)}.",
         ) from error
     if mask.dtype != pl.Boolean or len(mask) not in {1, table.height}:
-        raise DataError(f"{argument(where=where)} is no condition on rows", "for example \"State = 'finished'\".")
+        raise DataError(f"{argument(where=where)} is not a condition on rows", "for example \"State = 'finished'\".")
     kept = table.filter(mask)
     if kept.is_empty():
         raise DataError(f"no row of {file} meets {argument(where=where)}", "see which values the column has.")
@@ -271,7 +271,7 @@ def _where(table: pl.DataFrame, where: str | None, file: str, report: Report) ->
 def _converted(
     table: pl.DataFrame, columns: Columns, options: Options, decimal: str | None, report: Report, file: str
 ) -> pl.DataFrame:
-    """Mapped columns under their names here, measured ones as ``=column``; cells that are no numbers are refused."""
+    """Mapped columns under their names here, measured ones as ``=column``; cells that are not numbers are refused."""
     made: dict[str, pl.Series] = {
         name: table[name] for name in ("raw_row", "raw_file", "reached", "planned") if name in table.columns
     }
@@ -356,7 +356,7 @@ def _fault(table: pl.DataFrame, column: str, name: str, i: int, text: str) -> st
 
 
 def _refuse(faults: Sequence[str], file: str) -> None:
-    """All cells that are no numbers at once, by column, with the first places."""
+    """All cells that are not numbers at once, by column, with the first places."""
     if not faults:
         return
     by_column: dict[str, list[str]] = {}
@@ -364,7 +364,7 @@ def _refuse(faults: Sequence[str], file: str) -> None:
         column, _, place = fault.partition(": ")
         by_column.setdefault(column, []).append(place)
     lines = [
-        f"  {column}: {len(places)} cell(s) that are no number ({listed(places)})"
+        f"  {column}: {len(places)} cell(s) that are not numbers ({listed(places)})"
         for column, places in by_column.items()
     ]
     raise DataError(
@@ -558,7 +558,7 @@ def _with_models(frame: pl.DataFrame, options: Options, report: Report) -> pl.Da
         return frame
     table = _files(options.models).pieces
     if len(table) != 1 or table[0].table is None:
-        raise DataError(f"{argument('models')} is no single table", "give a frame or a CSV with one row per model.")
+        raise DataError(f"{argument('models')} is not a single table", "give a frame or a CSV with one row per model.")
     side = table[0].table
     chosen = _columns.choose(
         side.columns,

@@ -79,7 +79,7 @@ def read_runs(
     Raises
     ------
     DataError
-        If nothing usable is there, a cell is no number, two columns could be the loss, or every answer drawn from
+        If nothing usable is there, a cell is not a number, two columns could be the loss, or every answer drawn from
         the rows would be nonsense (counts in millions, perplexity as nats, per cent as shares).
     UnknownNameError
         For a column, metric or unit that does not exist.

@@ -156,7 +156,7 @@ def _comma_is_decimal(name: str, cells: list[str], decimal: str | None, is_count
 def _cell(
     cell: str, is_count: bool, is_share: bool, comma_is_decimal: bool, dots_group: bool
 ) -> tuple[float, str] | None:
-    """Value of one cell that is no plain number, and the kind of conversion; None where it is no number."""
+    """Value of one cell that is not a plain number, and the kind of conversion; None where it is not a number."""
     body, factor, note = cell, 1.0, ""
     if body.endswith("%"):
         if not is_share:

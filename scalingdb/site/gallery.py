@@ -32,7 +32,7 @@ __all__ = ["ELSEWHERE", "Elsewhere", "accounting", "library", "picture", "render
 
 @dataclass(frozen=True)
 class Elsewhere:
-    """A name that readers look for here and that is no law of the library.
+    """A name that readers look for here and that is not a law of the library.
 
     Attributes
     ----------

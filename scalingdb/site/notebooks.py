@@ -191,7 +191,9 @@ def read(path: Path) -> nbformat.NotebookNode:
     try:
         notebook: nbformat.NotebookNode = nbformat.read(path, as_version=4)
     except Exception as error:  # nbformat raises JSON, schema and its own errors alike
-        raise DataError(f"{path.name!r} is no readable notebook: {error}", "open and save it in JupyterLab.") from error
+        raise DataError(
+            f"{path.name!r} is not a readable notebook: {error}", "open and save it in JupyterLab."
+        ) from error
     return notebook
 
 

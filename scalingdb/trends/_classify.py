@@ -423,7 +423,7 @@ class _Tested:
             part = wanted[start : start + step]
             sub = _Part(self, part)
             size = len(part)
-            # the dispersion itself is uncertain: drawn anew, never below its floor
+            # the dispersion itself is uncertain: redrawn, never below its floor
             chi = rng.chisquare(np.minimum(df[part], 1e6)[:, None], (size, replications)) / df[part][:, None]
             drawn = np.maximum(noise[part][:, None] / np.maximum(chi, 0.05), self.floor[part][:, None])
             error = rng.standard_normal((size, replications, k)) * np.sqrt(drawn[:, :, None] / sub.w[:, None, :])

@@ -190,12 +190,12 @@ def allowed_folders(allow: Iterable[str | os.PathLike[str]]) -> list[Path]:
     Raises
     ------
     WarehouseError
-        If one of them is no folder.
+        If one of them is not a folder.
     """
     folders: list[Path] = []
     for given in [allow] if isinstance(allow, str | os.PathLike) else allow:
         folder = Path(given).absolute()
         if not folder.is_dir():
-            raise WarehouseError(f"allow: {str(given)!r} is no folder", "name folders that exist.")
+            raise WarehouseError(f"allow: {str(given)!r} is not a folder", "name folders that exist.")
         folders += dict.fromkeys((folder, folder.resolve()))
     return folders

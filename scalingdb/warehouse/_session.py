@@ -22,7 +22,7 @@ from scalingdb.warehouse._tables import KEPT, RESTORE, Files, define_tables, def
 
 __all__ = ["Session"]
 
-EXPORT_AGAIN = "write it anew with 'scalingdb export FILE.duckdb'."
+EXPORT_AGAIN = "write it again with 'scalingdb export FILE.duckdb'."
 
 TRIES = 20
 """Times that a query is asked again because a build moved the files under it."""
@@ -75,7 +75,7 @@ class Session:
         except (duckdb.Error, OSError) as error:
             self.close()
             if self.files is None:
-                raise WarehouseError(f"{str(path)!r} is no readable DuckDB file: {error}", EXPORT_AGAIN) from error
+                raise WarehouseError(f"{str(path)!r} is not a readable DuckDB file: {error}", EXPORT_AGAIN) from error
             raise WarehouseError(f"the warehouse at {str(path)!r} cannot be read: {error}", RESTORE) from error
 
     def _open(self, folders: list[Path]) -> None:

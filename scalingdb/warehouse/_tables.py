@@ -20,7 +20,7 @@ __all__ = ["KEPT", "RESTORE", "Files", "define_tables", "define_views", "materia
 RESTORE = (
     "restore the file with 'git checkout -- warehouse', reinstall the package, or rebuild it with 'scalingdb build'."
 )
-ADD_AGAIN = "add it anew: 'scalingdb add --remove {0}', then 'scalingdb add'."
+ADD_AGAIN = "add it again: 'scalingdb add --remove {0}', then 'scalingdb add'."
 SQL_TYPES = {
     pl.String: "varchar",
     pl.Float64: "double",

@@ -39,7 +39,7 @@ mean; ``coverage`` and ``width`` are those of the 95 % interval of ``Fit.predict
 allows for an error of the law itself, the width over the prediction; ``seconds`` is processor time."""
 
 WORST = 10.0
-"""Relative error that a larger one, or a prediction that is no finite number, counts as: wrong beyond use."""
+"""Relative error that a larger one, or a prediction that is not a finite number, counts as: wrong beyond use."""
 
 
 def run_pair(data_set: DataSet, law: str, inputs: Mapping[str, str], cuts: Sequence[Cut], digest: str) -> pl.DataFrame:

@@ -48,7 +48,7 @@ _LINE_INPUTS = ("n_params", "n_tokens", "n_tokens_unique", "n_params_vocabulary"
 def inputs_of(law: Law, one: DataSet, columns: Sequence[str]) -> dict[str, str] | None:
     """Columns for the inputs of a law, or None where it does not apply to the data set.
 
-    A law in N alone or D alone is no law of a surface on which both vary: there it is left out.
+    A law in N alone or D alone is not a law of a surface on which both vary: there it is left out.
     """
     outputs = {"loss": {"loss", "task_loss", "answer_nll"}, "score": {"score", "task_accuracy", "pass_rate"}}
     if law.output not in outputs[one.output]:

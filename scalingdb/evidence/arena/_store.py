@@ -202,7 +202,7 @@ def run(
     recompute : bool
         Compute everything, whatever is stored.
     workers : int, optional
-        Processes; one a processor by default.
+        Processes; one per processor by default.
     keep : bool
         Store the cells beside the package, or in the user's cache where that cannot be written.
     """

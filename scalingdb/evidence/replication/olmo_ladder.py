@@ -306,7 +306,7 @@ _VALLEY = (
 )
 _STUCK = (
     "Five of the stored fits hardly left their start, because the search stepped to negative accuracies, whose "
-    "logarithm is no number: four tasks share the prediction 0.6842, with errors of 9 to 54 % on the runs that they "
+    "logarithm is not a number: four tasks share the prediction 0.6842, with errors of 9 to 54 % on the runs that they "
     "were fitted to. The other three stopped early. Least squares meet the accuracy of the fitted "
     "runs to 0.6 to 4.2 %."
 )

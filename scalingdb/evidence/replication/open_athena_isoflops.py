@@ -18,7 +18,7 @@ _MARIN = {"comma": (0.572, 0.552), "dclm": (0.552, 0.544), "nemotron": (0.553, 0
 
 
 def _token_exponent(points: pl.DataFrame) -> float:
-    """Exponent of D_opt(C) from the minima of parabolas in log10 tokens, one a budget."""
+    """Exponent of D_opt(C) from the minima of parabolas in log10 tokens, one per budget."""
     minima = []
     for (budget,), group in points.group_by("train_flops", maintain_order=True):
         curvature, slope, _ = np.polyfit(np.log10(group["n_tokens"].to_numpy()), group["loss"].to_numpy(), 2)

@@ -73,7 +73,7 @@ _OWN = "earlier recomputation from the released table of assays"
         statement="p of Wilcoxon's signed-rank test that ESM-2 of 15B differs from 650M, paired by assay (217)",
         place="own check",
         high=0.05,
-        why="paired by assay the fall is told from chance: with the rise before it, an inverted U",
+        why="paired by assay the fall is distinguishable from chance: with the rise before it, an inverted U",
         origin="own",
     ),
 )

@@ -49,7 +49,7 @@ def trials(db: sdb.Warehouse) -> dict[str, pl.DataFrame]:
 
 def standings() -> dict[str, pl.DataFrame]:
     """Tables of the arena's stored cells."""
-    board = sdb.arena.leaderboard().drop("same_curve", "resampled")
+    board = sdb.arena.leaderboard().drop("same_curve", "resampled", "origin")
     return {
         "leaderboard": board.with_columns(law=pl.format("{} {}", "track", "law")).drop("track"),
         "distance": sdb.arena.by_distance("surface").with_columns(law=pl.format("{} {}", "law", "band")).drop("band"),

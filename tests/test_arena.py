@@ -625,3 +625,10 @@ def test_charts_of_the_arena_show_what_they_are_given(cells) -> None:
     assert sdb.charts.interval_coverage(sdb.arena.calibration(table=cells)).to_dict()
     table = cells.group_by("law", "data_set").agg(pl.col("error").mean())
     assert sdb.charts.arena_map(table, laws=["chinchilla"], data_sets=["farseer"]).to_dict()
+
+
+def test_the_leaderboard_says_whose_form_a_law_is(cells) -> None:
+    origin = dict(sdb.arena.leaderboard(table=cells).select("law", "origin").unique().iter_rows())
+    assert origin["chinchilla"] == "published"
+    assert origin["expert_product"] == "ours"
+    assert origin["best_so_far"] == "baseline"

@@ -56,7 +56,8 @@ def leaderboard(track: str | None = None, *, table: pl.DataFrame | None = None) 
     Returns
     -------
     DataFrame
-        ``track, rank, law, win_rate, win_low, win_high`` (95 %, sources resampled; data sets where a
+        ``track, rank, law, origin`` (``"published"``, ``"ours"`` for a form that we derived, ``"baseline"``),
+        ``win_rate, win_low, win_high`` (95 %, sources resampled; data sets where a
         track has fewer than four sources, see ``resampled``), ``p_first`` (share of the resamples in
         which it has the highest win rate of the ranked laws), ``mean_rank, times_best`` (geometric mean
         of its error over that of the best law there), ``error`` (median over data sets and bands of the
@@ -99,6 +100,7 @@ def _board(table: pl.DataFrame, track: str) -> pl.DataFrame:
             "track": [track] * len(order),
             "rank": [int(place) if eligible[i] else None for place, i in zip(places, order, strict=True)],
             "law": [met.laws[i] for i in order],
+            "origin": [_origin(met.laws[i]) for i in order],
             "win_rate": rates[order],
             "win_low": low[order],
             "win_high": high[order],
@@ -122,11 +124,31 @@ def _board(table: pl.DataFrame, track: str) -> pl.DataFrame:
             same_curve=pl.Series([", ".join(a for a in same[law] if a in present) for law in frame["law"]]),
         )
         .select(
-            *("track", "rank", "law", "win_rate", "win_low", "win_high", "p_first", "mean_rank", "times_best", "error"),
+            *(
+                "track",
+                "rank",
+                "law",
+                "origin",
+                "win_rate",
+                "win_low",
+                "win_high",
+                "p_first",
+                "mean_rank",
+                "times_best",
+                "error",
+            ),
             *BANDS,
             *("coverage", "n_sets", "n_sources", "n_refused", "resampled", "same_curve"),
         )
     )
+
+
+def _origin(name: str) -> str:
+    """Whose form a competitor is."""
+    law = all_laws().get(name)
+    if law is None:
+        return "baseline"
+    return "ours" if law.evidence_kind == "derived" else "published"
 
 
 def _count_sets(met: Contests, column: str) -> FloatArray:

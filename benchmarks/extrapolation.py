@@ -1,6 +1,7 @@
 """Train on the small runs, predict the large ones: `sdb.discover` against laws of the library and simpler means.
 
-    python benchmarks/extrapolation.py [--only NAME ...] [--budget 30s] [--markdown]
+    python benchmarks/extrapolation.py [--only NAME ...] [--budget 30s] [--competitors-only]
+    uv run --with gplearn python benchmarks/extrapolation.py  # with symbolic regression
 
 Every task is a query over the warehouse and a cut that is stated below: rows beyond it are the test, and nothing was
 chosen by them. Competitors, all fitted to the same rows:
@@ -9,6 +10,7 @@ chosen by them. Competitors, all fitted to the same rows:
 * ``discover``: `sdb.discover` with the given budget;
 * ``spline``: additive cubic regression of the logarithms (SciPy's smoothing splines of one input, else a polynomial of
   the second degree), which extrapolates as it ends;
+* ``symbolic``: genetic programming of gplearn, where that is installed;
 * ``best``: the best (or last) value of the training rows, for every test row.
 
 R2 is that of the outputs as they are, floored at -1. Coverage is that of 95 % intervals.
@@ -17,9 +19,10 @@ R2 is that of the outputs as they are, floored at -1. Coverage is that of 95 % i
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -301,10 +304,12 @@ def r2(observed: np.ndarray, predicted: np.ndarray) -> float:
     return max(-1.0, 1.0 - float(((observed - predicted) ** 2).sum()) / max(total, 1e-300))
 
 
-def spline(task: Task, train: pl.DataFrame, test: pl.DataFrame) -> np.ndarray:
-    """A smoothing spline of one input, a ridge polynomial of the second degree of several; in logarithms."""
-    from scipy.interpolate import make_smoothing_spline
+Regressor = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+"""Prediction at columns of new rows (inputs, m), from columns (inputs, n) and an output (n,), in logarithms."""
 
+
+def regressed(task: Task, train: pl.DataFrame, test: pl.DataFrame, method: Regressor) -> np.ndarray:
+    """Predictions of a method that knows no groups, one fit each; logarithms where values are positive."""
     out = np.full(test.height, np.nan)
     keys = train.select(task.by).unique(maintain_order=True).iter_rows() if task.by else [()]
     for key in keys:
@@ -313,7 +318,6 @@ def spline(task: Task, train: pl.DataFrame, test: pl.DataFrame) -> np.ndarray:
             mine, asked = mine.filter(pl.col(name) == value), asked & (test[name] == value).to_numpy()
         y = mine[task.output].to_numpy()
         in_logs = bool(y.min() > 0)
-        target = np.log(y) if in_logs else y
 
         def columns(frame: pl.DataFrame) -> np.ndarray:
             made = []
@@ -322,33 +326,57 @@ def spline(task: Task, train: pl.DataFrame, test: pl.DataFrame) -> np.ndarray:
                 made.append(np.log(values) if train[name].min() > 0 else values)  # type: ignore[operator]
             return np.array(made)
 
-        here, there = columns(mine), columns(test)
-        if len(task.inputs) == 1:
-            order = np.argsort(here[0], kind="stable")
-            places, first = np.unique(here[0][order], return_inverse=True)
-            mean = np.bincount(first, target[order]) / np.bincount(first)
-            value = (
-                make_smoothing_spline(places, mean)(there[0]) if places.size >= 5 else np.interp(there[0], places, mean)
-            )
-        else:
-            center, scale = here.mean(1, keepdims=True), here.std(1, keepdims=True) + 1e-12
-            design = [np.ones(here.shape[1])]
-            asked_for = [np.ones(there.shape[1])]
-            a, b = (here - center) / scale, (there - center) / scale
-            for i in range(len(a)):
-                design.append(a[i])
-                asked_for.append(b[i])
-                for j in range(i, len(a)):
-                    design.append(a[i] * a[j])
-                    asked_for.append(b[i] * b[j])
-            matrix, other = np.array(design).T, np.array(asked_for).T
-            beta = np.linalg.solve(matrix.T @ matrix + 1e-3 * np.eye(matrix.shape[1]), matrix.T @ target)
-            value = other @ beta
+        value = method(columns(mine), np.log(y) if in_logs else y, columns(test))
         out[asked] = (np.exp(value) if in_logs else value)[asked]
     return out
 
 
-def run(db: sdb.Warehouse, task: Task, budget: str) -> list[dict[str, object]]:
+def spline(here: np.ndarray, target: np.ndarray, there: np.ndarray) -> np.ndarray:
+    """A smoothing spline of one input, a ridge polynomial of the second degree of several."""
+    from scipy.interpolate import make_smoothing_spline
+
+    if len(here) == 1:
+        order = np.argsort(here[0], kind="stable")
+        places, first = np.unique(here[0][order], return_inverse=True)
+        mean = np.bincount(first, target[order]) / np.bincount(first)
+        if places.size < 5:
+            return np.interp(there[0], places, mean)
+        return np.asarray(make_smoothing_spline(places, mean)(there[0]))
+    center, scale = here.mean(1, keepdims=True), here.std(1, keepdims=True) + 1e-12
+
+    def design(columns: np.ndarray) -> np.ndarray:
+        a = (columns - center) / scale
+        squares = [a[i] * a[j] for i in range(len(a)) for j in range(i, len(a))]
+        return np.column_stack([np.ones(a.shape[1]), *a, *squares])
+
+    matrix = design(here)
+    beta = np.linalg.solve(matrix.T @ matrix + 1e-3 * np.eye(matrix.shape[1]), matrix.T @ target)
+    return np.asarray(design(there) @ beta)
+
+
+def symbolic(here: np.ndarray, target: np.ndarray, there: np.ndarray) -> np.ndarray:
+    """A formula found by gplearn's genetic programming, on standardised columns."""
+    from gplearn.genetic import SymbolicRegressor
+
+    center, scale = here.mean(1, keepdims=True), here.std(1, keepdims=True) + 1e-12
+    low, spread = target.mean(), target.std() + 1e-12
+    model = SymbolicRegressor(
+        population_size=1000,
+        generations=20,
+        function_set=("add", "sub", "mul", "div", "log", "sqrt", "neg"),
+        parsimony_coefficient=1e-3,
+        random_state=0,
+    )
+    model.fit(((here - center) / scale).T, (target - low) / spread)
+    return np.asarray(low + spread * model.predict(((there - center) / scale).T))
+
+
+COMPETITORS: dict[str, Regressor] = {"spline": spline}
+if importlib.util.find_spec("gplearn") is not None:
+    COMPETITORS["symbolic"] = symbolic
+
+
+def run(db: sdb.Warehouse, task: Task, budget: str, *, competitors_only: bool = False) -> list[dict[str, object]]:
     """One row per competitor."""
     train, test = split(db, task)
     observed = test[task.output].to_numpy()
@@ -372,23 +400,29 @@ def run(db: sdb.Warehouse, task: Task, budget: str) -> list[dict[str, object]]:
             }
         )
 
-    began = time.perf_counter()
-    with silence(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        told = sdb.discover(train, task.output, list(task.inputs), by=list(task.by) or None, budget=budget)
-    seconds = time.perf_counter() - began
-    answer = told.predict(test)
-    value = answer["prediction"].to_numpy()
-    inside = answer.select(pl.col(task.output).is_between("low", "high").mean()).item()
-    summary = told.glance()
-    add("discover", value, seconds, f"{summary['law'].item()} x{summary['n_averaged'].item()}", inside)
-    best = told.best_of_library()
-    if best is not None:
-        answer = told.predict(test, rank=best)
+    if not competitors_only:
+        began = time.perf_counter()
+        with silence(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            told = sdb.discover(train, task.output, list(task.inputs), by=list(task.by) or None, budget=budget)
+        seconds = time.perf_counter() - began
+        answer = told.predict(test)
+        value = answer["prediction"].to_numpy()
         inside = answer.select(pl.col(task.output).is_between("low", "high").mean()).item()
-        name = told.table.filter(pl.col("rank") == best)["law"].item()
-        add("library", answer["prediction"].to_numpy(), float("nan"), name, inside)
-    add("spline", spline(task, train, test), float("nan"), "")
+        summary = told.glance()
+        add("discover", value, seconds, f"{summary['law'].item()} x{summary['n_averaged'].item()}", inside)
+        best = told.best_of_library()
+        if best is not None:
+            answer = told.predict(test, rank=best)
+            inside = answer.select(pl.col(task.output).is_between("low", "high").mean()).item()
+            name = told.table.filter(pl.col("rank") == best)["law"].item()
+            add("library", answer["prediction"].to_numpy(), float("nan"), name, inside)
+    for name, method in COMPETITORS.items():
+        began = time.perf_counter()
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            predicted = regressed(task, train, test, method)
+        add(name, predicted, time.perf_counter() - began, "")
     y = train[task.output].to_numpy()
     add("best", np.full(test.height, y.max() if rising else y.min()), float("nan"), "")
     return rows
@@ -399,6 +433,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--only", nargs="*", default=[])
     parser.add_argument("--budget", default="30s")
     parser.add_argument("--save")
+    parser.add_argument("--competitors-only", action="store_true", help="leave the library and discover out")
     given = parser.parse_args(arguments)
     db = sdb.connect()
     rows: list[dict[str, object]] = []
@@ -406,7 +441,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if given.only and task.name not in given.only:
             continue
         try:
-            made = run(db, task, given.budget)
+            made = run(db, task, given.budget, competitors_only=given.competitors_only)
         except sdb.ScalingDBError as error:
             print(f"{task.name:18s} refused: {str(error).splitlines()[0]}", flush=True)
             continue

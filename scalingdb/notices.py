@@ -62,7 +62,7 @@ def silence() -> Iterator[None]:
 
 
 _SHELL = False
-_AT_THE_SHELL = {"mapping": "map", "tasks": "task"}
+_AT_THE_SHELL = {"mapping": "map", "tasks": "task", "fixed": "fix"}
 """Options whose name at the shell is another one."""
 
 

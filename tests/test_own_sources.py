@@ -255,11 +255,11 @@ def test_a_long_list_of_faults_is_cut_and_counted() -> None:
     ("changes", "error", "fact", "hint"),
     [
         ({"source_id": "farseer"}, DataError, "'farseer' exists already", "another name"),
-        ({"source_id": "My Runs"}, DataError, "'My Runs' is no name", "lower-case"),
+        ({"source_id": "My Runs"}, DataError, "'My Runs' is not a valid name", "lower-case"),
         ({"mapping": {**MAP, "n_parms": "Params"}}, UnknownNameError, "'n_parms'", "'n_params'"),
         ({"mapping": {**MAP, "loss": "valloss"}}, UnknownNameError, "'valloss'", "'val_loss'"),
         ({"mapping": {**MAP, "raw_row": "note"}}, UnknownNameError, "'raw_row'", ""),
-        ({"mapping": {"n_params": "Params", "L": "note"}, "scale": None}, DataError, "no number", "fix"),
+        ({"mapping": {"n_params": "Params", "L": "note"}, "scale": None}, DataError, "not numbers", "fix"),
         ({"mapping": {**MAP, "value": "val_loss"}}, DataError, "both mapped", "one of them"),
         ({"mapping": {"loss": "val_loss", "step": "Tokens"}, "scale": None}, DataError, "'run_id'", "map"),
         ({"unit": None}, DataError, "has no unit", "nats_per_token or bits_per_token"),

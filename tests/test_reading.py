@@ -393,7 +393,7 @@ CURVE = [4.01237 + 60 / s**0.5 + 1e-5 * i for i, s in enumerate(STEPS)]
     ("rows", "check"),
     [
         (_curve("a", STEPS, [v + (0.5 if i % 2 else 0) for i, v in enumerate(CURVE)]), "values alternate at every row"),
-        (_curve("a", STEPS, [*CURVE[:-1], CURVE[0]]), "repeat the value of a distant step"),
+        (_curve("a", STEPS, [*CURVE[:-1], CURVE[6]]), "repeat the value of a distant step"),
         (
             [r for n in "abc" for r in _curve(n, STEPS, [v + 0.001 * ord(n) for v in CURVE])]
             + _curve("d", STEPS[12:], CURVE[12:]),
@@ -943,3 +943,106 @@ def test_a_log_whose_last_line_is_cut_off_is_read_to_there(tmp_path: Path, said:
     (tmp_path / "log.jsonl").write_text('{"step": 1, "val_loss": 3.0}\n{"step": 2, "val_loss": 2.9}\n{"step": 3, "val')
     assert sdb.read_runs(tmp_path / "log.jsonl")["loss"].to_list() == [2.9]
     assert "its last line, which is cut off" in said[0]
+
+
+# ---- what must not be silently different -------------------------------------------------------
+
+
+def _grid(**columns: Any) -> dict[str, Any]:
+    n = [f * 1e7 for f in (3, 7, 15, 31, 74)] * 4
+    d = [ratio * size for ratio, size in zip([6] * 5 + [14] * 5 + [35] * 5 + [90] * 5, n, strict=True)]
+    loss = [1.75 + 420 * a**-0.34 + 560 * b**-0.29 for a, b in zip(n, d, strict=True)]
+    return {"run": [f"r{i}" for i in range(20)], "params": n, "tokens": d, "val_loss": loss} | columns
+
+
+@pytest.mark.parametrize("name", ["split", "phase"])
+def test_training_rows_beside_validation_rows_are_left_out(name: str, said: list[str]) -> None:
+    table = {key: values * 2 for key, values in _grid().items()}
+    table[name] = ["train"] * 20 + ["Val"] * 20
+    table["loss"] = [value - 0.3 for value in table["val_loss"][:20]] + table.pop("val_loss")[20:]
+    frame = sdb.read_runs(table, unit="nats_per_token")
+    assert frame["loss"].to_list() == table["loss"][20:]
+    assert f"20 row(s) of training values, as '{name}' says" in said[0]
+    training = sdb.read_runs(table, where=f"{name} = 'train'")
+    assert training["metric"].unique().to_list() == ["train_loss"]
+    with pytest.raises(DataError, match="neither train, validation, test, fit nor all"):
+        sdb.read_runs(table | {name: ["a"] * 40})
+
+
+def test_units_that_a_heading_states_are_taken(said: list[str]) -> None:
+    plain = _grid()
+    table = {
+        "Model": plain["run"],
+        "Params (M)": [n / 1e6 for n in plain["params"]],
+        "Training tokens [B]": [d / 1e9 for d in plain["tokens"]],
+        "Compute (PF-days)": [6 * n * d / 8.64e19 for n, d in zip(plain["params"], plain["tokens"], strict=True)],
+        "Val loss [nats]": plain["val_loss"],
+    }
+    frame = sdb.read_runs(table, unit="nats_per_token")
+    np.testing.assert_allclose(frame["n_params"], plain["params"])
+    np.testing.assert_allclose(frame["n_tokens"], plain["tokens"])
+    np.testing.assert_allclose(frame["train_flops"], 6 * np.array(plain["params"]) * np.array(plain["tokens"]))
+    assert "'Params (M)' times 1e+06 is n_params, as the heading says" in said[0]
+    with pytest.raises(DataError, match="counts in units of 1e\\+06, and holds whole counts"):
+        sdb.read_runs(table | {"Params (M)": [n * 1e3 for n in plain["params"]]})
+    bits = {**plain, "val loss (bits/token)": [value / 0.6931 for value in plain["val_loss"]]}
+    del bits["val_loss"]
+    with pytest.raises(DataError, match="says bits"):
+        sdb.read_runs(bits, unit="nats_per_token")
+    with pytest.raises(DataError, match="train_flops has a median"):
+        sdb.read_runs(_grid(flops=[1e-3] * 20))
+
+
+@pytest.mark.parametrize(
+    ("change", "left", "words"),
+    [
+        (lambda t: t["tokens"].__setitem__(4, 5.4), 19, "fewer than 0.01 tokens per parameter"),
+        (lambda t: t["tokens"].__setitem__(slice(0, 9), [930.0] * 9), 11, "fewer than 0.01 tokens per parameter"),
+        (lambda t: t["params"].__setitem__(4, None), 19, "1 row(s) without n_params: r4"),
+        (lambda t: t["run"].__setitem__(4, "Mean"), 19, "1 row(s) sum up the others by their name: Mean"),
+    ],
+)
+def test_odd_rows_of_a_table_are_left_out_and_said(change: Any, left: int, words: str, said: list[str]) -> None:
+    table = _grid()
+    change(table)
+    assert sdb.read_runs(table, unit="nats_per_token").height == left
+    assert words in said[0]
+
+
+def test_a_run_that_ends_badly_has_no_last_value(said: list[str]) -> None:
+    rows = [r for name in "abcd" for r in _curve(name, STEPS, [v + 0.001 * ord(name) for v in CURVE])]
+    for row in rows[-2:]:
+        row["val_loss"] = 11.2
+    frame = sdb.read_runs(pl.DataFrame(rows), {"run_id": "run"}, unit="nats_per_token", curves=False)
+    assert frame["run_id"].to_list() == ["a", "b", "c"]
+    assert "ended far above their best value: d (11.2 after" in said[0]
+    for row in rows[-2:]:
+        row["val_loss"] = 31.5
+    frame = sdb.read_runs(pl.DataFrame(rows), {"run_id": "run"}, unit="nats_per_token", curves=False)
+    assert frame["run_id"].to_list() == ["a", "b", "c"]
+
+
+def test_a_second_export_of_a_run_is_left_out_whole() -> None:
+    rows = [r for name in "abc" for r in _curve(name, [0.0, *STEPS], [10.8, *(v + 0.001 * ord(name) for v in CURVE)])]
+    again = [{**row, "run": "again"} for row in rows if row["run"] == "c"]
+    frame = pl.DataFrame(rows + again).with_columns(tokens=pl.col("step") * 1e5, params=1e8)
+    assert set(sdb.read_runs(frame, unit="nats_per_token")["run_id"]) == {"a", "b", "c"}
+
+
+def test_values_that_nothing_orders_are_refused() -> None:
+    rows = [{"run": name, "n_params": 1e8, "val_loss": v + 0.01 * ord(name)} for name in "abcd" for v in CURVE]
+    with pytest.raises(DataError, match=r"(?s)no column orders them.*mapping=\{'step': 'COLUMN'\}"):
+        sdb.read_runs(rows)
+
+
+def test_an_empty_path_is_no_folder() -> None:
+    with pytest.raises(DataError, match="the path is empty"):
+        sdb.read_runs("")
+
+
+def test_the_index_of_a_pandas_frame_is_read() -> None:
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(_grid()).set_index(["run", "params"])
+    read = sdb.read_runs(frame, unit="nats_per_token")
+    assert read["run_id"].to_list() == _grid()["run"]
+    assert read["n_params"].to_list() == _grid()["params"]

@@ -81,6 +81,10 @@ def plan(
     ] = None,
     bootstrap: Annotated[int, typer.Option("--bootstrap", metavar="N", help="Resamples of that fit.")] = 1000,
     where: WhereOption = None,
+    metric: Annotated[str | None, typer.Option("--metric", help="Metric of the rows to fit.")] = None,
+    eval_set: Annotated[str | None, typer.Option("--eval-set", help="Evaluation set of the rows to fit.")] = None,
+    flagged: Annotated[bool, typer.Option("--flagged", help="Keep rows that are set aside.")] = False,
+    pool: Annotated[bool, typer.Option("--pool", help="Pool rows that are measured in different ways.")] = False,
     mapping: MapOption = None,
     unit: UnitOption = None,
     scale: ScaleOption = None,
@@ -139,8 +143,9 @@ def plan(
         curves=curves,
     )
     if source is not None:
-        frame = read_points(source, {}, flagged=False, where=where, file=told, inputs=get_law(law).inputs)
-        what = fits.fit(frame, law, bootstrap=bootstrap)
+        selection = {"metric": metric, "eval_set": eval_set}
+        frame = read_points(source, selection, flagged, where, file=told, inputs=get_law(law).inputs)
+        what = fits.fit(frame, law, bootstrap=bootstrap, pool=pool)
     elif where or told.options:
         given_options = [*told.options, *(["--where"] if where else [])]
         refuse(f"{', '.join(given_options)}: for the rows of --fit only, which is missing", "add --fit FILE.")

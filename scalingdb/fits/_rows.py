@@ -94,9 +94,19 @@ def _resolve_inputs(frame: pl.DataFrame, law: Law, given: Mapping[str, str] | No
     return columns, notes
 
 
+def _laws() -> str:
+    return "scalingdb laws" if at_the_shell() else "sdb.laws()"
+
+
+def _fixed() -> str:
+    return "--fix NAME=VALUE" if at_the_shell() else "fixed={...}"
+
+
 def _hint_of_missing(frame: pl.DataFrame, name: str) -> str:
     """How an input that the frame lacks can be had: by another column, or from N and D."""
     n = next((count for count in N_DEFINITIONS if count in frame.columns), None)
+    if name == "n_tokens" and "step" in frame.columns:
+        return f"{argument(tokens_per_step='TOKENS' if at_the_shell() else ...)} makes it from the steps."
     if name == "train_flops" and n and "n_tokens" in frame.columns:
         if at_the_shell():
             return f"add a column of the compute to the file and map it: {argument(mapping={'C': 'COLUMN'})}."
@@ -134,8 +144,8 @@ def _refuse_incomparable(frame: pl.DataFrame, law: Law) -> None:
         lines.append(f"  ... and {groups.height - MAX_SHOWN} more groups")
     raise DataError(
         f"the rows are not comparable: they differ in {', '.join(mixed)}\n" + "\n".join(lines),
-        f"filter one group with {argument('where')}, fit each with {argument(by=mixed[0])}, "
-        f"or pass {argument(pool=True)} if you know that they compare."
+        f"filter one group with {argument('where')}, or pass {argument(pool=True)} if you know that they compare; "
+        f"'scalingdb fit' fits each with {argument(by=mixed[0])}."
         if at_the_shell()
         else "filter one group, fit each with sdb.fit_by(..., by=...), or pass pool=True if you know that they "
         "compare.",
@@ -233,7 +243,7 @@ def collect(frame: object, form: Form, objective: Objective, options: Options) -
     if table.height < n_free:
         raise FitError(
             f"{table.height} row(s) cannot fix the {n_free} free parameters of law {law.name!r}",
-            "use more runs, a law with fewer parameters (sdb.laws() lists them), or fix some: fixed={...}.",
+            f"use more runs, a law with fewer parameters ({_laws()} lists them), or fix some: {_fixed()}.",
         )
     arrays = tuple(_floats(table[columns[name]]) for name in law.inputs)
     if not form.held:  # when parameters are fixed, the rest may still be seen
@@ -279,7 +289,7 @@ def _refuse_one_value(law: Law, columns: Mapping[str, str], arrays: Sequence[Flo
             raise FitError(
                 f"input {columns[name]!r} has one distinct value ({values[0]:g}): "
                 f"law {law.name!r} cannot be fitted along it",
-                "add runs that vary it, use a law without it (such as power_offset), or fix parameters: fixed={...}.",
+                f"add runs that vary it, use a law without it (such as power_offset), or fix parameters: {_fixed()}.",
             )
 
 

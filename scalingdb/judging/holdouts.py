@@ -25,6 +25,7 @@ import numpy as np
 import polars as pl
 
 from scalingdb.errors import DataError, unknown_name
+from scalingdb.notices import at_the_shell
 from scalingdb.schema import N_DEFINITIONS
 
 __all__ = [
@@ -136,6 +137,11 @@ def _one(label: str, column: str | None, rule: Callable[[pl.DataFrame], pl.Serie
     return Holdout(label, column, lambda frame: {label: rule(frame)})
 
 
+def _largest(column: str) -> str:
+    """How the largest tenth by a column is held out where the user is."""
+    return f"--holdout {column}=0.1" if at_the_shell() else f"holdout=sdb.holdouts.largest({column!r}, 0.1)"
+
+
 def _column(frame: pl.DataFrame, name: str) -> pl.Series:
     """A column of the frame; compute counts as 6 N D where the frame holds only N and D."""
     if name in frame.columns:
@@ -147,10 +153,8 @@ def _column(frame: pl.DataFrame, name: str) -> pl.Series:
         other = next((column for column in ("train_flops", "train_flops_6nd") if column in frame.columns), None)
         size = other or n or ("n_tokens" if "n_tokens" in frame.columns else None)
         raise DataError(
-            f"the frame has no column {name!r} to hold out by, nor N and D to compute it from",
-            f"hold out by another column, such as holdout=sdb.holdouts.largest({size!r}, 0.1)."
-            if size
-            else "add it, or hold out by a column that it has: sdb.holdouts.largest('<column>', 0.1).",
+            f"the frame has no column {name!r} to hold out by, nor complete N and D to compute it from",
+            f"hold out by another column, such as {_largest(size or '<column>')}.",
         )
     if name == "train_flops":
         raise DataError(

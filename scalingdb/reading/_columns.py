@@ -12,7 +12,18 @@ from scalingdb.notices import argument
 from scalingdb.reading._report import Unusable
 from scalingdb.schema import COLUMNS, METRICS, TABLES
 
-__all__ = ["COUNT_UNITS", "SYNONYMS", "Columns", "choose", "full_name", "is_text", "is_training", "plain_name"]
+__all__ = [
+    "COUNT_UNITS",
+    "SYNONYMS",
+    "Columns",
+    "choose",
+    "full_name",
+    "is_text",
+    "is_training",
+    "plain_name",
+    "stated_factor",
+    "stated_unit",
+]
 
 SHORT = {"N": "n_params", "D": "n_tokens", "C": "train_flops", "L": "loss", "run": "run_id", "model": "model_name"}
 """Symbols that stand for columns, as in a paper."""
@@ -69,18 +80,31 @@ SYNONYMS: Mapping[str, frozenset[str]] = {
         ]
     ),
     "n_tokens_unique": frozenset({"unique_tokens", "num_unique_tokens", "n_unique_tokens", "distinct_tokens"}),
-    "train_flops": frozenset({"flops", "train_flop", "training_flops", "total_flops", "compute_flops", "total_flos"}),
+    "train_flops": frozenset(
+        {
+            "flops",
+            "compute",
+            "training_compute",
+            "train_compute",
+            "train_flop",
+            "training_flops",
+            "total_flops",
+            "compute_flops",
+            "total_flos",
+        }
+    ),
     "learning_rate": frozenset({"lr", "learning_rate", "peak_lr", "max_lr"}),
     "context_length": frozenset({"seq_len", "sequence_length", "context_length", "block_size", "max_seq_len"}),
     "batch_size_tokens": frozenset({"batch_size_tokens", "tokens_per_batch", "batch_tokens"}),
     "tokenizer_id": frozenset({"tokenizer", "tokenizer_name"}),
     "vocab_size": frozenset({"vocab_size", "n_vocab", "vocabulary_size"}),
-    "eval_set": frozenset({"eval_set", "dataset", "benchmark", "task", "task_name"}),
+    "eval_set": frozenset({"eval_set", "eval_dataset", "dataset", "benchmark", "task", "task_name"}),
     "metric": frozenset({"metric", "metric_name"}),
     "std_error": frozenset({"std_error", "stderr", "standard_error", "std_err"}),
     "n_items": frozenset({"n_items", "num_samples", "n_examples_eval", "num_examples", "n_samples"}),
     "n_shots": frozenset({"n_shots", "num_fewshot", "n_shot", "shots", "fewshot"}),
     "state": frozenset({"state", "status"}),
+    "split": frozenset({"split", "phase", "stage", "partition", "subset"}),
 }
 """Names that other tools give to columns, as `plain_name` writes them; none that may mean two things."""
 
@@ -101,6 +125,21 @@ _OTHER_UNIT = {
     "perplexity": re.compile(r"(?:^|_)(?:ppl|perplexity)(?:_|$)"),
 }
 """Metrics by what the name of a column says that it is measured in."""
+
+_IN_BRACKETS = re.compile(r"\s*[(\[][^()\[\]]*[)\]]\s*$")
+"""A unit, or another remark, at the end of a heading: ``Params (M)``, ``Val loss [nats]``."""
+
+_THOUSANDS, _MILLIONS = ("k", "thousand", "thousands", "tsd"), ("m", "mn", "mio", "million", "millions")
+_BILLIONS, _TRILLIONS = ("b", "bn", "mrd", "billion", "billions"), ("t", "tn", "trillion", "trillions")
+HEADED: Mapping[str, float] = {
+    **dict.fromkeys(_THOUSANDS, 1e3),
+    **dict.fromkeys(_MILLIONS, 1e6),
+    **dict.fromkeys(_BILLIONS, 1e9),
+    **dict.fromkeys(_TRILLIONS, 1e12),
+    **dict.fromkeys(("pf_days", "pfdays", "petaflop_days", "petaflop_s_days", "pf_s_days"), 8.64e19),
+    **{"eflop": 1e18, "exaflop": 1e18, "exaflops": 1e18, "zflop": 1e21, "zettaflop": 1e21, "zettaflops": 1e21},
+}
+"""Factors that a heading may state."""
 
 _TRAINING = re.compile(r"(?:^|_)train(?:ing)?(?:_.*)?_(?:loss|nll|ce|cross_entropy)$")
 
@@ -145,9 +184,25 @@ def _symbols(columns: Sequence[str]) -> bool:
 
 def plain_name(column: str) -> str:
     """A column's name without prefixes of tools, case and punctuation."""
-    name = re.sub(r"^(?:config|summary|hparams|hyperparameters|args|cfg)[./]", "", column.strip(), flags=re.IGNORECASE)
+    name = re.sub(
+        r"^(?:config|summary|hparams|hyperparameters|args|cfg|data)[./]", "", column.strip(), flags=re.IGNORECASE
+    )
+    name = _IN_BRACKETS.sub("", name) or name
     name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
     return re.sub(r"[^a-z0-9]+", "_", name).strip("_")
+
+
+def stated_factor(column: str) -> float | None:
+    """The factor to a count that a heading states, as in ``Params (M)`` or ``tokens in billions``."""
+    said = re.search(r"[(\[]\s*(?:in\s+)?([^()\[\]]+?)\s*[)\]]\s*$|\s+in\s+(\w+)\s*$", column)
+    word = re.sub(r"[^a-z]+", "_", (said[1] or said[2]).lower()).strip("_") if said else ""
+    return HEADED.get(word)
+
+
+def stated_unit(column: str) -> str | None:
+    """``bits`` or ``nats`` where a heading says which."""
+    said = re.search(r"(?i)(?:^|[^a-z])(bits|nats)(?:[^a-z]|$)", column)
+    return said[1].lower() if said else None
 
 
 def _is_called(target: str, column: str, plain: str) -> bool:
@@ -169,9 +224,7 @@ def _check(
             raise unknown_name("column", target, COLUMNS, "(the reader sets it itself)")
         close = difflib.get_close_matches(target, [*COLUMNS, *METRICS], n=1, cutoff=0.85)
         if target not in COLUMNS and target not in METRICS and target != "state" and close:
-            raise unknown_name(
-                "column", target, [*COLUMNS, *METRICS], "(left of '='; another name for a knob of yours)"
-            )
+            raise unknown_name("column", target, [*COLUMNS, *METRICS], "(for a knob of your own, choose another name)")
         if target in told:
             raise DataError(f"{target!r} is mapped twice: {told[target]!r} and {column!r}", "map one of them.")
         if column not in columns:

@@ -49,6 +49,8 @@ def as_frame(what: Any) -> pl.DataFrame:
             names = list(dict.fromkeys(str(name) for row in what for name in row))
             return pl.DataFrame({name: [row.get(name) for row in what] for name in names}, strict=False)
         if type(what).__module__.partition(".")[0] == "pandas" and hasattr(what, "columns"):
+            if any(name is not None for name in what.index.names):
+                what = what.reset_index()
             # by column: an object column of mixed types would be refused as a whole
             return pl.DataFrame({str(name): _pandas_column(what[name]) for name in what.columns})
         if hasattr(what, "__arrow_c_stream__"):

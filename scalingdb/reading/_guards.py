@@ -103,7 +103,62 @@ def stopped_short(frame: pl.DataFrame) -> Iterator[Remark]:
         batch = float(per_step.filter(per_step.is_finite().fill_null(False)).median() or 0)  # type: ignore[arg-type]
         if batch > 0 and ((per_step / batch - 1).abs() < 0.02).mean() >= 0.6:  # type: ignore[operator]
             text = f"{{n}} row(s) with far fewer steps than their tokens take at {batch:,.0f} a step: {{rows}}"
-            yield from _remark(frame, per_step > 2 * batch, "short", text, flags=True)
+            short_of = per_step > 2 * batch
+            if "state" not in frame.columns:
+                yield from _remark(frame, short_of, "short", text, flags=True)
+            else:  # a run that says that it finished had a larger batch
+                yield from _remark(frame, short_of, "short", text)
+
+
+def ended_badly(frame: pl.DataFrame) -> Iterator[Remark]:
+    """Runs whose last values are far above their best, and logs that repeat one value to their end."""
+    if not {"run_id", "step"} <= set(frame.columns):
+        return
+    keys = ["run_id", *_series(frame)]
+    value = pl.col("value")
+    in_nats = (frame["metric"] == "loss") & (frame["unit"].is_null() | (frame["unit"] == "nats_per_token"))
+    ends = (
+        frame.filter(in_nats & frame["value"].is_not_null() & frame["step"].is_not_null())
+        .sort("step")
+        .group_by(keys, maintain_order=True)
+        .agg(n=pl.len(), best=value.min(), last=value.last(), tail=value.tail(5).n_unique(), distinct=value.n_unique())
+    )
+    rose = (pl.col("last") > 1.5 * pl.col("best")) & (pl.col("last") > pl.col("best") + 2)
+    bad = ends.filter((pl.col("n") >= 5) & rose)
+    if bad.height:
+        rows = bad.select("run_id", "best", "last").rows()
+        places = [f"{run} ({last:.3g} after {best:.3g})" for run, best, last in rows]
+        mask = frame["run_id"].is_in(bad["run_id"].unique().implode()) & in_nats
+        text = f"{{n}} row(s) of runs that ended far above their best value: {listed(places)}"
+        yield from _remark(frame, mask, "diverged", text, flags=True)
+    long = _digits(ends["last"]) >= 4  # rounded values repeat at the end of a flat curve
+    frozen = ends.filter((pl.col("n") >= 10) & (pl.col("tail") == 1) & (pl.col("distinct") > 3) & long)
+    if frozen.height:
+        runs = listed(frozen["run_id"].unique(maintain_order=True))
+        yield Remark("frozen", f"the last five values or more are the same, as if the log had stopped: {runs}")
+
+
+SUMMARIES = ("mean", "average", "avg", "median", "total", "sum", "std", "sd", "stdev", "overall", "min", "max")
+"""Names of rows that summarise a table."""
+
+
+def summaries(frame: pl.DataFrame) -> Iterator[Remark]:
+    """Rows below a table that sum it up."""
+    if "run_id" not in frame.columns or frame["run_id"].n_unique() < 4:
+        return
+    mask = frame["run_id"].str.to_lowercase().str.strip_chars(" .:()").is_in(list(SUMMARIES))
+    yield from _remark(frame, mask, "summary", "{n} row(s) sum up the others by their name: {rows}", flags=True)
+
+
+def missing_inputs(frame: pl.DataFrame) -> Iterator[Remark]:
+    """Runs without the size or the tokens that nearly all others have."""
+    kinds = frame["metric"].replace_strict({m.name: m.kind for m in METRICS.values()}, default=None)
+    if "step" in frame.columns or not (kinds == "loss").all():
+        return
+    for name in ("n_params", "n_params_non_embedding", "n_tokens"):
+        if name in frame.columns and 0 < frame[name].null_count() < 0.5 * frame.height:
+            text = f"{{n}} row(s) without {name}: {{rows}}"
+            yield from _remark(frame, frame[name].is_null(), "missing", text, flags=True)
 
 
 def _copies(frame: pl.DataFrame, unit: list[str], same: list[str], long: pl.Series, far: pl.Expr) -> pl.Series:
@@ -139,6 +194,9 @@ def duplicated(frame: pl.DataFrame) -> Iterator[Remark]:
     ).to_series()
     long = known & ((digits >= 6) | ((digits >= 4) & alike))
     mask = _copies(frame, ["run_id"], keys, long, pl.lit(value=True))
+    # a run of which every telling row is a copy is a copy: also where it has values of few digits
+    rows = pl.DataFrame({"run": frame["run_id"], "copied": mask, "long": long})
+    mask |= rows.select(((pl.col("copied") | ~pl.col("long")).all() & pl.col("copied").any()).over("run")).to_series()
     yield from _remark(frame, mask, "duplicate", "{n} row(s) repeat another run to the last digit: {rows}", flags=True)
 
 
@@ -226,12 +284,21 @@ def counts(frame: pl.DataFrame) -> Iterator[Remark]:
                 few[name] = typical
             elif typical > most:
                 many[name] = typical
+    if "train_flops" in frame.columns and frame["train_flops"].count():
+        typical = float(frame["train_flops"].median())  # type: ignore[arg-type]
+        if 0 < typical < 1e9:
+            raise DataError(
+                f"train_flops has a median of {typical:g}, and no model trains on so few: it counts in another unit",
+                f"give the factor: {argument(scale={'train_flops': 8.64e19})} for PF-days, 1e18 for exaFLOP, "
+                "1e21 for zettaFLOP.",
+            )
     if few:
         said = " and ".join(f"{name} has a median of {typical:g}" for name, typical in few.items())
-        factors = argument(scale=dict.fromkeys(few, 1e6))
+        in_millions = {"n_params": 10, "n_tokens": 1e5}  # smaller counts are billions
+        factors = argument(scale={name: 1e6 if few[name] >= in_millions[name] else 1e9 for name in few})
         raise DataError(
             f"{said}, which no language model has: it seems to count in thousands, millions or billions",
-            f"give the factor: {factors} for millions, 1e9 for billions.",
+            f"give the factor, 1e6 for millions, 1e9 for billions; it may be {factors}.",
         )
     if many:
         said = " and ".join(f"{name} has a median of {typical:g}" for name, typical in many.items())
@@ -256,6 +323,15 @@ def counts(frame: pl.DataFrame) -> Iterator[Remark]:
                 "ratio",
                 f"{int((known < 1).sum())} of {len(known)} rows have fewer tokens than parameters: check the units",
             )
+        if "step" not in frame.columns and len(known) >= 4:
+            usual = known.filter(known >= 0.01)
+            middle = float(usual.median() or 0)  # type: ignore[arg-type]
+            if len(usual) >= 0.4 * len(known) and middle >= 1:
+                text = (
+                    f"{{n}} row(s) have fewer than 0.01 tokens per parameter, where others have {middle:.3g}: "
+                    "counted in another unit? {rows}"
+                )
+                yield from _remark(frame, (ratio < 0.01) & (frame["n_tokens"] > 0), "tokens", text, flags=True)
         text = "{n} row(s) have more than 100,000 tokens per parameter: {rows}"
         yield from _remark(frame, ratio > 1e5, "ratio", text)
     if {"n_tokens", "n_tokens_unique"} <= set(frame.columns):
@@ -281,7 +357,12 @@ def units(frame: pl.DataFrame) -> Iterator[Remark]:
     text = "{n} loss(es) below 0.02 nats per token, which no language model has: {rows}"
     yield from _remark(frame, declared & (frame["value"] < 0.02), "unit", text, flags=True)
     text = "{n} loss(es) above 20 nats per token, which only a run that diverged has: {rows}"
-    yield from _remark(frame, declared & (frame["value"] > 20), "unit", text, flags=True)
+    diverged = declared & (frame["value"] > 20)
+    if {"run_id", "step"} <= set(frame.columns) and diverged.any():  # what came before is not how the run ended
+        last = pl.col("step") == pl.col("step").max().over("run_id")
+        runs = frame.filter(diverged & frame.select(last).to_series())["run_id"]
+        diverged |= declared & frame["run_id"].is_in(runs.unique().implode())
+    yield from _remark(frame, diverged, "unit", text, flags=True)
     mask = nats & ((~declared & (frame["value"] > 20)) | (frame["value"] < 0.2))
     yield from _remark(frame, mask, "unit", "{n} loss(es) above 20 or below 0.2, odd for nats per token: {rows}")
     shares = (frame["unit"] == "fraction").fill_null(False)
@@ -362,10 +443,12 @@ def tokenizers(frame: pl.DataFrame) -> Iterator[Remark]:
 
 
 GUARDS: tuple[Callable[[pl.DataFrame], Iterator[Remark]], ...] = (
+    summaries,
     counts,
     units,
     unfinished,
     stopped_short,
+    ended_badly,
     duplicated,
     repeated_value,
     alternating,
@@ -373,6 +456,7 @@ GUARDS: tuple[Callable[[pl.DataFrame], Iterator[Remark]], ...] = (
     starts_late,
     groups,
     standard_errors,
+    missing_inputs,
     tokenizers,
 )
 

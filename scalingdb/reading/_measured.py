@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -132,6 +134,8 @@ def _refuse_options_of_tables(options: Options) -> None:
 
 
 def _files(what: Any) -> Files:
+    if isinstance(what, str) and not what.strip():
+        raise DataError("the path is empty", "give a file or a folder; '.' is the present one.")
     if isinstance(what, str | Path):
         return read_files([Path(what)])
     if isinstance(what, list | tuple) and what and all(isinstance(path, str | Path) for path in what):
@@ -292,6 +296,16 @@ def _converted(
             made[name] = _as_text(table[column]).alias(name)
             continue
         faults += [_fault(table, column, name, i, text) for i, text in cells.faults]
+        stated = _columns.stated_factor(column) if is_count and name not in scale else None
+        if stated is not None and not any("suffixes" in note for note in cells.notes):
+            most = {"FLOP": 1e30, "parameters": 1e14}.get(str(COLUMNS[name].unit), 1e17)
+            if float(cells.values.median() or 0) * stated > most:  # type: ignore[arg-type]
+                raise DataError(
+                    f"{column!r} says that it counts in units of {stated:g}, and holds whole counts "
+                    f"(their median is {float(cells.values.median()):g})",  # type: ignore[arg-type]
+                    f"say which: {argument(scale={name: 1})} takes them as they are.",
+                )
+            scale[name] = stated
         factor = scale.get(name, 1.0)
         if factor != 1.0 and any("suffixes" in note for note in cells.notes):
             raise DataError(
@@ -304,13 +318,21 @@ def _converted(
         if cells.not_finite:
             report.skipped.append(f"{cells.not_finite} cell(s) of {column!r} that are NaN or infinite")
         if factor != 1.0:
-            report.converted.append(f"{column!r} times {factor:g} is {name}")
+            why = ", as the heading says" if stated is not None else ""
+            report.converted.append(f"{column!r} times {factor:g} is {name}{why}")
         report.taken.append(f"{name} = {column!r}" if name != column else f"{name}")
     for column, metric in columns.measured.items():
         is_share = "fraction" in METRICS[metric].units
         cells = numbers(table[column], is_count=False, is_share=is_share, decimal=decimal)
         faults += [_fault(table, column, metric, i, text) for i, text in cells.faults]
         factor = scale.get(metric, scale.get("loss", 1.0) if metric == options.metric else 1.0)
+        stated_unit = _columns.stated_unit(column)
+        if stated_unit and (options.unit or "").split("_")[0] in {"bits", "nats"} - {stated_unit} and factor == 1.0:
+            raise DataError(
+                f"{options.unit!r} is declared, and the heading {column!r} says {stated_unit}",
+                f"say {argument(unit=f'{stated_unit}_per_token')}, or give the factor: "
+                f"{argument(scale={'loss': math.log(2) if stated_unit == 'bits' else 1 / math.log(2)})}.",
+            )
         percent_signs = any("percent" in note for note in cells.notes)
         if options.unit == "percent" and is_share and not percent_signs:
             _refuse_shares_as_percent(cells.values, table, columns, column)
@@ -388,6 +410,7 @@ def _one_row_per_checkpoint(wide: pl.DataFrame, columns: Columns) -> pl.DataFram
 
 def _long(wide: pl.DataFrame, columns: Columns, options: Options, report: Report) -> pl.DataFrame:
     """One row per measured value."""
+    wide = _named_splits(wide, columns, report)
     if "run_id" not in wide.columns:
         if "step" in wide.columns and "model_name" not in wide.columns and wide["step"].count() > 1:
             raise DataError(
@@ -416,7 +439,8 @@ def _long(wide: pl.DataFrame, columns: Columns, options: Options, report: Report
     parts = []
     for column, metric in columns.measured.items():
         part = wide.filter(pl.col(f"={column}").is_not_null()).select(*others, value=f"={column}")
-        named = _metric_names(part, metric)
+        is_training = "split" in others and metric == "loss" and bool((part["split"] == "train").all()) and part.height
+        named = pl.lit("train_loss") if is_training else _metric_names(part, metric)
         parts.append(
             part.with_columns(
                 metric=named,
@@ -431,6 +455,44 @@ def _long(wide: pl.DataFrame, columns: Columns, options: Options, report: Report
     if options.eval_set is None and "eval_set" not in columns.by_name and options.tasks is None:
         report.converted.append("evaluation set not declared: each measured column counts as its own")
     return pl.concat(parts)
+
+
+_SPLITS = {
+    **dict.fromkeys(("val", "valid", "validation", "validate", "dev", "eval", "evaluation", "test"), "validation"),
+    **dict.fromkeys(("heldout", "held_out", "held-out"), "validation"),
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("fit", "all"), None),
+}
+
+
+def _named_splits(wide: pl.DataFrame, columns: Columns, report: Report) -> pl.DataFrame:
+    """Splits under one name each; where there are validation rows, those of training are left out."""
+    if "split" not in wide.columns:
+        return wide
+    told = wide["split"].str.to_lowercase().str.strip_chars()
+    unknown = told.drop_nulls().filter(~told.drop_nulls().is_in(list(_SPLITS))).unique(maintain_order=True)
+    if len(unknown):
+        raise DataError(
+            f"column {columns.by_name['split']!r} says which split a row is of, and {listed(map(repr, unknown), 5)} "
+            "is neither train, validation, test, fit nor all",
+            f"rename the values, or map the column to a name of your own: "
+            f"{argument(mapping={'my_' + _columns.plain_name(columns.by_name['split']): columns.by_name['split']})}.",
+        )
+    names = {key: value or key for key, value in _SPLITS.items()}
+    wide = wide.with_columns(split=told.replace_strict(names, default=None, return_dtype=pl.String))
+    training = (wide["split"] == "train").fill_null(False)
+    if training.any() and not training.all():
+        report.skipped.append(
+            f"{int(training.sum())} row(s) of training values, as {columns.by_name['split']!r} says: "
+            f"{argument(where=_sql_of_training(columns.by_name['split'], told))} keeps them alone"
+        )
+        wide = wide.filter(~training)
+    return wide
+
+
+def _sql_of_training(column: str, told: pl.Series) -> str:
+    value = next(name for name in told.drop_nulls() if _SPLITS[name] == "train")
+    return f"{column} = '{value}'"
 
 
 def _told_apart(wide: pl.DataFrame, report: Report) -> pl.DataFrame:
@@ -620,6 +682,12 @@ def _with_models(frame: pl.DataFrame, options: Options, report: Report) -> pl.Da
         f"{name} of models" for name in both
     )
     lacking = sorted(there - set(known["model_name"]))
+    if known.width == 1:
+        raise DataError(
+            f"{argument('models')} has no column of sizes, tokens or compute that is recognised; it has "
+            f"{listed(map(repr, side.columns), 20)}",
+            f"map them: {argument(mapping={'N': next((c for c in side.columns if c != key), 'COLUMN')})}.",
+        )
     added = listed((name for name in known.columns if name != "model_name"), 12)
     report.taken.append(f"{added} of {len(there) - len(lacking)} model(s) from {argument('models')}")
     if lacking:
@@ -662,7 +730,7 @@ def _finished(frame: pl.DataFrame, report: Report) -> pl.DataFrame:
         ):
             if not names & there:
                 part = {"N": "param", "D": "token"}[symbol]
-                like = next((name for name in report.unused if part in name.lower()), "column")
+                like = next((name for name in report.unused if _may_be(part, name)), "COLUMN")
                 side = f", or {argument('models')} with one row per model" if symbol == "N" else ""
                 report.remarks.append(
                     Remark("inputs", f"no {what} recognised: {argument(mapping={symbol: like})} names it{side}")
@@ -673,8 +741,19 @@ def _finished(frame: pl.DataFrame, report: Report) -> pl.DataFrame:
     return frame.select(name for name in (*LEADING, *knobs, *TRAILING, *last) if name in frame.columns)
 
 
+def _may_be(part: str, column: str) -> bool:
+    """Whether a column that was not taken may be a count: no ratio, and no logarithm."""
+    return part in column.lower() and not re.search(r"per|log|ratio|_ln|^ln", column.lower())
+
+
 def _contradictions(frame: pl.DataFrame) -> list[Remark]:
-    """The same measurement twice: the first one counts."""
+    """The same measurement twice: the first one counts.
+
+    Raises
+    ------
+    DataError
+        If most runs state many values that nothing orders: which one is the run's?
+    """
     order = "step" if "step" in frame.columns else "n_tokens"
     keys = [name for name in ("run_id", order, "metric", "eval_set", "split", "n_shots") if name in frame.columns]
     good = frame["flag"].is_null()
@@ -683,6 +762,14 @@ def _contradictions(frame: pl.DataFrame) -> list[Remark]:
     differs = (
         good & frame.select(pl.col("value").filter(pl.col("flag").is_null()).n_unique().over(keys) > 1).to_series()
     )
+    several = frame.filter(good & differs).group_by("run_id", maintain_order=True).len().filter(pl.col("len") >= 5)
+    if "step" not in frame.columns and 2 * several.height > frame["run_id"].n_unique():
+        raise DataError(
+            f"{several.height} run(s) state many values each ({listed(several['run_id'])}), and no column orders them: "
+            "which one is the run's?",
+            f"map the step, or what tells them apart: {argument(mapping={'step': 'COLUMN'})}, "
+            f"{argument(mapping={'seed': 'COLUMN'})}.",
+        )
     remarks = []
     for mask, check, text in (
         (again & ~differs, "repeated", "row(s) state a measurement again, with the same value"),

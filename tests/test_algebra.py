@@ -228,7 +228,7 @@ def test_fixed_parameters_are_constants(chinchilla: Law) -> None:
     assert "E" not in reducible.latex
     with pytest.raises(UnknownNameError, match="did you mean 'alpha'"):
         fixed(chinchilla, alpa=1)
-    with pytest.raises(DataError, match="no finite number"):
+    with pytest.raises(DataError, match="not a finite number"):
         fixed(chinchilla, E=float("nan"))
 
 

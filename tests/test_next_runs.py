@@ -154,7 +154,7 @@ def test_refusals(small: sdb.Fit) -> None:
     refused("none of the targets", target="alpha")
     refused("there is one fit", target="law")
     refused("not of the same rows", target="law", fits=[small, sdb.fit(SMALL.head(12), "chinchilla")])
-    refused("no single target", target={"train_flops": 1e23}, fits=[small, small])
+    refused("not a single target", target={"train_flops": 1e23}, fits=[small, small])
     refused("one fit or two", fits=[small] * 3)
     refused("most=0", most=0)
     refused("level=2", level=2)

@@ -158,6 +158,7 @@ def test_inverse_undoes_the_law(name: str) -> None:
         "hestness_curve",
         "bnsl",
         "bnsl_two_breaks",
+        "dip_and_rise",
         "gadre_overtrain",
         "kaplan_chinchilla_map",
         "muennighoff_repeat",

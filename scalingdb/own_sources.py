@@ -278,6 +278,18 @@ def _run_faults(frame: pl.DataFrame, varying: set[str]) -> list[str]:
     return faults
 
 
+def _tell_other_sets(source_id: str, before: pl.DataFrame, added: pl.DataFrame) -> None:
+    """Rows on another evaluation set are kept, and ``points()`` shows the first set only."""
+    for metric in added["metric"].unique(maintain_order=True):
+        old, new = (set(frame.filter(metric=metric)["eval_set"].drop_nulls()) for frame in (before, added))
+        if old and new and not old & new:
+            shown = listed(map(repr, sorted(new)), 3)
+            notice(
+                f"the new rows of {metric} are on {shown}, the earlier ones on {listed(map(repr, sorted(old)), 3)}: "
+                f"points({source_id!r}) shows one of them; {argument(eval_set=sorted(old)[0])} brings them together"
+            )
+
+
 def _appended(folder: Path, source_id: str, tables: Mapping[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
     """Rows of a source with new ones added; runs that are known already keep what was said of them."""
     state, joined = read_state(folder), dict(tables)
@@ -304,6 +316,8 @@ def _appended(folder: Path, source_id: str, tables: Mapping[str, pl.DataFrame]) 
             )
         if again.height:
             notice(f"{again.height} row(s) of {name} were in the source before")
+        if name == "evals":
+            _tell_other_sets(source_id, before, tables[name])
         joined[name] = both.unique(key, keep="first", maintain_order=True)
     return joined
 

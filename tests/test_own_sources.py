@@ -182,6 +182,14 @@ def test_a_row_without_a_value_is_left_out_and_counted(notices: Callable[[], lis
     assert any("2 row(s) without a value in 'val_loss'" in text for text in notices())
 
 
+def test_rows_that_are_added_on_another_set_are_told(notices: Callable[[], list[str]]) -> None:
+    given = {**GIVEN, "eval_set": "a"}
+    sdb.add_source(_table("1,2,2.5,x"), "mine", MAP, **given)
+    sdb.add_source(_table("3,4,2.4,x"), "mine", MAP, **{**given, "eval_set": "b"}, append=True)
+    (told,) = [text for text in notices() if "the new rows of loss are on" in text]
+    assert "'b', the earlier ones on 'a': points('mine') shows one of them; eval_set='a' brings" in told
+
+
 def test_a_source_is_replaced_or_gets_more_rows() -> None:
     sdb.add_source(_table("1,2,2.5,x", "1,3,2.4,x"), "mine", MAP, **GIVEN)
     sdb.add_source(_table("2,2,2.45,x"), "mine", MAP, **GIVEN, replace=True)

@@ -78,11 +78,13 @@ def unfinished(frame: pl.DataFrame) -> Iterator[Remark]:
 
 def stopped_short(frame: pl.DataFrame) -> Iterator[Remark]:
     """Runs far short of the length that they planned, or that nearly all others have."""
+    told = pl.Series([False]).new_from_index(0, frame.height)
     if {"reached", "planned"} <= set(frame.columns):
         reached = frame.select(
             pl.col("reached").max().over("run_id")
         ).to_series()  # checkpoints have states of their own
         mask = (frame["planned"] > 0) & (reached < 0.9 * frame["planned"])
+        told = mask.fill_null(False)
         yield from _remark(
             frame, mask, "short", "{n} row(s) of runs that stopped before their plan: {rows}", flags=True
         )
@@ -94,7 +96,7 @@ def stopped_short(frame: pl.DataFrame) -> Iterator[Remark]:
     typical = float(last["step"].median())  # type: ignore[arg-type]
     if typical > 0 and ((last["step"] / typical - 1).abs() < 0.02).mean() >= 0.6:  # type: ignore[operator]
         short = last.filter(pl.col("step") < 0.5 * typical)["run_id"]
-        mask = frame["run_id"].is_in(short.implode())
+        mask = frame["run_id"].is_in(short.implode()) & ~told
         text = f"{{n}} row(s) of runs that stopped far short of step {typical:g}, where most end: {{rows}}"
         yield from _remark(frame, mask, "short", text, flags=True)
     elif "n_tokens" in frame.columns and last.height == frame["run_id"].n_unique() == frame.height:

@@ -446,7 +446,7 @@ def _long(wide: pl.DataFrame, columns: Columns, options: Options, report: Report
                 metric=named,
                 unit=pl.lit(_unit(metric, options, report), dtype=pl.String),
                 split=pl.col("split").fill_null("validation") if "split" in others else pl.lit(_split(metric, column)),
-                eval_set=_eval_set(others, column, options),
+                eval_set=_eval_set(others, column, options, report),
                 raw_field=pl.lit(column),
                 flag=pl.lit(None, dtype=pl.String),
                 flag_reason=pl.lit(None, dtype=pl.String),
@@ -550,8 +550,12 @@ def _split(metric: str, column: str) -> str:
     return "train" if is_training else "all" if METRICS[metric].kind == "score" else "validation"
 
 
-def _eval_set(others: Sequence[str], column: str, options: Options) -> pl.Expr:
+def _eval_set(others: Sequence[str], column: str, options: Options, report: Report) -> pl.Expr:
     name = column if options.eval_set is None or options.tasks is not None else options.eval_set
+    if "eval_set" in others and options.eval_set is not None:
+        note = f"{argument(eval_set=options.eval_set)} names rows whose own cell is empty only"
+        if note not in report.converted:
+            report.converted.append(note)
     return pl.col("eval_set").fill_null(name) if "eval_set" in others else pl.lit(name)
 
 

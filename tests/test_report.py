@@ -463,3 +463,8 @@ def test_what_works_on_rows_that_do_not_ship_is_tagged(path: Path, db: sdb.Wareh
             assert needs or not re.search(r"else \"no data\"", cell.source), cell.source
     if path.stem in {"pass_at_k", "two_step_laws", "inverse_scaling"}:
         assert tagged
+
+
+def test_a_text_that_is_cut_short_does_not_swallow_its_neighbour() -> None:
+    table = "<table><thead></thead><tbody><tr><td>&quot;cut …</td></tr><tr><td>&quot;b&quot;</td></tr></tbody></table>"
+    assert "<td>cut …</td></tr><tr><td>b</td>" in notebooks._frame_html(table)

@@ -279,7 +279,8 @@ NUMBER = re.compile(r"-?(?:\d[\d_,]*\.?\d*|\.\d+)(?:e[+-]?\d+)?(?: ?%)?|null|NaN
 def _frame_html(text: str) -> str:
     """A Polars table: numbers to the right, text without quotes, no style of its own."""
     text = re.sub(r"<style>.*?</style>", "", text, flags=re.DOTALL).replace(' border="1"', "")
-    text = re.sub(r"<td>&quot;(.*?)&quot;</td>", r"<td>\1</td>", text, flags=re.DOTALL)
+    # a text that Polars cuts short has no closing quotation mark
+    text = re.sub(r"<td>&quot;((?:(?!</td>).)*?)(?:&quot;)?</td>", r"<td>\1</td>", text, flags=re.DOTALL)
     body = text.partition("</thead>")[2]
     rows = [
         re.findall(r"<td>(.*?)</td>", row, flags=re.DOTALL)

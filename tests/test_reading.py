@@ -1046,3 +1046,9 @@ def test_the_index_of_a_pandas_frame_is_read() -> None:
     read = sdb.read_runs(frame, unit="nats_per_token")
     assert read["run_id"].to_list() == _grid()["run"]
     assert read["n_params"].to_list() == _grid()["params"]
+
+
+def test_a_side_table_that_adds_nothing_is_refused() -> None:
+    runs = {"model": ["a", "b"], "val_loss": [3.0, 2.9]}
+    with pytest.raises(DataError, match=r"(?s)no column of sizes, tokens or compute.*mapping=\{'N': 'how big'\}"):
+        sdb.read_runs(runs, models=pl.DataFrame({"model": ["a", "b"], "how big": [1e8, 2e8]}))

@@ -631,4 +631,5 @@ def test_the_leaderboard_says_whose_form_a_law_is(cells) -> None:
     origin = dict(sdb.arena.leaderboard(table=cells).select("law", "origin").unique().iter_rows())
     assert origin["chinchilla"] == "published"
     assert origin["expert_product"] == "ours"
+    assert origin.get("power", "published") == "published"  # a definition is not ours
     assert origin["best_so_far"] == "baseline"

@@ -162,7 +162,7 @@ def test_refusals(small: sdb.Fit) -> None:
     priced = {"fits": falling, "cost": "price", "candidates": LARGER.with_columns(price=pl.lit(1.0))}
     refused("does not depend on any parameter", **priced, target={"n_tokens": 1e200})
     priced["candidates"] = LARGER.with_columns(n_tokens=pl.lit(1e200), price=pl.lit(1.0))
-    refused("none of the 24 affordable candidates tells", **priced, target={"n_tokens": 1e11})
+    refused("none of the 24 affordable candidates is expected", **priced, target={"n_tokens": 1e11})
 
 
 @pytest.fixture(scope="module")

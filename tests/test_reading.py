@@ -1052,3 +1052,13 @@ def test_a_side_table_that_adds_nothing_is_refused() -> None:
     runs = {"model": ["a", "b"], "val_loss": [3.0, 2.9]}
     with pytest.raises(DataError, match=r"(?s)no column of sizes, tokens or compute.*mapping=\{'N': 'how big'\}"):
         sdb.read_runs(runs, models=pl.DataFrame({"model": ["a", "b"], "how big": [1e8, 2e8]}))
+
+
+def test_validation_and_test_rows_are_two_sets() -> None:
+    table = {key: values * 2 for key, values in _grid().items()}
+    table["split"] = ["val"] * 20 + ["test"] * 20
+    table["val_loss"] = table["val_loss"][:20] + [value + 0.1 for value in table["val_loss"][20:]]
+    frame = sdb.read_runs(table, unit="nats_per_token")
+    assert frame.group_by("eval_set").len().sort("eval_set").rows() == [("test", 20), ("val", 20)]
+    with pytest.raises(DataError, match="they differ in eval_set"):
+        sdb.fit(frame, "chinchilla")

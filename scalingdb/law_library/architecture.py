@@ -120,7 +120,7 @@ def _free_vocab_starts(inputs: Sequence[FloatArray], y: FloatArray, weights: Flo
 
 @law(
     "vocab_free",
-    cite="the form of Tao et al., arXiv:2407.13623, approach 3, with its ties undone",
+    cite="ours: the form of Tao et al., arXiv:2407.13623, approach 3, with its ties undone",
     inputs=("n_params_non_embedding", "vocab_size", "n_tokens"),
     params={
         "E": real("loss that is left without limits", start=(1.0, 3.0)),
@@ -311,7 +311,7 @@ _EXPERTS = {"n_params_active": "parameters of the dense model that the experts w
 
 @law(
     "expert_product",
-    cite="a power of experts times a power of N, with a floor; compare Clark et al., arXiv:2202.01169",
+    cite="ours: a power of experts times a power of N, with a floor; compare Clark et al., arXiv:2202.01169",
     inputs=("n_params_active", "n_experts"),
     params={
         "E": positive("loss that is left without limits", start=(0.5, 3.0)),
@@ -365,7 +365,7 @@ def _expert_coupled_starts(inputs: Sequence[FloatArray], y: FloatArray, weights:
 
 @law(
     "expert_coupled",
-    cite="the coupling of Kaplan et al., arXiv:2001.08361, eq. 1.5, for experts, with a floor",
+    cite="ours: the coupling of Kaplan et al., arXiv:2001.08361, eq. 1.5, for experts, with a floor",
     inputs=("n_params_active", "n_experts"),
     params={
         "E": positive("loss that is left without limits", start=(0.5, 3.0)),

@@ -469,7 +469,7 @@ def _dip_starts(inputs: Sequence[FloatArray], y: FloatArray, weights: FloatArray
 
 @law(
     "dip_and_rise",
-    cite="a sigmoid less a dip; compare Wei et al., arXiv:2211.02011, on scores that turn",
+    cite="ours: a sigmoid less a dip; compare Wei et al., arXiv:2211.02011, on scores that turn",
     inputs=("capability",),
     output="task_accuracy",
     params={

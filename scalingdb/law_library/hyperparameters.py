@@ -167,7 +167,7 @@ def _valley_starts(inputs: Sequence[FloatArray], y: FloatArray, weights: FloatAr
 
 @law(
     "loss_valley",
-    cite="Hoffmann et al., arXiv:2203.15556, approach 3, around the optima of Li et al., arXiv:2503.04715, eq. 1",
+    cite="ours: Hoffmann et al., arXiv:2203.15556, approach 3, around the optima of Li et al., arXiv:2503.04715, eq. 1",
     inputs=("n_params_non_embedding", "n_tokens", "learning_rate", "batch_size_tokens"),
     params={
         "E": positive("irreducible loss of the fit", start=(0.5, 3.0)),

@@ -452,7 +452,8 @@ def _refuse_no_effect(asked: _Asked, found: Purchase, costs: FloatArray, budget:
         return
     affordable = int(np.isfinite(np.where(costs <= budget, costs, np.inf)).any(0).sum())
     raise DataError(
-        f"none of the {affordable} affordable candidates tells anything about the target ({asked.label})",
+        f"none of the {affordable} affordable candidates is expected to bring the fit closer to the target "
+        f"({asked.label})",
         "offer runs nearer to it, raise the budget, or ask for something that depends on them.",
     )
 

@@ -478,6 +478,9 @@ def _named_splits(wide: pl.DataFrame, columns: Columns, report: Report) -> pl.Da
             f"rename the values, or map the column to a name of your own: "
             f"{argument(mapping={'my_' + _columns.plain_name(columns.by_name['split']): columns.by_name['split']})}.",
         )
+    held = told.drop_nulls().filter(told.drop_nulls().replace_strict(_SPLITS, default=None) == "validation")
+    if held.n_unique() > 1 and "eval_set" not in wide.columns:  # validation and test are two sets, not one said twice
+        wide = wide.with_columns(eval_set=told)
     names = {key: value or key for key, value in _SPLITS.items()}
     wide = wide.with_columns(split=told.replace_strict(names, default=None, return_dtype=pl.String))
     training = (wide["split"] == "train").fill_null(False)

@@ -56,7 +56,7 @@ def leaderboard(track: str | None = None, *, table: pl.DataFrame | None = None) 
     Returns
     -------
     DataFrame
-        ``track, rank, law, origin`` (``"published"``, ``"ours"`` for a form that we derived, ``"baseline"``),
+        ``track, rank, law, origin`` (``"published"``, ``"ours"`` where the law's citation says so, ``"baseline"``),
         ``win_rate, win_low, win_high`` (95 %, sources resampled; data sets where a
         track has fewer than four sources, see ``resampled``), ``p_first`` (share of the resamples in
         which it has the highest win rate of the ranked laws), ``mean_rank, times_best`` (geometric mean
@@ -148,7 +148,7 @@ def _origin(name: str) -> str:
     law = all_laws().get(name)
     if law is None:
         return "baseline"
-    return "ours" if law.evidence_kind == "derived" else "published"
+    return "ours" if law.cite.startswith("ours:") else "published"
 
 
 def _count_sets(met: Contests, column: str) -> FloatArray:

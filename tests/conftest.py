@@ -10,12 +10,17 @@ from typing import Any
 
 import polars as pl
 import pytest
+from hypothesis import settings
 
 import scalingdb as sdb
 from ingest._raw import find_raw_directory
 from ingest._source import Source, conform
 from scalingdb._store import write_manifest
 from scalingdb.law_library import all_laws
+
+# a machine may be slow: no test asserts a time
+settings.register_profile("no deadline", deadline=None)
+settings.load_profile("no deadline")
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 SHIPPED = CHECKOUT / "warehouse"

@@ -7,7 +7,8 @@ import multiprocessing
 import pickle
 import re
 import warnings
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -675,6 +676,37 @@ def test_fit_by_on_processes(families: pl.DataFrame, fits: sdb.Fits) -> None:
         spoiled = families.with_columns(loss=pl.when(pl.col("family") == "b").then(0.0).otherwise("loss"))
         with pytest.raises(DataError, match=r"group family='b': column 'loss' has 25 value\(s\)"):
             sdb.fit_by(spoiled, "chinchilla", by="family", executor=executor)
+
+
+class PickledCalls(ThreadPoolExecutor):
+    """Calls and answers travel as between processes, without a new process."""
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        call = pickle.dumps((fn, args, kwargs))
+
+        def answer() -> Any:
+            sent, given, named = pickle.loads(call)
+            return pickle.loads(pickle.dumps(sent(*given, **named)))
+
+        return super().submit(answer)
+
+
+def test_resamples_and_sides_on_another_process(families: pl.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scalingdb.fits._bootstrap.PART", 16)
+    rows = families.filter(family="a")
+    wanted: dict[str, Any] = {"fixed": {"E": TRUTH["E"]}, "bootstrap": 40}
+    executor: Executor
+    with PickledCalls(1) as executor:
+        there = sdb.fit(rows, "chinchilla", executor=executor, **wanted)
+    here = sdb.fit(rows, "chinchilla", **wanted)
+    assert np.array_equal(there.samples, here.samples)
+    assert np.unique(here.samples, axis=0).shape[0] == 40  # no part draws what another drew
+    laws = ["chinchilla", "kaplan_lnd"]
+    compared = partial(sdb.compare, rows, laws, sdb.largest("n_params", 0.1), bootstrap=3, on_error="record")
+    with PickledCalls(1) as executor:
+        assert compared(executor=executor).tidy().equals(compared().tidy())
+    with ThreadPoolExecutor(1) as executor, pytest.raises(DataError, match="takes column that the frame lacks"):
+        sdb.compare(rows.drop("n_tokens"), ["chinchilla"], sdb.largest("n_params", 0.1), executor=executor)
 
 
 def test_many_fits_survive_pickling(fits: sdb.Fits) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import http.server
 import math
 import os
 import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -1067,3 +1069,73 @@ def test_connecting_and_querying_does_not_import_the_fitting_stack() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+# ---- another machine -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def served(
+    make_warehouse: MakeWarehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[str, Path, list[str]]]:
+    """A warehouse behind an HTTP server: its address, its folder, and what was asked for."""
+    pytest.importorskip("aiohttp", reason="the extra 'remote' is not installed")
+    monkeypatch.setenv("SCALINGDB_CACHE", str(tmp_path / "cache"))
+    folder = make_warehouse([{"run_id": "a"}], [{"run_id": "a", "value": 2.0}])
+    write_manifest(folder)
+    asked: list[str] = []
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_args: object) -> None:
+            asked.append(self.path)
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(folder))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}", folder, asked
+        server.shutdown()
+
+
+def test_a_warehouse_on_another_machine(served: tuple[str, Path, list[str]]) -> None:
+    address, folder, asked = served
+    query = "select value from evals"
+    with sdb.connect(address) as first:
+        assert first.sql(query)["value"].to_list() == [2.0]
+        n_first = len(asked)
+        sdb.connect(address).close()
+        assert len(asked) == n_first + 1  # the manifest alone
+        file = next((folder / "tables" / "evals").glob("*.parquet"))
+        pl.read_parquet(file).with_columns(value=pl.lit(3.0)).write_parquet(file)
+        write_manifest(folder)
+        with sdb.connect(address) as second:
+            assert second.sql(query)["value"].to_list() == [3.0]
+        assert asked[n_first + 1 :] == ["/manifest.json", f"/tables/evals/{file.name}"]
+        assert first.sql(query)["value"].to_list() == [2.0]  # who reads keeps the state that was opened
+
+
+def test_a_damaged_warehouse_on_another_machine(served: tuple[str, Path, list[str]], tmp_path: Path) -> None:
+    address, folder, _ = served
+    file = next((folder / "tables" / "runs").glob("*.parquet"))
+    content = file.read_bytes()
+    file.write_bytes(content[:-1] + b"?")
+    with pytest.raises(WarehouseError, match=rf"{file.name} of 'http.*has another content than its manifest states"):
+        sdb.connect(address)
+    file.unlink()
+    with pytest.raises(WarehouseError, match=rf"{file.name} of 'http.*is missing"):
+        sdb.connect(address)
+    assert not list((tmp_path / "cache" / "warehouses").glob("*-*"))  # nothing half-fetched is left
+    file.write_bytes(content)
+    with sdb.connect(address) as db:
+        assert db.table("runs").height == 1
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        ("http://127.0.0.1:9/warehouse", "cannot be read: ClientConnectorError"),
+        ("nowhere://bucket/warehouse", "Protocol not known"),
+        ("memory://nothing", "it has no manifest.json"),
+    ],
+)
+def test_addresses_without_a_warehouse(address: str, message: str) -> None:
+    with pytest.raises(WarehouseError, match=message):
+        sdb.connect(address)

@@ -20,6 +20,8 @@ from scalingdb.law_library import Law, get_law
 from scalingdb.schema import N_DEFINITIONS
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     from scalingdb.comparison._groups import Comparisons
     from scalingdb.estimation.model import FloatArray
 
@@ -36,6 +38,7 @@ def compare(
     on_error: str = ...,
     rng: int = ...,
     by: None = ...,
+    executor: Executor | None = ...,
     **options: Any,
 ) -> Comparison: ...
 
@@ -50,6 +53,7 @@ def compare(
     on_error: str = ...,
     rng: int = ...,
     by: str | Sequence[str],
+    executor: Executor | None = ...,
     **options: Any,
 ) -> Comparisons: ...
 
@@ -63,6 +67,7 @@ def compare(
     on_error: str = "raise",
     rng: int = 0,
     by: str | Sequence[str] | None = None,
+    executor: Executor | None = None,
     **options: Any,
 ) -> Comparison | Comparisons:
     """Fit several laws to the same rows and judge them on rows held out by scale or by group.
@@ -92,6 +97,8 @@ def compare(
     by : str or sequence of str, optional
         Columns whose values make groups: the laws are compared in each of them, and all groups of a law are fitted
         together (from four starts each, sixteen where these disagree).
+    executor : concurrent.futures.Executor, optional
+        Where the laws are fitted to the sides of the splits, as for :func:`fit_by`; numbers do not depend on it.
     **options
         As for :func:`fit`: ``objective``, ``fixed``, ``output``, ``weights`` (a column), ... An entry of ``inputs``
         applies to the laws that have the input.
@@ -153,20 +160,23 @@ def compare(
     if by is not None:
         from scalingdb.comparison._groups import compare_by
 
-        return compare_by(table, chosen, rule, by, on_error, options)
+        return compare_by(table, chosen, rule, by, on_error, options, executor)
     splits = splits_of(rule, table)
+    cases = [(law, split, options_of(law, options)) for law in chosen.values() for split in splits]
+    if executor is None:
+        sides: Iterable[Side | ScalingDBError] = (_side(*case, rule.label) for case in cases)
+    else:
+        jobs = [executor.submit(_side, *case, rule.label) for case in cases]
+        sides = (job.result() for job in jobs)
     results: dict[tuple[str, str], Side] = {}
     errors: dict[tuple[str, str], str] = {}
-    for law in chosen.values():
-        for split in splits:
-            try:
-                wanted = options_of(law, options)
-                fitted = _fit(law, split.train, split.test.height, rule, wanted)
-                results[law.name, split.name] = judge(law, split, fitted, wanted)
-            except ScalingDBError as error:
-                if on_error == "raise":
-                    raise
-                errors[law.name, split.name] = error.fact
+    for (law, split, _), side in zip(cases, sides, strict=True):
+        if isinstance(side, Side):
+            results[law.name, split.name] = side
+        elif on_error == "raise":
+            raise side
+        else:
+            errors[law.name, split.name] = side.fact
     return compared(chosen, table, rule, len(splits), results, errors, options)
 
 
@@ -290,15 +300,17 @@ def _shared_refits(by_law: Mapping[str, Sequence[Side]]) -> dict[str, FloatArray
     return shared
 
 
-def _fit(law: Law, train: pl.DataFrame, n_test: int, rule: Holdout, options: Mapping[str, Any]) -> Fit:
-    """Fit one law, with refusals that say what the hold-out has to do with it."""
-    check_before_fit(law, train, n_test, rule, options)
-    fitted: Fit = fit(train, law, **options)
-    return fitted
+def _side(law: Law, split: Split, options: Mapping[str, Any], label: str) -> Side | ScalingDBError:
+    """Fit one law to a training side and judge it on the other, or why that cannot be."""
+    try:
+        check_before_fit(law, split.train, split.test.height, label, options)
+        return judge(law, split, fit(split.train, law, **options), options)
+    except ScalingDBError as error:
+        return error
 
 
-def check_before_fit(law: Law, train: pl.DataFrame, n_test: int, rule: Holdout, options: Mapping[str, Any]) -> None:
-    """Refuse a side that a law cannot be fitted to.
+def check_before_fit(law: Law, train: pl.DataFrame, n_test: int, label: str, options: Mapping[str, Any]) -> None:
+    """Refuse a side that a law cannot be fitted to. `label` says in words what was held out.
 
     Raises
     ------
@@ -309,7 +321,7 @@ def check_before_fit(law: Law, train: pl.DataFrame, n_test: int, rule: Holdout, 
     n_free = len(law.params) - len(options.get("fixed") or {}) - len(options.get("tied") or {})
     if train.height < n_free:
         raise FitError(
-            f"the hold-out ({rule.label}) leaves {train.height} rows to fit and {n_test} to test: too few for the "
+            f"the hold-out ({label}) leaves {train.height} rows to fit and {n_test} to test: too few for the "
             f"{n_free} free parameters of law {law.name!r}",
             'hold out less, fix parameters (fixed={...}), leave the law out, or pass on_error="record".',
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -23,6 +23,9 @@ from scalingdb.errors import DataError, ScalingDBError, unknown_name
 from scalingdb.fits import Fit, fit_by
 from scalingdb.judging.holdouts import Holdout, Split
 from scalingdb.law_library import Law
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
 
 __all__ = ["Comparisons", "compare_by"]
 
@@ -104,6 +107,7 @@ def compare_by(
     by: str | Sequence[str],
     on_error: str,
     options: Mapping[str, Any],
+    executor: Executor | None = None,
 ) -> Comparisons:
     """Compare the laws in every group; see :func:`compare`."""
     keys = (by,) if isinstance(by, str) else tuple(by)
@@ -126,7 +130,7 @@ def compare_by(
     failed: dict[Key, dict[tuple[str, str], str]] = {key: {} for key in splits}
     for law in chosen.values():
         wanted = options_of(law, options)
-        for (key, split), fitted in zip(cases, _fitted(law, cases, rule, wanted), strict=True):
+        for (key, split), fitted in zip(cases, _fitted(law, cases, rule, wanted, executor), strict=True):
             try:
                 if not isinstance(fitted, Fit):
                     raise fitted
@@ -141,19 +145,23 @@ def compare_by(
 
 
 def _fitted(
-    law: Law, cases: Sequence[tuple[Key, Split]], rule: Holdout, options: Mapping[str, Any]
+    law: Law,
+    cases: Sequence[tuple[Key, Split]],
+    rule: Holdout,
+    options: Mapping[str, Any],
+    executor: Executor | None,
 ) -> list[Fit | ScalingDBError]:
     """One law fitted to the training sides of all groups, in one batch; the error of a side in place of its fit."""
     results: dict[int, Fit | ScalingDBError] = {}
     frames = []
     for i, (_, split) in enumerate(cases):
         try:
-            check_before_fit(law, split.train, split.test.height, rule, options)
+            check_before_fit(law, split.train, split.test.height, rule.label, options)
             frames.append(split.train.with_columns(pl.lit(i, pl.Int64).alias(CASE)))
         except ScalingDBError as error:
             results[i] = error
     if frames:
-        together = fit_by(pl.concat(frames), law, by=CASE, on_error="record", **options)
+        together = fit_by(pl.concat(frames), law, by=CASE, on_error="record", executor=executor, **options)
         for (i,), one in together.items():
             results[i] = replace(one, data=one.data.drop(CASE))
         results |= {i: error for (i,), error in together.errors.items()}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +14,7 @@ from scalingdb.notices import notice
 
 if TYPE_CHECKING:
     from scalingdb.estimation.model import FloatArray
+    from scalingdb.estimation.objectives import Objective
     from scalingdb.estimation.search import Found
 
 __all__ = ["resample", "solve_all"]
@@ -19,59 +22,107 @@ __all__ = ["resample", "solve_all"]
 FAR = 0.5
 """Share of residuals beyond the Huber threshold from which on a loss counts as near-absolute."""
 
+PART = 4096
+"""Most resamples that are solved together."""
+
+PART_ELEMENTS = 1 << 26
+"""Most resamples times rows that are solved together: what bounds the memory, 0.5 GB for an array of weights."""
+
 DRAWN = {"residuals": "residuals on the law", "wild": "residuals with random signs"}
 
 
 def resample(problem: Problem, resampled: str, found: Found, options: Options) -> tuple[FloatArray, str]:
     """Estimates (B, K) of every resample in natural units, and how they were drawn.
 
-    `resampled` says what counts as independent among the rows.
+    `resampled` says what counts as independent among the rows. Parts depend on the counts of rows and resamples alone,
+    so that every executor gives the numbers of this process.
     """
     if not options.bootstrap:
         return np.empty((0, len(problem.form.law.params))), resampled
-    y, weights, how = _draw(problem, resampled, found, options)
-    u, is_lost = solve_all(problem, found.u, found.others, y, weights)
-    theta = problem.form.model.to_natural(u, problem.prepared)
-    theta[is_lost] = np.nan  # a few distinct rows can leave a parameter free
-    if is_lost.any():
-        notice(
-            f"{is_lost.sum()} of {is_lost.size} resamples leave a parameter undetermined; the intervals leave them out"
-        )
+    if options.resample == "wild":
+        _refuse_narrow(problem, _residuals(problem, found)[1])
+    parts = [
+        replace(options, bootstrap=size, rng=seed, executor=None) for size, seed in _parts(problem.y.size, options)
+    ]
+    if options.executor is None:
+        estimates = [_estimates(problem, found, part) for part in parts]
+    else:
+        jobs = [options.executor.submit(_estimates, problem, found, part) for part in parts]
+        estimates = [job.result() for job in jobs]
+    theta = np.concatenate(estimates)
+    n_lost = int(np.isnan(theta).all(1).sum())
+    if n_lost:
+        notice(f"{n_lost} of {len(theta)} resamples leave a parameter undetermined; the intervals leave them out")
+    if options.resample not in DRAWN:
+        how = resampled
+    else:
+        how = DRAWN[options.resample] + (f", {resampled}" if options.resample == "wild" else "")
     return problem.form.expand(theta), how
 
 
-def _draw(problem: Problem, resampled: str, found: Found, options: Options) -> tuple[FloatArray, FloatArray, str]:
-    """Observed values (n,) or (B, n) and weights (B, n) of every resample, and how they were drawn."""
+def _parts(n_rows: int, options: Options) -> Iterator[tuple[int, Any]]:
+    """Size of each part and the seed of its draws; the first draws as if it were the only one."""
+    most = min(PART, max(1, PART_ELEMENTS // max(n_rows, 1)))
+    for i, begin in enumerate(range(0, int(options.bootstrap), most)):
+        yield min(most, int(options.bootstrap) - begin), [options.rng, i] if i else options.rng
+
+
+def _estimates(problem: Problem, found: Found, options: Options) -> FloatArray:
+    """Free natural parameters (B, k) of one part; a row of nan where a few distinct rows leave a parameter free."""
+    y, weights = _draw(problem, found, options)
+    u, is_lost = solve_all(problem, found.u, found.others, y, weights)
+    theta = problem.form.model.to_natural(u, problem.prepared)
+    theta[is_lost] = np.nan
+    return theta
+
+
+def _residuals(problem: Problem, found: Found) -> tuple[FloatArray, FloatArray]:
+    """Predictions and residuals (n,) at the optimum."""
+    prediction = problem.form.model.evaluate(found.u[None], problem.prepared, 0).value[0]
+    return prediction, problem.kind.residual(problem.y, prediction)
+
+
+def _draw(problem: Problem, found: Found, options: Options) -> tuple[FloatArray, FloatArray]:
+    """Observed values (n,) or (B, n) and weights (B, n) of every resample."""
     from scalingdb.estimation import uncertainty
 
     count = int(options.bootstrap)
     generator = np.random.default_rng(options.rng)
     if options.resample not in DRAWN:
-        weights = uncertainty.cluster_weights(problem.clusters, problem.weights, count, generator)
-        return problem.y, weights, resampled
-    model, kind = problem.form.model, problem.kind
-    prediction = model.evaluate(found.u[None], problem.prepared, 0).value[0]
-    residual = kind.residual(problem.y, prediction)
-    is_near_absolute = kind.is_absolute or (np.abs(residual) > kind.delta).mean() > FAR
-    if options.resample == "wild" and is_near_absolute:
+        return problem.y, uncertainty.cluster_weights(problem.clusters, problem.weights, count, generator)
+    prediction, residual = _residuals(problem, found)
+    drawn = uncertainty.resampled_residuals(
+        residual,
+        problem.weights,
+        problem.clusters,
+        problem.form.model.n_params,
+        count,
+        generator,
+        options.resample,
+    )
+    y = prediction * np.exp(drawn) if problem.kind.is_log else prediction + drawn
+    return y, np.broadcast_to(problem.weights, y.shape)
+
+
+def _refuse_narrow(problem: Problem, residual: FloatArray) -> None:
+    """Refuse a wild bootstrap whose intervals are known to be too narrow."""
+    from scalingdb.estimation import uncertainty
+
+    kind: Objective = problem.kind
+    n_params = problem.form.model.n_params
+    if kind.is_absolute or (np.abs(residual) > kind.delta).mean() > FAR:
         raise DataError(
             f"a wild bootstrap under objective {kind.name!r} gives intervals that are too narrow: most residuals lie "
             "where the loss is an absolute value, and it passes through as many rows as there are parameters",
             'use resample="runs", or an objective of squares: objective="mse_log".',
         )
-    if options.resample == "wild" and problem.n_clusters - model.n_params < uncertainty.FEW:
+    if problem.n_clusters - n_params < uncertainty.FEW:
         raise DataError(
-            f"a wild bootstrap of {problem.n_clusters} independent runs under {model.n_params} parameters gives "
+            f"a wild bootstrap of {problem.n_clusters} independent runs under {n_params} parameters gives "
             "intervals that are too narrow",
             f"leave bootstrap=0: the covariance is corrected for few runs. A wild bootstrap takes {uncertainty.FEW} "
             "more runs than parameters.",
         )
-    drawn = uncertainty.resampled_residuals(
-        residual, problem.weights, problem.clusters, model.n_params, count, generator, options.resample
-    )
-    y = prediction * np.exp(drawn) if kind.is_log else prediction + drawn
-    how = DRAWN[options.resample] + (f", {resampled}" if options.resample == "wild" else "")
-    return y, np.broadcast_to(problem.weights, y.shape), how
 
 
 def solve_all(

@@ -48,6 +48,10 @@ class Form:
     tied: Mapping[str, str]
     bounds: Mapping[str, tuple[float, float]]
 
+    def __reduce__(self) -> tuple[Callable[..., Form], tuple[Any, ...]]:
+        """Compiled code does not travel between processes: it is compiled where it arrives."""
+        return make_form, (self.law, dict(self.held), dict(self.tied), dict(self.bounds))
+
     @property
     def free(self) -> list[str]:
         """Names of the free parameters."""

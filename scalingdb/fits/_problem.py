@@ -15,6 +15,8 @@ from scalingdb.fits._rows import Data, IntArray, collect
 from scalingdb.notices import notice
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     import polars as pl
 
     from scalingdb.estimation.model import FloatArray, PreparedInputs
@@ -53,6 +55,7 @@ class Options:
     resample: Resampling = "runs"
     n_starts: int = N_STARTS
     search_seed: int | None = None
+    executor: Executor | None = None
 
 
 @dataclass(frozen=True, eq=False)

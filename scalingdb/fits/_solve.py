@@ -17,6 +17,8 @@ from scalingdb.fits._result import Fit
 from scalingdb.law_library import Law, get_law
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     from scalingdb.estimation.search import Found
 
 __all__ = ["fit", "fit_with", "no_start", "own_starts", "refit"]
@@ -45,6 +47,7 @@ def fit(
     resample: Resampling = ...,
     n_starts: int = ...,
     search_seed: int | None = ...,
+    executor: Executor | None = ...,
     by: None = ...,
     shared: None = ...,
 ) -> Fit: ...
@@ -73,6 +76,7 @@ def fit(
     resample: Resampling = ...,
     n_starts: int = ...,
     search_seed: int | None = ...,
+    executor: Executor | None = ...,
     by: str | Sequence[str],
     shared: str | Sequence[str] | Mapping[str, str],
 ) -> JointFit: ...
@@ -100,6 +104,7 @@ def fit(
     resample: Resampling = "runs",
     n_starts: int = N_STARTS,
     search_seed: int | None = None,
+    executor: Executor | None = None,
     by: str | Sequence[str] | None = None,
     shared: str | Sequence[str] | Mapping[str, str] | None = None,
 ) -> Fit | JointFit:
@@ -157,6 +162,9 @@ def fit(
         Starts polished to the end.
     search_seed : int, optional
         Moves the places where starts are looked for, to see whether the end depends on them.
+    executor : concurrent.futures.Executor, optional
+        Where the resamples of a bootstrap are solved, in parts of up to 4,096: threads, processes, or Dask's
+        ``client.get_executor()``. Every executor gives the numbers of this process.
     by : str or sequence of str, optional
         With `shared`: columns whose values make groups that are fitted together.
     shared : sequence of str or mapping, optional
@@ -228,6 +236,7 @@ def fit(
         resample=resample,
         n_starts=n_starts,
         search_seed=search_seed,
+        executor=executor,
     )
     if by is not None and shared is not None:
         return fit_joint(frame, law, by, shared, options)

@@ -29,6 +29,7 @@ from scalingdb.published import default_path
 from scalingdb.warehouse._export import export
 from scalingdb.warehouse._losses import SOURCES, losses
 from scalingdb.warehouse._overview import overview
+from scalingdb.warehouse._remote import fetched, is_address
 from scalingdb.warehouse._session import WORD, Session
 
 __all__ = ["Warehouse", "connect", "local_folder", "view_faults"]
@@ -285,6 +286,10 @@ def connect(
     path : path, optional
         Folder with ``tables/`` and ``views/``, or a file written by ``scalingdb export``.
         By default the shipped warehouse, and beside it what the user added (:func:`scalingdb.add_source`).
+        An address such as ``s3://bucket/warehouse`` or ``https://host/warehouse`` names a folder that was uploaded
+        whole. Its manifest is read each time, files that changed are fetched into the user's cache
+        (``$SCALINGDB_CACHE``) and checked against it; queries then read the cache alone. fsspec does the fetching
+        (``pip install "scalingdb[remote]"``; for S3 ``s3fs`` too), with credentials and endpoints as it is told.
     allow : list of path, optional
         Folders with files that queries may read too, such as ``from read_csv('runs.csv')``. By default a query
         reads the warehouse only; it never writes.
@@ -297,8 +302,8 @@ def connect(
     Raises
     ------
     WarehouseError
-        If there is no warehouse at `path`, a file of it cannot be read, is missing or has another size than its
-        ``manifest.json`` says, or `allow` names no folder.
+        If there is no warehouse at `path`, it cannot be reached, a file of it cannot be read, is missing or has
+        another size than its ``manifest.json`` says, or `allow` names no folder.
 
     Examples
     --------
@@ -309,6 +314,8 @@ def connect(
     """
     if time_limit is not None and not time_limit > 0:
         raise DataError(f"time_limit is {time_limit!r}", "give a positive number of seconds.")
+    if isinstance(path, str) and is_address(path):
+        path = fetched(path)
     folder = (Path(path) if path is not None else default_path()).absolute()
     if not folder.is_file() and not (folder / "tables").is_dir():
         raise WarehouseError(

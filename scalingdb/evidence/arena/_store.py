@@ -10,7 +10,7 @@ import multiprocessing
 import os
 import textwrap
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -191,6 +191,7 @@ def run(
     *,
     recompute: bool = False,
     workers: int | None = None,
+    executor: Executor | None = None,
     keep: bool = True,
 ) -> pl.DataFrame:
     """All cells: the stored ones, and those that are missing or stale computed now.
@@ -203,6 +204,8 @@ def run(
         Compute everything, whatever is stored.
     workers : int, optional
         Processes; one per processor by default.
+    executor : concurrent.futures.Executor, optional
+        Where the pairs are computed instead, such as Dask's ``client.get_executor()``.
     keep : bool
         Store the cells beside the package, or in the user's cache where that cannot be written.
     """
@@ -210,7 +213,7 @@ def run(
     progress(0, len(missing))
     parts = [cells]
     try:
-        for done, part in enumerate(_computed(missing, workers or os.cpu_count() or 1), 1):
+        for done, part in enumerate(_computed(missing, workers or os.cpu_count() or 1, executor), 1):
             parts.append(part)
             progress(done, len(missing))
     finally:  # what is done is kept, also where somebody interrupts
@@ -220,21 +223,23 @@ def run(
     return cells
 
 
-def _computed(missing: list[Pair], workers: int) -> Iterator[pl.DataFrame]:
+def _computed(missing: list[Pair], workers: int, executor: Executor | None) -> Iterator[pl.DataFrame]:
     """Cells of each pair, as they come."""
     if not missing:
         return
     # the costliest laws first, so that no process is left with one of them at the end
     order = sorted(missing, key=lambda pair: -_cost(pair))
     # a fork of a process in which Polars has begun threads can wait for ever
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
-        jobs = [pool.submit(_run, pair) for pair in order]
-        try:
-            for job in as_completed(jobs):
-                yield job.result()
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+    pool = executor or ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+    jobs = [pool.submit(_run, pair) for pair in order]
+    try:
+        for job in as_completed(jobs):
+            yield job.result()
+    finally:
+        for job in jobs:
+            job.cancel()
+        if executor is None:
+            pool.shutdown(wait=False)
 
 
 def _run(pair: Pair) -> pl.DataFrame:

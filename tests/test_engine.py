@@ -567,3 +567,18 @@ def test_information_of_an_identified_fit(epoch_fit: sdb.Fit) -> None:
     assert (np.diff(values) >= 0).all()
     assert values.sum() == pytest.approx(5)  # scaled to unit diagonal
     assert math.isfinite(epoch_fit.covariance.sum())
+
+
+def test_many_rows_are_searched_on_a_sample_and_solved_on_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    frame = runs(20, noise=3e-3)
+    whole = sdb.fit(frame, "chinchilla")
+    monkeypatch.setattr("scalingdb.estimation.search.MANY_ROWS", 300)
+    monkeypatch.setattr("scalingdb.estimation.search.SAMPLE_ROWS", 100)
+    sampled = sdb.fit(frame, "chinchilla")
+    assert frame.height > 300
+    assert sampled.objective == pytest.approx(whole.objective, rel=1e-12)
+    assert sampled.tidy()["std_error"].to_list() == pytest.approx(whole.tidy()["std_error"].to_list(), rel=1e-6)
+    weights = (np.arange(frame.height) % 3 > 0).astype(float)  # a third of the rows do not count
+    counted = sdb.fit(frame, "chinchilla", weights=weights.tolist())
+    apart = sdb.fit(frame.filter(pl.Series(weights) > 0), "chinchilla")
+    assert counted.objective == pytest.approx(apart.objective, rel=1e-9)

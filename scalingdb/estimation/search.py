@@ -30,6 +30,13 @@ FURTHER = 4
 RESTARTS = 3
 """Rounds of starts around the best ends, where starts do not agree on one."""
 
+MANY_ROWS = 20_000
+"""From so many rows on the search looks at a sample of them; its ends are then polished on all."""
+
+SAMPLE_ROWS = 4_096
+ENDS = 4
+"""Ends of the search on a sample that are polished on all rows."""
+
 OwnStarts = Callable[[Sequence[FloatArray], FloatArray, FloatArray], FloatArray]
 """``own(inputs, y, weights) -> (S, k)`` natural free parameters: what a law knows of its own shape."""
 
@@ -209,6 +216,8 @@ def search(
     -------
     Found, or None if no start has a finite objective
     """
+    if rows.y.size > MANY_ROWS and objective.n_items is None:
+        return _search_sampled(model, objective, rows, held, own=own, penalty=penalty, n_starts=n_starts, seed=seed)
     prepared = model.prepare(rows.inputs, held)
     candidates = _candidates(model, objective, rows, prepared, own, penalty, seed)
     if candidates.shape[0] == 0:
@@ -240,6 +249,29 @@ def search(
     best = int(np.argmin(totals))
     others = starts.choose(candidates, 8)
     return Found(u[best], float(totals[best]), _STATUS[int(status[best])], u, totals, others, prepared, n_spread)
+
+
+def _search_sampled(
+    model: Model, objective: Objective, rows: Rows, held: Sequence[float], *, penalty: Penalty | None, **wanted: Any
+) -> Found | None:
+    """Search a sample of the rows, drawn with their weights in mind, and polish its ends on all rows."""
+    generator = np.random.default_rng(0)
+    counted = np.flatnonzero(rows.weights > 0)
+    chosen = np.sort(generator.choice(counted, min(SAMPLE_ROWS, counted.size), replace=False))
+    sample = Rows(tuple(values[chosen] for values in rows.inputs), rows.y[chosen], rows.weights[chosen])
+    found = search(model, objective, sample, held, penalty=penalty, **wanted)
+    if found is None:
+        return None
+    order = np.argsort(found.totals, kind="stable")
+    ends = starts.choose(found.polished[order], ENDS)
+    prepared = model.prepare(rows.inputs, held)
+    polished = solver.minimise(
+        model, objective, ends, prepared, rows.y, rows.weights, penalty=penalty, max_iterations=2000
+    )
+    totals = solver.objective_value(model, objective, polished.u, prepared, rows.y, rows.weights, penalty)
+    best = int(np.argmin(totals))
+    status = _STATUS[int(polished.status[best])]
+    return Found(polished.u[best], float(totals[best]), status, polished.u, totals, found.others, prepared, len(ends))
 
 
 def pad(model: Model, problems: Sequence[Rows], held: Sequence[float]) -> tuple[PreparedInputs, FloatArray, FloatArray]:

@@ -154,12 +154,12 @@ def _stretched_by_leverage(lever: FloatArray, values: FloatArray, clusters: IntA
     root = lever.T @ (vectors[:, kept] / np.sqrt(values_of[kept]))  # (n, k): the hat matrix is root root'
     share = np.clip(np.square(root).sum(1), 0.0, MOST_LEVERAGE)
     stretched = values / np.sqrt(1.0 - share)
-    order = np.argsort(clusters, kind="stable")
-    for rows in np.split(order, np.flatnonzero(np.diff(clusters[order])) + 1):
-        if rows.size > 1:
-            left, size, _ = np.linalg.svd(root[rows], full_matrices=False)
-            more = 1.0 / np.sqrt(1.0 - np.clip(size**2, 0.0, MOST_LEVERAGE)) - 1.0
-            stretched[rows] = values[rows] + left @ (more * (left.T @ values[rows]))
+    several = np.flatnonzero(np.bincount(clusters)[clusters] > 1)  # a row that is a run of its own is done
+    order = several[np.argsort(clusters[several], kind="stable")]
+    for rows in np.split(order, np.flatnonzero(np.diff(clusters[order])) + 1) if order.size else ():
+        left, size, _ = np.linalg.svd(root[rows], full_matrices=False)
+        more = 1.0 / np.sqrt(1.0 - np.clip(size**2, 0.0, MOST_LEVERAGE)) - 1.0
+        stretched[rows] = values[rows] + left @ (more * (left.T @ values[rows]))
     return np.asarray(stretched)
 
 
@@ -179,10 +179,8 @@ def _inverse(matrix: FloatArray) -> FloatArray:
 def _clustered_meat(lever: FloatArray, values: FloatArray, clusters: IntArray) -> FloatArray:
     """Covariance (k, k) of the scores ``lever @ values``, whose parts of one run are summed."""
     scores = lever * _stretched_by_leverage(lever, values, clusters)
-    n_clusters = int(clusters.max()) + 1
-    summed = np.zeros((lever.shape[0], n_clusters))
-    np.add.at(summed.T, clusters, scores.T)
-    count = np.unique(clusters).size
+    summed = np.array([np.bincount(clusters, weights=row) for row in scores])
+    count = np.count_nonzero(np.bincount(clusters))
     return np.asarray(count / max(count - 1, 1) * summed @ summed.T)
 
 
@@ -217,7 +215,7 @@ def sandwich(local: Linearised, delta: float, asymmetry: float = 0.5) -> tuple[F
     """
     residual, clusters, free = local.residual, local.clusters, local.inside
     covariance, curvature = np.zeros((2, free.size, free.size))
-    count = np.unique(clusters).size
+    count = np.count_nonzero(np.bincount(clusters))
     side = 1.0 if asymmetry == 0.5 else np.where(residual > 0, 2 * asymmetry, 2 * (1 - asymmetry))
     root = np.sqrt(local.weights)
     lever = local.jacobian[free] * root

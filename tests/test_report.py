@@ -200,6 +200,15 @@ def test_a_warning_shows_without_a_place_on_the_machine(tmp_path: Path) -> None:
         assert part in shown
 
 
+def test_a_progress_bar_of_a_long_query_is_not_part_of_a_page(tmp_path: Path) -> None:
+    data = {
+        "text/plain": "FloatProgress(value=0.0, layout=Layout(width='auto'))",
+        "application/vnd.jupyter.widget-view+json": {"model_id": "a"},
+    }
+    bar = nbformat.from_dict({"output_type": "display_data", "data": data, "metadata": {}})
+    assert notebooks._shown(bar, tmp_path) is None
+
+
 def test_rows_for_another_page_are_handed_over_and_not_shown(tmp_path: Path) -> None:
     data = {notebooks.TABLE_MIME: {"ledger": [{"figure": "a"}]}}
     path = write(tmp_path, "a", prose("# A"), code("rows", outputs=[new_output("display_data", data)]))

@@ -333,6 +333,8 @@ def _shown(output: nbformat.NotebookNode, charts: Path) -> nbformat.NotebookNode
         output.text = _PLACE_OF_WARNING.sub(r"\1", output.text)
         return output
     data = output.get("data", {})
+    if data.get("text/plain", "").startswith("FloatProgress("):
+        return None  # DuckDB's bar, which it shows in notebooks when a query takes long
     if SPEC_MIME in data:
         return _figure_output(figure(data[SPEC_MIME], charts, "../"))
     if "text/html" in data:

@@ -13,6 +13,7 @@ from typing import Any
 
 from scalingdb._store import INCOMING, MANIFEST, REPLACED, Entry, file_entry, read_state, scratch_folder
 from scalingdb.errors import WarehouseError
+from scalingdb.notices import notice
 
 __all__ = ["fetched", "is_address"]
 
@@ -64,6 +65,8 @@ def fetched(address: str) -> Path:
         with scratch_folder(cache_folder(), ".fetching-") as scratch:
             (scratch / MANIFEST).write_bytes(text)
             entries = dict(read_state(scratch).entries or {})
+            size = sum(entry.size for entry in entries.values()) / 1e6
+            notice(f"fetching what is new of {address}: at most {len(entries)} files, {size:.0f} MB")
             with ThreadPoolExecutor(AT_ONCE) as pool:
                 jobs = [pool.submit(_object, system, root, address, *item, objects) for item in entries.items()]
                 for name, content in zip(entries, (job.result() for job in jobs), strict=True):

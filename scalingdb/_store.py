@@ -11,6 +11,7 @@ behind is finished or removed by the next :func:`recover`.
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import json
 import os
@@ -20,6 +21,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO
 
 from scalingdb.errors import WarehouseError
@@ -144,16 +146,23 @@ def read_state(folder: Path) -> State:
     except OSError as error:
         raise WarehouseError(f"{str(manifest)!r} cannot be read: {error}") from error
     try:
-        listed = json.loads(text, object_pairs_hook=_unique)
-        if set(listed) != {"files"}:
-            raise ValueError("it lists no 'files'")
-        entries = {name: Entry(entry["sha256"], entry["size"]) for name, entry in listed["files"].items()}
-        if bad := [n for n, e in entries.items() if not (_is_inside(n) and _is_entry(e))]:
-            raise ValueError(f"entry {bad[0]!r} is wrong")
+        entries = _entries(text)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         hint = f"restore it with 'git checkout -- {MANIFEST}' in this folder, reinstall the package, or rebuild it."
         raise WarehouseError(f"manifest {str(manifest)!r} is damaged: {error}", hint) from error
     return State(folder, entries, (found.st_ino, found.st_mtime_ns, found.st_size))
+
+
+@functools.lru_cache(maxsize=4)
+def _entries(text: bytes) -> Mapping[str, Entry]:
+    """Files that a manifest lists; the same text is read once, as every law asks for its coefficients."""
+    listed = json.loads(text, object_pairs_hook=_unique)
+    if set(listed) != {"files"}:
+        raise ValueError("it lists no 'files'")
+    entries = {name: Entry(entry["sha256"], entry["size"]) for name, entry in listed["files"].items()}
+    if bad := [n for n, e in entries.items() if not (_is_inside(n) and _is_entry(e))]:
+        raise ValueError(f"entry {bad[0]!r} is wrong")
+    return MappingProxyType(entries)
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:

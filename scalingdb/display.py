@@ -7,16 +7,35 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-__all__ = ["DEFAULT_LEVEL", "Markup", "html_table", "interval", "magnitude", "number", "percent"]
+__all__ = ["DEFAULT_LEVEL", "Markup", "html_table", "interval", "magnitude", "number", "percent", "symbol"]
 
 DEFAULT_LEVEL = 0.95
 """Coverage of an interval unless `level` says otherwise."""
+
+
+GREEK = {
+    **{"alpha": "\u03b1", "beta": "\u03b2", "gamma": "\u03b3", "delta": "\u03b4", "epsilon": "\u03b5", "eta": "\u03b7"},
+    **{"theta": "\u03b8", "kappa": "\u03ba", "lambda": "\u03bb", "mu": "\u03bc", "nu": "\u03bd", "rho": "\u03c1"},
+    **{"sigma": "\u03c3", "tau": "\u03c4", "phi": "\u03c6", "omega": "\u03c9", "eps": "\u03b5", "inf": "\u221e"},
+}
 
 
 class Markup(str):
     """Text that is HTML already, such as a formula: :func:`html_table` does not escape it."""
 
     __slots__ = ()
+
+
+def symbol(name: str) -> Markup:
+    """A parameter as it is printed, in HTML: Greek letters, and what follows an underscore below the line.
+
+    Examples
+    --------
+    >>> symbol("E"), symbol("L_inf")
+    ('<i>E</i>', '<i>L</i><sub>∞</sub>')
+    """
+    head, *below = (html.escape(GREEK.get(part, part)) for part in name.split("_"))
+    return Markup(f"<i>{head}</i>" + (f"<sub>{' '.join(below)}</sub>" if below else ""))
 
 
 def number(value: float | None, digits: int = 5) -> str:

@@ -45,6 +45,28 @@ def in_terminal(pager: str, *arguments: str) -> str:
     return shown.decode().replace("\r\n", "\n")
 
 
+def test_progress_goes_to_a_terminal_and_nowhere_else(capsys: pytest.CaptureFixture[str]) -> None:
+    from scalingdb.cli._progress import steps, working
+
+    text = (
+        "from scalingdb.cli._progress import steps, working\n"
+        "with steps() as advance:\n    advance('pages', 1, 3)\n    advance('pages', 3, 3)\n"
+        "with working('fitting'):\n    pass\n"
+    )
+    ours, theirs = pty.openpty()
+    with subprocess.Popen([sys.executable, "-c", text], stderr=theirs, env={**os.environ, "TERM": "xterm"}) as process:
+        os.close(theirs)
+        process.wait()
+    shown = os.read(ours, 65536).decode()
+    os.close(ours)
+    assert "3/3" in shown
+    assert "left" in shown
+    assert "fitting" in shown
+    with steps() as advance, working("fitting"):
+        advance("pages", 1, 3)
+    assert capsys.readouterr() == ("", "")
+
+
 # ---- the pager -----------------------------------------------------------------------------------
 
 

@@ -67,12 +67,17 @@ def test_procedures_name_laws_and_functions_that_exist() -> None:
 def test_every_law_has_a_picture(name: str) -> None:
     drawn = gallery.picture(all_laws()[name])
     assert drawn is not None
-    chart, caption = drawn
-    (rows,) = chart["datasets"].values()
+    (rows,) = drawn["datasets"].values()
     values = np.array([row["y"] for row in rows])
     assert np.isfinite(values).all()
     assert np.ptp(values) > 0
     assert len({row["series"] for row in rows}) in (1, gallery.SERIES)
+    said = "".join(drawn["title"]["text"]).split(" with ")[0].split()[-1]
+    first = [row["y"] for row in rows if row["rank"] == 0]
+    steps = np.diff(first)
+    assert said != "falls" or (steps <= 1e-9 * abs(values).max()).all()
+    assert said != "rises" or (steps >= -1e-9 * abs(values).max()).all()
+    caption = "".join(drawn["title"]["subtitle"])
     assert caption.startswith("published set ") == (all_laws()[name].default_set is not None)
 
 
@@ -80,7 +85,7 @@ def test_a_surface_is_drawn_against_compute() -> None:
     law = sdb.get_law("chinchilla")
     drawn = gallery.picture(law)
     assert drawn is not None
-    (rows,) = drawn[0]["datasets"].values()
+    (rows,) = drawn["datasets"].values()
     ends = law.domain.get("n_params", (3e7, 3e10))
     n = {gallery._label(end): end for end in ends}
     assert set(n) <= {row["series"] for row in rows}

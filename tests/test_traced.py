@@ -100,6 +100,23 @@ def test_code_from_the_cache_and_fresh_code_agree(monkeypatch: pytest.MonkeyPatc
             assert np.array_equal(one.gradient, other.gradient)  # type: ignore[arg-type]
 
 
+def test_every_law_of_the_library_has_a_key() -> None:
+    """A law without one is traced whenever its formula is shown, and `sdb.laws()` shows all of them."""
+    assert not [law.name for law in all_laws().values() if not law.is_own and law.cache_key is None]
+
+
+def test_a_table_that_a_formula_uses_is_part_of_its_key() -> None:
+    def keyed(table: np.ndarray) -> str:
+        def formula(x: float, *, a: float) -> float:
+            return float((a * x * table).sum())
+
+        return _cache.fingerprint(formula)
+
+    table = np.array([0.1, 0.2, 1 / 3])
+    assert keyed(table) == keyed(table + 1e-16) != keyed(np.array([0.1, 0.2, 0.3334]))
+    assert keyed(table) != keyed(table.reshape(1, 3))
+
+
 def test_a_formula_without_a_text_is_traced_every_time() -> None:
     law = sdb.law("as_a_lambda", cite="own", inputs=("x",), output="y", params={"a": sdb.positive})(
         lambda x, *, a: a * x

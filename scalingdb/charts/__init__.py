@@ -6,7 +6,7 @@ rows; aggregate in SQL first.
 
 from __future__ import annotations
 
-from scalingdb.charts._theme import BAD, DARK, PALETTE, SPEC_MIME
+from scalingdb.charts._theme import BAD, DARK, PALETTE, SPEC_MIME, headed
 from scalingdb.charts.arena import arena_distance, arena_map, interval_coverage, win_rates
 from scalingdb.charts.comparison import (
     coverage,
@@ -72,6 +72,7 @@ __all__ = [
     "fit_chart",
     "forecast_chart",
     "frontier_chart",
+    "headed",
     "held_out_errors",
     "held_out_predictions",
     "interval_coverage",

@@ -8,8 +8,9 @@ the site draws it.
 from __future__ import annotations
 
 import os
+import textwrap
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import altair as alt
 import numpy as np
@@ -34,6 +35,7 @@ __all__ = [
     "RULE",
     "SOFT",
     "SPEC_MIME",
+    "headed",
     "log_axis",
     "log_x",
     "need",
@@ -154,6 +156,34 @@ def log_x(frame: pl.DataFrame, column: str, title: str, labels: str = COUNT, pad
         raise DataError(f"no row has a positive value of {column!r}: there is nothing to draw")
     axis = log_axis(title, float(values.min()) / 1.3, float(values.max()) * 1.3, labels)  # type: ignore[arg-type]
     return alt.X(f"{column}:Q", scale=alt.Scale(type="log", nice=False, padding=padding), axis=axis)
+
+
+_Chart = TypeVar("_Chart", bound=alt.TopLevelMixin)
+
+
+def headed(chart: _Chart, finding: str, *about: str) -> _Chart:
+    """A chart under a title that says what it shows; the same words are its text alternative.
+
+    Parameters
+    ----------
+    chart : Altair chart
+    finding : str
+        What a reader should see, computed from the rows that are drawn.
+    *about : str
+        Lines of the subtitle: study, unit, what N counts, what marks mean. Empty ones are left out.
+    """
+    lines = [line for text in about if text for line in _lines(text, 105)]
+    title = alt.Title(_lines(finding.rstrip("."), 88), subtitle=lines, offset=12)
+    words = ". ".join(text.strip().rstrip(".") for text in (finding, *about) if text)
+    found: _Chart = chart.properties(title=title, description=f"{words}.")
+    return found
+
+
+def _lines(text: str, most: int) -> list[str]:
+    """A text in lines of about equal length; a number keeps its per cent sign."""
+    whole = text.replace(" %", "\u00a0%")
+    n_lines = -(-len(whole) // most)
+    return textwrap.wrap(whole, max(len(whole) // n_lines + 8, 20)) if n_lines > 1 else [whole]
 
 
 MAX_ROWS = 4000

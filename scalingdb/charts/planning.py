@@ -406,7 +406,7 @@ def next_run_map(ranked: pl.DataFrame, size: str = "n_params", *, title: str = "
     return alt.layer(cells, best).properties(width=430, height=300, title=title)
 
 
-def next_runs_chart(candidates: pl.DataFrame, *, title: str = "") -> alt.LayerChart:
+def next_runs_chart(candidates: pl.DataFrame) -> alt.LayerChart:
     """What each candidate would take off the interval of a target alone, against its cost; the chosen ones marked.
 
     Parameters
@@ -436,10 +436,10 @@ def next_runs_chart(candidates: pl.DataFrame, *, title: str = "") -> alt.LayerCh
         )
     )
     rule = alt.Chart(pl.DataFrame({"worth": [0.0]})).mark_rule(color=RULE).encode(y="worth:Q")
-    return alt.layer(rule, dots).properties(width=430, height=280, title=title)
+    return alt.layer(rule, dots).properties(width=430, height=280)
 
 
-def replay_chart(table: pl.DataFrame, *, title: str = "") -> alt.LayerChart:
+def replay_chart(table: pl.DataFrame) -> alt.LayerChart:
     """Error at the target rows against the share of a study's cost, a line for each way to choose runs.
 
     Parameters
@@ -460,7 +460,7 @@ def replay_chart(table: pl.DataFrame, *, title: str = "") -> alt.LayerChart:
         tooltip=["strategy:N", alt.Tooltip("percent:Q"), alt.Tooltip("error:Q", format=".3g")]
     )
     rule = alt.Chart(shown.head(1)).mark_rule(color=INK, strokeDash=[4, 3]).encode(y=alt.Y("all_runs:Q"))
-    return alt.layer(rule, lines, dots).properties(width=430, height=280, title=title)
+    return alt.layer(rule, lines, dots).properties(width=430, height=280)
 
 
 def repetition_chart(

@@ -34,6 +34,7 @@ from scalingdb.cli._program import (
     guarded,
     say,
 )
+from scalingdb.cli._progress import steps, working
 
 if TYPE_CHECKING:
     from scalingdb.judging.holdouts import Holdout
@@ -141,7 +142,8 @@ def compare(
     )
     inputs = dict.fromkeys(name for law in laws for name in get_law(law).inputs)
     frame = read_points(source, selection, flagged, where, file=told, inputs=tuple(inputs))
-    comparison = compare_laws(frame, laws, _holdout(holdout), bootstrap=bootstrap, pool=pool)
+    with working(f"fitting {len(laws)} laws and {bootstrap:,} resamples of each", quiet=quiet):
+        comparison = compare_laws(frame, laws, _holdout(holdout), bootstrap=bootstrap, pool=pool)
     pairs = comparison.pairwise() if len(laws) > 1 else None
     if as_json:
         answer = {"sentence": comparison.sentence, "tidy": rows_of(comparison.tidy())}
@@ -175,8 +177,6 @@ def _holdout(rule: str) -> Holdout:
 def _compare_all(track: str | None, recompute: bool, workers: int | None, as_json: bool, quiet: bool) -> None:
     """The arena: what is missing or stale is computed, then every track's leaderboard is printed."""
     import polars as pl
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     from scalingdb.errors import unknown_name
     from scalingdb.evidence import arena
@@ -184,11 +184,9 @@ def _compare_all(track: str | None, recompute: bool, workers: int | None, as_jso
 
     if track is not None and track not in arena.TRACKS:
         raise unknown_name("track", track, arena.TRACKS)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with connect() as db, Progress(*columns, console=Console(stderr=True), disable=quiet) as bar:
-        task = bar.add_task("law on data set", total=None)
+    with connect() as db, steps(quiet=quiet) as advance:
         held = arena.run(
-            db, lambda done, total: bar.update(task, completed=done, total=total), recompute=recompute, workers=workers
+            db, lambda done, total: advance("laws on data sets", done, total), recompute=recompute, workers=workers
         )
     table = arena.with_groups(held)
     board = arena.leaderboard(track, table=table)

@@ -42,6 +42,7 @@ from scalingdb.cli._program import (
     guarded,
     say,
 )
+from scalingdb.cli._progress import working
 
 if TYPE_CHECKING:
     import polars as pl
@@ -152,12 +153,14 @@ def fit(
         "pool": pool,
     }
     if by:
-        many = fits.fit_by(frame, law, by=by, on_error="record", **options)
+        with working(f"fitting {law} to each {' and '.join(by)}"):
+            many = fits.fit_by(frame, law, by=by, on_error="record", **options)
         if output is not None:
             write_file(many.tidy(), output)
         _print_fits(many, as_json)
         return
-    found = fits.fit(frame, law, **options)
+    with working(f"fitting {law}" + (f" and {bootstrap:,} resamples" if bootstrap else "")):
+        found = fits.fit(frame, law, **options)
     if chart is not None:
         with replacing(chart) as scratch:
             found.chart().save(str(scratch), inline=True)

@@ -9,6 +9,7 @@ import typer
 from scalingdb.cli._names import law_names, situation_names
 from scalingdb.cli._output import OutputOption, as_json_text, paged, print_frame, rows_of, write_file
 from scalingdb.cli._program import JsonOption, app, guarded
+from scalingdb.cli._progress import working
 from scalingdb.display import number
 
 
@@ -144,7 +145,8 @@ def recommend(
             for name, meaning in meanings.items():
                 print(f"{name:<14}{meaning}")
         return
-    advice = advise(situation)
+    with working("reading the arena"):
+        advice = advise(situation)
     if as_json:
         print(as_json_text({**advice.glance().row(0, named=True), "sentence": advice.sentence}))
         return

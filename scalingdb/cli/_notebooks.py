@@ -19,6 +19,7 @@ from scalingdb.cli._program import (
     app,
     guarded,
 )
+from scalingdb.cli._progress import steps
 from scalingdb.errors import OutputError
 
 
@@ -47,26 +48,9 @@ def report(
       scalingdb report compare_laws --output site
       scalingdb report --notebooks my_notebooks --quiet
     """
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
-
     from scalingdb.site.report import build_report
 
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("steps"),
-        TimeElapsedColumn(),
-    )
-    tasks: dict[str, TaskID] = {}
-    with Progress(*columns, console=Console(stderr=True), disable=quiet) as bar:
-
-        def advance(name: str, done: int, total: int) -> None:
-            if name not in tasks:
-                tasks[name] = bar.add_task(name, total=total)
-            bar.update(tasks[name], completed=done, total=total)
-
+    with steps(quiet=quiet) as advance:
         site = build_report(names or (), output, notebooks=notebooks, progress=advance)
     if as_json:
         print(as_json_text({"index": str(site.index), "pages": [str(page) for page in site.pages]}))

@@ -38,6 +38,7 @@ from scalingdb.cli._program import (
     guarded,
     say,
 )
+from scalingdb.cli._progress import working
 from scalingdb.display import DEFAULT_LEVEL
 
 
@@ -145,7 +146,8 @@ def plan(
     if source is not None:
         selection = {"metric": metric, "eval_set": eval_set}
         frame = read_points(source, selection, flagged, where, file=told, inputs=get_law(law).inputs)
-        what = fits.fit(frame, law, bootstrap=bootstrap, pool=pool)
+        with working(f"fitting {law} and {bootstrap:,} resamples"):
+            what = fits.fit(frame, law, bootstrap=bootstrap, pool=pool)
     elif where or told.options:
         given_options = [*told.options, *(["--where"] if where else [])]
         refuse(f"{', '.join(given_options)}: for the rows of --fit only, which is missing", "add --fit FILE.")

@@ -20,6 +20,7 @@ from scalingdb.cli._program import (
     guarded,
     say,
 )
+from scalingdb.cli._progress import steps, working
 
 if TYPE_CHECKING:
     import polars as pl
@@ -46,21 +47,16 @@ def replicate(
       scalingdb replicate pythia_evals.lambada --json
     """
     import polars as pl
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     from scalingdb.evidence import replication
     from scalingdb.warehouse import connect
 
-    columns = (TextColumn("figures"), BarColumn(), MofNCompleteColumn(), TextColumn("computations"))
     if name is not None and "." in name:
-        table = replication.replicate(name, connect())
+        with working(name, quiet=quiet):
+            table = replication.replicate(name, connect())
     else:
-        with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True), disable=quiet) as bar:
-            task = bar.add_task("figures", total=None)
-            table = replication.ledger(
-                connect(), name, progress=lambda done, total: bar.update(task, completed=done, total=total)
-            )
+        with steps(quiet=quiet) as advance:
+            table = replication.ledger(connect(), name, progress=lambda done, total: advance("figures", done, total))
     changed = table.filter(
         ~pl.col("verdict").is_in([replication.NEEDS_LOCAL_ROWS]), pl.col("verdict") != pl.col("expected")
     )

@@ -48,6 +48,7 @@ from scalingdb.cli._program import (
     guarded,
     say,
 )
+from scalingdb.cli._progress import working
 from scalingdb.errors import OutputError
 
 
@@ -155,9 +156,10 @@ def check(
 
     home = warehouse or default_path()
     own = local_folder() if warehouse is None else None
-    found = verify(home, own)
-    if not found.faults:
-        found = dataclasses.replace(found, faults=tuple(view_faults(home, own)))
+    with working("reading every file and view", quiet=quiet):
+        found = verify(home, own)
+        if not found.faults:
+            found = dataclasses.replace(found, faults=tuple(view_faults(home, own)))
     rebuild: dict[str, Any] = {"status": "not checked", "reason": None, "differences": [], "errors": {}}
     if warehouse is not None:
         rebuild["reason"] = "only the shipped warehouse is"
@@ -361,7 +363,8 @@ def sql(
     if query == "-":
         query = sys.stdin.read()
     params = {name: number_of(value) for name, value in pairs_of(param, "--param").items()}
-    frame = connect(allow=allow or (), memory_limit=memory_limit, time_limit=time_limit).sql(query, **params)
+    with working("running the query"):
+        frame = connect(allow=allow or (), memory_limit=memory_limit, time_limit=time_limit).sql(query, **params)
     if output is not None:
         write_file(frame, output, chosen)
     elif chosen is Format.json:

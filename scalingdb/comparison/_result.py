@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import polars as pl
 
 from scalingdb.comparison import _pairs, _tables, _words
-from scalingdb.display import DEFAULT_LEVEL, html_table
+from scalingdb.display import DEFAULT_LEVEL, html_table, percent
 from scalingdb.errors import DataError, check_word, unknown_name
 
 if TYPE_CHECKING:
@@ -235,10 +235,25 @@ class Comparison:
         from scalingdb import charts
 
         check_word(kind, KINDS, "chart")
+        if kind == "calibration":
+            return charts.headed(charts.calibration(self.held_out), self._calibration_sentence(), f"On {self.label}.")
+        finding, end, rest = self.sentence.partition(" on average")
+        return charts.headed(self._drawn(kind), finding + end, rest.lstrip(",. "))
+
+    def _calibration_sentence(self) -> str:
+        """How many held-out values the 90 % intervals of the laws hold, at the least and at the most."""
+        inside = ((pl.col("pit") - 0.5).abs() <= 0.45).mean()
+        known = self.held_out.filter(pl.col("pit").is_finite())
+        shares = known.group_by("law", maintain_order=True).agg(held=inside).sort("held")
+        (law, share), *others = shares.iter_rows()
+        text = f"The 90 % intervals of {law} hold {percent(share)} of the held-out rows"
+        return f"{text}, those of {others[-1][0]} {percent(others[-1][1])}" if others else text
+
+    def _drawn(self, kind: str) -> alt.LayerChart | alt.VConcatChart:
+        from scalingdb import charts
+
         if kind == "laws":
             return charts.law_errors(self.tidy())
-        if kind == "calibration":
-            return charts.calibration(self.held_out)
         if kind == "predictions":
             return charts.held_out_predictions(self.held_out, self.output)
         if kind == "distance":

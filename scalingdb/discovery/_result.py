@@ -529,7 +529,10 @@ class Discovery:
         from scalingdb import charts
 
         shown = self.inner().filter(pl.col("axis") == self._cuts[0].axis, pl.col("rank") <= 5)
-        return charts.error_by_distance(shown.rename({"distance": "compute_ratio"}))
+        finding, *rest = self.sentence.split("; ")
+        return charts.headed(
+            charts.error_by_distance(shown.rename({"distance": "compute_ratio"})), finding, "; ".join(rest)
+        )
 
 
 def score_plain(one: Judged, cuts: tuple[Cut, ...]) -> float:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from scalingdb.display import Markup, html_table, interval, magnitude, number, percent
+from scalingdb.display import Markup, html_table, interval, magnitude, number, percent, symbol
 from scalingdb.errors import DomainWarning, ScalingDBError
 from scalingdb.explorer._axes import Axis
 from scalingdb.explorer._state import COMPUTE, Answer, Exploration
@@ -44,9 +44,6 @@ SHORT = {
 }
 SIZES = {"on-wide": 720, "on-narrow": 360}
 """Widths of the charts in a file, where no page can ask for its own."""
-
-GREEK = frozenset(("alpha", "beta", "gamma", "delta", "eta", "kappa", "lambda"))
-"""Parameters that are shown as their letter."""
 
 FARTHEST = 5
 """Runs that the list of the largest residuals names."""
@@ -419,8 +416,7 @@ def _params_table(state: Exploration, answer: Answer) -> str:
     rows = []
     for name, value in answer.params.items():
         before = [number(whole.params[name], 4)] if compares and whole is not None else []
-        symbol = Markup(f"<i>&{name};</i>" if name in GREEK else f"<i>{html.escape(name)}</i>")
-        rows.append([symbol, Markup(f"<b>{number(value, 4)}</b>"), spans.get(name, "…"), *before])
+        rows.append([symbol(name), Markup(f"<b>{number(value, 4)}</b>"), spans.get(name, "…"), *before])
     head = ["parameter", "estimate", "95 % interval", *(["all rows"] if compares else [])]
     return f'<div class="wide">{html_table(head, rows)}</div>'
 

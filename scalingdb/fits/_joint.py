@@ -278,7 +278,9 @@ class JointFit:
 
         table = self.tidy().filter(pl.col("role") != "shared")
         label = pl.concat_str([pl.col(name).cast(pl.String) for name in self.by], separator=", ")
-        return charts.parameter_intervals(table.with_columns(group=label), "group")
+        drawn = charts.parameter_intervals(table.with_columns(group=label), "group")
+        finding, _, rest = self.sentence.partition("; ")
+        return charts.headed(drawn, finding, rest)
 
     def __repr__(self) -> str:
         return f"<JointFit: {self.sentence}>"

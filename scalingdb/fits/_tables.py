@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 import numpy as np
 import polars as pl
 
-from scalingdb.display import Markup, html_table, number, percent
+from scalingdb.display import html_table, number, percent, symbol
 from scalingdb.errors import DataError, check_word
 from scalingdb.fits._estimate import Estimate
 from scalingdb.fits._influence import standing_out
@@ -192,7 +192,7 @@ def as_html(fit: Fit) -> str:
     head = ("parameter", "estimate", "std. error", "2.5 %", "97.5 %", "meaning")
     rows = (
         (
-            Markup(f"<i>{html.escape(row['param'])}</i>"),
+            symbol(row["param"]),
             *(row[name] for name in ("estimate", "std_error", "low", "high")),
             fit.law.params[row["param"]].meaning,
         )

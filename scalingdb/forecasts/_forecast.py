@@ -134,7 +134,9 @@ class Forecast:
         targets = self._rows.select("prediction", "low", "high", "distance").with_columns(
             scale=pl.Series(self._scale(self._rows))
         )
-        return charts.forecast_chart(fitted, targets, self.past(), self.level, title=f"{self.law}: {output}")
+        drawn = charts.forecast_chart(fitted, targets, self.past(), self.level, title=f"{self.law}: {output}")
+        finding, _, rest = self.sentence.partition(", judged ")
+        return charts.headed(drawn, finding, f"judged {rest}")
 
     def _scale(self, frame: pl.DataFrame) -> Any:
         from scalingdb.fits._law_error import log_axes

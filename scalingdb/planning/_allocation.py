@@ -161,22 +161,26 @@ class Allocation:
     @property
     def sentence(self) -> str:
         """The result as a person would say it."""
+        notes = "; ".join(self.notes)
+        return f"By {WORDS[self.approach]}, {self._growth()}." + (f" {notes[0].upper()}{notes[1:]}." if notes else "")
+
+    def _growth(self) -> str:
         rows = {row["quantity"]: row for row in self.tidy().iter_rows(named=True)}
         parts = [
             f"optimal {word} grow as C^{three(rows[name]['exponent'])}"
             + between(three(rows[name]["exponent_low"]), three(rows[name]["exponent_high"]), self.level)
             for name, word in (("n_params", "parameters"), ("n_tokens", "tokens"))
         ]
-        notes = f" {'; '.join(self.notes).capitalize()}." if self.notes else ""
-        return f"By {WORDS[self.approach]}, {' and '.join(parts)}.{notes}"
+        return " and ".join(parts)
 
     def chart(self) -> alt.Chart:
         """The runs of each budget with the optimum found, and the line through the optima (Altair)."""
         from scalingdb import charts
 
-        return charts.allocation_chart(
+        drawn = charts.allocation_chart(
             self.runs(), self.optima(), self.at(np.geomspace(*self._span(), 30)), self._parabolas()
         )
+        return charts.headed(drawn, f"O{self._growth()[1:]}", f"By {WORDS[self.approach]}.")
 
     def __repr__(self) -> str:
         return f"<Allocation: {self.sentence}>"

@@ -128,9 +128,13 @@ class Crossover:
             table.rename(lambda name: name.replace(self.axis, "train_flops").replace(self.output, "loss"))
             for table in (self.curves(), self.difference(), self.tidy())
         ]
-        if self.axis == AXIS and self.output == "loss":
-            return charts.crossover_chart(*tables)
-        return charts.crossover_chart(*tables, axis=self.axis, output=self.output)
+        drawn = (
+            charts.crossover_chart(*tables)
+            if self.axis == AXIS and self.output == "loss"
+            else charts.crossover_chart(*tables, axis=self.axis, output=self.output)
+        )
+        finding, _, rest = self.sentence.partition("; ")
+        return charts.headed(drawn, finding, rest)
 
     def __repr__(self) -> str:
         return f"<Crossover: {self.sentence}>"

@@ -97,9 +97,14 @@ class ComputeMultiplier:
         """The multiplier against the budget, with its interval (Altair)."""
         from scalingdb import charts
 
-        if self.axis == "train_flops":
-            return charts.multiplier_chart(self.tidy())
-        return charts.multiplier_chart(self.tidy().rename({self.axis: "train_flops"}), axis=self.axis)
+        table = self.tidy()
+        drawn = (
+            charts.multiplier_chart(table)
+            if self.axis == "train_flops"
+            else charts.multiplier_chart(table.rename({self.axis: "train_flops"}), axis=self.axis)
+        )
+        *first, last = self.sentence.split("; ")
+        return charts.headed(drawn, last, *first)
 
     def __repr__(self) -> str:
         return f"<ComputeMultiplier: {self.sentence}>"

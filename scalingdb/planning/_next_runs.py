@@ -101,7 +101,8 @@ class NextRuns:
         """What each candidate would do alone against its cost, and the runs that are chosen (Altair)."""
         from scalingdb import charts
 
-        return charts.next_runs_chart(self._candidates, title=self.label)
+        finding, _, rest = self.sentence.partition("; ")
+        return charts.headed(charts.next_runs_chart(self._candidates), finding, rest)
 
     def __repr__(self) -> str:
         return f"<NextRuns: {self.sentence}>"

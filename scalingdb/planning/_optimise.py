@@ -185,7 +185,8 @@ class Optimum:
             },
             schema_overrides={"low": pl.Float64, "high": pl.Float64},
         )
-        return charts.optimum_chart(self.curves(), best, self.output)
+        finding, *rest = self.sentence.split("; ")
+        return charts.headed(charts.optimum_chart(self.curves(), best, self.output), finding, "; ".join(rest))
 
     def __repr__(self) -> str:
         return f"<Optimum: {self.sentence}>"

@@ -214,19 +214,30 @@ class Plan:
         """Best N and D and the loss against the budget, with intervals (Altair)."""
         from scalingdb import charts
 
-        return charts.plan_chart(self.tidy())
+        return self._headed(charts.plan_chart(self.tidy()))
 
     def isoflop_chart(self) -> alt.Chart:
         """Loss against N for each budget, and where it is least (Altair)."""
         from scalingdb import charts
 
-        return charts.plan_isoflop(self.isoflop(), self.tidy())
+        return self._headed(charts.plan_isoflop(self.isoflop(), self.tidy()), "Dots: the best N of each budget.")
 
     def iso_loss_chart(self) -> alt.Chart:
         """Lines of equal loss and of equal compute in the plane of N and D (Altair)."""
         from scalingdb import charts
 
-        return charts.plan_iso_loss(self.iso_loss(), self.tidy())
+        return self._headed(
+            charts.plan_iso_loss(self.iso_loss(), self.tidy()),
+            "Lines: equal loss; dashed: equal compute; dots: the plan.",
+        )
+
+    def _headed(self, chart: Any, marks: str = "") -> Any:
+        """A chart under the plan for the last budget."""
+        from scalingdb import charts
+
+        certainty = f"{100 * self.level:g} % intervals" if self._surface.has_interval else self.interval
+        finding, _, rest = self._say(self._table.row(-1, named=True)).partition(", for a ")
+        return charts.headed(chart, _capital(finding), f"That gives a {rest}. By {self.label}; {certainty}.", marks)
 
     def __repr__(self) -> str:
         return f"<Plan: {self.sentence}>"

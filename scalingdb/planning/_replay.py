@@ -94,7 +94,9 @@ class RunsReplay:
         """Error at the target against the share of the cost, a line for each strategy (Altair)."""
         from scalingdb import charts
 
-        return charts.replay_chart(self.glance(), title=self.label)
+        label, _, said = self.sentence.partition(": error with ")
+        finding, _, rest = said.partition("; ")
+        return charts.headed(charts.replay_chart(self.glance()), f"Error with {finding}", f"{label}; {rest}")
 
     def __repr__(self) -> str:
         return f"<RunsReplay: {self.sentence}>"

@@ -137,7 +137,10 @@ class Solution:
         """The quantity along the input, its interval, the values asked for, and where they are reached (Altair)."""
         from scalingdb import charts
 
-        return charts.solution_chart(self.curves(), self._table, self.want, self.label)
+        finding, *rest = self.sentence.split("; ")
+        return charts.headed(
+            charts.solution_chart(self.curves(), self._table, self.want, self.label), finding, "; ".join(rest)
+        )
 
     def curves(self) -> pl.DataFrame:
         """The quantity around the solutions: the input, ``value``, ``low``, ``high``."""

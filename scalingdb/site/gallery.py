@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
+from scalingdb.charts import headed
 from scalingdb.charts.gallery import law_picture
 from scalingdb.evidence.arena import cells, leaderboard
 from scalingdb.evidence.refits import refit_table
@@ -139,8 +140,8 @@ def _label(value: float) -> str:
     return count(value) if value >= 1e3 else f"{value:.3g}"
 
 
-def picture(law: Law) -> tuple[dict[str, Any], str] | None:
-    """Chart of a law (as Vega-Lite) and a caption; None where the law has no finite value in its usual range.
+def picture(law: Law) -> dict[str, Any] | None:
+    """Chart of a law as Vega-Lite; None where the law has no finite value in its usual range.
 
     One input: the curve. A surface of loss over N and D: loss against compute for several N. Otherwise
     curves against the input with the widest range, for several values of the next one.
@@ -182,7 +183,19 @@ def picture(law: Law) -> tuple[dict[str, Any], str] | None:
         series_title=_title(law, across) if across else "",
         is_log_y=low > 0 and high / low > 3,
     )
-    return chart.to_dict(), _caption(law, held)
+    along_words = "compute" if is_surface else along.removeprefix("n_").replace("_", " ")
+    finding = f"{law.output.replace('_', ' ')} {_course(curves)} with {along_words}: {_label(low)} to {_label(high)}"
+    spec: dict[str, Any] = headed(chart, f"{finding[0].upper()}{finding[1:]}", _caption(law, held)).to_dict()
+    return spec
+
+
+def _course(curves: pl.DataFrame) -> str:
+    """Which way curves go along x."""
+    steps = curves.sort("rank", "x").with_columns(step=pl.col("y").diff().over("rank"))["step"].drop_nulls()
+    small = 1e-9 * float(curves["y"].abs().max())  # type: ignore[arg-type]
+    if (steps <= small).all():
+        return "falls"
+    return "rises" if (steps >= -small).all() else "turns"
 
 
 def _caption(law: Law, held: Mapping[str, float]) -> str:
@@ -216,7 +229,7 @@ def _card(law: Law, charts: Path) -> dict[str, Any]:
     return {
         "name": law.name,
         "formula": Markup(law.mathml) if law.is_traceable and law.n_operations <= MOST_OPERATIONS else None,
-        "picture": figure(drawn[0], charts, "../", str(escape(drawn[1]))) if drawn else None,
+        "picture": figure(drawn, charts, "../") if drawn else None,
         "text": _paragraphs(law.doc),
         "verified": law.verified,
         "params": [

@@ -44,6 +44,9 @@ TABLE_MIME = "application/vnd.scalingdb.table+json"
 CELL_TIMEOUT = 1800
 """Seconds after which a cell counts as hung."""
 
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS")
+"""Notebooks run one per core: threads beyond that wait for each other and cost time."""
+
 VERSIONED = ("scalingdb", "duckdb", "polars", "numpy", "scipy", "altair")
 """Packages whose versions a page states."""
 
@@ -175,7 +178,7 @@ async def _execute(path: Path, progress: Progress, present: Collection[str]) -> 
     )
     # an empty profile: the start-up files of the user must not change a page
     with tempfile.TemporaryDirectory(prefix="scalingdb-ipython-") as profile:
-        environment = {**os.environ, "SCALINGDB_RENDERER": "spec", "IPYTHONDIR": profile}
+        environment = {**dict.fromkeys(THREADS, "1"), **os.environ, "SCALINGDB_RENDERER": "spec", "IPYTHONDIR": profile}
         try:
             await client.async_execute(env=environment)
         except CellExecutionError as error:

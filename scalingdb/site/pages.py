@@ -13,13 +13,14 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from markupsafe import escape
 
+from scalingdb import downstream
 from scalingdb.charts import frontier_chart
 from scalingdb.display import number
 from scalingdb.evidence.arena import recommend
 from scalingdb.evidence.replication import NEEDS_LOCAL_ROWS, ORIGINS, VERDICTS, readable, summary
 from scalingdb.fits import Fit, fit
+from scalingdb.notices import silence
 from scalingdb.site.api_pages import render_api
 from scalingdb.site.figures import figure
 from scalingdb.site.gallery import library, render_laws
@@ -28,7 +29,7 @@ from scalingdb.site.paper_pages import render_papers
 from scalingdb.site.source_pages import render_source_pages, source_rows
 from scalingdb.site.sql_pages import render_sql
 from scalingdb.site.words import count, templates
-from scalingdb.warehouse import connect
+from scalingdb.warehouse import Warehouse, connect
 
 __all__ = ["SECTIONS", "front_chart", "list_pages", "reference_pages"]
 
@@ -94,7 +95,7 @@ def list_pages(ready: Sequence[Ready], others: Iterable[str], charts: Path) -> d
         pages["papers"] = _papers(ready, rows)
     order = ["guides", "notebooks", "laws", "papers", "sources", "ledger", "sql", "api", "reliability", "changelog"]
     known = {*pages, *others}
-    toctree = _toctree(name for name in order if name in known)
+    toctree = _toctree("Ledger <ledger>" if name == "ledger" else name for name in order if name in known)
     pages["index"] = _front(ready, known, toctree, charts, rows) if "laws" in known else f"# scalingdb\n{toctree}"
     return pages
 
@@ -135,9 +136,9 @@ def _front(
             ),
             (db.sql("select count(*) from claims").item(), "findings of papers", "sources.html"),
         ]
+        predictable = _predictable(db) if "downstream_predictability" in names else {}
     result = fit(runs, LAW, bootstrap=200)
     advice = recommend("small_grid")
-    predictable = names.get("downstream_predictability")
     return (
         templates()
         .get_template("index.md")
@@ -147,7 +148,7 @@ def _front(
             picture=figure(front_chart(runs, result), charts),
             advice={**advice.glance().row(0, named=True), "n_sets": advice.table["n_sets"].max()},
             plan=_plan(runs, result),
-            predictable=_html(predictable.answer) if predictable else "",
+            predictable=predictable,
             notebooks=names,
             totals=totals,
             origins=_origins(rows) if rows else None,
@@ -157,11 +158,22 @@ def _front(
     )
 
 
-def _html(markdown: str) -> str:
-    """A paragraph of Markdown as HTML, without links: it stands in a box that has its own."""
-    text = str(escape(" ".join(_without_links(markdown).split())))
-    text = re.sub(r"\*\*(.+?)\*\*", r"<b>\1</b>", text)
-    return re.sub(r"\*(.+?)\*", r"<i>\1</i>", re.sub(r"`(.+?)`", r"<code>\1</code>", text))
+SUITE = "gadre_overtraining"
+"""Source whose tasks the front page counts: one suite on three corpora, with chance levels and item counts."""
+
+
+def _predictable(db: Warehouse) -> dict[str, int]:
+    """How many tasks of the suite rise with compute beyond doubt: on every corpus, and on none."""
+    scores = downstream.scores(db, SUITE)
+    with silence():
+        table = downstream.predictability(scores, ["family", "task", "metric", "n_shots"], on_error="record")
+    tasks = table.group_by("task").agg(yes=(pl.col("verdict") == "predictable").sum(), n=pl.col("family").n_unique())
+    return {
+        "n_tasks": tasks.height,
+        "n_corpora": int(tasks["n"].max()),  # type: ignore[arg-type]
+        "on_all": tasks.filter(pl.col("yes") == pl.col("n")).height,
+        "on_none": tasks.filter(pl.col("yes") == 0).height,
+    }
 
 
 def _plan(runs: pl.DataFrame, result: Fit) -> dict[str, Any]:

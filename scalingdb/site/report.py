@@ -296,7 +296,7 @@ def _sphinx(source: Path, state: Path, staging: Path, target: Path, progress: Pr
     progress("pages", 0, 1)
     conf = Path(__file__).parent / "sphinx"
     options = ["-b", "html", "-q", "-j", str(cores()), "-c", str(conf), "-d", str(doctrees)]
-    extra = ["-D", f"html_extra_path={state / 'extra'}"]
+    extra = ["-D", f"html_extra_path={(state / 'extra').absolute()}"]  # Sphinx takes others from its settings
     done = subprocess.run(
         [sys.executable, "-m", "sphinx", *options, *extra, str(source), str(staging)],
         capture_output=True,
@@ -320,6 +320,8 @@ def _remove_stale(source: Path, staging: Path) -> None:
         if name not in docs and name not in {"search.html", "genindex.html"} and not name.startswith("_static/"):
             page.unlink()
     shutil.rmtree(staging / "_sources", ignore_errors=True)
+    for file in (staging / "_static").rglob("*.map"):  # what only a debugger reads
+        file.unlink()
     for name in (".buildinfo", "objects.inv"):
         (staging / name).unlink(missing_ok=True)
 

@@ -13,7 +13,7 @@ from typing import Any
 import polars as pl
 from markupsafe import Markup
 
-from scalingdb.charts import PALETTE, coverage
+from scalingdb.charts import PALETTE, coverage, headed
 from scalingdb.display import interval, number
 from scalingdb.law_library import all_laws
 from scalingdb.schema import METRICS
@@ -28,6 +28,9 @@ FOLDER = "sources"
 
 MAX_CLAIMS = 60
 """Findings printed on a page; the query below them returns all."""
+
+N_WORDS = {"n_params": "all parameters", "n_params_non_embedding": "parameters without embeddings"}
+"""How a source counts N, in words."""
 
 MAX_REASONS = 3
 """Reasons printed for one flag."""
@@ -210,15 +213,16 @@ def _chart(source: Row, runs: pl.DataFrame | None, charts: Path) -> str | None:
         return None
     color = _color(places)
     places = places.with_columns(color.alias("group")).unique(["n", "n_tokens", "group"], maintain_order=True)
-    chart = coverage(places, "group", size=(560, 340)).properties(
-        description=f"{runs.height:,} runs of {source['source_id']} by parameters ({_ends(runs['n'])}) "
-        f"and training tokens ({_ends(runs['n_tokens'])})."
+    ratio = (runs["n_tokens"] / runs["n"]).sort()
+    least, middle, most = (number(ratio[place], 2) for place in (0, ratio.len() // 2, -1))
+    chart = headed(
+        coverage(places, "group", size=(560, 340)),
+        f"{runs.height:,} runs of {_ends(runs['n'])} parameters on {_ends(runs['n_tokens'])} tokens",
+        f"{least} to {most} tokens per parameter, {middle} in the median; "
+        f"N is {N_WORDS.get(source['n_definition'], 'as the source counts it')}.",
+        "Runs whose parameters and tokens are both known; those of one setting share a dot. Dashed: equal D/N.",
     )
-    caption = (
-        "Every run whose parameters and tokens are both known; runs of one setting share a dot. "
-        "Dashed lines: equal tokens per parameter."
-    )
-    return figure(chart.to_dict(), charts, "../", caption)
+    return figure(chart.to_dict(), charts, "../")
 
 
 def _color(runs: pl.DataFrame) -> pl.Expr:

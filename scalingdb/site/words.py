@@ -11,7 +11,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup, escape
 
-from scalingdb.display import number, percent
+from scalingdb import display
 
 __all__ = ["count", "paragraphs", "plain", "prose", "symbol", "templates", "with_code"]
 
@@ -28,12 +28,6 @@ SPECIAL = re.compile(r"([\\*$<>\[\]{}|#^~`_])")
 
 DIGITS = 6
 """Digits of a published coefficient on a page."""
-
-GREEK = {
-    **{"alpha": "\u03b1", "beta": "\u03b2", "gamma": "\u03b3", "delta": "\u03b4", "epsilon": "\u03b5", "eta": "\u03b7"},
-    **{"theta": "\u03b8", "kappa": "\u03ba", "lambda": "\u03bb", "mu": "\u03bc", "nu": "\u03bd", "rho": "\u03c1"},
-    **{"sigma": "\u03c3", "tau": "\u03c4", "phi": "\u03c6", "omega": "\u03c9", "eps": "\u03b5", "inf": "\u221e"},
-}
 
 
 def plain(text: str | None) -> str:
@@ -89,10 +83,13 @@ def count(value: float | None) -> str:
 
 
 def symbol(name: str) -> Markup:
-    """A parameter as it is printed: Greek letters, and what follows an underscore below the line."""
-    head, *below = [GREEK.get(part, part) for part in name.split("_")]
-    sub = Markup("<sub>{}</sub>").format(" ".join(below)) if below else ""
-    return Markup("<i>{}</i>{}").format(head, sub)
+    """A parameter as it is printed."""
+    return Markup(display.symbol(name))
+
+
+def _share(value: float | None) -> str:
+    """A share in per cent that does not part with its sign."""
+    return display.percent(value).replace(" %", "\u00a0%")
 
 
 def _thousands(value: float | None) -> str:
@@ -108,8 +105,8 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "md": plain,
     "md_code": with_code,
     "prose": prose,
-    "number": functools.partial(number, digits=DIGITS),
-    "percent": percent,
+    "number": functools.partial(display.number, digits=DIGITS),
+    "percent": _share,
     "symbol": symbol,
     "thousands": _thousands,
     "links": _links,

@@ -57,7 +57,7 @@ html_theme_options = {
     "header_links_before_dropdown": 8,
     "navbar_end": ["theme-switcher"],
     "navbar_persistent": ["search-button-field"],
-    "secondary_sidebar_items": {"**": ["page-toc"], "laws": [], "sources": [], "ledger": []},
+    "secondary_sidebar_items": {"**": ["page-toc"], "laws": [], "sources": [], "papers": [], "ledger": []},
     "article_footer_items": [],
     "footer_start": ["made-by"],
     "footer_end": [],
@@ -79,6 +79,7 @@ html_sidebars: dict[str, list[str]] = {
     "ledger": [],
     "laws": [],
     "sources": [],
+    "papers": [],
     "laws/*": [],
     "sources/*": [],
 }

@@ -23,6 +23,7 @@ from scalingdb.downstream.observational import (
     observational_law,
     principal_capabilities,
 )
+from scalingdb.downstream.recipes import decision_accuracy
 from scalingdb.downstream.repeated_sampling import (
     PassLaw,
     aggregate_law,
@@ -64,6 +65,7 @@ __all__ = [
     "checkpoint_pairs",
     "cluster_forecast",
     "cluster_laws",
+    "decision_accuracy",
     "difficulty_clusters",
     "difficulty_shapes",
     "early_to_final",

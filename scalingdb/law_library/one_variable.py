@@ -768,7 +768,7 @@ def normalised_power(n_environments: Any, *, A: Any, alpha: Any) -> Any:
     evidence="section 4.5, theorem 4 and figure 5",
 )
 def grokking_samples(group_order: Any, irrep_dimension: Any, *, c: Any) -> Any:
-    """Examples that a two-layer network needs to generalise on a group, ``c * d**2 * M * ln M``.
+    """Training pairs that a two-layer network needs to generalise on a group, ``c * d**2 * M * ln M``.
 
     With fewer, the landscape loses the maxima that belong to features, and training ends in
     memorising. The share of the whole table falls as ``ln M / M``. A bound for the square as

@@ -156,6 +156,15 @@ def test_an_interrupt_is_exit_code_130(monkeypatch: pytest.MonkeyPatch) -> None:
 # ---- sources and sql -------------------------------------------------------------------------
 
 
+def test_papers_as_json_and_as_table() -> None:
+    rows = json.loads(run("sources", "--papers", "--json").stdout)
+    assert len(rows) == 86
+    assert (rows[66]["row"], rows[66]["stated"], rows[66]["ours"]) == ("L67", 3.0, 3.0)
+    table = run("sources", "--papers").stdout
+    assert "vote_reliability" in table
+    assert run("sources", "--compute").exit_code == 2
+
+
 def test_sources_as_json_and_as_table() -> None:
     rows = json.loads(run("sources", "--json").stdout)
     assert [row["source_id"] for row in rows] == sdb.connect().sources()["source_id"].to_list()

@@ -25,6 +25,7 @@ HELD = {
     "2306.09479": "inverse_scaling_opt_cards",
     "2309.11197": "languini",
     "2403.08540": "gadre_overtraining",
+    "2404.02883": "li_text_to_image",
     "2404.02905": "tian_var",
     "2404.04125": "concept_frequency",
     "2404.05405": "allen_zhu_knowledge",

@@ -182,3 +182,18 @@ def test_the_page_of_papers_says_what_can_be_computed_for_each(db: sdb.Warehouse
     assert all("findings only" not in rows[name] for name in runs & set(rows))
     none = db.sql("select source_id from claims where source_id not in (select source_id from runs)")["source_id"]
     assert any("findings only" in rows[name] for name in set(none))
+
+
+def test_the_page_of_papers_shows_a_number_of_each_and_its_code_or_what_was_tried(db: sdb.Warehouse) -> None:
+    page = render_papers(db, [])
+    rows = {row.partition('"row-')[2].partition('"')[0]: row for row in page.splitlines() if '<tr id="row-' in row}
+    assert len(rows) == 86
+    votes, drafts = rows["L67"], rows["L47"]
+    assert '<a href="laws/vote_reliability.html">vote_reliability</a>' in votes
+    assert '<td class="num">3</td><td class="num">3</td>' in votes
+    assert 'href="#code-L67"' in votes
+    assert "Not checked:" in drafts
+    assert '<details id="code-L47">' not in page
+    example = page.partition('<details id="code-L67">')[2].partition("</details>")[0]
+    assert "def votes(db: Warehouse)" in example
+    assert "Here 3; the paper: 3." in example

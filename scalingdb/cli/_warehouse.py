@@ -278,10 +278,16 @@ def sources(
     every: Annotated[
         bool, typer.Option("--all", help="Also those that hold no runs, only coefficients or findings.")
     ] = False,
+    papers: Annotated[
+        bool, typer.Option("--papers", help="The papers that the project covers: a number of each beside ours.")
+    ] = False,
+    compute: Annotated[
+        bool, typer.Option("--compute", help="With --papers: compute our numbers now (a minute or two).")
+    ] = False,
     output: OutputOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    r"""List the sources that hold runs: size, licence, what ships.
+    r"""List the sources that hold runs: size, licence, what ships. Or the papers, with one number of each.
 
     JSON and files hold all sources, and all columns.
 
@@ -289,11 +295,17 @@ def sources(
     Examples:
       scalingdb sources
       scalingdb sources --all
+      scalingdb sources --papers
       scalingdb sources --json | jq '.[].source_id'
       scalingdb sources -o sources.csv
     """
     from scalingdb.warehouse import connect
 
+    if compute and not papers:
+        raise typer.BadParameter("--compute belongs to --papers")
+    if papers:
+        _papers(compute, output, as_json)
+        return
     frame = connect().sources()
     if output is not None:
         write_file(frame, output)
@@ -321,6 +333,38 @@ def sources(
         )
     if shown.height < frame.height:
         say(f"{frame.height - shown.height} more hold coefficients or findings only; --all lists them.")
+
+
+def _papers(compute: bool, output: Path | None, as_json: bool) -> None:
+    """The papers that the project covers: the law, the rows, the number and ours, or what was tried."""
+    import polars as pl
+
+    from scalingdb.evidence.papers import paper_table
+    from scalingdb.warehouse import connect
+
+    frame = paper_table(connect(), compute=compute)
+    if output is not None:
+        write_file(frame.with_columns(pl.col("laws").list.join(", ")), output)
+        return
+    if as_json:
+        print(as_json_text(rows_of(frame)))
+        return
+    with paged():
+        print_frame(
+            frame.select(
+                "row",
+                arxiv="arxiv_id",
+                laws=pl.col("laws").list.join(", "),
+                rows=pl.col("n_runs") + pl.col("n_evals"),
+                paper=pl.concat_str(pl.col("relation").replace("=", ""), pl.col("stated").round_sig_figs(4)),
+                here=pl.col("ours").round_sig_figs(4),
+                agrees="agrees",
+                what=pl.coalesce("tried", "what").str.slice(0, 60),
+            ),
+            rows=0,
+        )
+    good = int(frame["agrees"].sum())
+    say(f"{good} of {frame.height} papers: a number of theirs agrees with ours; --json has the code.")
 
 
 @app.command()

@@ -3,13 +3,15 @@
 `chain` puts scores on other scales, `correlations` measures predictability, `task_laws` predicts
 scores in two steps through a loss or in one, `observational` and `shared_skills` learn from
 public models, `repeated_sampling` extrapolates pass@k, `transfer` carries losses from one data set to another,
-`difficulty` looks at easy and hard questions apart, `sampling_estimates` holds pass rates by stopping, gaps, bounds
-and nested limits, `forecasts` predicts many tasks and judges.
+`difficulty` looks at easy and hard questions apart, `clusters` predicts groups of like difficulty, `recipes` asks
+which data win at scale, `sampling_estimates` holds pass rates by stopping, gaps, bounds and nested limits,
+`forecasts` predicts many tasks and judges.
 """
 
 from __future__ import annotations
 
 from scalingdb.downstream.chain import CHAIN, TRANSFORMS, Transform, answer_chain, task_means, transform, with_std_error
+from scalingdb.downstream.clusters import cluster_forecast, cluster_laws, difficulty_clusters, monotone_map
 from scalingdb.downstream.correlations import ccdf, chain_cost, predictability, scores
 from scalingdb.downstream.difficulty import difficulty_shapes, slice_and_sandwich
 from scalingdb.downstream.forecasts import early_to_final, forecast, roles_by_compute, score_table
@@ -21,6 +23,7 @@ from scalingdb.downstream.observational import (
     observational_law,
     principal_capabilities,
 )
+from scalingdb.downstream.recipes import decision_accuracy
 from scalingdb.downstream.repeated_sampling import (
     PassLaw,
     aggregate_law,
@@ -60,6 +63,10 @@ __all__ = [
     "ccdf",
     "chain_cost",
     "checkpoint_pairs",
+    "cluster_forecast",
+    "cluster_laws",
+    "decision_accuracy",
+    "difficulty_clusters",
     "difficulty_shapes",
     "early_to_final",
     "extrapolation_errors",
@@ -70,6 +77,7 @@ __all__ = [
     "loss_to_loss",
     "mixture_law",
     "monolingual_gap",
+    "monotone_map",
     "nested_limit",
     "observational_law",
     "one_step",

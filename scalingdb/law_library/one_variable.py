@@ -113,6 +113,39 @@ def log_linear(n_examples: Any, *, a: Any, b: Any) -> Any:
     return a + b * np.log(n_examples)
 
 
+@law(
+    "rising_power",
+    cite="Li et al., arXiv:2404.02883, section 5 (alignment of text and image)",
+    inputs=("x",),
+    output="score",
+    params={
+        "A": positive("score at one unit of the input", start=(0.2, 0.8)),
+        "a": exponent("slope in log-log", start=(0.005, 0.3)),
+    },
+    meanings={
+        "x": "the input in the unit that the variant names: compute in GFLOP, millions of pairs of image and noun",
+        "score": "value of the score metric",
+    },
+    authors_fit="the points of the Pareto frontier",
+    evidence="section 5 and figure 11, in a machine conversion of the paper",
+)
+def rising_power(x: Any, *, A: Any, a: Any) -> Any:
+    """Score that grows as a power, ``A * x**a``.
+
+    Used for scores with a ceiling, such as the share of questions about an image that are answered
+    right: it has no ceiling, so beyond the data it leaves 1, and exponents as small as 0.02 are
+    printed to one digit, which leaves the scale of the curve uncertain by a tenth. Compare it with
+    ``log_linear``, which is the same over a decade or two.
+
+    Examples
+    --------
+    >>> import scalingdb as sdb
+    >>> print(f"{sdb.get_law('rising_power')(1800.0, A=0.64, a=0.03):.3f}")
+    0.801
+    """
+    return A * x**a
+
+
 # ---- a curve with a beginning and an end --------------------------------------------------------
 
 
@@ -717,3 +750,34 @@ def normalised_power(n_environments: Any, *, A: Any, alpha: Any) -> Any:
     0.200000
     """
     return A * n_environments**-alpha
+
+
+@law(
+    "grokking_samples",
+    cite="Tian, arXiv:2509.21519, theorem 4, at an order of the group far above one over the chance of failure",
+    inputs=("group_order", "irrep_dimension"),
+    output="n_examples",
+    params={"c": positive("constant that the theorem leaves open", start=(0.5, 5.0))},
+    meanings={
+        "group_order": "number M of elements of the group whose multiplication is learned: the modulus",
+        "irrep_dimension": "dimension of the irreducible representation that is learned: 1 for modular addition",
+        "n_examples": "pairs of the table of M**2 that are trained on",
+    },
+    domain={"group_order": (2.0, 1e9), "irrep_dimension": (1.0, 1e4)},
+    authors_fit="none: the dotted line of figure 5 is the rate",
+    evidence="section 4.5, theorem 4 and figure 5",
+)
+def grokking_samples(group_order: Any, irrep_dimension: Any, *, c: Any) -> Any:
+    """Training pairs that a two-layer network needs to generalise on a group, ``c * d**2 * M * ln M``.
+
+    With fewer, the landscape loses the maxima that belong to features, and training ends in
+    memorising. The share of the whole table falls as ``ln M / M``. A bound for the square as
+    activation: c is not in the paper, and what is measured depends on how long one trains.
+
+    Examples
+    --------
+    >>> import scalingdb as sdb
+    >>> print(f"{sdb.get_law('grokking_samples')(71, 1, c=1.0) / 71**2:.2f}")
+    0.06
+    """
+    return c * irrep_dimension**2 * group_order * np.log(group_order)

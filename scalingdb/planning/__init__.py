@@ -7,7 +7,8 @@ as Hoffmann et al. do (`_isoflop` holds the parabolas, `_allocation` the result)
 runs that one could train next, `_next_runs` buys several for a budget (`_drift` says what they are worth), `_replay`
 plays finished studies again. `_curve` is a law or fit as a function of its inputs by name; on it
 stand `_solve` (the input at which a law reaches a value), `_optimise` (the best inputs under any cost)
-and `_path` (two laws along any axis). `_pools` chooses data.
+and `_path` (two laws along any axis). `_pools` chooses data, `_transport` predicts a
+mixture of sources.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from scalingdb.planning._plan import Plan, plan
 from scalingdb.planning._pools import best_pool, mixed_pools
 from scalingdb.planning._replay import RunsReplay, replay_runs
 from scalingdb.planning._solve import Solution, solve
+from scalingdb.planning._transport import mixture_distance, transport_forecast
 
 __all__ = [
     "Allocation",
@@ -43,10 +45,12 @@ __all__ = [
     "compute_multiplier",
     "crossover",
     "mixed_pools",
+    "mixture_distance",
     "next_run",
     "next_runs",
     "optimise",
     "plan",
     "replay_runs",
     "solve",
+    "transport_forecast",
 ]

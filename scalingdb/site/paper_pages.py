@@ -1,20 +1,20 @@
-"""One table of all papers: which law, rows, coefficients and checked figures the warehouse has of each, and where."""
+"""The page of papers: one number of each beside ours with the code that computes it, and what there is of each."""
 
 from __future__ import annotations
 
-import re
+import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import polars as pl
 
+from scalingdb.display import number
+from scalingdb.evidence.papers import HELPERS, citing_laws, paper_table
 from scalingdb.law_library import all_laws
 from scalingdb.site.words import templates
 from scalingdb.warehouse import Warehouse
 
 __all__ = ["render_papers"]
-
-ARXIV = re.compile(r"arXiv:(\d{4}\.\d{4,5})")
 
 
 def render_papers(
@@ -38,22 +38,34 @@ def render_papers(
     papers = db.table("sources").join(counts, on="source_id", how="left").join(sets, on="source_id", how="left")
     if figures is not None:
         papers = papers.join(figures, on="source_id", how="left")
-    cited = _citing_laws()
+    cited = citing_laws()
     rows = []
     for paper in papers.sort("year", "title", descending=[True, False], nulls_last=True).iter_rows(named=True):
         laws = sorted({*(paper["fitted"] or ()), *cited.get(paper["arxiv_id"] or "", ())} & set(all_laws()))
         pages = [(name, title) for name, title, used in notebooks if paper["source_id"] in used]
         rows.append({**paper, "laws": laws, "pages": pages, "state": _state(paper, laws)})
-    return templates().get_template("papers.md").render(papers=rows, has_figures=figures is not None)
+    numbers = [_number(row) for row in paper_table(db).iter_rows(named=True)]
+    return (
+        templates()
+        .get_template("papers.md")
+        .render(
+            papers=rows,
+            has_figures=figures is not None,
+            numbers=numbers,
+            n_laws=sum(row["row"][0] == "L" for row in numbers),
+            n_agree={kind: sum(bool(row["agrees"]) for row in numbers if row["row"][0] == kind) for kind in "LD"},
+            helpers="\n\n".join(inspect.getsource(helper).rstrip() for helper in HELPERS),
+        )
+    )
 
 
-def _citing_laws() -> Mapping[str, set[str]]:
-    """Laws by the arXiv numbers that they cite."""
-    found: dict[str, set[str]] = {}
-    for law in all_laws().values():
-        for arxiv in ARXIV.findall(law.cite):
-            found.setdefault(arxiv, set()).add(law.name)
-    return found
+def _number(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of the table of numbers, with both numbers as text."""
+    stated = ours = ""
+    if row["stated"] is not None:
+        sign = {"=": "", "<=": "at most ", ">=": "at least "}[row["relation"]]
+        stated, ours = sign + number(row["stated"], digits=4), number(row["ours"], digits=4)
+    return {**row, "stated": stated, "ours": ours}
 
 
 def _state(paper: Mapping[str, Any], laws: Sequence[str]) -> str:

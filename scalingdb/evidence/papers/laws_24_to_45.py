@@ -1,0 +1,243 @@
+"""Papers that state a law, the summer of 2024 to the spring of 2025."""
+
+from __future__ import annotations
+
+import importlib
+
+import numpy as np
+import polars as pl
+
+from scalingdb.evidence.papers._core import Checked, at, best_runs, checks, ledger, opt_curves, scores, waits
+from scalingdb.evidence.refits.schedules import full_schedules
+from scalingdb.warehouse import Warehouse
+
+sdb = importlib.import_module("scalingdb")
+"""The package as its users import it: the code of a check is shown to them."""
+
+
+@checks("L24", "2406.04391")
+def weaker_link(db: Warehouse) -> Checked:
+    """Each step from likelihood to score weakens the link with compute: rank correlations on the OLMo ladder."""
+    names = ("answer_bits_per_byte", "answer_probability", "acc_norm")
+    last = scores(
+        db,
+        "olmo_ladder",
+        "r.family = 'ladder' and e.eval_set in ('hellaswag_val_rc', 'piqa_val_rc', 'arc_easy_val_rc')",
+    )
+    last = last.filter(pl.col("metric").is_in(names)).sort("n_tokens", "raw_row")
+    last = last.unique(["run_id", "eval_set", "metric"], keep="last", maintain_order=True).with_columns(
+        train_flops=6 * pl.col("n_params_non_embedding") * pl.col("n_tokens")
+    )
+    table = sdb.downstream.predictability(
+        last.rename({"eval_set": "task", "value": "score"}), ["task", "metric"], compute="train_flops"
+    )
+    means = dict(table.group_by("metric").agg(pl.col("spearman").median()).iter_rows())
+    return Checked(float(means["acc_norm"] < means["answer_probability"]), 1.0, 1e-12)
+
+
+@checks("L25", "2406.12295")
+def collaboration(db: Warehouse) -> Checked:
+    """At most a fifth of the tokens come from the large model (abstract): the highest mean of three tasks."""
+    return ledger(db, "fast_slow.collaboration", "Highest mean share of tokens")
+
+
+@checks("L26", "2406.16450")
+def structured(db: Warehouse) -> Checked:
+    """Perplexity of the wide structured network over the dense one at the same FLOP is below 1 (abstract, table 2)."""
+    return ledger(db, "structured_ffn.equal_flops", "Perplexity of the wide structured network")
+
+
+@checks("L27", "2407.12854")
+def datastore(db: Warehouse) -> Checked:
+    """Points that the large datastore adds on TriviaQA (table 3)."""
+    rows = dict(scores(db, "retrieval_datastore", "e.eval_set = 'triviaqa'").select("family", "value").iter_rows())
+    return Checked(100 * (rows["massiveds"] - rows["lm_only"]), 12.9, 1e-9)
+
+
+@checks("L28", "2407.13623")
+def vocabulary(db: Warehouse) -> Checked:
+    """Approach 1 for 7B parameters beside the vocabulary: 60K to 67K entries at width 4,096."""
+    flops = sdb.solve("optimal_params", want="train_flops", output=7e9, G=0.0834, a=0.5).value
+    return Checked(at("optimal_params", flops, G=0.204, a=0.4163622634135234) / 4096 / 1e3, 63.5, 0.06)
+
+
+@checks("L29", "2408.11029")
+def any_schedule(db: Warehouse) -> Checked:
+    """One curve or two predict the loss under any other schedule: mean error below half a percent, 100M parameters."""
+    rows = db.sql(
+        "select run_id, step, loss from curves where source_id = 'multi_power_law' and family = '100M' order by all"
+    )
+    every = full_schedules(db).filter(pl.col("run_id").is_in(rows["run_id"].unique().implode()))
+    law, bound = sdb.schedules.lr_annealing_for(every, rows)
+    is_fitted = pl.col("run_id").str.contains("cosine_24000|constant_24000")
+    made = sdb.fit(bound.filter(is_fitted), law).predict(bound.filter(~is_fitted))
+    errors = made.group_by("run_id").agg((pl.col("prediction") / pl.col("loss") - 1).abs().mean())
+    return Checked(float((errors["prediction"] < 0.005).sum()), float(errors.height), 1e-12)
+
+
+@checks("L30", "2409.15156")
+def crossing(db: Warehouse) -> Checked:
+    """CLIP against MaMMUT: the curves of their best runs meet inside the range of compute that was run."""
+    both = [
+        sdb.fit(part, "power", inputs={"n_tokens": "train_flops"}, output="error", objective="mse_log", pool=True)
+        for part in (best_runs(db).filter(family=name) for name in ("clip", "mammut"))
+    ]
+    crossed = sdb.crossover(*both).tidy().row(0, named=True)
+    a, b = both
+    exact = (np.log(a.params["A"]) - np.log(b.params["A"])) / (a.params["alpha"] - b.params["alpha"])
+    assert 16.3 < np.log10(crossed["train_flops"]) < 20.7
+    return Checked(np.log(crossed["train_flops"]), exact, 1e-6)
+
+
+@checks("L31", "2409.16040")
+def largest_forecaster(db: Warehouse) -> Checked:
+    """Abstract: up to 2.4 billion parameters; the sparse models are told by their active ones."""
+    rows = db.sql("select n_params, n_params_active from runs where source_id = 'time_moe' and family = 'time-moe'")
+    assert (rows["n_params_active"] < rows["n_params"]).all()
+    return Checked(float(rows["n_params"].max()) / 1e9, 2.4, 1e-9)  # type: ignore[arg-type]
+
+
+waits(
+    "L32",
+    "2410.03717",
+    "a second-hand note has the form P ~ D^(1/b) and eye readings of figure 1, which no power fits (20, 40, 55 "
+    "% at 100, 1,000, 7,500 examples); b is printed in no text that could be read",
+)
+
+
+@checks("L33", "2410.04343")
+def rag_gain(db: Warehouse) -> Checked:
+    """Abstract: up to 58.9 % over standard retrieval (on 2WikiMultiHopQA)."""
+    rows = scores(db, "rag_scaling", "r.study = 'budgets' and e.metric = 'acc' and e.eval_set like '2wiki%'")
+    best = dict(rows.group_by("family").agg(pl.col("value").max()).iter_rows())
+    return Checked(100 * (best["iterdrag"] / best["rag"] - 1), 58.9, 2e-3)
+
+
+@checks("L34", "2410.11840")
+def every_checkpoint(db: Warehouse) -> Checked:
+    """Intermediate checkpoints make fits much more accurate: OPT-175B from five smaller models, with and without."""
+    curves = opt_curves(db)
+    small, large = curves.filter(pl.col("n_params") < 1e11), curves.filter(pl.col("n_params") > 1e11)
+    end = large.filter(pl.col("n_tokens") >= 0.7 * pl.col("n_tokens").max())
+    errors = []
+    for rows in (small, small.unique("run_id", keep="last", maintain_order=True)):
+        made = sdb.fit(rows, "chinchilla", pool=True, by_run=False).predict(end)
+        errors.append(made.select((pl.col("prediction") / pl.col("loss") - 1).abs().mean()).item())
+    with_all, finals_only = errors
+    return Checked(float(with_all < finals_only / 2), 1.0, 1e-12)
+
+
+@checks("L35", "2410.12360")
+def time_series(db: Warehouse) -> Checked:
+    """The encoder's line in distribution, (x0 / N)^0.029, passes 1 at the printed x0 = 3.7e16."""
+    law = sdb.get_law("power").with_variant("time_series_encoder_n_in")
+    return Checked(sdb.solve(law, want="n_tokens", output=1.0).value / 1e16, 3.7, 1e-6)
+
+
+@checks("L36", "2410.18647")
+def robots(db: Warehouse) -> Checked:
+    """Section on demonstrations: r = -0.62 of the logarithms of 1 - score and of demonstrations, pouring water."""
+    rows = scores(db, "robot_data_scaling", "r.study = 'demonstrations' and r.family like 'pour_water%'")
+    rows = rows.with_columns(gap=1 - pl.col("value"))
+    fitted = sdb.fit(
+        rows, "normalised_power", inputs={"n_environments": "n_datapoints"}, output="gap", objective="mse_log",
+        pool=True, by_run=False,
+    )  # fmt: skip
+    made = fitted.augment()
+    assert fitted.params["alpha"] > 0
+    return Checked(-float(np.corrcoef(made["gap"].log(), made["prediction"].log())[0, 1]), -0.62, 0.01)
+
+
+@checks("L37", "2411.15766")
+def query_towers(db: Warehouse) -> Checked:
+    """A query tower of 29M parameters keeps 99 % of the recall of 7B (R@50 of four towers, as quoted in a survey)."""
+    towers = pl.DataFrame({"n_params": [8e6, 29e6, 86e6, 7.6e9], "recall": [0.4956, 0.5457, 0.5491, 0.5515]})
+    fitted = sdb.fit(
+        towers.with_columns(error=1 - pl.col("recall")),
+        "power_offset",
+        inputs={"n_tokens": "n_params"},
+        output="error",
+        objective="mse_log",
+    )
+    kept = 1 - fitted.predict(towers)["prediction"]
+    return Checked(kept[1] / kept[3], 0.99, 0.005)
+
+
+@checks("L38", "2411.17691")
+def quantised(db: Warehouse) -> Checked:
+    """Table 1: 7B at 2 bits loses 0.2 nats after 0.0026T tokens (the law printed beside it gives 0.0027T)."""
+    found = sdb.solve("qid", want="n_tokens", output=0.2, n_params_non_embedding=7e9, precision_weight_bits=2)
+    return Checked(found.value / 1e12, 0.0026, 0.05)
+
+
+@checks("L39", "2412.04315")
+def densing(db: Warehouse) -> Checked:
+    """Section 3.3: density doubles in 95 days."""
+    start = at("densing", 1.0, A=0.0073, B=0.0)
+    found = sdb.solve("densing", want="days", output=2 * start, A=0.0073, B=0.0)
+    return Checked(found.value - 1.0, 95.0, 1e-3)
+
+
+@checks("L40", "2501.02423")
+def critical_data(db: Warehouse) -> Checked:
+    """Section 4.3: 27T tokens for 1B parameters in FP8-E4M3 (blocks of 128)."""
+    given = {"n_params_non_embedding": 1e9, "exponent_bits": 4, "mantissa_bits": 3, "block_size": 128}
+    return Checked(sdb.solve("fp_quant", want="n_tokens", derivative="n_tokens", **given).value / 1e12, 27.0, 0.02)
+
+
+waits(
+    "L41",
+    "2501.06218",
+    "the reviews of the submission and its abstract were read: neither prints a quality at any total of bits; "
+    "no release",
+)
+
+
+@checks("L42", "2501.12486")
+def pruned(db: Warehouse) -> Checked:
+    """Model cards: 0.7651 of the parameters on average, pruned by a constant factor a step from 2,500 to 8,875."""
+    steps = np.arange(13_051)
+    through = np.clip((steps - 2_500) / (8_875 - 2_500), 0, 1)
+    run = pl.DataFrame({"run_id": "40p", "n_tokens": 8e6 * steps, "n_params": 1.14e9 * 0.6**through})
+    return Checked(sdb.schedules.average_params(run)["n_params_average"].item() / 1.14e9, 0.7651, 2e-3)
+
+
+@checks("L43", "2502.03738")
+def patches(db: Warehouse) -> Checked:
+    """Table 1, DeiT-Base at 64 pixels: down to single pixels, 4,096 tokens, accuracy only rises: no optimum inside."""
+    tokens = [16.0, 64.0, 256.0, 1024.0, 4096.0]
+    frame = pl.DataFrame({"tokens_per_sample": tokens, "error": [0.318, 0.231, 0.199, 0.192, 0.187]})
+    fitted = sdb.fit(
+        frame, "power_offset", inputs={"n_tokens": "tokens_per_sample"}, output="error", objective="mse_log"
+    )
+    best = sdb.optimise(fitted, over=["tokens_per_sample"], between={"tokens_per_sample": (16, 4096)}).tidy()
+    assert "at its upper bound" in best["at_bound"].item()
+    return Checked(best["tokens_per_sample"].item(), 4096.0, 1e-9)
+
+
+@checks("L44", "2502.12118")
+def verifier_gap(db: Warehouse) -> Checked:
+    """Figure 1: the gap grows as the root of the test-time budget."""
+    line = sdb.trends.theoretical_rates("verifier-free over verifier-based gap", through=(1.0, 1.0), x=[4.0])
+    return Checked(line["y"].item(), 2.0, 1e-12)
+
+
+@checks("L45", "2502.17262")
+def clusters(db: Warehouse) -> Checked:
+    """Mean error of 1.55 points at 70B from eight models up to 7B: here on three simulated benchmarks of that design.
+
+    100 attempts at each item, tokens in proportion to the size, items solved at budgets over four and a half decades.
+    """
+    flops = 1e19 * (np.append(np.geomspace(0.122, 7, 8), 70) / 0.122) ** 2
+    errors = []
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        half = 10 ** rng.uniform(20, 24.5, 300)  # the budget at which an item is solved in half of the attempts
+        rate = np.exp(-np.log(2) * (half[:, None] / flops) ** 0.25 - 0.02)
+        seen = rng.binomial(100, rate) / 100
+        items = pl.DataFrame({"item_id": np.repeat(np.arange(300), 8), "train_flops": np.tile(flops[:-1], 300)})
+        made = sdb.downstream.cluster_forecast(items.with_columns(score=seen[:, :-1].ravel()), flops[-1])
+        errors.append(100 * (made.select("prediction", "end_to_end").row(0) - seen[:, -1].mean()))
+    error, plain = np.abs(errors).mean(axis=0)
+    assert error < plain / 2  # the paper: 1.55 against 3.10 for one curve
+    return Checked(error, 1.55, relation="<=")

@@ -200,13 +200,13 @@ def _finish(home: Path, target: Path, *, force: bool, is_whole: bool) -> list[st
             changed += ["README.md"] * write_dictionary(target)
             changed += ["datapackage.json"] * write_datapackage(target)
             stamps.keep_current("descriptions", made_from, printed)
-    except OSError as error:
-        raise WarehouseError(f"cannot write to {target}: {error}", "choose a writable target directory.") from error
     except ScalingDBError as error:
         if is_whole:
             raise
         # a source that cannot even be imported: its own error is told, the others stand
         print(f"README.md and datapackage.json are not renewed: {error.fact}", file=sys.stderr)
+    except OSError as error:
+        raise WarehouseError(f"cannot write to {target}: {error}", "choose a writable target directory.") from error
     return changed
 
 

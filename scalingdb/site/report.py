@@ -24,7 +24,7 @@ import nbformat
 from jupyter_core.utils import run_sync
 
 from scalingdb._store import scratch_folder
-from scalingdb.errors import NotebookError, OutputError
+from scalingdb.errors import NotebookError, OutputError, ScalingDBError
 from scalingdb.site.figures import FOLDER as CHARTS
 from scalingdb.site.figures import remove_unused, write_runtime
 from scalingdb.site.notebooks import (
@@ -247,7 +247,7 @@ def _staging(target: Path) -> Iterator[Path]:
         with scratch_folder(target, ".building-") as folder:
             yield folder / "html"
     except OSError as error:
-        if isinstance(error, OutputError):
+        if isinstance(error, ScalingDBError):
             raise
         raise OutputError(
             f"cannot write to {str(target)!r}: {error}", "free some space, or name another folder."

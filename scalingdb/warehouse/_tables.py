@@ -17,6 +17,10 @@ from scalingdb.warehouse._guard import quote, refuse_writes
 
 __all__ = ["KEPT", "RESTORE", "Files", "define_tables", "define_views", "materialise"]
 
+NEW_COLUMN = (
+    "a new column of the schema comes into the shipped tables with 'scalingdb build --without-raw'; else restore the "
+    "file with 'git checkout -- warehouse' or reinstall the package."
+)
 RESTORE = (
     "restore the file with 'git checkout -- warehouse', reinstall the package, or rebuild it with 'scalingdb build'."
 )
@@ -144,7 +148,7 @@ def _check_columns(file: Path, columns: Columns) -> None:
         raise WarehouseError(f"table file {str(file)!r} cannot be read: {error}", RESTORE) from error
     for name, dtype in columns.items():
         if name not in found:
-            raise WarehouseError(f"table file {str(file)!r} has no column {name!r}", RESTORE)
+            raise WarehouseError(f"table file {str(file)!r} has no column {name!r}", NEW_COLUMN)
         if found[name] != dtype:
             raise WarehouseError(
                 f"table file {str(file)!r}: column {name!r} has type {found[name]}, not {dtype}", RESTORE

@@ -230,7 +230,20 @@ test_next_runs.py draw them."""
 
 def test_every_chart_is_tested_here() -> None:
     public = [name for name in sdb.charts.__all__ if callable(getattr(sdb.charts, name))]
-    assert sorted(public) == sorted([*CHARTS, *ELSEWHERE, *PLANS, *OF_COMPARISONS])
+    assert sorted(public) == sorted([*CHARTS, *ELSEWHERE, *PLANS, *OF_COMPARISONS, "headed"])
+
+
+def test_a_heading_is_title_and_text_alternative() -> None:
+    drawn = alt.Chart(pl.DataFrame({"x": [1.0, 2.0]})).mark_point().encode(x="x:Q")
+    finding = "chinchilla_coupled misses the larger runs by 1.65 % on average, " + "and others by more, " * 4
+    shown = sdb.charts.headed(drawn, finding, "One study, nats per token.", "", "N counts all parameters").to_dict()
+    lines = shown["title"]["text"]
+    assert len(lines) > 1
+    assert max(map(len, lines)) <= 88
+    assert lines[0].startswith("chinchilla_coupled ")  # the name of a law keeps its letters
+    assert " ".join(lines).replace("\u00a0", " ") == finding.rstrip()
+    assert shown["title"]["subtitle"] == ["One study, nats per token.", "N counts all parameters"]
+    assert shown["description"].endswith("One study, nats per token. N counts all parameters.")
 
 
 @pytest.mark.parametrize("name", CHARTS)

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -65,11 +66,9 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Site, list[tuple[st
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(report, "reference_pages", two_pages)
-        site = build_report(
-            output=tmp_path_factory.mktemp("out") / "new" / "site",
-            notebooks=folder,
-            progress=lambda *step: seen.append(step),
-        )
+        patch.chdir(tmp_path_factory.mktemp("out"))  # a relative output, as the shell's default is
+        site = build_report(output="new/site", notebooks=folder, progress=lambda *step: seen.append(step))
+        site = replace(site, index=site.index.absolute(), pages=tuple(one.absolute() for one in site.pages))
     return site, seen
 
 
@@ -84,6 +83,7 @@ def test_files_progress_and_no_warning(built: tuple[Site, list[tuple[str, int, i
     for name in ("index", "notebooks", "notebooks/one_law", "notebooks/another", "sources/kaplan", "search"):
         assert f"{name}.html" in written
     assert [path.name for path in site.pages] == ["another.html", "one_law.html"]
+    assert (site.index.parent / "charts" / "vega.js").is_file()
     assert not [line for line in site.warnings if "toctree" not in line]
     for name, total in (("another", 3), ("one_law", 7)):
         steps = [(done, cells) for title, done, cells in seen if title == name]

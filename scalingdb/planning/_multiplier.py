@@ -103,8 +103,11 @@ class ComputeMultiplier:
             if self.axis == "train_flops"
             else charts.multiplier_chart(table.rename({self.axis: "train_flops"}), axis=self.axis)
         )
-        *first, last = self.sentence.split("; ")
-        return charts.headed(drawn, last, *first)
+        tails = {label.partition(" fitted to ")[2] for label in self.labels}
+        shared = f" fitted to {tails.pop()}" if len(tails) == 1 and "" not in tails else ""
+        text = self.sentence.replace(shared, "") if shared else self.sentence
+        *first, last = text.split("; ")
+        return charts.headed(drawn, last, *first, f"Both{shared}." if shared else "")
 
     def __repr__(self) -> str:
         return f"<ComputeMultiplier: {self.sentence}>"

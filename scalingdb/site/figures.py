@@ -18,9 +18,12 @@ import vl_convert
 
 from scalingdb.charts import DARK
 
-__all__ = ["FOLDER", "describe", "figure", "remove_unused", "write_runtime"]
+__all__ = ["CHART", "FOLDER", "describe", "figure", "remove_unused", "write_runtime"]
 
 FOLDER = "charts"
+
+CHART = re.compile(r'data-chart=\\?"(\w+)')
+"""Name of a chart in the text of a page, which may be the JSON of a notebook."""
 
 Spec = Mapping[str, Any]
 
@@ -161,7 +164,7 @@ def _size(svg: str) -> tuple[int, int]:
 
 def remove_unused(folder: Path, pages: Iterable[str]) -> None:
     """Remove the files of charts that no page shows."""
-    shown = {name for page in pages for name in re.findall(r'data-chart=\\?"(\w+)', page)}
+    shown = {name for page in pages for name in CHART.findall(page)}
     for file in folder.glob("*.*"):
         if file.stem not in {*shown, "vega", "colors"}:
             file.unlink()

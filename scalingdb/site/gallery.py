@@ -184,7 +184,9 @@ def picture(law: Law) -> dict[str, Any] | None:
         is_log_y=low > 0 and high / low > 3,
     )
     along_words = "compute" if is_surface else along.removeprefix("n_").replace("_", " ")
-    finding = f"{law.output.replace('_', ' ')} {_course(curves)} with {along_words}: {_label(low)} to {_label(high)}"
+    course = _course(curves)
+    ends = (high, low) if course == "falls" else (low, high)
+    finding = f"{law.output.replace('_', ' ')} {course} with {along_words}: {_label(ends[0])} to {_label(ends[1])}"
     spec: dict[str, Any] = headed(chart, f"{finding[0].upper()}{finding[1:]}", _caption(law, held)).to_dict()
     return spec
 

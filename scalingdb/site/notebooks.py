@@ -36,7 +36,7 @@ from scalingdb.site.figures import figure
 from scalingdb.site.words import plain
 from scalingdb.warehouse import connect, local_folder
 
-__all__ = ["Ready", "execute_all", "find_notebooks", "notebook_folder", "prepare"]
+__all__ = ["Ready", "execute_all", "find_notebooks", "notebook_folder", "prepare", "world"]
 
 TABLE_MIME = "application/vnd.scalingdb.table+json"
 """Type of an output that hands rows to another page of the site: ``{"name": [row, ...]}``."""
@@ -226,13 +226,13 @@ async def execute_all(
         A cell raised an error, ran out of time, or its kernel died. The notebooks beside it are stopped.
     """
     free = asyncio.Semaphore(cores())
-    world = _world()
+    today = world()
     with connect() as db:
         present = set(db.sql("select distinct source_id from evals")["source_id"])
 
     async def run(path: Path) -> nbformat.NotebookNode:
         kept = store / f"{path.stem}.ipynb"
-        key = hashlib.sha256(world + path.read_bytes()).hexdigest()
+        key = hashlib.sha256(today + path.read_bytes()).hexdigest()
         if kept.exists() and path.stem not in fresh:
             notebook = read(kept)
             if notebook.metadata.get("scalingdb_key") == key:
@@ -256,7 +256,7 @@ async def execute_all(
         await asyncio.gather(*tasks.values(), return_exceptions=True)
 
 
-def _world() -> bytes:
+def world() -> bytes:
     """Digest of what outputs depend on beside the notebook: the package, the data, the versions of libraries."""
     package = Path(__file__).resolve().parents[1]
     digest = hashlib.sha256(sys.version.encode())

@@ -31,7 +31,7 @@ from scalingdb.site.sql_pages import render_sql
 from scalingdb.site.words import count, templates
 from scalingdb.warehouse import Warehouse, connect
 
-__all__ = ["SECTIONS", "front_chart", "list_pages", "reference_pages"]
+__all__ = ["SECTIONS", "front_chart", "list_pages", "pages_of_checkout", "reference_pages"]
 
 SECTIONS = (
     "Which law?",
@@ -70,7 +70,6 @@ def reference_pages(charts: Path, links: dict[str, str], progress: Progress) -> 
         rows = source_rows(db)
         pages["sources"] = templates().get_template("sources.md").render(sources=rows)
     pages |= dict(render_api())
-    pages |= _from_checkout()
     links |= {name: f"api/{name}" for name in ("compare", "connect", "fit", "fit_by", "forecast", "plan")}
     links |= {name.rpartition("/")[2]: name for name in pages if name.startswith(("sources/", "laws/"))}
     links |= {f"arXiv:{row['arxiv_id']}": f"sources/{row['source_id']}" for row in rows if row["arxiv_id"]}
@@ -303,7 +302,7 @@ def _commit() -> str | None:
     return f"{commit}-dirty" if commit and _git("status", "--porcelain") else commit
 
 
-def _from_checkout() -> dict[str, str]:
+def pages_of_checkout() -> dict[str, str]:
     """Pages that are files of the checkout; an installed package has none of them."""
     root = Path(__file__).resolve().parents[2]
     files = {"changelog": root / "CHANGELOG.md", "reliability": root / "benchmarks" / "RELIABILITY.md"}

@@ -25,8 +25,8 @@ from jupyter_core.utils import run_sync
 
 from scalingdb._store import scratch_folder
 from scalingdb.errors import NotebookError, OutputError, ScalingDBError
+from scalingdb.site.figures import CHART, remove_unused, write_runtime
 from scalingdb.site.figures import FOLDER as CHARTS
-from scalingdb.site.figures import remove_unused, write_runtime
 from scalingdb.site.notebooks import (
     FailedCellError,
     Progress,
@@ -36,8 +36,9 @@ from scalingdb.site.notebooks import (
     find_notebooks,
     notebook_folder,
     prepare,
+    world,
 )
-from scalingdb.site.pages import list_pages, reference_pages
+from scalingdb.site.pages import list_pages, pages_of_checkout, reference_pages
 from scalingdb.site.source_pages import source_rows
 from scalingdb.warehouse import connect
 
@@ -131,7 +132,7 @@ def build_report(
     with connect() as db:
         sources = {row["source_id"]: row for row in source_rows(db)}
     with ThreadPoolExecutor(1) as side:
-        written = None if is_light else side.submit(reference_pages, charts, fresh_links, progress)
+        written = None if is_light else side.submit(_reference, state, charts, fresh_links, progress)
         ready = _ready(paths, [path.stem for path in asked] if names else [], state, sources, charts, progress)
         pages |= written.result() if written else {}
     pages |= list_pages(ready, list(pages), charts)
@@ -142,6 +143,21 @@ def build_report(
         warnings = _sphinx(source, state, staging, target, progress)
         _swap(staging, target, state)
     return Site(target / "index.html", tuple(target / "notebooks" / f"{path.stem}.html" for path in asked), warnings)
+
+
+def _reference(state: Path, charts: Path, links: dict[str, str], progress: Progress) -> dict[str, str]:
+    """Pages of laws, sources, SQL and functions: those of the last build where nothing that they show has changed."""
+    kept = state / "reference.json"
+    key = hashlib.sha256(world() + _version_of_site().encode()).hexdigest()
+    if kept.exists():
+        known = json.loads(kept.read_text(encoding="utf-8"))
+        if known["key"] == key and all((charts / f"{name}.js").exists() for name in known["charts"]):
+            links |= known["links"]
+            return {**known["pages"], **pages_of_checkout()}
+    pages = reference_pages(charts, links, progress)
+    shown = sorted({name for text in pages.values() for name in CHART.findall(text)})
+    kept.write_text(json.dumps({"key": key, "pages": pages, "links": links, "charts": shown}), encoding="utf-8")
+    return {**pages, **pages_of_checkout()}
 
 
 def _require_sphinx() -> None:

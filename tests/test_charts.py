@@ -207,7 +207,9 @@ ARENA = ["arena_distance", "arena_map", "interval_coverage", "win_rates"]
 """tests/test_arena.py draws them from the cells that ship."""
 FORECASTS = ["forecast_chart"]
 """tests/test_forecasts.py draws it."""
-ELSEWHERE = [*TRENDS, *PRACTICES, *ARENA, *FORECASTS]
+RECIPES = ["decision_chart"]
+"""tests/test_downstream_recipes.py draws it."""
+ELSEWHERE = [*TRENDS, *PRACTICES, *ARENA, *FORECASTS, *RECIPES]
 
 PLANS = [
     "allocation_chart",

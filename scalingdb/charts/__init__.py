@@ -20,6 +20,7 @@ from scalingdb.charts.comparison import (
 from scalingdb.charts.downstream import (
     capability_trends,
     correlation_ccdf,
+    decision_chart,
     error_parts,
     pass_curves,
     predicted_actual,
@@ -65,6 +66,7 @@ __all__ = [
     "correlation_ccdf",
     "coverage",
     "crossover_chart",
+    "decision_chart",
     "error_by_distance",
     "error_map",
     "error_parts",

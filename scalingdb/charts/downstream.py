@@ -16,6 +16,7 @@ from scalingdb.errors import DataError
 __all__ = [
     "capability_trends",
     "correlation_ccdf",
+    "decision_chart",
     "error_parts",
     "pass_curves",
     "predicted_actual",
@@ -176,6 +177,42 @@ def task_intervals(
             x=f"{value}:Q", tooltip=[f"{label}:N", alt.Tooltip(f"{value}:Q", format=".3f")]
         ),
     ).properties(width=width, height=alt.Step(15))
+
+
+def decision_chart(table: pl.DataFrame, *, by: str = "release", title: str = "", width: int = 360) -> alt.LayerChart:
+    """Share of pairs of recipes that are put into the right order, a row per way of judging, with its interval.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As :func:`scalingdb.downstream.decision_accuracy` returns it, with a column `by` that names what was ranked and
+        ``judged`` that says from what.
+    title : str
+    """
+    need(table, [by, "judged", "method", "accuracy", "low", "high", "n_recipes", "n_pairs"])
+    shown = table.select(by, "judged", "method", "accuracy", "low", "high", "n_recipes", "n_pairs").with_columns(
+        row=pl.format("{}: {}", by, "judged")
+    )
+    y = alt.Y("row:N", sort=shown["row"].to_list(), title=None, axis=alt.Axis(labelLimit=400, ticks=False))
+    x = alt.X(
+        "accuracy:Q",
+        title="pairs decided as at the target size",
+        axis=alt.Axis(format="%"),
+        scale=alt.Scale(domain=[0, 1]),
+    )
+    color = alt.Color("method:N", title=None, legend=alt.Legend(orient="top"), scale=alt.Scale(range=list(PALETTE)))
+    base = alt.Chart(shown).encode(y=y, color=color)
+    tooltip = [
+        alt.Tooltip("row:N", title="judged"),
+        *(alt.Tooltip(f"{name}:Q", format=".1%") for name in ("accuracy", "low", "high")),
+        *(alt.Tooltip(f"{name}:Q", format=",") for name in ("n_recipes", "n_pairs")),
+    ]
+    coin = alt.Chart(pl.DataFrame({"x": [0.5]})).mark_rule(color=RULE, strokeDash=[4, 3]).encode(x="x:Q")
+    return alt.layer(
+        coin,
+        base.mark_rule(strokeWidth=1.6).encode(x=alt.X("low:Q"), x2="high:Q"),
+        base.mark_point(size=50, filled=True).encode(x=x, tooltip=tooltip),
+    ).properties(width=width, height=alt.Step(20), **({"title": title} if title else {}))
 
 
 def predicted_actual(

@@ -18,6 +18,22 @@ __all__ = ["decision_accuracy"]
 
 MIN_RECIPES = 3
 
+ORDER = [
+    "method",
+    "small",
+    "n_sizes",
+    "target",
+    "n_recipes",
+    "n_pairs",
+    "accuracy",
+    "low",
+    "high",
+    "spearman",
+    "regret",
+]
+GAINS = ["gain", "gain_low", "gain_high"]
+"""Columns of the result: of every row, and of those of a line."""
+
 
 def decision_accuracy(
     frame: pl.DataFrame,
@@ -133,8 +149,11 @@ def decision_accuracy(
             f"no size below {goal:g} shares {MIN_RECIPES} recipes with it",
             "give recipes that were trained at both sizes, or another target.",
         )
-    kinds = dict.fromkeys(("gain", "gain_low", "gain_high"), pl.Float64)
-    return pl.DataFrame(out, schema_overrides=kinds).with_columns(target=pl.lit(goal))
+    made = pl.DataFrame(
+        [{"gain": None, "gain_low": None, "gain_high": None, **row} for row in out], infer_schema_length=None
+    )
+    order = [*ORDER, *GAINS]
+    return made.with_columns(pl.col(GAINS).cast(pl.Float64), target=pl.lit(goal)).select(order)
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -633,3 +634,21 @@ def test_the_leaderboard_says_whose_form_a_law_is(cells) -> None:
     assert origin["expert_product"] == "ours"
     assert origin.get("power", "published") == "published"  # a definition is not ours
     assert origin["best_so_far"] == "baseline"
+
+
+def test_what_is_known_of_rows_ships_and_follows_the_tables(
+    db: sdb.Warehouse, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SCALINGDB_CACHE", str(tmp_path))
+    monkeypatch.setattr(_store, "DATA_SETS", (SETS["addition"], SETS["steplaw"]))
+    monkeypatch.setattr(_store, "_KNOWN", {})
+    known = _store._known(db)
+    for one in _store.DATA_SETS:
+        rows = _store.read_rows(db, one)
+        assert known[one.id] == _store.Rows(_store._rows_hash(rows), rows.height, tuple(rows.columns))
+    monkeypatch.setattr(_store, "_KNOWN", {})
+    monkeypatch.setattr(_store, "read_rows", None)  # nothing is asked again
+    assert _store._known(db) == known
+    assert not _store._kept_rows(_store.ROWS, "of other tables")
+    (tmp_path / "damaged.json").write_text('{"fingerprint": "a", "rows": {"b": 1}}')
+    assert _store._kept_rows(tmp_path / "damaged.json", "a") == {}

@@ -66,6 +66,12 @@ class Warehouse:
         """What tells this state of the tables from any other in this process; empty for an exported file."""
         return self._session.state
 
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the runs and scores that this warehouse holds; empty if it has no manifest."""
+        files = self._session.files
+        return "" if files is None else files.fingerprint()
+
     def __repr__(self) -> str:
         try:
             names = ", ".join(self.tables())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from pathlib import Path
 
@@ -44,6 +45,10 @@ KEPT = {
 Columns = dict[str, pl.DataType | type[pl.DataType]]
 
 
+APART = tuple(f"tables/{table}/" for table in ("claims", "published_fits", "raw_files"))
+"""Tables whose contents no run or score depends on."""
+
+
 class Files:
     """The files of a warehouse in the state that they had when it was opened.
 
@@ -69,6 +74,16 @@ class Files:
     def current(self) -> list[tuple[int, ...]]:
         """Identity of the states that the folders have now; another one, and contents may lie elsewhere."""
         return [state.current_token() if state.token else () for state in self._states()]
+
+    def fingerprint(self) -> str:
+        """Hash of all contents but those that no run or score depends on; empty where a manifest is missing."""
+        listed = []
+        for state in self._states():
+            if state.entries is None and next(state.folder.rglob("*.parquet"), None) is not None:
+                return ""
+            entries = {name: entry.sha256 for name, entry in (state.entries or {}).items()}
+            listed.append(sorted(item for item in entries.items() if not item[0].startswith(APART)))
+        return hashlib.sha256(repr([part for part in listed if part]).encode()).hexdigest()
 
     def table(self, name: str) -> list[Path]:
         """Files of one table: shipped ones, and those built locally beside them."""

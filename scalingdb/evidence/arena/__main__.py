@@ -6,7 +6,8 @@ import argparse
 import sys
 import time
 
-from scalingdb.evidence.arena._store import restamp, run
+from scalingdb.evidence.arena._store import renew_rows, restamp, run
+from scalingdb.published import default_path
 from scalingdb.warehouse import connect
 
 if __name__ == "__main__":
@@ -21,7 +22,8 @@ if __name__ == "__main__":
     )
     given = parser.parse_args()
     began = time.perf_counter()
-    with connect() as db:
+    with connect(default_path()) as db:
+        renew_rows(db)
         if given.restamp:
             print(restamp(db))
             sys.exit()

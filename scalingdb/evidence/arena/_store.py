@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import functools
 import hashlib
 import inspect
+import json
 import multiprocessing
 import os
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +30,10 @@ from scalingdb.law_library import all_laws
 if TYPE_CHECKING:
     from scalingdb.warehouse import Warehouse
 
-__all__ = ["RESULTS", "Pair", "best_held", "current", "pairs", "run", "stored", "user_file"]
+__all__ = ["RESULTS", "Pair", "best_held", "current", "pairs", "read_rows", "renew_rows", "run", "stored", "user_file"]
+
+ROWS = Path(__file__).with_name("rows.json")
+"""What is known of the rows of data sets in the shipped warehouse; renewed with the cells."""
 
 RESULTS = Path(__file__).with_name("results.csv")
 """Cells of the last run of ``python -m scalingdb.evidence.arena``: all together take minutes."""
@@ -46,8 +52,18 @@ SAMPLE = 24
 AGREE = 1e-3
 """Relative difference of two errors that count as the same: four digits are stored."""
 
-Pair = tuple[DataSet, pl.DataFrame, str, dict[str, str], str]
-"""A data set, its rows, a law, the columns for its inputs, and the digest of all that."""
+
+@dataclass(frozen=True)
+class Rows:
+    """What is known of the rows of a data set without reading them."""
+
+    digest: str
+    height: int
+    columns: tuple[str, ...]
+
+
+Pair = tuple[DataSet, Rows, str, dict[str, str], str]
+"""A data set, what is known of its rows, a law, the columns for its inputs, and the digest of all that."""
 
 
 def user_file() -> Path:
@@ -114,27 +130,67 @@ def _rows_hash(rows: pl.DataFrame) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-_ROWS: dict[tuple[Any, ...], tuple[pl.DataFrame, str]] = {}
+def read_rows(db: Warehouse, one: DataSet) -> pl.DataFrame:
+    """Rows of a data set, in an order of their own."""
+    return db.sql(one.rows).sort("run_id", "scale", one.output)
 
 
-def _rows(db: Warehouse, one: DataSet) -> tuple[pl.DataFrame, str]:
-    """Rows of a data set and their hash, asked once for a state of the warehouse."""
-    key = (*db.state, one.rows, one.output)
-    if not db.state or key not in _ROWS:
-        if not any(known[: len(db.state)] == db.state for known in _ROWS):
-            _ROWS.clear()
-        rows = db.sql(one.rows).sort("run_id", "scale", one.output)
-        _ROWS[key] = rows, _rows_hash(rows)
-    return _ROWS[key]
+_KNOWN: dict[str, dict[str, Rows]] = {}
+"""Rows of data sets by the state of a warehouse."""
+
+
+def _known(db: Warehouse) -> dict[str, Rows]:
+    """What is known of the rows of every data set, by its id.
+
+    To ask for all of them takes many seconds. What is known is therefore kept under the fingerprint of the tables that
+    they come from: beside the package, in the user's cache, and in this process.
+    """
+    fingerprint = db.fingerprint
+    state = fingerprint or repr(db.state)
+    known = _KNOWN.get(state)
+    if known is None:
+        known = {**_kept_rows(user_file().with_name("arena_rows.json"), fingerprint), **_kept_rows(ROWS, fingerprint)}
+    keys = {one.id: hashlib.sha256(repr((one.rows, one.output)).encode()).hexdigest()[:16] for one in DATA_SETS}
+    lacking = [one for one in DATA_SETS if keys[one.id] not in known]
+    for one in lacking:
+        rows = read_rows(db, one)
+        known[keys[one.id]] = Rows(_rows_hash(rows), rows.height, tuple(rows.columns))
+    if db.state:
+        _KNOWN[state] = known
+        if lacking and fingerprint:
+            _keep_rows(user_file().with_name("arena_rows.json"), fingerprint, known)
+    return {one.id: known[keys[one.id]] for one in DATA_SETS}
+
+
+def _kept_rows(file: Path, fingerprint: str) -> dict[str, Rows]:
+    """What a file knows of the rows of a warehouse; nothing where it belongs to another, or is damaged."""
+    try:
+        kept = json.loads(file.read_text(encoding="utf-8"))
+        if not fingerprint or kept["fingerprint"] != fingerprint:
+            return {}
+        return {key: Rows(digest, height, tuple(columns)) for key, (digest, height, columns) in kept["rows"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
+
+
+def _keep_rows(file: Path, fingerprint: str, known: Mapping[str, Rows]) -> None:
+    """Store what is known of rows, where the place can be written."""
+    listed = {key: [rows.digest, rows.height, rows.columns] for key, rows in sorted(known.items())}
+    with contextlib.suppress(OSError):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        scratch = file.with_suffix(f".{os.getpid()}.tmp")
+        scratch.write_text(json.dumps({"fingerprint": fingerprint, "rows": listed}, indent=0) + "\n", encoding="utf-8")
+        scratch.replace(file)
 
 
 def pairs(db: Warehouse) -> list[Pair]:
     """Every data set with every law that meets it."""
     found: list[Pair] = []
+    known = _known(db)
     for one in DATA_SETS:
-        rows, rows_hash = _rows(db, one)
+        rows = known[one.id]
         definition = [one.output, one.axes, one.is_grid, sorted(one.options.items()), *map(str, one.holdouts)]
-        content = [rows_hash, *definition, ENGINE_VERSION, CUTS_VERSION]
+        content = [rows.digest, *definition, ENGINE_VERSION, CUTS_VERSION]
         for law, inputs in entrants(one, rows.columns).items():
             key = repr([*content, law, sorted(inputs.items()), _law_hash(law)])
             found.append((one, rows, law, inputs, hashlib.sha256(key.encode()).hexdigest()[:12]))
@@ -142,6 +198,12 @@ def pairs(db: Warehouse) -> list[Pair]:
 
 
 # ---- what is stored ------------------------------------------------------------------------------
+
+
+def renew_rows(db: Warehouse) -> None:
+    """Store beside the package what is known of the rows of this warehouse."""
+    _known(db)
+    _keep_rows(ROWS, db.fingerprint, _KNOWN[db.fingerprint])
 
 
 def stored() -> pl.DataFrame:
@@ -213,7 +275,7 @@ def run(
     progress(0, len(missing))
     parts = [cells]
     try:
-        for done, part in enumerate(_computed(missing, workers or os.cpu_count() or 1, executor), 1):
+        for done, part in enumerate(_computed(db, missing, workers or os.cpu_count() or 1, executor), 1):
             parts.append(part)
             progress(done, len(missing))
     finally:  # what is done is kept, also where somebody interrupts
@@ -223,7 +285,7 @@ def run(
     return cells
 
 
-def _computed(missing: list[Pair], workers: int, executor: Executor | None) -> Iterator[pl.DataFrame]:
+def _computed(db: Warehouse, missing: list[Pair], workers: int, executor: Executor | None) -> Iterator[pl.DataFrame]:
     """Cells of each pair, as they come."""
     if not missing:
         return
@@ -231,7 +293,8 @@ def _computed(missing: list[Pair], workers: int, executor: Executor | None) -> I
     order = sorted(missing, key=lambda pair: -_cost(pair))
     # a fork of a process in which Polars has begun threads can wait for ever
     pool = executor or ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
-    jobs = [pool.submit(_run, pair) for pair in order]
+    rows = {one.id: read_rows(db, one) for one in {pair[0].id: pair[0] for pair in missing}.values()}
+    jobs = [pool.submit(_run, pair, rows[pair[0].id]) for pair in order]
     try:
         for job in as_completed(jobs):
             yield job.result()
@@ -242,8 +305,8 @@ def _computed(missing: list[Pair], workers: int, executor: Executor | None) -> I
             pool.shutdown(wait=False)
 
 
-def _run(pair: Pair) -> pl.DataFrame:
-    data_set, rows, law, inputs, digest = pair
+def _run(pair: Pair, rows: pl.DataFrame) -> pl.DataFrame:
+    data_set, _, law, inputs, digest = pair
     return run_pair(data_set, law, inputs, cuts_of(data_set, rows), digest)
 
 
@@ -257,7 +320,7 @@ def disagreement(db: Warehouse, chosen: list[Pair], cells: pl.DataFrame) -> pl.D
         one of the two exists.
     """
     keys = ["data_set", "law", "axis", "reach", "draw", "band"]
-    now = pl.concat(map(_run, chosen))
+    now = pl.concat(_run(pair, read_rows(db, pair[0])) for pair in chosen)
     stored_too = cells.join(now.select("data_set", "law").unique(), on=["data_set", "law"], how="semi")
     both = now.select(*keys, "error", "failure").join(
         stored_too.select(*keys, "error", "failure"), on=keys, how="full", nulls_equal=True, suffix="_stored"

@@ -96,10 +96,12 @@ class Objective:
 
     def residual(self, y: FloatArray, prediction: FloatArray) -> FloatArray:
         """Residuals (observed minus predicted, or their logarithms); ``nan`` where one does not exist."""
-        if self.is_log:
-            with np.errstate(invalid="ignore", divide="ignore"):
-                return np.asarray(np.log(y) - np.log(prediction))
-        return np.asarray(y - prediction)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.asarray(self.observed(y) - (np.log(prediction) if self.is_log else prediction))
+
+    def observed(self, y: FloatArray) -> FloatArray:
+        """What residuals are taken from: the observations or their logarithms."""
+        return np.log(y) if self.is_log else y
 
     def total(self, y: FloatArray, prediction: FloatArray, weights: FloatArray) -> FloatArray:
         """Weighted sum over the last axis, as reported to the user."""
@@ -118,7 +120,13 @@ class Objective:
             return 1.0
         return np.where(residual > 0, 2 * self.asymmetry, 2 * (1 - self.asymmetry))
 
-    def rows(self, y: FloatArray, prediction: FloatArray, delta: float | FloatArray | None = None) -> RowLoss:
+    def rows(
+        self,
+        y: FloatArray,
+        prediction: FloatArray,
+        delta: float | FloatArray | None = None,
+        observed: FloatArray | None = None,
+    ) -> RowLoss:
         """Loss of every row and its derivatives by the prediction, without weights.
 
         Parameters
@@ -126,19 +134,23 @@ class Objective:
         y, prediction : arrays that broadcast to (P, n)
         delta : float or array (P, 1), optional
             In place of the objective's own: absolute values are a limit of Huber losses.
+        observed : array like `y`, optional
+            :meth:`observed` of `y`, if it is known: a solver asks many times about the same rows.
         """
         if self.is_likelihood:
             return self._likelihood(y, prediction)
         width = self.delta if delta is None else delta
-        residual = self.residual(y, prediction)
-        psi = np.clip(residual, -width, width)
-        loss = psi * (residual - 0.5 * psi)
+        residual = np.log(prediction) if self.is_log else prediction
+        residual = np.subtract(self.observed(y) if observed is None else observed, residual)
         if np.isfinite(width).all():
-            inside = (np.abs(residual) <= width).astype(float)
+            psi = np.clip(residual, -width, width)
+            inside = np.equal(psi, residual).astype(float)
             # reweighted least squares: psi(r) / r, which is 1 inside and falls off beyond delta
-            majoriser = np.where(inside > 0, 1.0, width / np.abs(residual))
+            majoriser = width / np.clip(np.abs(residual), width, None)
         else:
+            psi = residual
             inside = majoriser = np.ones_like(residual)
+        loss = psi * (residual - 0.5 * psi)
         if self.asymmetry != 0.5:
             side = self._side(residual)
             psi, loss, inside, majoriser = psi * side, loss * side, inside * side, majoriser * side
@@ -193,7 +205,7 @@ class Objective:
 
         return np.asarray(self._ways(y) + self.n_items * (xlogy(y, y) + xlogy(1 - y, 1 - y)))
 
-    def of_rows(self, kept: np.ndarray[Any, np.dtype[np.bool_]]) -> Objective:
+    def of_rows(self, kept: Any) -> Objective:
         """The same objective for some of the rows."""
         return self if self.n_items is None else replace(self, n_items=self.n_items[kept])
 

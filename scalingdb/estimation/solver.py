@@ -20,7 +20,7 @@ import numpy as np
 from scalingdb.estimation.model import Evaluation, FloatArray, Model, PreparedInputs
 from scalingdb.estimation.objectives import Objective
 
-__all__ = ["CONVERGED", "ITERATION_LIMIT", "STALLED", "Penalty", "Solution", "minimise", "objective_value"]
+__all__ = ["CONVERGED", "ITERATION_LIMIT", "STALLED", "Penalty", "Solution", "minimise", "objective_value", "solve_spd"]
 
 CONVERGED, STALLED, ITERATION_LIMIT = 0, 1, 2
 """Status of a problem: optimum reached; no step decreases the objective; out of iterations."""
@@ -37,7 +37,13 @@ FUTILE_LIMIT = 8
 SADDLE = 1e3
 """Damping that an indefinite matrix withstands only where the majoriser says nothing of a coordinate."""
 
-CHUNK_ELEMENTS = 1 << 16
+PIVOT = 1e-14
+"""Share of its diagonal element that every pivot of a positive definite matrix exceeds."""
+
+SMALL_BATCH = 48
+"""Systems up to which a call of LAPACK for each costs less than vectorised arithmetic over all."""
+
+CHUNK_ELEMENTS = 1 << 14
 """Problems times rows per chunk: small enough for the cache, large enough to spread the cost of a call."""
 
 
@@ -133,62 +139,83 @@ def _local(
     inputs: PreparedInputs,
     y: FloatArray,
     weights: FloatArray,
+    observed: FloatArray,
+    room: FloatArray,
 ) -> _Local:
-    evaluation: Evaluation = model.evaluate(u, inputs, 2 if model.is_exact else 1)
+    """Everything at `u`; `room` (P or more, 1 + 2k, n) is scratch, which costs more to get anew than to fill."""
+    is_one = len(u) > 1 and inputs.is_shared and y.ndim == 1 and weights.ndim == 2 and bool((u == u[0]).all())
+    if is_one and all(c.ndim == 1 for c in inputs.constants):
+        # resamples that begin at one point differ in their weights alone
+        evaluation: Evaluation = model.evaluate(u[:1], inputs, 2 if model.is_exact else 1)
+    else:
+        evaluation = model.evaluate(u, inputs, 2 if model.is_exact else 1)
     jacobian = evaluation.gradient
     assert jacobian is not None
+    count, (k, n) = len(u), jacobian.shape[1:]
     with np.errstate(all="ignore"):
-        rows = objective.rows(y, evaluation.value, delta)
+        rows = objective.rows(y, evaluation.value, delta, observed)
         total = (weights * rows.loss).sum(1)
-        lever = weights * rows.first
-        gradient = np.matmul(jacobian, lever[:, :, None])[:, :, 0]
-        transposed = jacobian.transpose(0, 2, 1)
-        majoriser = np.matmul(jacobian * (weights * rows.majoriser)[:, None, :], transposed)
-        if evaluation.curvature is None:
-            hessian = majoriser.copy()
-        else:
-            hessian = np.matmul(jacobian * (weights * rows.second)[:, None, :], transposed)
-            for a, b, second in evaluation.curvature:
-                entry = (lever * second).sum(1)
-                hessian[:, a, b] += entry
-                if a != b:
-                    hessian[:, b, a] += entry
+        # gradient, majoriser and Hessian are one product: all have the Jacobian on the right
+        is_bent = evaluation.curvature is not None
+        left = room[:count, : 1 + k + is_bent * k]
+        lever = np.multiply(weights, rows.first, out=left[:, 0])
+        np.multiply(jacobian, (weights * rows.majoriser)[:, None, :], out=left[:, 1 : 1 + k])
+        if is_bent:
+            np.multiply(jacobian, (weights * rows.second)[:, None, :], out=left[:, 1 + k :])
+        product = np.matmul(left, jacobian.transpose(0, 2, 1))
+        gradient, majoriser = product[:, 0], product[:, 1 : 1 + k]
+        hessian = product[:, 1 + k :] if is_bent else majoriser.copy()
+        for a, b, second in evaluation.curvature or ():
+            entry = np.vecdot(lever, second) if second.shape[-1:] == (n,) else (lever * second).sum(1)
+            hessian[:, a, b] += entry
+            if a != b:
+                hessian[:, b, a] += entry
         local = _Local(total, gradient, hessian, majoriser)
         if penalty is not None:
             penalty.add(model, u, inputs, local)
-    usable = np.isfinite(local.total) & np.isfinite(local.gradient).all(1) & np.isfinite(local.hessian).all((1, 2))
-    local.total = np.where(usable, local.total, np.inf)
+        # one number that is not finite makes the sum so
+        sums = local.total + local.gradient.sum(1) + local.hessian.sum((1, 2))
+    local.total = np.where(np.isfinite(sums), local.total, np.inf)
     return local
 
 
-def _solve_spd(matrix: FloatArray, right: FloatArray) -> tuple[FloatArray, np.ndarray[tuple[int], np.dtype[np.bool_]]]:
-    """Solve P small symmetric systems by LDL', vectorised over the problems.
+def solve_spd(matrix: FloatArray, right: FloatArray) -> tuple[FloatArray, np.ndarray[tuple[int], np.dtype[np.bool_]]]:
+    """Solve P small symmetric systems, (P, k, k) and (P, k).
 
     Returns the solutions (P, k) and which matrices are safely positive definite. NumPy's batched
-    Cholesky raises for the whole batch if one matrix is indefinite; this one answers each.
+    Cholesky raises for the whole batch if one matrix is indefinite; the elimination by columns, vectorised
+    over the problems, answers each.
     """
     count, k = right.shape
-    work = matrix.copy()
-    lower = np.zeros_like(matrix)
-    pivots = np.empty((count, k))
-    scale = np.maximum(np.einsum("pii->pi", matrix), 0.0)
+    if count <= SMALL_BATCH:
+        try:
+            pivots = np.einsum("pii->pi", np.linalg.cholesky(matrix)) ** 2
+            if (pivots > PIVOT * np.einsum("pii->pi", matrix)).all():
+                return np.linalg.solve(matrix, right[:, :, None])[:, :, 0], np.ones(count, dtype=bool)
+        except np.linalg.LinAlgError:
+            pass
+    # LDL': rows of numbers, one for each problem, lie together in memory
+    columns = matrix.transpose(1, 2, 0).copy()
+    work = [[columns[i, j] for j in range(i + 1)] for i in range(k)]
+    solution = right.T.copy()
     good = np.ones(count, dtype=bool)
+    floors = [PIVOT * np.maximum(work[j][j], 0.0) for j in range(k)]
+    lower: dict[tuple[int, int], FloatArray] = {}
     for j in range(k):
-        pivot = work[:, j, j]
-        ok = pivot > 1e-14 * scale[:, j]
-        good &= ok
-        pivot = np.where(ok, pivot, 1.0)
-        pivots[:, j] = pivot
-        column = work[:, j + 1 :, j] / pivot[:, None]
-        lower[:, j + 1 :, j] = column
-        work[:, j + 1 :, j + 1 :] -= column[:, :, None] * work[:, None, j, j + 1 :]
-    solution = right.copy()
-    for j in range(k):
-        solution[:, j + 1 :] -= lower[:, j + 1 :, j] * solution[:, j : j + 1]
-    solution /= pivots
-    for j in range(k - 1, 0, -1):
-        solution[:, :j] -= lower[:, j, :j] * solution[:, j : j + 1]
-    return solution, good
+        ok = work[j][j] > floors[j]
+        if not ok.all():
+            good &= ok
+            work[j][j] = np.where(ok, work[j][j], 1.0)
+        for i in range(j + 1, k):
+            factor = lower[i, j] = work[i][j] / work[j][j]
+            for m in range(j + 1, i + 1):
+                work[i][m] -= factor * work[m][j]
+            solution[i] -= factor * solution[j]
+    for j in range(k - 1, -1, -1):
+        solution[j] /= work[j][j]
+        for i in range(j + 1, k):
+            solution[j] -= lower[i, j] * solution[i]
+    return solution.T.copy(), good
 
 
 def minimise(
@@ -353,7 +380,7 @@ def _settle(
         curvature = np.matmul(terms * (weights * rows.majoriser)[:, None, :], terms.transpose(0, 2, 1))
         slope = np.matmul(terms, (weights * rows.first)[:, :, None])[:, :, 0]
         size = np.sqrt(np.einsum("pii->pi", curvature)) + 1e-300
-        move, good = _solve_spd(curvature / size[:, :, None] / size[:, None, :], -slope / size)
+        move, good = solve_spd(curvature / size[:, :, None] / size[:, None, :], -slope / size)
         moved = u.copy()
         moved[:, list(model.loose)] += move / size
     fine = good & np.isfinite(moved).all(1)
@@ -376,31 +403,40 @@ def _solve_chunk(
 ) -> None:
     """Solve the problems `part` of `state`, until no more than `leave` of them are left."""
     alive = part
+    is_direct = model.is_exact and not model.loose
+    is_boxed = bool(np.isfinite(model.low).any() or np.isfinite(model.high).any())
     u = np.clip(state.u[part], model.low, model.high)
-    local = _local(model, objective, delta, penalty, u, inputs, y, weights)
+    observed = objective.observed(y)
+    room = np.empty((alive.size, 1 + 2 * model.n_params, inputs.logs[0].shape[-1]))
+    local = _local(model, objective, delta, penalty, u, inputs, y, weights, observed, room)
     damp = state.damping[part]
     done = np.zeros(alive.size, dtype=bool)
     idle, futile = np.zeros(alive.size, dtype=np.int64), np.zeros(alive.size, dtype=np.int64)
+    has_goal = bool(np.isfinite(state.goal[part]).any())
     # what rounding alone can make of the objective: nothing below it is a decrease
     with np.errstate(divide="ignore"):
         # a logarithm is rounded in proportion to itself
-        unit = (
-            np.ones_like(y) if objective.is_likelihood else (4 + np.abs(np.log(y))) ** 2 if objective.is_log else y**2
-        )
+        unit = np.ones_like(y) if objective.is_likelihood else (4 + np.abs(observed)) ** 2 if objective.is_log else y**2
     noise = 1e-30 * (weights * unit).sum(-1) * np.ones(alive.size)
     eye = np.eye(u.shape[1])
+    nothing_held = np.zeros(u.shape, dtype=bool)
 
     for _ in range(max_iterations - int(state.iterations[part].min())):
-        at_low = (u <= model.low) & (local.gradient > 0)
-        at_high = (u >= model.high) & (local.gradient < 0)
-        held = at_low | at_high
-        gradient = np.where(held, 0.0, local.gradient)
+        held = nothing_held[: len(u)]
+        gradient = local.gradient
+        if is_boxed:
+            held = ((u <= model.low) & (gradient > 0)) | ((u >= model.high) & (gradient < 0))
+        is_held = bool(held.any())
+        if is_held:
+            gradient = np.where(held, 0.0, gradient)
         diagonal = np.einsum("pii->pi", local.majoriser)
         ridge = 1e-13 * diagonal + 1e-300
         matrix = local.hessian + damp[:, None, None] * local.majoriser
-        matrix += (ridge * (1.0 + damp[:, None]))[:, :, None] * eye
-        matrix = np.where(held[:, :, None] | held[:, None, :], eye, matrix)
-        step, good = _solve_spd(matrix, -gradient)
+        on_diagonal = np.einsum("pii->pi", matrix)
+        on_diagonal += ridge * (1.0 + damp[:, None])
+        if is_held:
+            matrix = np.where(held[:, :, None] | held[:, None, :], eye, matrix)
+        step, good = solve_spd(matrix, -gradient)
         for _ in range(12):  # an indefinite matrix needs more damping, not another evaluation
             if good.all():
                 break
@@ -409,7 +445,7 @@ def _solve_chunk(
             fixed = local.hessian[bad] + damp[bad, None, None] * local.majoriser[bad]
             fixed += (ridge[bad] * (1.0 + damp[bad, None]))[:, :, None] * eye
             fixed = np.where(held[bad][:, :, None] | held[bad][:, None, :], eye, fixed)
-            step[bad], good[bad] = _solve_spd(fixed, -gradient[bad])
+            step[bad], good[bad] = solve_spd(fixed, -gradient[bad])
             # a coordinate that moves no prediction here (the power of a term of size zero) has no majoriser to
             # damp it by: the row sums of the Hessian make any matrix positive
             without = bad & ~good & (damp > SADDLE)
@@ -417,26 +453,50 @@ def _solve_chunk(
                 rows = np.abs(local.hessian[without]).sum(2)
                 dominant = local.hessian[without] + local.majoriser[without] + (rows * (1 + 1e-9))[:, :, None] * eye
                 dominant = np.where(held[without][:, :, None] | held[without][:, None, :], eye, dominant)
-                step[without], good[without] = _solve_spd(dominant, -gradient[without])
+                step[without], good[without] = solve_spd(dominant, -gradient[without])
                 damp[without] = 1.0
-        # still indefinite: the negative gradient, scaled, is at least a descent direction
-        step = np.where(good[:, None], step, -gradient / (diagonal * (1.0 + damp[:, None]) + 1e-300))
+        else:
+            # still indefinite: the negative gradient, scaled, is at least a descent direction
+            step = np.where(good[:, None], step, -gradient / (diagonal * (1.0 + damp[:, None]) + 1e-300))
         step *= np.minimum(1.0, 1.0 / np.maximum((np.abs(step) / model.reach).max(1), 1e-300))[:, None]
-        trial = np.clip(u + step, model.low, model.high)
-        step = trial - u
+        trial = u + step
+        if is_boxed:
+            trial = np.clip(trial, model.low, model.high)
+            step = trial - u
         if model.loose and penalty is None:  # a prior has its own say about them
             trial = _settle(model, objective, delta, trial, inputs, y, weights)
-        curvature = np.einsum("pi,pij,pj->p", step, local.hessian, step)
-        predicted = -(gradient * step).sum(1) - 0.5 * curvature
         newton = -(gradient * step).sum(1)  # twice the decrease that a full Newton step promises
+        predicted = newton - 0.5 * (step * np.matmul(local.hessian, step[:, :, None])[:, :, 0]).sum(1)
+        small = np.maximum(newton, np.abs(predicted)) <= TOLERANCE * local.total + noise
+        damped = damp > 1e-2
+        if is_direct:
+            # the last step of Newton's method moves by less than is left to gain: it is taken unseen
+            sure = small & ~damped & ~done
+            if sure.any():
+                where = alive[sure]
+                state.u[where], state.total[where] = trial[sure], (local.total - np.maximum(predicted, 0.0))[sure]
+                state.status[where] = CONVERGED
+                state.iterations[where] += 1
+                done |= sure
+        left = done.size - int(done.sum())
+        if left <= leave:
+            break
+        if left < 0.8 * done.size:  # moving arrays costs more than a few problems too many
+            going = ~done
+            alive, u, damp, noise, idle, futile = (a[going] for a in (alive, u, damp, noise, idle, futile))
+            trial, newton, predicted, small, damped = (a[going] for a in (trial, newton, predicted, small, damped))
+            local = _Local(local.total[going], local.gradient[going], local.hessian[going], local.majoriser[going])
+            inputs = inputs.take(going)
+            delta = delta if isinstance(delta, float) else delta[going]
+            y, observed = (y, observed) if y.ndim == 1 else (y[going], observed[going])
+            weights = weights if weights.ndim == 1 else weights[going]
+            done = np.zeros(alive.size, dtype=bool)
 
-        new = _local(model, objective, delta, penalty, trial, inputs, y, weights)
+        new = _local(model, objective, delta, penalty, trial, inputs, y, weights, observed, room)
         state.iterations[alive[~done]] += 1
         decrease = local.total - new.total
         slack = 1e-14 * np.abs(local.total)
         accepted = (decrease >= -slack) & np.isfinite(new.total)
-        small = np.maximum(newton, np.abs(predicted)) <= TOLERANCE * local.total + noise
-        damped = damp > 1e-2
         converged = small & ~(damped & (local.total > noise) & ~accepted)
         # a damped step is short by design: small progress under heavy damping is not convergence
         converged &= ~damped | (damp > 1e8) | (local.total <= noise)
@@ -444,40 +504,34 @@ def _solve_chunk(
         idle = np.where(decrease > IDLE * local.total, 0, idle + 1)
         stalled = (~accepted & (damp > 1e12)) | (idle >= IDLE_LIMIT)
 
-        u = np.where(accepted[:, None], trial, u)
-        keep = accepted[:, None]
-        local = _Local(
-            np.where(accepted, np.minimum(new.total, local.total), local.total),
-            np.where(keep, new.gradient, local.gradient),
-            np.where(keep[:, :, None], new.hessian, local.hessian),
-            np.where(keep[:, :, None], new.majoriser, local.majoriser),
-        )
+        if accepted.all():
+            u, before, local = trial, local.total, new
+            local.total = np.minimum(new.total, before)
+        else:
+            u = np.where(accepted[:, None], trial, u)
+            keep = accepted[:, None]
+            local = _Local(
+                np.where(accepted, np.minimum(new.total, local.total), local.total),
+                np.where(keep, new.gradient, local.gradient),
+                np.where(keep[:, :, None], new.hessian, local.hessian),
+                np.where(keep[:, :, None], new.majoriser, local.majoriser),
+            )
         as_promised = decrease > 0.25 * np.maximum(predicted, 1e-300)
         damp = np.where(accepted, np.where(as_promised | small, damp * 0.15, damp), np.maximum(damp, 1e-4) * 8.0)
 
-        # a goal is reached, or so far away that no number of such steps would reach it
-        gap = local.total - state.goal[alive]
-        futile = np.where(np.isfinite(gap) & (decrease * max_iterations < gap), futile + 1, 0)
-        converged |= (gap < 0) | (futile >= FUTILE_LIMIT)
+        if has_goal:
+            # a goal is reached, or so far away that no number of such steps would reach it
+            gap = local.total - state.goal[alive]
+            futile = np.where(np.isfinite(gap) & (decrease * max_iterations < gap), futile + 1, 0)
+            converged |= (gap < 0) | (futile >= FUTILE_LIMIT)
         finished = (converged | stalled) & ~done
         if finished.any():
             where = alive[finished]
             state.u[where], state.total[where] = u[finished], local.total[finished]
             state.status[where] = np.where(converged[finished], CONVERGED, STALLED)
             done |= finished
-            left = done.size - int(done.sum())
-            if left <= leave:
+            if done.all():
                 break
-            if left < 0.8 * done.size:  # moving arrays costs more than a few problems too many
-                going = ~done
-                alive, u, damp, noise = alive[going], u[going], damp[going], noise[going]
-                idle, futile = idle[going], futile[going]
-                local = _Local(local.total[going], local.gradient[going], local.hessian[going], local.majoriser[going])
-                inputs = inputs.take(going)
-                delta = delta if isinstance(delta, float) else delta[going]
-                y = y if y.ndim == 1 else y[going]
-                weights = weights if weights.ndim == 1 else weights[going]
-                done = np.zeros(alive.size, dtype=bool)
     going = ~done
     where = alive[going]
     state.u[where], state.total[where], state.damping[where] = u[going], local.total[going], damp[going]

@@ -15,7 +15,7 @@ import numpy as np
 
 from scalingdb.estimation.model import FloatArray, Model, ParamSpec, PreparedInputs
 from scalingdb.estimation.objectives import Objective
-from scalingdb.estimation.solver import Penalty, objective_value
+from scalingdb.estimation.solver import Penalty, objective_value, solve_spd
 
 __all__ = ["around", "choose", "disturbed", "grouped_starts", "ranked", "structured_starts"]
 
@@ -27,8 +27,8 @@ FINE: Mapping[int, int] = {0: 1, 1: 64, 2: 24}
 COARSE: Mapping[int, int] = {0: 1, 1: 24, 2: 8}
 """The same where many groups are searched at once."""
 
-MAX_ROWS = 2_000
-"""Rows used in the search; more would slow it without changing which cells are good."""
+MAX_ROWS = 128
+"""Rows by which places to start are judged; more would slow it without changing which places are good."""
 
 MAX_GROUP_ROWS = 48
 """The same where many groups are searched at once."""
@@ -71,7 +71,7 @@ def _grid(model: Model, seed: int | None = None, sizes: Mapping[int, int] = FINE
 
 
 def _nonnegative_least_squares(
-    terms: FloatArray, target: FloatArray, weights: FloatArray, signed: BoolArray
+    terms: FloatArray, target: FloatArray, signed: BoolArray
 ) -> tuple[FloatArray, FloatArray]:
     """Least squares with coefficients >= 0 (but for signed ones) for every cell, by trying each set of active terms.
 
@@ -79,7 +79,7 @@ def _nonnegative_least_squares(
     ----------
     terms : array (G, m, n), m at most about 4
     target : array (G, n)
-    weights : array (n,) or (G, n)
+        Both times the roots of the weights.
     signed : array (m,) of bool
         Terms whose coefficient may be negative; they are always active.
 
@@ -88,31 +88,31 @@ def _nonnegative_least_squares(
     coefficients (G, m), and the decrease of the sum of squares that they bring (G,)
     """
     cells, m, _ = terms.shape
-    weighted = terms * (weights if weights.ndim == 1 else weights[:, None, :])
-    gram = np.matmul(weighted, terms.transpose(0, 2, 1))
-    right = np.matmul(weighted, target[:, :, None])[:, :, 0]
+    gram = np.matmul(terms, terms.transpose(0, 2, 1))
+    right = np.matmul(terms, target[:, :, None])[:, :, 0]
     best = np.zeros((cells, m))
     best_gain = np.zeros(cells)
+    waiting = np.arange(cells)
     bounded = np.flatnonzero(~signed)
     for count in range(bounded.size, -1, -1):
         for active in itertools.combinations(bounded, count):
             index = np.sort(np.concatenate([np.flatnonzero(signed), np.array(active, dtype=np.int64)]))
-            if index.size == 0:
+            if index.size == 0 or waiting.size == 0:
                 continue
-            block = gram[:, index[:, None], index]
-            ridge = 1e-13 * np.einsum("gii->gi", block) + 1e-300
-            block = block + ridge[:, :, None] * np.eye(index.size)
-            try:
-                solution = np.linalg.solve(block, right[:, index][:, :, None])[:, :, 0]
-            except np.linalg.LinAlgError:
-                continue
-            gain = (solution * right[:, index]).sum(1)
-            allowed = ((solution > 0) | signed[index]).all(1)
-            better = allowed & (gain > best_gain) & np.isfinite(gain)
-            best_gain = np.where(better, gain, best_gain)
-            full = np.zeros((cells, m))
-            full[:, index] = solution
-            best = np.where(better[:, None], full, best)
+            block = gram[waiting[:, None, None], index[:, None], index]
+            diagonal = np.einsum("gii->gi", block)
+            diagonal += 1e-13 * diagonal + 1e-300
+            wanted = right[waiting[:, None], index]
+            solution, good = solve_spd(block, wanted)
+            gain = (solution * wanted).sum(1)
+            allowed = good & ((solution > 0) | signed[index]).all(1)
+            better = allowed & (gain > best_gain[waiting]) & np.isfinite(gain)
+            found = waiting[better]
+            best_gain[found] = gain[better]
+            best[found] = 0.0
+            best[found[:, None], index] = solution[better]
+        if count == bounded.size:  # with every term at work nothing is left to gain
+            waiting = waiting[~better] if index.size else waiting
     return best, best_gain
 
 
@@ -151,6 +151,21 @@ def disturbed(model: Model, ends: FloatArray, count: int, seed: int | None = Non
     return np.clip(centre + width * unit * generator.standard_normal(centre.shape), model.low, model.high)
 
 
+def _some_rows(inputs: PreparedInputs, weights: FloatArray) -> tuple[PreparedInputs, Any]:
+    """Inputs at :data:`MAX_ROWS` of the rows that count, and which these are: the same whenever it is asked.
+
+    Drawn rather than taken at even distances, which may be those of a grid; rows at the ends of an input, where a
+    formula overflows first, are among them.
+    """
+    used = np.flatnonzero(weights > 0)
+    if used.size <= MAX_ROWS:
+        return inputs, slice(None)
+    ends = [used[end(log[used])] for log in inputs.logs for end in (np.argmin, np.argmax)]
+    drawn = np.random.default_rng(0).permutation(used)[: MAX_ROWS - len(ends)]
+    rows = np.unique(np.concatenate([drawn, ends]))
+    return PreparedInputs(tuple(log[rows] for log in inputs.logs), inputs.constants), rows
+
+
 def structured_starts(
     model: Model,
     objective: Objective,
@@ -171,20 +186,18 @@ def structured_starts(
     given : array (S, k), optional
         Starts whose non-linear parameters are taken in place of a grid.
     """
-    if y.size > MAX_ROWS:
-        order = np.argsort(inputs.logs[0], kind="stable")
-        rows = order[np.linspace(0, y.size - 1, MAX_ROWS).astype(int)]
-        inputs = PreparedInputs(tuple(a[rows] for a in inputs.logs), inputs.constants)
-        y, weights = y[rows], weights[rows]
+    inputs, rows = _some_rows(inputs, weights)
+    y, weights = y[rows], weights[rows]
     u = _grid(model, seed) if given is None else given.copy()
     if model.basis is not None:
         offset, terms = model.basis(u, inputs)
         with np.errstate(all="ignore"):
-            usable = (np.abs(terms) < 1e100).all((1, 2)) & (np.abs(offset) < 1e100).all(1)
-        u, offset, terms = u[usable], offset[usable], terms[usable]
-        scale = 1.0 / y if objective.is_log else np.ones_like(y)
+            usable = (np.abs(terms).max((1, 2)) < 1e100) & (np.abs(offset).max(1) < 1e100)
+        if not usable.all():
+            u, offset, terms = u[usable], offset[usable], terms[usable]
+        scale = np.sqrt(weights) / y if objective.is_log else np.sqrt(weights)
         signed = ~model.is_log[list(model.linear)]
-        coefficients, _ = _nonnegative_least_squares(terms * scale, (y - offset) * scale, weights, signed)
+        coefficients, _ = _nonnegative_least_squares(terms * scale, (y - offset) * scale, signed)
         inside = ((coefficients > 1e-3 * np.abs(y).mean()) | signed).all(1)
         if inside.sum() >= ENOUGH:
             u, coefficients = u[inside], coefficients[inside]
@@ -201,7 +214,12 @@ def ranked(
     weights: FloatArray,
     penalty: Penalty | None = None,
 ) -> FloatArray:
-    """Candidates `u` (S, k) by their objective, best first; those without a finite one are dropped."""
+    """Candidates `u` (S, k) by their objective, best first; those without a finite one are dropped.
+
+    Of many rows some are looked at.
+    """
+    inputs, rows = _some_rows(inputs, weights)
+    objective, y, weights = objective.of_rows(rows), y[rows], weights[rows]
     totals = objective_value(model, objective, u, inputs, y, weights, penalty)
     order = np.argsort(totals, kind="stable")
     return np.asarray(u[order][np.isfinite(totals[order])])
@@ -278,13 +296,17 @@ def grouped_starts(
         u = np.tile(grid, (size, 1))
         offset, terms = model.basis(u, many)
         observed = np.repeat(y[block], cells, axis=0)
-        scale = 1.0 / observed if objective.is_log else np.ones_like(observed)
-        usable: BoolArray = np.asarray(np.isfinite(terms).all((1, 2)) & np.isfinite(offset).all(1))
-        terms = np.where(usable[:, None, None], terms, 0.0)
-        target = np.where(usable[:, None], (observed - offset) * scale, 0.0)
-        weight = np.repeat(weights[block], cells, axis=0)
-        coefficients, gain = _nonnegative_least_squares(terms * scale[:, None, :], target, weight, signed)
-        misfit = (weight * target**2).sum(1) - gain
+        scale = np.sqrt(np.repeat(weights[block], cells, axis=0))
+        if objective.is_log:
+            scale /= observed
+        usable: BoolArray = np.asarray(np.isfinite(terms.sum((1, 2))) & np.isfinite(offset).all(1))
+        if not usable.all():
+            terms, offset = np.where(usable[:, None, None], terms, 0.0), np.where(usable[:, None], offset, 0.0)
+            scale[~usable] = 0.0
+        target = (observed - offset) * scale
+        terms *= scale[:, None, :]
+        coefficients, gain = _nonnegative_least_squares(terms, target, signed)
+        misfit = np.vecdot(target, target) - gain
         vanished = ~((coefficients > 1e-3 * np.repeat(typical[block], cells)[:, None]) | signed).all(1)
         misfit = np.where(usable, misfit * np.where(vanished, 4.0, 1.0), np.inf)
         u[:, list(model.linear)] = coefficients

@@ -115,9 +115,9 @@ class Estimate:
 
     def t_quantile(self, level: float) -> float:
         """Half-width of an interval in standard errors."""
-        from scipy.special import stdtrit  # scipy.stats takes a second to import
+        from scalingdb.estimation import uncertainty
 
-        return float(stdtrit(self.degrees, 0.5 + level / 2))
+        return uncertainty.t_quantile(self.degrees, level)
 
     @property
     def centre(self) -> FloatArray:

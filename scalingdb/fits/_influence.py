@@ -60,12 +60,12 @@ class Runs:
 
     def outlying(self, n_free: int) -> IntArray:
         """Positions of the runs whose residual stands out, the largest first."""
-        from scipy.special import stdtrit
+        from scalingdb.estimation.uncertainty import t_quantile
 
         count = self.numbers.size
         if count - n_free - 1 < 2:
             return np.empty(0, dtype=np.int64)
-        limit = float(stdtrit(count - n_free - 1, 1 - CHANCE / (2 * count)))
+        limit = t_quantile(count - n_free - 1, 1 - CHANCE / count)
         found = np.flatnonzero(np.abs(self.studentised) > limit)
         return found[np.argsort(-np.abs(self.studentised[found]))]
 

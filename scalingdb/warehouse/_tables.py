@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from pathlib import Path
 
@@ -136,22 +137,25 @@ class Files:
         """
         for state in self._states():
             hint = RESTORE if state is not self.added else ADD_AGAIN
-            look = state.has_objects()
+            look, folder = state.has_objects(), str(state.folder)
             for name, entry in (state.entries or {}).items():
-                _check_size(state.path(name, look=look), state.folder / name, entry.size, hint.format(Path(name).stem))
+                # strings: a Path for each of four hundred files is a fifth of the time to connect
+                file = str(state.path(name)) if look else f"{folder}/{name}"
+                _check_size(file, f"{folder}/{name}", entry.size, hint, name)
         for table in TABLES:
             if columns or self.shipped.entries is None:
                 for file in self.table(table):
                     _check_columns(file, polars_schema(table))
 
 
-def _check_size(file: Path, named: Path, size: int, hint: str) -> None:
+def _check_size(file: str, named: str, size: int, hint: str, name: str) -> None:
     try:
-        found = file.stat().st_size
+        found = os.stat(file).st_size  # noqa: PTH116 - see above
     except OSError as error:
-        raise WarehouseError(f"file {str(named)!r} is missing", hint) from error
+        raise WarehouseError(f"file {str(Path(named))!r} is missing", hint.format(Path(name).stem)) from error
     if found != size:
-        raise WarehouseError(f"file {str(named)!r} is damaged: it has {found:,} bytes, not {size:,}", hint)
+        fact = f"file {str(Path(named))!r} is damaged: it has {found:,} bytes, not {size:,}"
+        raise WarehouseError(fact, hint.format(Path(name).stem))
 
 
 def _check_columns(file: Path, columns: Columns) -> None:

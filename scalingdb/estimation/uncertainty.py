@@ -184,7 +184,7 @@ def _clustered_meat(lever: FloatArray, values: FloatArray, clusters: IntArray) -
     """Covariance (k, k) of the scores ``lever @ values``, whose parts of one run are summed."""
     scores = lever * _stretched_by_leverage(lever, values, clusters)
     summed = np.array([np.bincount(clusters, weights=row) for row in scores])
-    count = np.count_nonzero(np.bincount(clusters))
+    count = int(np.count_nonzero(np.bincount(clusters)))
     return np.asarray(count / max(count - 1, 1) * summed @ summed.T)
 
 
@@ -219,7 +219,7 @@ def sandwich(local: Linearised, delta: float, asymmetry: float = 0.5) -> tuple[F
     """
     residual, clusters, free = local.residual, local.clusters, local.inside
     covariance, curvature = np.zeros((2, free.size, free.size))
-    count = np.count_nonzero(np.bincount(clusters))
+    count = int(np.count_nonzero(np.bincount(clusters)))
     side = 1.0 if asymmetry == 0.5 else np.where(residual > 0, 2 * asymmetry, 2 * (1 - asymmetry))
     root = np.sqrt(local.weights)
     lever = local.jacobian[free] * root

@@ -17,6 +17,7 @@ import csv
 import hashlib
 import io
 import os
+import re
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -54,12 +55,17 @@ def find_raw_directory(given: Path | None = None) -> Path | None:
     return beside if beside.is_dir() else None
 
 
+def _words(line: str) -> list[str]:
+    # shlex looks at every character: a second for all files of all sources
+    return shlex.split(line, comments=True) if re.search(r"""["'#\\]""", line) else line.split()
+
+
 def read_registry(source_id: str) -> dict[str, str]:
     """Path to SHA-256 of every raw file of a source (empty where it has none)."""
     registry = HASHES / f"{source_id}.txt"
     if not registry.exists():
         return {}
-    lines = (shlex.split(line, comments=True) for line in registry.read_text(encoding="utf-8").splitlines())
+    lines = map(_words, registry.read_text(encoding="utf-8").splitlines())
     return {parts[0]: parts[1] for parts in lines if parts}
 
 

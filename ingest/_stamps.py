@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import functools
 import hashlib
 import json
 import platform
@@ -83,6 +84,8 @@ class Stamps:
         self.raw = raw
         self._imports: dict[Path, list[str]] = {}
         self._hashes: dict[Path, str | None] = {}
+        self._modules: dict[str, Path | None] = {}
+        self._listed: tuple[list[Path], set[str]] | None = None
 
     # ---- sources -----------------------------------------------------------------------------
 
@@ -130,10 +133,10 @@ class Stamps:
         return _digest(sorted(lines))
 
     def _code_digest(self, source_id: str) -> str:
-        files = {Path(scalingdb.schema.__file__), *_data_files(source_id)}
+        files = {Path(scalingdb.schema.__file__), *self._data_files(source_id)}
         waiting = [source_id, *CORE]
         while waiting:
-            file = _module_file(waiting.pop())
+            file = self._module_file(waiting.pop())
             if file is not None and file not in files:
                 files.add(file)
                 waiting += self._imported(file)
@@ -155,6 +158,29 @@ class Stamps:
             parts = (name.split(".") for name in names)
             self._imports[file] = [part[1] for part in parts if part[0] == "ingest" and len(part) > 1]
         return self._imports[file]
+
+    def _module_file(self, name: str) -> Path | None:
+        if name not in self._modules:
+            places = (Path(folder) / f"{name}.py" for folder in ingest.__path__)
+            self._modules[name] = next((file for file in places if file.is_file()), None)
+        return self._modules[name]
+
+    def _data_files(self, source_id: str) -> list[Path]:
+        """Files of ``ingest`` that are no code and no recorded hashes.
+
+        One that begins with the name of a module belongs to that module; any other counts for all.
+        """
+        if self._listed is None:
+            files = [file for folder in ingest.__path__ for file in Path(folder).rglob("*") if file.is_file()]
+            modules = {file.stem for file in files if file.suffix == ".py"} - {"__init__"}
+            data = [f for f in files if f.suffix not in {".py", ".pyc"} and "hashes" not in f.parts]
+            self._listed = data, modules
+        data, modules = self._listed
+        return [
+            file
+            for file in data
+            if file.name.startswith(source_id) or not any(file.name.startswith(name) for name in modules)
+        ]
 
     def _hash(self, file: Path) -> str | None:
         if file not in self._hashes:
@@ -191,32 +217,10 @@ def _digest(lines: Iterator[str] | list[str]) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
+@functools.cache  # the head of each package is read for it, and a build asks once for every source
 def _tools() -> str:
     found = [f"python {platform.python_version()}"]
     for name in TOOLS:
         with contextlib.suppress(PackageNotFoundError):
             found.append(f"{name} {version(name)}")
     return ", ".join(found)
-
-
-def _module_file(name: str) -> Path | None:
-    for folder in ingest.__path__:
-        file = Path(folder) / f"{name}.py"
-        if file.is_file():
-            return file
-    return None
-
-
-def _data_files(source_id: str) -> list[Path]:
-    """Files of ``ingest`` that are no code and no recorded hashes.
-
-    One that begins with the name of a module belongs to that module; any other counts for all.
-    """
-    files = [file for folder in ingest.__path__ for file in Path(folder).rglob("*") if file.is_file()]
-    modules = {file.stem for file in files if file.suffix == ".py"} - {"__init__"}
-    return [
-        file
-        for file in files
-        if file.suffix not in {".py", ".pyc"} and "hashes" not in file.parts
-        if file.name.startswith(source_id) or not any(file.name.startswith(name) for name in modules)
-    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import subprocess
@@ -20,7 +21,7 @@ from scalingdb.cli import app
 from scalingdb.cli._program import CHECKOUT
 from scalingdb.errors import DataError
 from scalingdb.published import default_path
-from scalingdb.verification import verify
+from scalingdb.verification import Verification, verify
 
 COMMANDS = (
     "build",
@@ -283,8 +284,14 @@ def test_export_does_not_replace_a_file_unless_told(tmp_path: Path) -> None:
         assert "points" in db.tables()
 
 
+@functools.cache
+def verified() -> Verification:
+    """What every file of the shipped warehouse says of itself: read once for all tests of this process."""
+    return verify(default_path())
+
+
 def test_the_shipped_tables_are_sound() -> None:
-    found = verify(default_path())
+    found = verified()
     assert found.faults == ()
     assert found.n_files > 0
 
@@ -313,6 +320,7 @@ def test_verification_finds_each_kind_of_fault(tmp_path: Path) -> None:
 
 def test_check_without_the_ingest_code_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("scalingdb.cli._warehouse._ingest_root", lambda: None)
+    monkeypatch.setattr("scalingdb.verification.verify", lambda *_: verified())
     result = run("check")
     assert result.exit_code == 0
     assert "not checked" in result.stdout

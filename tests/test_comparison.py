@@ -400,8 +400,8 @@ def test_a_covariance_without_digits_is_not_used() -> None:
     assert rows["chinchilla"]["interval"] == "robust covariance, by run_id"
     of_no_use = "none: the covariance of 9 parameters from 27 rows is of no use"
     assert rows["farseer"]["interval"].startswith(of_no_use) or rows["farseer"]["interval_width"] > 0.5
-    again = sdb.compare(gadre, "farseer", sdb.largest("train_flops_6nd", 0.2), bootstrap=100)
-    assert again.tidy()["interval"].item() == "bootstrap 100, by run_id"
+    again = sdb.compare(gadre, "farseer", sdb.largest("train_flops_6nd", 0.2), bootstrap=25)
+    assert again.tidy()["interval"].item() == "bootstrap 25, by run_id"
     assert 0.05 < again.tidy()["interval_width"].item() < math.inf  # how wide depends on the last digits of 27 rows
 
 

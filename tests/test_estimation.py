@@ -408,10 +408,11 @@ def test_without_a_bootstrap_quantities_are_first_order(noisy: pl.DataFrame, fou
             "share": lambda alpha, beta, **rest: beta / (alpha + beta),
             "minus": lambda E, **rest: -E,
             "three": lambda **rest: 3.0,
-        }
+        },
+        level=0.95,
     )
     ends = {row["quantity"]: row for row in table.iter_rows(named=True)}
-    robust = {row["param"]: row for row in found.tidy(method="robust").iter_rows(named=True)}
+    robust = {row["param"]: row for row in found.tidy(0.95, method="robust").iter_rows(named=True)}
     # 1000 draws know the 2.5 % to about a tenth of a standard deviation
     for name, sign in (("A", 1), ("E", -1)):
         mine, theirs = ends["A" if sign > 0 else "minus"], robust[name]
@@ -722,7 +723,7 @@ def test_intervals_of_a_small_study_hold_the_truth() -> None:
     studies = pl.concat(steps(8, 0.01, seed).with_columns(study=pl.lit(seed)) for seed in range(150))
     fits = sdb.fit_by(studies, "power_offset", by="study")
     truth = {"E": 1.8172, "A": 2085.43, "alpha": 0.3658}
-    table = fits.tidy().with_columns(truth=pl.col("param").replace_strict(truth, return_dtype=pl.Float64))
+    table = fits.tidy(level=0.95).with_columns(truth=pl.col("param").replace_strict(truth, return_dtype=pl.Float64))
     held = table.group_by("param").agg(
         ((pl.col("low") <= pl.col("truth")) & (pl.col("truth") <= pl.col("high"))).mean().alias("share")
     )

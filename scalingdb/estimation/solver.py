@@ -43,7 +43,7 @@ PIVOT = 1e-14
 SMALL_BATCH = 48
 """Systems up to which a call of LAPACK for each costs less than vectorised arithmetic over all."""
 
-CHUNK_ELEMENTS = 1 << 14
+CHUNK_ELEMENTS = 1 << 15
 """Problems times rows per chunk: small enough for the cache, large enough to spread the cost of a call."""
 
 
@@ -187,18 +187,18 @@ def solve_spd(matrix: FloatArray, right: FloatArray) -> tuple[FloatArray, np.nda
     over the problems, answers each.
     """
     count, k = right.shape
+    good = np.ones(count, dtype=bool)
     if count <= SMALL_BATCH:
         try:
             pivots = np.einsum("pii->pi", np.linalg.cholesky(matrix)) ** 2
             if (pivots > PIVOT * np.einsum("pii->pi", matrix)).all():
-                return np.linalg.solve(matrix, right[:, :, None])[:, :, 0], np.ones(count, dtype=bool)
+                return np.asarray(np.linalg.solve(matrix, right[:, :, None])[:, :, 0], dtype=float), good
         except np.linalg.LinAlgError:
             pass
     # LDL': rows of numbers, one for each problem, lie together in memory
     columns = matrix.transpose(1, 2, 0).copy()
     work = [[columns[i, j] for j in range(i + 1)] for i in range(k)]
     solution = right.T.copy()
-    good = np.ones(count, dtype=bool)
     floors = [PIVOT * np.maximum(work[j][j], 0.0) for j in range(k)]
     lower: dict[tuple[int, int], FloatArray] = {}
     for j in range(k):
@@ -483,8 +483,9 @@ def _solve_chunk(
             break
         if left < 0.8 * done.size:  # moving arrays costs more than a few problems too many
             going = ~done
-            alive, u, damp, noise, idle, futile = (a[going] for a in (alive, u, damp, noise, idle, futile))
-            trial, newton, predicted, small, damped = (a[going] for a in (trial, newton, predicted, small, damped))
+            alive, u, damp, noise = alive[going], u[going], damp[going], noise[going]
+            idle, futile, trial = idle[going], futile[going], trial[going]
+            newton, predicted, small, damped = newton[going], predicted[going], small[going], damped[going]
             local = _Local(local.total[going], local.gradient[going], local.hessian[going], local.majoriser[going])
             inputs = inputs.take(going)
             delta = delta if isinstance(delta, float) else delta[going]

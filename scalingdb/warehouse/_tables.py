@@ -140,8 +140,8 @@ class Files:
             look, folder = state.has_objects(), str(state.folder)
             for name, entry in (state.entries or {}).items():
                 # strings: a Path for each of four hundred files is a fifth of the time to connect
-                file = str(state.path(name)) if look else f"{folder}/{name}"
-                _check_size(file, f"{folder}/{name}", entry.size, hint, name)
+                place = str(state.path(name)) if look else f"{folder}/{name}"
+                _check_size(place, f"{folder}/{name}", entry.size, hint, name)
         for table in TABLES:
             if columns or self.shipped.entries is None:
                 for file in self.table(table):

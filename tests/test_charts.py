@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -485,3 +487,14 @@ def test_colours_are_those_of_the_theme() -> None:
 
     used = {*_theme.PALETTE, *_theme.RAMP, *_theme.MORE, _theme.INK, _theme.MUTED, _theme.RULE}
     assert used | {_theme.SOFT, _theme.FAINT, _theme.BAD, _theme.MARK} <= _theme.DARK.keys()
+
+
+def test_charts_import_neither_widgets_nor_a_grammar_of_addresses() -> None:
+    code = (
+        "import sys, scalingdb.charts, jsonschema\n"
+        "print(sorted({'anywidget', 'IPython', 'rfc3987_syntax'} & set(sys.modules)))\n"
+        "print(*(jsonschema.FormatChecker().conforms(text, 'iri') for text in ('http://a.b/c', 'no address')))\n"
+        "import anywidget\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["[]", "True False"]  # what was put off works when it is wanted

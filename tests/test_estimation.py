@@ -13,11 +13,11 @@ import pyarrow.parquet as pq
 import pytest
 import statsmodels.api as sm
 from _synthetic import noiseless, runs
-from scipy import stats
+from scipy import special, stats
 
 import scalingdb as sdb
 from scalingdb.errors import DataError, UnknownNameError
-from scalingdb.estimation import objectives
+from scalingdb.estimation import objectives, solver, uncertainty
 from scalingdb.law_library import all_laws
 from scalingdb.law_library._core import REGISTRY
 
@@ -838,3 +838,26 @@ def test_a_file_whose_rows_or_content_were_changed_is_refused(found: sdb.Fit, tm
     copied.write_bytes(old.read_bytes())
     with pytest.raises(DataError, match="incomplete"):
         sdb.Fit.load(rewritten(copied, covariance="none"))
+
+
+@pytest.mark.parametrize("degrees", [1, 2, 3, 4, 17, 30, 235, 2000, 2001, 10**6])
+def test_students_quantile_is_scipys(degrees: int) -> None:
+    for level in (0.01, 0.5, 0.9, 0.95, 0.9999):
+        wanted = special.stdtrit(degrees, 0.5 + level / 2)
+        assert uncertainty.t_quantile(degrees, level) == pytest.approx(wanted, rel=1e-11)
+
+
+def test_systems_are_solved_alike_however_many_there_are() -> None:
+    generator = np.random.default_rng(2)
+    for k in (1, 2, 5):
+        roots = generator.standard_normal((2 * solver.SMALL_BATCH, k, k + 2))
+        matrix, right = roots @ roots.transpose(0, 2, 1), generator.standard_normal((2 * solver.SMALL_BATCH, k))
+        matrix[7] *= -1.0
+        kept = matrix.copy(), right.copy()
+        solution, good = solver.solve_spd(matrix, right)
+        assert np.flatnonzero(~good).tolist() == [7]
+        np.testing.assert_allclose(solution[good], np.linalg.solve(matrix[good], right[good][:, :, None])[:, :, 0])
+        few, _ = solver.solve_spd(matrix[:5], right[:5])
+        np.testing.assert_allclose(solution[:5], few)
+        assert (matrix == kept[0]).all()
+        assert (right == kept[1]).all()

@@ -396,7 +396,7 @@ def _value_faults(frame: pl.DataFrame) -> list[str]:
     losses = [name for name, metric in METRICS.items() if metric.kind == "loss"]
     is_loss = frame["metric"].is_in(pl.Series(losses, dtype=pl.String).implode())
     faults += [
-        f"{_place(frame, i)}: value {value[i]!r} is no loss that was measured"
+        f"{_place(frame, i)}: value {value[i]!r} is not a measured loss"
         for i in _rows(is_loss & (value >= 0) & (value < SMALLEST_LOSS))
     ]
     return faults
@@ -464,7 +464,7 @@ def _install(
 
 @contextlib.contextmanager
 def _changing(folder: Path) -> Iterator[None]:
-    """The user's folder, changed by nobody else; what goes wrong with it is told as such."""
+    """The user's folder, changed by nobody else; errors are reported as problems with this folder."""
     try:
         with exclusive(folder, wait=60.0):
             recover(folder)

@@ -79,7 +79,7 @@ def test_bad_rows_are_named() -> None:
         sdb.downstream.difficulty_clusters(pl.concat([frame, frame[:1]]))
     with pytest.raises(DataError, match="percentages"):
         sdb.downstream.difficulty_clusters(frame.with_columns(score=2 * pl.col("score") + 1))
-    with pytest.raises(FitError, match="may be carried on: does not rise"):
+    with pytest.raises(FitError, match="can be extrapolated: does not rise"):
         sdb.downstream.cluster_forecast(items({"stuck": np.full(6, 0.3)}), 1e24)
     with pytest.raises(FitError, match="2 budgets"):
         few = frame.filter(pl.col("train_flops") <= FLOPS[1])

@@ -44,7 +44,7 @@ def test_counting_explains_kaplans_exponent() -> None:
     """In Kaplan's N and C, Chinchilla's optimal size grows as C**0.78 and its loss falls as C**-0.069.
 
     Over Kaplan's sizes with the replication's coefficients: 0.775 in the notes of source
-    pearce_reconcile, 0.79 in the catalogue of laws; the curve is not straight, so the grid matters.
+    pearce_reconcile, 0.79 in a separate recomputation; the curve is not straight, so the grid matters.
     """
     law, count = sdb.get_law("chinchilla"), sdb.get_law("kaplan_chinchilla_map")
     p = law.coefficients("epoch")

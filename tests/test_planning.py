@@ -93,7 +93,7 @@ def test_numerical_search_finds_the_closed_form(extra: dict[str, float]) -> None
 
 
 def test_published_optima_of_the_three_coefficient_sets() -> None:
-    """Tokens per parameter at 5.76e23 FLOP as the catalogue of laws states them."""
+    """Tokens per parameter at 5.76e23 FLOP as a separate recomputation gives them."""
     for variant, ratio in (("hoffmann", 92.6), ("hoffmann_tex", 58.9), ("epoch", 18.4)):
         with pytest.warns(DomainWarning):
             found = plan("chinchilla", variant=variant, train_flops=5.76e23)
@@ -698,7 +698,7 @@ def test_a_drifting_grid_biases_the_exponent() -> None:
 
 
 def test_llama_3(db: sdb.Warehouse) -> None:
-    """Figure 3 of the Llama 3 report prints 0.299 and 0.537; the catalogue recomputed 0.2994 * C**0.5368."""
+    """Figure 3 of the Llama 3 report prints 0.299 and 0.537; a separate recomputation gave 0.2994 * C**0.5368."""
     found = planning.approach_2(db.points("llama3_isoflop"), bootstrap=200)
     tokens = found.tidy().row(1, named=True)
     assert tokens["factor"] == pytest.approx(0.2994, abs=5e-5)
@@ -712,7 +712,7 @@ def test_llama_3(db: sdb.Warehouse) -> None:
     ("family", "exponent"), [("marin_comma", 0.572), ("marin_dclm", 0.552), ("marin_nemotron", 0.553)]
 )
 def test_marin(db: sdb.Warehouse, family: str, exponent: float) -> None:
-    """Exponents of D as the catalogue recomputed them; Nemotron's smallest budget has three runs and no vertex."""
+    """Exponents of D as recomputed separately; Nemotron's smallest budget has three runs and no vertex."""
     points = db.points("open_athena_isoflops", study="marin", family=family, flagged=True)
     found = planning.approach_2(points, bootstrap=0)
     assert found.tidy()["exponent"][1] == pytest.approx(exponent, abs=5e-4)

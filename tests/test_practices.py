@@ -1,4 +1,4 @@
-"""Practices of fitting: synthetic families with known truth, and the recomputed figures of the catalogue."""
+"""Practices of fitting: synthetic families with known truth, and figures that were recomputed separately."""
 
 from __future__ import annotations
 
@@ -237,7 +237,7 @@ def test_one_size_predicts_nothing(clean: pl.DataFrame) -> None:
         practices.drop_first_tokens(clean.with_columns(loss=pl.col("loss") - 3))
 
 
-# ---- figures of the catalogue -------------------------------------------------------------------
+# ---- figures recomputed separately -------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -357,7 +357,7 @@ def test_step_law_costs_a_tenth_of_a_percent(db: sdb.Warehouse) -> None:
     )
     cost = practices.regret(ruled, {"learning_rate": "lr_rule", "batch_size_tokens": "batch_rule"})
     assert cost.height == 17
-    # the catalogue snaps each knob in its own way; the nearest run by summed squared logarithms may differ
+    # that recomputation snaps each knob in its own way; the nearest run by summed squared logarithms may differ
     assert cost["regret"].mean() == pytest.approx(0.000975, abs=2e-4)
     assert cost["regret"].max() < 0.004
 

@@ -279,7 +279,7 @@ def test_routing_printed_and_refitted_sets_predict_the_same_losses(sets: Sets) -
 
 
 def test_multi_power_sets_are_the_stored_parameters(sets: Sets) -> None:
-    """Full digits of the repository; the catalogue of laws prints three."""
+    """Full digits of the repository; other notes print three."""
     for size, stored in multi_power_law.PUBLISHED.items():
         p = sets["multi_power"][f"n{size}m"]
         assert p["L_0"] == stored["L0"]

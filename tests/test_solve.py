@@ -112,7 +112,7 @@ def test_value_that_is_never_reached_is_refused_with_what_is() -> None:
         ({"want": "n_tokens", "output": float("nan"), "n_params": 7e9}, "not a finite number"),
         ({"want": "n_tokens", "output": 2.2, "n_params": -1}, "not a positive number"),
         ({"want": "n_tokens", "output": 2.2, "n_params": 7e9, "n_tokens": 1e9}, "is what is asked for"),
-        ({"want": "n_tokens", "output": 2.2, "n_params": 7e9, "between": (5, 1)}, "is no range"),
+        ({"want": "n_tokens", "output": 2.2, "n_params": 7e9, "between": (5, 1)}, "is not a valid range"),
         ({"want": "n_tokens", "output": 2.2, "n_params": 7e9, "against": "qid"}, "not comparable"),
         ({"want": "n_tokens", "output": 2.2, "n_params": 7e9, "nonsense": 1}, "unknown input 'nonsense'"),
     ],

@@ -149,7 +149,7 @@ def _seconds(budget: str | float) -> float:
         unit = {"m": 60.0, "h": 3600.0}.get((told[2] or "s")[0].lower(), 1.0)
         seconds = float(told[1]) * unit if told[1].count(".") < 2 and told[1] != "." else float("nan")
     if not (np.isfinite(seconds) and seconds > 0):
-        raise DataError(f"budget={budget!r} is no time to search in", 'for example "30s", "2min" or 120.')
+        raise DataError(f"budget={budget!r} is not a valid search time", 'for example "30s", "2min" or 120.')
     return seconds
 
 

@@ -1,8 +1,8 @@
 """Items grouped by how fast they become solvable: a law for each group, and from the predictable ones to the whole.
 
 One curve for a whole benchmark mixes items that are solved early with items that no model of the data solves. Here
-items of like difficulty make a cluster; clusters whose curve can be carried on are; a monotone map then leads from
-their mean to the mean over all items (Xu et al., arXiv:2502.17262).
+items of like difficulty make a cluster; those whose curve can be extrapolated are; a monotone map then leads
+from their mean to the mean over all items (Xu et al., arXiv:2502.17262).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MIN_MODELS = 5
 """Models without which a curve with three free parameters says nothing."""
 
 MIN_EXPONENT, MAX_FLOOR, MIN_RISE = 0.1, 1.0, 0.05
-"""What a curve needs to be carried on: exponent of compute, irreducible loss of the answer in nats, rise over the data.
+"""What extrapolation asks of a curve: exponent of compute, irreducible loss of the answer in nats, rise over the data.
 
 The first two are the authors' thresholds. Theirs for the scale, a > 1, depends on the unit of compute; the rise over
 the models at hand takes its place.
@@ -134,7 +134,7 @@ def cluster_laws(
     compute: str | None = None,
     chance: float = 0.0,
 ) -> pl.DataFrame:
-    """Fit every cluster and say which may be carried on to a larger budget.
+    """Fit every cluster and say which can be extrapolated to a larger budget.
 
     Parameters
     ----------
@@ -197,7 +197,7 @@ def cluster_forecast(
     min_items: int = 10,
     anchors: Sequence[tuple[float, float]] = (),
 ) -> pl.DataFrame:
-    """Mean pass rate over all items at a larger budget, through the clusters that can be carried on.
+    """Mean pass rate over all items at a larger budget, through the clusters that can be extrapolated.
 
     Parameters
     ----------
@@ -219,7 +219,7 @@ def cluster_forecast(
     Raises
     ------
     FitError
-        If no cluster may be carried on.
+        If no cluster can be extrapolated.
 
     References
     ----------
@@ -246,7 +246,7 @@ def cluster_forecast(
     good = laws.filter("is_predictable")
     if good.is_empty():
         reasons = ", ".join(laws["reason"].unique().sort().to_list())
-        raise FitError(f"none of {laws.height} clusters may be carried on: {reasons}", "models closer to the target.")
+        raise FitError(f"none of {laws.height} clusters can be extrapolated: {reasons}", "models closer to the target.")
     names, budgets, rates = _matrix(frame, item, score, compute)
     inside = set(clusters.filter(pl.col("cluster").is_in(good["cluster"].implode()))[item].to_list())
     mask = np.array([name in inside for name in names])
@@ -356,7 +356,7 @@ def _matrix(
 
 
 def _law(budgets: FloatArray, means: FloatArray, target: float, chance: float) -> dict[str, object]:
-    """The law of one cluster: coefficients, prediction, and whether it may be carried on."""
+    """The law of one cluster: coefficients, prediction, and whether it can be extrapolated."""
     row: dict[str, object] = dict.fromkeys(("a", "b", "c", "rise", "prediction"), None)
     rise = float(means[np.argmax(budgets)] - means[np.argmin(budgets)])
     if means.max() <= chance or rise <= 0:

@@ -26,7 +26,7 @@ from scalingdb.downstream._checks import (
     say_mixtures,
 )
 from scalingdb.downstream.chain import CHAIN
-from scalingdb.errors import DataError, unknown_name
+from scalingdb.errors import DataError, check_seed, unknown_name
 from scalingdb.judging.resampling import percentile_interval
 from scalingdb.notices import notice
 from scalingdb.schema import METRICS
@@ -208,7 +208,7 @@ def predictability(
     if "run_id" not in table.columns:
         raise DataError(
             "the frame has no column 'run_id', which says how many models there are",
-            "add it: one name a training run, shared by its checkpoints.",
+            "add it: one name per training run, shared by its checkpoints.",
         )
     say_mixtures(table, keys)
     rows = _rows(table, keys, score, compute)
@@ -522,7 +522,7 @@ def chain_cost(
         ),
         keys,
     )
-    generator = np.random.default_rng(rng)
+    generator = np.random.default_rng(check_seed(rng))
     out = []
     for before, after in itertools.pairwise(present):
         both = wide.drop_nulls([before, after])

@@ -148,7 +148,7 @@ def slice_and_sandwich(
     """Forecast accuracy past the point of emergence from the easiest and the hardest questions.
 
     Below the threshold, minus the Brier score of the easy and of the hard group are polynomials in log
-    compute; their mean is carried on, turned into accuracy by the line that links the two below the
+    compute; their mean is extrapolated, turned into accuracy by the line that links the two below the
     threshold, and shifted to the mean accuracy there. The baseline is a logistic curve of accuracy above
     chance in log compute, as the authors draw it.
 

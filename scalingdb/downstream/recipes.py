@@ -11,7 +11,7 @@ from scipy.stats import rankdata
 
 from scalingdb.display import DEFAULT_LEVEL
 from scalingdb.downstream._checks import FloatArray, as_frame, check_level, finite, need_columns
-from scalingdb.errors import DataError, FitError
+from scalingdb.errors import DataError, FitError, check_seed
 from scalingdb.schema import METRICS
 
 __all__ = ["decision_accuracy"]
@@ -51,7 +51,7 @@ def decision_accuracy(
     """Share of pairs of recipes that small models put into the order of the large ones.
 
     Two ways of judging: by the scores at one small size, which is a strong baseline, and by a straight line through
-    all smaller sizes of each recipe, carried on to the target (in the logarithm of the size; of losses, in the
+    all smaller sizes of each recipe, extrapolated to the target (in the logarithm of the size; of losses, in the
     logarithm of the loss too).
 
     Parameters
@@ -83,7 +83,7 @@ def decision_accuracy(
     Raises
     ------
     DataError
-        If a column is missing, the direction is unknown, or the target is no size of the frame.
+        If a column is missing, the direction is unknown, or the target is not a size in the frame.
     FitError
         If no smaller size shares three recipes with the target.
 
@@ -112,10 +112,10 @@ def decision_accuracy(
     goal = sizes[-1] if target is None else float(target)
     if goal not in sizes:
         raise DataError(
-            f"{scale}={goal:g} is no size of the frame", f"the sizes are {', '.join(f'{s:g}' for s in sizes)}."
+            f"{scale}={goal:g} is not a size in the frame", f"the sizes are {', '.join(f'{s:g}' for s in sizes)}."
         )
     smaller = [size for size in sizes if size < goal]
-    draws = np.random.default_rng(rng)
+    draws = np.random.default_rng(check_seed(rng))
     names = table["_recipe"].unique().sort().to_list()
     counts = draws.multinomial(len(names), np.full(len(names), 1 / len(names)), size=n_resamples).astype(float)
     cut = [(1 - level) / 2, (1 + level) / 2]
@@ -227,7 +227,7 @@ class _Panel:
         return _Judged(right, made, len(used), mean, float(np.mean(regrets)))
 
     def _guess(self, values: FloatArray, small: list[float], goal: float) -> FloatArray:
-        """The scores at one size; of several, a least-squares line carried on to the goal."""
+        """The scores at one size; of several, a least-squares line extrapolated to the target."""
         if len(small) == 1:
             return values[:, 0]
         y = np.log(values) if self.is_loss else values

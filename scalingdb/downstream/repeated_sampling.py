@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from scalingdb.display import DEFAULT_LEVEL
 from scalingdb.downstream._checks import FloatArray, as_frame, canonical, finite, label_rows, need_columns, result_table
-from scalingdb.errors import DataError, FitError
+from scalingdb.errors import DataError, FitError, check_seed
 from scalingdb.judging.resampling import percentile_interval
 from scalingdb.law_library import get_law
 
@@ -115,7 +115,7 @@ def pass_curve(
     n, c = _counts(frame)
     grid = _grid(n.min()) if k is None else np.asarray(list(k), dtype=float)
     each = pass_at_k(n[:, None], c[:, None], grid[None, :])
-    generator = np.random.default_rng(rng)
+    generator = np.random.default_rng(check_seed(rng))
     weights = generator.multinomial(n.size, np.full(n.size, 1 / n.size), size=bootstrap) / n.size
     low, high = percentile_interval(weights @ each, DEFAULT_LEVEL)
     mean = each.mean(axis=0)
@@ -254,7 +254,7 @@ def aggregate_law(
         )
     grid = _grid(n.min()) if k is None else np.asarray(list(k), dtype=float)
     each = pass_at_k(n[:, None], c[:, None], grid[None, :])
-    generator = np.random.default_rng(rng)
+    generator = np.random.default_rng(check_seed(rng))
     weights = generator.multinomial(n.size, np.full(n.size, 1 / n.size), size=bootstrap) / n.size
     a, b = _aggregate_fit(each.mean(axis=0, keepdims=True), grid)[0]
     samples = _aggregate_fit(weights @ each, grid)
@@ -296,7 +296,7 @@ def mixture_law(frame: pl.DataFrame, *, zero: bool = False, bootstrap: int = 50,
         )
     ones = np.ones(n.size)
     best = _mixture_fit(n, c, ones, zero, None)
-    generator = np.random.default_rng(rng)
+    generator = np.random.default_rng(check_seed(rng))
     samples = np.array(
         [
             _mixture_fit(n, c, w, zero, best)
@@ -364,7 +364,7 @@ def thin(frame: pl.DataFrame, fraction: float, *, rng: int = 0) -> pl.DataFrame:
     table = as_frame(frame)
     n, c = _counts(table)
     kept = np.maximum(np.round(fraction * n), 1).astype(np.int64)
-    generator = np.random.default_rng(rng)
+    generator = np.random.default_rng(check_seed(rng))
     successes = generator.hypergeometric(c.astype(np.int64), (n - c).astype(np.int64), kept)
     order = canonical(table.with_row_index("~row"), ["n_samples", "n_correct"])["~row"].to_numpy()
     back = np.argsort(order)
@@ -402,9 +402,7 @@ def extrapolation_errors(
     target = float(n.min())
     observed = float(pass_at_k(n, c, target).mean())
     if not 0 < observed < 1:
-        raise FitError(
-            f"pass@{target:g} is {observed:g}: there is no course left to predict", "choose harder problems."
-        )
+        raise FitError(f"pass@{target:g} is {observed:g}: there is nothing left to predict", "choose harder problems.")
     out = []
     for repeat in range(repeats):
         part = thin(frame, fraction, rng=rng + repeat)

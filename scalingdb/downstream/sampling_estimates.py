@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from scalingdb.display import DEFAULT_LEVEL
-from scalingdb.errors import DataError
+from scalingdb.errors import DataError, check_seed
 from scalingdb.fits import Fit
 
 __all__ = ["alignment_score", "monolingual_gap", "nested_limit", "stop_at_r", "upper_bound"]
@@ -200,9 +200,9 @@ def upper_bound(
     if pairs.height < 8 or pairs[x].n_unique() < 3:
         raise DataError(f"{pairs.height} rows with both metrics do not show a bound", "take at least eight models.")
     if not 0.5 < quantile < 1:
-        raise DataError(f"quantile={quantile!r} is no upper tail", "for example 0.9.")
+        raise DataError(f"quantile={quantile!r} is not an upper quantile", "for example 0.9.")
     a, b = pairs[x].to_numpy(), pairs[y].to_numpy()
-    generator = np.random.default_rng(rng)
+    generator = np.random.default_rng(check_seed(rng))
     intercept, slope = _quantile_line(a, b, quantile)
     drawn = []
     for _ in range(n_resamples):
@@ -305,9 +305,8 @@ def nested_limit(
     design = np.column_stack([np.ones(sizes.size), 1 / sizes]) / error[:, None]
     inverse = np.linalg.pinv(design)
     best = inverse @ (floor / error)
-    drawn = (inverse @ ((floor + error * np.random.default_rng(rng).standard_normal((n_draws, sizes.size))) / error).T)[
-        0
-    ]
+    noise = np.random.default_rng(check_seed(rng)).standard_normal((n_draws, sizes.size))
+    drawn = (inverse @ ((floor + error * noise) / error).T)[0]
     low, high = np.percentile(drawn, [50 * (1 - level), 50 * (1 + level)])
     misfit = float(np.square(floor / error - design @ best).sum() / max(sizes.size - 2, 1))
     values = {

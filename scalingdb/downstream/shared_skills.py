@@ -24,7 +24,7 @@ from scalingdb.downstream._checks import (
     need_columns,
     result_table,
 )
-from scalingdb.errors import DataError, FitError
+from scalingdb.errors import DataError, FitError, check_seed
 
 __all__ = ["Sloth", "sloth"]
 
@@ -135,7 +135,7 @@ def _solve(problem: _Problem, delta: float, starts: int, rng: int) -> Any:
     """The best of several random starts."""
     from scipy.optimize import least_squares
 
-    generator = np.random.default_rng(rng)
+    generator = np.random.default_rng(check_seed(rng))
     best = None
     for _ in range(starts):
         solution = least_squares(  # type: ignore[operator]

@@ -343,7 +343,7 @@ def _minimise_smooth(
     return Solution(state.u, state.total, state.status, state.iterations)
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class _State:
     """Where every problem stands (P,); chunks write their rows."""
 

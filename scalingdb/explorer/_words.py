@@ -27,7 +27,7 @@ def _moves(old: float, new: float, shown: tuple[str, str]) -> str:
 
 
 def change(state: Exploration) -> str:
-    """What the rows that are out, or the last choice, do to the answer; nothing where there is no other to compare."""
+    """How excluded rows, or the last choice, change the answer; nothing where there is no other to compare."""
     after = state.answer
     if after is None:
         return ""

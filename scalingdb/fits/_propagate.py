@@ -126,7 +126,7 @@ def _budgets(fit: Fit, train_flops: float | Sequence[float]) -> FloatArray:
     budgets = np.atleast_1d(np.asarray(train_flops, dtype=float))
     if fit.law.output != "loss" or len(fit.law.inputs) != 2 or "n_tokens" not in fit.law.inputs:
         raise DataError(
-            f"law {fit.law.name!r} is no loss surface over N and D: there is no trade-off to optimise",
+            f"law {fit.law.name!r} is not a loss surface over N and D: there is no trade-off to optimise",
             "fit a surface such as chinchilla or farseer.",
         )
     if not (np.isfinite(budgets).all() and (budgets > 0).all()):

@@ -101,7 +101,7 @@ def read_all(path: str | Path | None) -> Iterator[tuple[Path, dict[str, Any]]]:
             is_ours = content["format"] == FORMAT
             is_unchanged = content["sha256"] == digest
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise DataError(f"{file} is no registered forecast", "move it out of this folder.") from error
+            raise DataError(f"{file} is not a registered forecast", "move it out of this folder.") from error
         if not is_ours:
             raise DataError(f"{file} has format {content['format']!r}, not {FORMAT!r}", "move it out of this folder.")
         if not is_unchanged:

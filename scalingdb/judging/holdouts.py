@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from scalingdb.errors import DataError, unknown_name
+from scalingdb.errors import DataError, check_seed, unknown_name
 from scalingdb.notices import at_the_shell
 from scalingdb.schema import N_DEFINITIONS
 
@@ -490,7 +490,7 @@ def at_random(fraction: float, *, rng: int, by: str | None = "run_id") -> Holdou
             keys = _complete(_column(frame, by), frame.height)
         present = keys.unique().sort()
         number = int(np.clip(round(fraction * present.len()), 1, max(present.len() - 1, 1)))
-        drawn = np.random.default_rng(rng).choice(present.len(), size=number, replace=False)
+        drawn = np.random.default_rng(check_seed(rng)).choice(present.len(), size=number, replace=False)
         return keys.is_in(present.gather(np.sort(drawn)).implode())
 
     kept = f" by {by}" if by not in (None, "run_id") else ""

@@ -1,4 +1,4 @@
-"""Resampling that several laws share, and the interval that comes of it.
+"""Resampling that several laws share, and the resulting interval.
 
 Units (runs, groups, sources) are drawn whole and with replacement, and the same draws serve every law: only then
 does the spread of a difference say whether it is more than noise.

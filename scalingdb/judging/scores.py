@@ -45,8 +45,16 @@ class Scores:
     pit: FloatArray
 
 
-def how_intervals_are_made(fit: Fit) -> str:
-    """In words; begins with ``none`` where there is nothing to make an interval from.
+@dataclass(frozen=True)
+class Making:
+    """How the intervals of predictions are made, in words, and whether there are any."""
+
+    how: str
+    is_possible: bool = True
+
+
+def how_intervals_are_made(fit: Fit) -> Making:
+    """How the predictions of a fit get their intervals; not possible where there is nothing to make them from.
 
     That is so where rows leave no degree of freedom, and where the covariance is of no use: the
     uncertainty of the law at the rows that it was fitted to is at most that of one row (the mean
@@ -56,15 +64,15 @@ def how_intervals_are_made(fit: Fit) -> str:
     n_free = int(fit.glance()["n_free"][0])
     rows = fit.data.height
     if rows <= n_free:
-        return f"none: {rows} rows for {n_free} parameters"
+        return Making(f"none: {rows} rows for {n_free} parameters", is_possible=False)
     if fit.samples.shape[0] and not np.isfinite(fit.samples).all(1).any():
-        return f"none: none of {fit.samples.shape[0]} resamples converged"
+        return Making(f"none: none of {fit.samples.shape[0]} resamples converged", is_possible=False)
     if not fit.samples.shape[0]:
         from scipy.special import stdtrit
 
         with np.errstate(all="ignore"):
             law_only = fit.simulate(fit.data, noise=False)
-            if fit.recipe.objective.endswith("_log"):
+            if fit.recipe.is_log:
                 law_only = np.log(law_only)
             low, high = np.quantile(law_only, [0.16, 0.84], axis=0)  # nan where a draw leaves all numbers
             residual = fit.augment()["residual"].to_numpy()
@@ -73,10 +81,11 @@ def how_intervals_are_made(fit: Fit) -> str:
             wide = float(stdtrit(rows - n_free, 0.84))
             is_usable = bool(np.median((high - low) / 2) <= max(wide * scatter, 1e-12))
         if not is_usable:
-            return f"none: the covariance of {n_free} parameters from {rows} rows is of no use (try bootstrap=200)"
+            useless = f"none: the covariance of {n_free} parameters from {rows} rows is of no use (try bootstrap=200)"
+            return Making(useless, is_possible=False)
     kind = f"bootstrap {fit.samples.shape[0]}" if fit.samples.shape[0] else "robust covariance"
     lost = fit.recipe.undetermined
-    return f"{kind}, {fit.recipe.resampled}" + (f", without {', '.join(lost)} (not identified)" if lost else "")
+    return Making(f"{kind}, {fit.recipe.resampled}" + (f", without {', '.join(lost)} (not identified)" if lost else ""))
 
 
 def predicted(fit: Fit, rows: pl.DataFrame) -> FloatArray:
@@ -131,9 +140,9 @@ def score(fit: Fit, rows: pl.DataFrame, rng: int = 0) -> Scores:
     observed = rows[output].cast(pl.Float64).to_numpy()
     prediction = predicted(fit, rows)
     blank = np.full(observed.size, np.nan)
-    how = how_intervals_are_made(fit)
-    if how.startswith("none"):
-        return Scores(how, prediction, dict.fromkeys(LEVELS, (blank, blank)), blank, blank, blank)
+    made = how_intervals_are_made(fit)
+    if not made.is_possible:
+        return Scores(made.how, prediction, dict.fromkeys(LEVELS, (blank, blank)), blank, blank, blank)
     noisy = fit.simulate(rows, rng=rng)
     law_only = fit.simulate(rows, noise=False, rng=rng)
     ends = {level: interval(noisy, level) for level in LEVELS}
@@ -142,10 +151,10 @@ def score(fit: Fit, rows: pl.DataFrame, rng: int = 0) -> Scores:
         count = np.maximum(present.sum(0), 1)
         pit = (((noisy < observed) & present).sum(0) + 0.5 * ((noisy == observed) & present).sum(0)) / count
     in_logs = bool((observed > 0).all())
-    is_log = fit.recipe.objective.endswith("_log")
+    is_log = fit.recipe.is_log
     residual = fit.augment()["residual"].to_numpy()
     return Scores(
-        how,
+        made.how,
         prediction,
         ends,
         _log_density(observed, law_only, residual, int(fit.glance()["n_free"][0]), is_log=is_log, in_logs=in_logs),

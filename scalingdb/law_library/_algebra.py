@@ -559,7 +559,7 @@ def _value(text: float | str, params: Mapping[str, FloatArray]) -> Any:
     try:
         expression = sp.sympify(text, locals=symbols)
     except (sp.SympifyError, TypeError, AttributeError) as error:
-        raise DataError(f"{text!r} is no expression: {error}", "write it as in Python: '2*eta'.") from error
+        raise DataError(f"{text!r} is not a valid expression: {error}", "write it as in Python: '2*eta'.") from error
     for symbol in expression.free_symbols:
         if symbol.name not in params:
             raise unknown_name("parameter", symbol.name, params, f"(in the expression {text!r})")

@@ -112,7 +112,7 @@ def optimum(
     sizes = [name for name in law.inputs if name in N_DEFINITIONS]
     if law.output != "loss" or len(sizes) != 1 or "n_tokens" not in law.inputs:
         raise DataError(
-            f"law {law.name!r} is no loss surface over N and D: there is no trade-off to optimise",
+            f"law {law.name!r} is not a loss surface over N and D: there is no trade-off to optimise",
             "take a surface such as chinchilla or farseer.",
         )
     if not (np.isfinite(budgets).all() and (budgets > 0).all()):

@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 
 from scalingdb.display import DEFAULT_LEVEL
-from scalingdb.errors import DataError
+from scalingdb.errors import DataError, check_seed
 from scalingdb.fits import as_frame, fit, refuse_bad_values
 from scalingdb.planning._allocation import WORDS, Allocation
 from scalingdb.planning._isoflop import (
@@ -113,7 +113,7 @@ def approach_1(
             "take curves whose compute overlaps.",
         )
     lines = _lines_of(grid[keep], log_n[keep], grid[keep] - np.log(6) - log_n[keep], exponent)
-    generator = np.random.default_rng(rng)
+    generator = np.random.default_rng(check_seed(rng))
     drawn: dict[str, list[tuple[float, float]]] = {name: [] for name in SIZES}
     for _ in range(bootstrap):
         pick = generator.integers(0, sizes.size, sizes.size)
@@ -239,7 +239,7 @@ def approach_2(
     slices = kept.slices
     log_c = np.array([runs.log_c for runs in slices])
     vertices = {name: np.array([vertex(coordinate(runs, name), runs.loss)[0] for runs in slices]) for name in SIZES}
-    draws, words = resampled_lines(slices, bootstrap, np.random.default_rng(rng), exponent)
+    draws, words = resampled_lines(slices, bootstrap, np.random.default_rng(check_seed(rng)), exponent)
     return Allocation(
         approach=2,
         level=level,

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from scalingdb.errors import check_seed
 from scalingdb.fits import Fit
 from scalingdb.fits._estimate import Estimate, natural
 from scalingdb.planning._surface import N_DRAWS, BoolArray, FloatArray
@@ -74,7 +75,7 @@ def joint_scores(a: Fit, b: Fit, count: int = N_DRAWS, rng: int = 0) -> tuple[Fl
     """
     runs_a, runs_b = same_runs(a, b)
     shared = np.intersect1d(runs_a[a._weights > 0], runs_b[b._weights > 0])
-    generator = np.random.default_rng(rng)
+    generator = np.random.default_rng(check_seed(rng))
     # one factor for both: few runs leave the scatter itself uncertain, and they have it in common
     degrees = min(fit._estimate.degrees for fit in (a, b))
     widen = np.sqrt(degrees / generator.chisquare(degrees, (count, 1)))

@@ -356,7 +356,9 @@ def _bounds(
     if between is not None:
         low, high = (float(end) for end in between)
         if not (np.isfinite([low, high]).all() and low < high and (low > 0 or can_be_zero)):
-            raise DataError(f"between={between!r} is no range of {name}", "give (low, high) with 0 < low < high.")
+            raise DataError(
+                f"between={between!r} is not a valid range of {name}", "give (low, high) with 0 < low < high."
+            )
     else:
         low, high = curve.ranges.get(own) or range_of(curve.law, own)
         if not is_whole and not can_be_zero:
@@ -374,7 +376,7 @@ def _cost_function(cost: str | CostFunction | None, names: Mapping[str, str]) ->
         if cost is None:
             return None
         if not callable(cost):
-            raise DataError(f"cost={cost!r} is no function", 'give a function of the inputs by name, or "6nd".')
+            raise DataError(f"cost={cost!r} is not a function", 'give a function of the inputs by name, or "6nd".')
         try:
             takes = inspect.signature(cost).parameters
         except (TypeError, ValueError):

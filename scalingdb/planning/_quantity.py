@@ -195,7 +195,9 @@ def search_grid(quantity: Quantity, between: tuple[float, float] | None) -> Floa
     if between is not None:
         low, high = (float(end) for end in between)
         if not (np.isfinite([low, high]).all() and low < high and (low > 0 or quantity.is_signed)):
-            raise DataError(f"between={between!r} is no range of {quantity.want}", "for example between=(1e6, 1e12).")
+            raise DataError(
+                f"between={between!r} is not a valid range of {quantity.want}", "for example between=(1e6, 1e12)."
+            )
         return np.geomspace(low, high, GRID) if low > 0 else np.linspace(low, high, GRID)
     spans = [
         side.ranges.get(name) or range_of(side.law, name)

@@ -146,7 +146,7 @@ def _sample(name: str, values: FloatArray) -> FloatArray:
     points = np.asarray(values, dtype=float)
     points = points[:, None] if points.ndim == 1 else points
     if points.ndim != 2 or not len(points) or not np.isfinite(points).all():
-        raise DataError(f"the sample of {name!r} is no finite array of samples and features")
+        raise DataError(f"the sample of {name!r} is not a finite array of samples and features")
     return points[:: -(-len(points) // MAX_POINTS)]
 
 

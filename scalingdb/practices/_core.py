@@ -125,7 +125,7 @@ def read(
     if table.is_empty():
         raise DataError(
             f"no family in column {by!r} holds two sizes of {scale!r}: nothing smaller predicts the largest",
-            "give curves of several sizes a family, or say which columns name family and size: by=, scale=.",
+            "give curves of several sizes per family, or say which columns name family and size: by=, scale=.",
         )
     last = pl.col("d") == pl.col("d").max().over("family", "run")
     target = table.filter(is_large).filter((pl.col("share") > 1 - tail) if tail else last)

@@ -77,7 +77,7 @@ def half_run(
         if name not in frame.columns:
             raise DataError(f"the frame has no column {name!r}", f"it has {', '.join(frame.columns)}.")
     if not 0 < share < 1:
-        raise DataError(f"share={share!r} is no part of a run", "for example 0.5.")
+        raise DataError(f"share={share!r} is not a part of a run", "for example 0.5.")
     rows = frame.drop_nulls([x, y]).filter(pl.col(x) > skip).sort(x)
     most = float(rows[x].max()) if rows.height else 0.0  # type: ignore[arg-type]
     first = rows.filter(pl.col(x) <= share * most)

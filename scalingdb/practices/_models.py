@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from scalingdb.display import DEFAULT_LEVEL
-from scalingdb.errors import DataError, unknown_name
+from scalingdb.errors import DataError, check_seed, unknown_name
 from scalingdb.judging.fitting import fit_sides
 from scalingdb.judging.resampling import drawn_units, percentile_interval
 from scalingdb.law_library import Law
@@ -92,7 +92,7 @@ def small_models(
         tail=tail,
         checkpoints=checkpoints,
     )
-    generator = np.random.default_rng(rng)
+    generator = np.random.default_rng(check_seed(rng))
     small = families.small.filter(pl.col("share") > drop)
     parts = []
     for (_,), rows in small.group_by("family", maintain_order=True):

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 from scipy import optimize
 
-from scalingdb.errors import unknown_name
+from scalingdb.errors import check_seed, unknown_name
 from scalingdb.fits import Fit
 
 __all__ = ["stop_early"]
@@ -82,7 +82,7 @@ def stop_early(
         return float(loss) if np.isfinite(loss) else 1e10
 
     low, high = (np.where(is_log, np.log(np.maximum(ends[:, i], 1e-300)), ends[:, i]) for i in (0, 1))
-    drawn = np.random.default_rng(rng).uniform(low, high, size=(LOOKED_AT, len(names)))
+    drawn = np.random.default_rng(check_seed(rng)).uniform(low, high, size=(LOOKED_AT, len(names)))
     starts = drawn[np.argsort([total(u) for u in drawn], kind="stable")[:n_starts]]
     records = []
     for reduction, divisor in (("sum", 1.0), ("mean", float(y.size))):

@@ -218,7 +218,9 @@ def _check(
     told: dict[str, str] = {}
     for name, column in mapping.items():
         if not isinstance(name, str) or not isinstance(column, str):
-            raise DataError(f"mapping {name!r}: {column!r} is no pair of names", 'for example {"n_params": "Params"}.')
+            raise DataError(
+                f"mapping {name!r}: {column!r} is not a pair of names", 'for example {"n_params": "Params"}.'
+            )
         target = full_name(name)
         if target in SET_HERE:
             raise unknown_name("column", target, COLUMNS, "(the reader sets it itself)")

@@ -1,4 +1,4 @@
-"""Files to pieces: what wrote a file is told from its content, never from its name."""
+"""Split files into pieces; the program that wrote a file is identified from its content, never from its name."""
 
 from __future__ import annotations
 
@@ -252,7 +252,7 @@ def _json_lines(file: Path, name: str, text: str, error: json.JSONDecodeError) -
                 break
             raise Unusable(f"damaged JSON at line {number}: {bad.msg}") from bad
         if not isinstance(row, dict):
-            raise Unusable(f"line {number} is no JSON object")
+            raise Unusable(f"line {number} is not a JSON object")
         rows.append(row)
     samples = _evaluations.samples(rows, file, name)
     if samples is not None:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import polars as pl
 from scipy import special
 
-from scalingdb.errors import DataError
+from scalingdb.errors import DataError, check_seed
 from scalingdb.fits import as_frame
 from scalingdb.judging.resampling import percentile_interval
 from scalingdb.trends._panel import Panel, Scale, Series, inverse_link, read
@@ -213,7 +213,7 @@ def labelled(
     for item in found:
         item.run(priors, float(dispersion) if not isinstance(dispersion, str) else None)
     cutoffs, adjusted = _adjust(found, alpha, multiplicity)
-    generator = np.random.default_rng(rng)
+    generator = np.random.default_rng(check_seed(rng))
     parts = [
         item.table(cutoffs, adjusted[i], alpha, margin, bootstrap, generator, only) for i, item in enumerate(found)
     ]

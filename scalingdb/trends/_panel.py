@@ -217,7 +217,7 @@ def _refuse_mixtures(table: pl.DataFrame, keys: Sequence[str]) -> None:
             raise DataError(
                 f"{_name(rows, keys)} mixes {len(values)} values of {name!r}: {shown}"
                 + (f" ({mixed.height} series do)" if mixed.height > 1 else ""),
-                f"add {name!r} to by=, or choose one value: a change of {name} along x is no trend.",
+                f"add {name!r} to by=, or choose one value: a change of {name} along x is not a trend.",
             )
 
 

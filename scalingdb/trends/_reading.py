@@ -316,7 +316,7 @@ def theoretical_rates(
         raise DataError(f"the exponent of {name!r} depends on the data", "draw it with your own number.")
     if through is None or not (through[0] > 0 and through[1] > 0):
         raise DataError(
-            f"through={through!r} is no point with positive coordinates", "for example through=(1e3, 0.05)."
+            f"through={through!r} is not a point with positive coordinates", "for example through=(1e3, 0.05)."
         )
     at = np.asarray(x, dtype=float)
     return pl.DataFrame({"x": at, "y": through[1] * (at / through[0]) ** known[name]})

@@ -1,4 +1,4 @@
-"""Around the label: surfaces over size and training, covariates, metrics side by side, items, the turn unseen."""
+"""Around the label: surfaces, covariates, metrics side by side, items, turns predicted from earlier points only."""
 
 from __future__ import annotations
 

@@ -195,7 +195,7 @@ _PART = (
         low=1.0,
         why="the released fits would be reached again within their own uncertainty",
         origin="release",
-        unless=f"{_PART} The difference is no sampling noise: it lies outside the released interval.",
+        unless=f"{_PART} The difference is not sampling noise: it lies outside the released interval.",
     ),
     Figure(
         key="rate_r2",

@@ -312,9 +312,9 @@ def test_optimum_refuses_what_has_none() -> None:
     for bad in (0.0, -1e20, float("nan"), float("inf")):
         with pytest.raises(DataError, match="positive number of FLOP"):
             law.optimum(bad)
-    with pytest.raises(DataError, match="no loss surface over N and D"):
+    with pytest.raises(DataError, match="not a loss surface over N and D"):
         sdb.get_law("step_law").optimum(1e20)
-    with pytest.raises(DataError, match="no loss surface over N and D"):
+    with pytest.raises(DataError, match="not a loss surface over N and D"):
         sdb.get_law("power").optimum(1e20, A=1.0, alpha=0.1)
     with pytest.raises(UnknownNameError, match="did you mean 'hoffmann'"):
         law.optimum(1e20, variant="hofmann")

@@ -387,9 +387,11 @@ def test_command_prints_json() -> None:
 
 
 def test_command_shows_progress_on_stderr_only() -> None:
-    result = CliRunner().invoke(app, ["replicate", "pythia_evals"])
-    assert "computations" in result.stderr
-    assert "computations" not in result.stdout
+    result = CliRunner().invoke(app, ["replicate", "pythia_evals"], env={"FORCE_COLOR": "1"})
+    assert "figures" in result.stderr
+    assert "left" in result.stderr
+    assert "left" not in result.stdout
+    assert not CliRunner().invoke(app, ["replicate", "pythia_evals"]).stderr
 
 
 def test_command_fails_where_a_verdict_is_another_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -77,7 +77,7 @@ def test_what_cannot_be_ranked_is_refused() -> None:
     frame = panel(0.0, n=5)
     with pytest.raises(DataError, match="whether more is better"):
         decide(frame.drop("metric"))
-    with pytest.raises(DataError, match="no size of the frame"):
+    with pytest.raises(DataError, match="not a size in the frame"):
         decide(frame, target=3e9)
     with pytest.raises(FitError, match="shares 3 recipes"):
         decide(frame.filter((pl.col("n_params") < 1e9) | (pl.col("corpus") < "r02")))

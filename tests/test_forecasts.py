@@ -362,7 +362,7 @@ def test_a_changed_or_foreign_file_is_refused(told: sdb.Forecast, tmp_path: Path
     with pytest.raises(DataError, match="changed after it was registered"):
         sdb.track_record(path=tmp_path)
     file.write_text("[]", encoding="utf-8")
-    with pytest.raises(DataError, match="no registered forecast"):
+    with pytest.raises(DataError, match="not a registered forecast"):
         sdb.track_record(path=tmp_path)
 
 

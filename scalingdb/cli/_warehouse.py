@@ -356,15 +356,21 @@ def _papers(compute: bool, output: Path | None, as_json: bool) -> None:
                 arxiv="arxiv_id",
                 laws=pl.col("laws").list.join(", "),
                 rows=pl.col("n_runs") + pl.col("n_evals"),
-                paper=pl.concat_str(pl.col("relation").replace("=", ""), pl.col("stated").round_sig_figs(4)),
+                paper=pl.when(pl.col("relation") == "words")
+                .then(pl.lit("in words"))
+                .otherwise(pl.concat_str(pl.col("relation").replace("=", ""), pl.col("stated").round_sig_figs(4))),
                 here=pl.col("ours").round_sig_figs(4),
                 agrees="agrees",
                 what=pl.coalesce("tried", "what").str.slice(0, 60),
             ),
             rows=0,
         )
-    good = int(frame["agrees"].sum())
-    say(f"{good} of {frame.height} papers: a number of theirs agrees with ours; --json has the code.")
+    good = frame.filter("agrees")
+    n_words = good.filter(relation="words").height
+    say(
+        f"{good.height - n_words} of {frame.height} papers: a number of theirs agrees with ours; of {n_words} more a "
+        "test of ours bears out what they say in words. --json has the code."
+    )
 
 
 @app.command()

@@ -53,7 +53,13 @@ def render_papers(
             has_figures=figures is not None,
             numbers=numbers,
             n_laws=sum(row["row"][0] == "L" for row in numbers),
-            n_agree={kind: sum(bool(row["agrees"]) for row in numbers if row["row"][0] == kind) for kind in "LD"},
+            n_agree={
+                kind: sum(
+                    bool(row["agrees"]) for row in numbers if row["row"][0] == kind and row["relation"] != "words"
+                )
+                for kind in "LD"
+            },
+            n_words=sum(row["relation"] == "words" for row in numbers),
             helpers="\n\n".join(inspect.getsource(helper).rstrip() for helper in HELPERS),
         )
     )
@@ -62,7 +68,9 @@ def render_papers(
 def _number(row: Mapping[str, Any]) -> dict[str, Any]:
     """A row of the table of numbers, with both numbers as text."""
     stated = ours = ""
-    if row["stated"] is not None:
+    if row["relation"] == "words":
+        stated, ours = "in words", "holds" if row["agrees"] else "does not hold"
+    elif row["stated"] is not None:
         sign = {"=": "", "<=": "at most ", ">=": "at least "}[row["relation"]]
         stated, ours = sign + number(row["stated"], digits=4), number(row["ours"], digits=4)
     return {**row, "stated": stated, "ours": ours}

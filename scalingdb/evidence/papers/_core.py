@@ -45,7 +45,7 @@ ARXIV = re.compile(r"arXiv:(\d{4}\.\d{4,5})")
 
 RESULTS = Path(__file__).with_name("results.csv")
 
-Relation = Literal["=", "<=", ">="]
+Relation = Literal["=", "<=", ">=", "words"]
 
 
 class Checked(NamedTuple):
@@ -58,7 +58,8 @@ class Checked(NamedTuple):
     within : float
         How far apart they may be, relative to what is stated.
     relation : str
-        ``"="``, or what the paper sets is a bound: ``"<="``, ``">="``.
+        ``"="``, or what the paper sets is a bound: ``"<="``, ``">="``; ``"words"`` where it prints no number that is
+        computed here, and both numbers are those of a test of ours of what it says.
     """
 
     ours: Any
@@ -69,7 +70,7 @@ class Checked(NamedTuple):
     @property
     def agrees(self) -> bool:
         """Whether ours is close enough, or inside the bound."""
-        if self.relation == "=":
+        if self.relation in {"=", "words"}:
             return math.isclose(self.ours, self.stated, rel_tol=0.0, abs_tol=self.within * abs(self.stated))
         slack = self.within * abs(self.stated)
         return bool(self.ours <= self.stated + slack if self.relation == "<=" else self.ours >= self.stated - slack)

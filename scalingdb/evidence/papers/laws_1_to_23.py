@@ -65,7 +65,7 @@ def pruning(db: Warehouse) -> Checked:
     best = sdb.pareto_envelope(table, "kept_per_param", "error").filter(pl.col("kept_per_param").is_between(1.5, 4))
     steep = np.polyfit(np.log(best["kept_per_param"].to_numpy()), np.log(best["error"].to_numpy()), 1)[0]
     assert steep < -5
-    return Checked(float(np.log10(whole[0] / whole[1])), 1.0, 0.01)
+    return Checked(float(np.log10(whole[0] / whole[1])), 1.0, 0.01, "words")
 
 
 @checks("L6", "2306.09479")
@@ -144,7 +144,7 @@ def form_holds(db: Warehouse) -> Checked:
     fitted = sdb.fit(small, "kaplan_lnd", pool=True, by_run=False, inputs={"n_params_non_embedding": "n_params"})
     end = large.filter(pl.col("n_tokens") >= 0.7 * pl.col("n_tokens").max())
     predicted = fitted.predict(end).select((pl.col("prediction") / pl.col("loss")).mean()).item()
-    return Checked(predicted, 1.0, 0.02)
+    return Checked(predicted, 1.0, 0.02, "words")
 
 
 @checks("L16", "2403.08540")

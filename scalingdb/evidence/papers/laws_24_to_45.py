@@ -32,7 +32,7 @@ def weaker_link(db: Warehouse) -> Checked:
         last.rename({"eval_set": "task", "value": "score"}), ["task", "metric"], compute="train_flops"
     )
     means = dict(table.group_by("metric").agg(pl.col("spearman").median()).iter_rows())
-    return Checked(float(means["acc_norm"] < means["answer_probability"]), 1.0, 1e-12)
+    return Checked(float(means["acc_norm"] < means["answer_probability"]), 1.0, 1e-12, "words")
 
 
 @checks("L25", "2406.12295")
@@ -72,7 +72,7 @@ def any_schedule(db: Warehouse) -> Checked:
     is_fitted = pl.col("run_id").str.contains("cosine_24000|constant_24000")
     made = sdb.fit(bound.filter(is_fitted), law).predict(bound.filter(~is_fitted))
     errors = made.group_by("run_id").agg((pl.col("prediction") / pl.col("loss") - 1).abs().mean())
-    return Checked(float((errors["prediction"] < 0.005).sum()), float(errors.height), 1e-12)
+    return Checked(float((errors["prediction"] < 0.005).sum()), float(errors.height), 1e-12, "words")
 
 
 @checks("L30", "2409.15156")
@@ -124,7 +124,7 @@ def every_checkpoint(db: Warehouse) -> Checked:
         made = sdb.fit(rows, "chinchilla", pool=True, by_run=False).predict(end)
         errors.append(made.select((pl.col("prediction") / pl.col("loss") - 1).abs().mean()).item())
     with_all, finals_only = errors
-    return Checked(float(with_all < finals_only / 2), 1.0, 1e-12)
+    return Checked(float(with_all < finals_only / 2), 1.0, 1e-12, "words")
 
 
 @checks("L35", "2410.12360")
@@ -224,7 +224,7 @@ def verifier_gap(db: Warehouse) -> Checked:
 
 @checks("L45", "2502.17262")
 def clusters(db: Warehouse) -> Checked:
-    """Mean error of 1.55 points at 70B from eight models up to 7B: here on three simulated benchmarks of that design.
+    """Clusters halve the error at 70B (1.55 points for 3.10 of one curve): here on simulated benchmarks of that design.
 
     100 attempts at each item, tokens in proportion to the size, items solved at budgets over four and a half decades.
     """
@@ -239,5 +239,4 @@ def clusters(db: Warehouse) -> Checked:
         made = sdb.downstream.cluster_forecast(items.with_columns(score=seen[:, :-1].ravel()), flops[-1])
         errors.append(100 * (made.select("prediction", "end_to_end").row(0) - seen[:, -1].mean()))
     error, plain = np.abs(errors).mean(axis=0)
-    assert error < plain / 2  # the paper: 1.55 against 3.10 for one curve
-    return Checked(error, 1.55, relation="<=")
+    return Checked(float(error < plain / 2), 1.0, 1e-12, "words")

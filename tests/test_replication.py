@@ -61,6 +61,15 @@ def test_the_verdict_is_the_promised_one(name: str, key: str) -> None:
     assert row["verdict"] == row["expected"], f"stated {row['stated']}, ours {row['ours']}"
 
 
+@pytest.mark.parametrize("name", [one.id for one in all_replications().values() if one.compute and not one.tables])
+def test_the_stored_figures_are_those_computed_now(name: str) -> None:
+    known = {replica: ours for (replica, _), ours in replication.stored_results().items()}
+    command = "python -m scalingdb.evidence.replication --recompute"
+    assert name in known, f"not stored: {command}"
+    now = {key.removeprefix(f"{name}."): row["ours"] for key, row in _rows(name).items()}
+    assert known[name] == pytest.approx(now, rel=1e-3, abs=1e-9, nan_ok=True), command
+
+
 def test_every_testable_claim_is_named_by_a_figure(db: sdb.Warehouse) -> None:
     untested = replication.untested_claims(db)
     excused = [name for name in untested["claim_id"] if any(fnmatch.fnmatch(name, pattern) for pattern in UNNAMED)]
@@ -258,6 +267,35 @@ def test_a_ledger_of_one_source_says_how_far_it_is() -> None:
     assert told == [(done, n) for done in range(n + 1)]
     assert set(table["source_id"]) == {"pythia_evals"}
     assert table["figure"].is_unique().all()
+
+
+def test_a_ledger_computes_only_what_is_stale(monkeypatch: pytest.MonkeyPatch, db: sdb.Warehouse) -> None:
+    def computed(one: Replication, db: sdb.Warehouse) -> Mapping[str, float]:
+        told.append(one.id)
+        return {figure.key: 0.0 for figure in one.figures}
+
+    told: list[str] = []
+    monkeypatch.setattr(core, "_computed", computed)
+    names = [one.id for one in all_replications().values() if one.source_id == "pythia_evals"]
+    fresh = replication.ledger(db, "pythia_evals")
+    assert told == [], "stale: python -m scalingdb.evidence.replication"
+    assert fresh.filter(pl.col("ours") != 0).height
+    replication.ledger(db, "pythia_evals", recompute=True)
+    assert told == names
+    told.clear()
+    monkeypatch.setattr(core, "_text_of", lambda source_id: "another computation")
+    replication.ledger(db, "pythia_evals")
+    assert told == names
+
+
+def test_no_stored_figure_is_stale(db: sdb.Warehouse) -> None:
+    sources = set(db.table("sources")["source_id"])
+    stale = {name for name, digest in replication.stored_results()} - {
+        name
+        for name, digest in replication.stored_results()
+        if core._digest(all_replications()[name], db, sources) == digest
+    }
+    assert stale == set(), "run python -m scalingdb.evidence.replication"
 
 
 def verdicts(**counts: list[str]) -> pl.DataFrame:

@@ -56,7 +56,9 @@ def replicate(
             table = replication.replicate(name, connect())
     else:
         with steps(quiet=quiet) as advance:
-            table = replication.ledger(connect(), name, progress=lambda done, total: advance("figures", done, total))
+            table = replication.ledger(
+                connect(), name, lambda done, total: advance("figures", done, total), recompute=True
+            )
     changed = table.filter(
         ~pl.col("verdict").is_in([replication.NEEDS_LOCAL_ROWS]), pl.col("verdict") != pl.col("expected")
     )

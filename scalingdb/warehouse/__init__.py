@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import html
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +71,11 @@ class Warehouse:
         """Hash of the runs and scores that this warehouse holds; empty if it has no manifest."""
         files = self._session.files
         return "" if files is None else files.fingerprint()
+
+    def shipped_fingerprint(self, sources: Collection[str]) -> str:
+        """Hash of the views and of what ships of some sources; empty if the warehouse has no manifest."""
+        files = self._session.files
+        return "" if files is None else files.shipped_fingerprint(sources)
 
     def __repr__(self) -> str:
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from collections.abc import Collection
 from pathlib import Path
 
 import duckdb
@@ -85,6 +86,17 @@ class Files:
             entries = {name: entry.sha256 for name, entry in (state.entries or {}).items()}
             listed.append(sorted(item for item in entries.items() if not item[0].startswith(APART)))
         return hashlib.sha256(repr([part for part in listed if part]).encode()).hexdigest()
+
+    def shipped_fingerprint(self, sources: Collection[str]) -> str:
+        """Hash of the views and of what ships of some sources; empty where the manifest is missing."""
+        if self.shipped.entries is None:
+            return ""
+        listed = [
+            (name, entry.sha256)
+            for name, entry in self.shipped.entries.items()
+            if name.startswith("views/") or (Path(name).stem in sources and not name.startswith("tables/raw_files/"))
+        ]
+        return hashlib.sha256(repr(sorted(listed)).encode()).hexdigest()
 
     def table(self, name: str) -> list[Path]:
         """Files of one table: shipped ones, and those built locally beside them."""

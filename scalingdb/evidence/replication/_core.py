@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import fnmatch
+import hashlib
 import importlib
 import inspect
 import math
 import pkgutil
 import re
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import cache
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = [
     "NEEDS_LOCAL_ROWS",
     "ORIGINS",
+    "RESULTS",
     "VERDICTS",
     "WIDE",
     "Figure",
@@ -38,6 +42,8 @@ __all__ = [
     "readable",
     "replicate",
     "replication",
+    "store_results",
+    "stored_results",
     "summary",
     "untestable",
     "untested_claims",
@@ -56,6 +62,9 @@ ORIGINS: Mapping[str, str] = MappingProxyType(
 """Whose figure it is, in words. The three are never added up: they answer different questions."""
 
 VERDICTS = LEDGER_VERDICTS
+
+RESULTS = Path(__file__).with_name("results.csv")
+"""Our figures as ``python -m scalingdb.evidence.replication`` last computed them: all together take a minute."""
 
 WIDE = 3.0
 """A tolerance of more half-units of the last stated digit than this is listed for the reader."""
@@ -319,23 +328,32 @@ def replicate(name: str | Replication, db: Warehouse | None = None) -> pl.DataFr
         from scalingdb.warehouse import connect
 
         db = connect()
-    ours: Mapping[str, float] = {}
-    absent = ""
     if one.compute is not None and not one.has_rows(db):
-        absent = NEEDS_LOCAL_ROWS
-    elif one.compute is not None:
-        with silence(), warnings.catch_warnings():
-            # what a fit or a prediction remarks upon is part of the declaration, where it matters
-            warnings.simplefilter("ignore", FitWarning)
-            warnings.simplefilter("ignore", DomainWarning)
-            ours = one.compute(db)
-        declared = {figure.key for figure in one.figures}
-        if set(ours) != declared:
-            raise DataError(
-                f"replication {one.id!r} gives {sorted(set(ours) - declared)} that it does not declare, "
-                f"and lacks {sorted(declared - set(ours))}",
-                "let the function return exactly the keys of its figures.",
-            )
+        return _judged(one, {}, NEEDS_LOCAL_ROWS)
+    return _judged(one, _computed(one, db))
+
+
+def _computed(one: Replication, db: Warehouse) -> Mapping[str, float]:
+    """Our figures, computed now."""
+    if one.compute is None:
+        return {}
+    with silence(), warnings.catch_warnings():
+        # what a fit or a prediction remarks upon is part of the declaration, where it matters
+        warnings.simplefilter("ignore", FitWarning)
+        warnings.simplefilter("ignore", DomainWarning)
+        ours = one.compute(db)
+    declared = {figure.key for figure in one.figures}
+    if set(ours) != declared:
+        raise DataError(
+            f"replication {one.id!r} gives {sorted(set(ours) - declared)} that it does not declare, "
+            f"and lacks {sorted(declared - set(ours))}",
+            "let the function return exactly the keys of its figures.",
+        )
+    return ours
+
+
+def _judged(one: Replication, ours: Mapping[str, float], absent: str = "") -> pl.DataFrame:
+    """The figures of a replication beside ours."""
     rows = []
     for figure in one.figures:
         value = ours.get(figure.key)
@@ -376,8 +394,13 @@ def ledger(
     db: Warehouse | None = None,
     source: str | None = None,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
+    *,
+    recompute: bool = False,
 ) -> pl.DataFrame:
-    """Every replicated figure, computed now.
+    """Every replicated figure.
+
+    Ours are the numbers stored with the package, as far as rows and computation have not changed since; the others
+    are computed now.
 
     Parameters
     ----------
@@ -387,6 +410,8 @@ def ledger(
         Only the figures of one source.
     progress : callable, optional
         Called with the number of replications done and the number of all.
+    recompute : bool
+        Compute every figure now, which takes a minute.
 
     Returns
     -------
@@ -408,12 +433,69 @@ def ledger(
         from scalingdb.warehouse import connect
 
         db = connect()
+    stored = {} if recompute else stored_results()
+    ids = set(db.table("sources")["source_id"])
     tables = []
     for done, one in enumerate(known.values()):
         progress(done, len(known))
-        tables.append(replicate(one, db))
+        ours = stored.get((one.id, _digest(one, db, ids)))
+        tables.append(replicate(one, db) if ours is None else _judged(one, ours))
     progress(len(known), len(known))
     return pl.concat(tables) if tables else pl.DataFrame(schema=SCHEMA)
+
+
+def stored_results() -> dict[tuple[str, str], dict[str, float]]:
+    """Figures stored with the package, by replication and the digest of what they were computed from."""
+    found: dict[tuple[str, str], dict[str, float]] = {}
+    if RESULTS.exists():
+        for name, digest, key, ours in pl.read_csv(RESULTS).iter_rows():
+            found.setdefault((name, digest), {})[key] = ours
+    return found
+
+
+def store_results(
+    db: Warehouse, progress: Callable[[int, int], None] = lambda _done, _total: None, *, recompute: bool = False
+) -> int:
+    """Compute what is stale, or everything, write the file, and count the computations.
+
+    Figures that need rows which do not ship are not stored.
+    """
+    stored = {} if recompute else stored_results()
+    sources = set(db.table("sources")["source_id"])
+    shipped = [one for one in all_replications().values() if one.compute is not None and not one.tables]
+    rows, computed = [], 0
+    for done, one in enumerate(shipped):
+        progress(done, len(shipped))
+        digest = _digest(one, db, sources)
+        ours = stored.get((one.id, digest))
+        if ours is None:
+            ours, computed = dict(_computed(one, db)), computed + 1
+        rows += [(one.id, digest, figure.key, float(ours[figure.key])) for figure in one.figures]
+    progress(len(shipped), len(shipped))
+    pl.DataFrame(rows, schema=["replication", "digest", "key", "ours"], orient="row").write_csv(RESULTS)
+    return computed
+
+
+def _digest(one: Replication, db: Warehouse, sources: Collection[str]) -> str:
+    """Short hash of what figures are computed from: the module, and the shipped rows of the sources that it names.
+
+    What else they depend on, such as the engine, is not part of it: a test computes every stored figure again.
+    """
+    text = _text_of(one.source_id)
+    named = {one.source_id, *(set(re.findall(r"\w+", text)) & set(sources))}
+    return hashlib.sha256((text + db.shipped_fingerprint(named)).encode()).hexdigest()[:12]
+
+
+@cache
+def _text_of(source_id: str) -> str:
+    """Code of a module of replications, with what the modules share."""
+    folder = Path(__file__).parent
+    shared = sorted(
+        path for path in folder.glob("_*.py") if path.name not in {"__init__.py", "__main__.py", "_core.py"}
+    )
+    return "".join(
+        path.read_text(encoding="utf-8") for path in [folder / f"{source_id}.py", *shared] if path.name != "_core.py"
+    )
 
 
 def summary(table: pl.DataFrame, by: str | None = "source_id") -> pl.DataFrame:

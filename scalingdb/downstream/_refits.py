@@ -131,7 +131,7 @@ def _solve(curve: Curve, y: FloatArray, start: FloatArray, low: FloatArray, high
             break
         rows = active.copy()
         at, rest = u[rows], r[rows]
-        jacobian = _jacobian(lambda v, rows=rows: residuals(v, rows), at, lower, upper)  # type: ignore[misc]
+        jacobian = _jacobian(lambda v, rows=rows: residuals(v, rows), at, rest, upper)  # type: ignore[misc]
         gradient = np.einsum("bnk,bn->bk", jacobian, rest)
         # a parameter at a bound that the gradient pushes against stays there
         blocked = ((at <= lower) & (gradient > 0)) | ((at >= upper) & (gradient < 0))
@@ -156,17 +156,16 @@ def _solve(curve: Curve, y: FloatArray, start: FloatArray, low: FloatArray, high
     return natural(u)
 
 
-def _jacobian(residuals: Curve, u: FloatArray, lower: FloatArray, upper: FloatArray) -> FloatArray:
-    """Central differences within the bounds, shape (B, n, k)."""
-    columns = []
+def _jacobian(residuals: Curve, u: FloatArray, here: FloatArray, upper: FloatArray) -> FloatArray:
+    """Forward differences from the residuals `here` (backward at an upper bound), shape (B, n, k)."""
+    out = np.empty((*here.shape, u.shape[1]))
     for j in range(u.shape[1]):
-        width = 1e-5 * np.maximum(np.abs(u[:, j]), 1e-2)
-        ahead, behind = u.copy(), u.copy()
-        ahead[:, j] = np.minimum(u[:, j] + width, upper[j])
-        behind[:, j] = np.maximum(u[:, j] - width, lower[j])
-        distance = np.maximum(ahead[:, j] - behind[:, j], TINY)
-        columns.append((residuals(ahead) - residuals(behind)) / distance[:, None])
-    return np.nan_to_num(np.stack(columns, axis=2), posinf=0.0, neginf=0.0)
+        width = 1e-6 * np.maximum(np.abs(u[:, j]), 1e-2)
+        width = np.where(u[:, j] + width > upper[j], -width, width)
+        moved = u.copy()
+        moved[:, j] += width
+        out[:, :, j] = (residuals(moved) - here) / width[:, None]
+    return np.nan_to_num(out, copy=False, posinf=0.0, neginf=0.0)
 
 
 def prediction_interval(

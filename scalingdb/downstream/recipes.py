@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
-from scipy.stats import rankdata
 
 from scalingdb.display import DEFAULT_LEVEL
 from scalingdb.downstream._checks import FloatArray, as_frame, check_level, finite, need_columns
@@ -201,6 +200,8 @@ class _Panel:
             self.groups.append({(self.place[name], size): value for name, size, value in rows})
 
     def judge(self, small: list[float], goal: float, same_as: list[float] | None = None) -> _Judged | None:
+        from scipy.stats import rankdata  # takes a second to import
+
         n = len(self.place)
         right, made = np.zeros((n, n)), np.zeros((n, n))
         used: set[int] = set()

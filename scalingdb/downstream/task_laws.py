@@ -553,6 +553,7 @@ def _chance_level(table: pl.DataFrame, chance: float | None) -> float:
 
 def _logistic_in_compute(table: pl.DataFrame, score: str, compute: str | None, chance: float) -> OneStep:
     from scipy.optimize import least_squares
+    from scipy.special import expit
 
     from scalingdb.errors import FitError
 
@@ -565,10 +566,16 @@ def _logistic_in_compute(table: pl.DataFrame, score: str, compute: str | None, c
         )
     middle, width = float(cost.mean()), float(cost.std())
     z = (cost - middle) / width
+    design = np.stack([np.ones_like(z), z], axis=1)
+
+    def slopes(p: FloatArray) -> FloatArray:
+        share = expit(design @ p)
+        return (1 - chance) * (share * (1 - share))[:, None] * design
+
     starts = [(-1.0, 0.7), (-3.0, 1.5), (0.0, -0.5)]
     solutions = [
         least_squares(  # type: ignore[operator]
-            lambda p: _above_chance(p[0] + p[1] * z, chance) - y, start, xtol=1e-12, max_nfev=500
+            lambda p: _above_chance(design @ p, chance) - y, start, slopes, method="lm", xtol=1e-12, max_nfev=500
         )
         for start in starts
     ]

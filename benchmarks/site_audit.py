@@ -3,12 +3,14 @@
     python benchmarks/site_audit.py reports            # every page; about a second per page, theme and width
     python benchmarks/site_audit.py reports 8          # of each folder of generated pages (laws, sources, api), 8
 
-Prints one line per finding, and the counts. Needs chromium and the development packages.
+Prints one line per finding and the counts, and whether the questions that readers come with are answered within two
+clicks from the front page. Needs chromium and the development packages.
 """
 
 from __future__ import annotations
 
 import random
+import re
 import shutil
 import sys
 from collections import Counter
@@ -37,6 +39,15 @@ class Finding:
     theme: str
     what: str
 
+
+QUESTIONS: tuple[tuple[str, tuple[str, ...], str], ...] = (
+    ("which law for 20 small runs, and with what error", (), r"about twenty small runs.*Typical error .* [\d.]+ %"),
+    ("N and D for 1e24 FLOP, with intervals", (), r"24 FLOP.*parameters on .*tokens.*95 % intervals.* to "),
+    ("does TruthfulQA get worse with scale", ("Tasks that get worse with scale",), r"(?i)truthfulqa.*(worse|fall)"),
+    ("which tasks are predictable", ("Which tasks, and with what error",), r"(?i)predictable"),
+    ("which published claims fail and matter", ("The ledger",), r"(?i)does not reproduce"),
+)
+"""A question, the links to click on from the front page, and what the last page must say."""
 
 VIEWS = tuple((theme, width) for theme in THEMES for width in WIDTHS)
 
@@ -85,6 +96,25 @@ def _look(page: Any, file: Path, axe: str, width: int) -> list[str]:
     return found
 
 
+def unanswered(site: Path) -> list[str]:
+    """Questions of :data:`QUESTIONS` that the front page, or the page behind its link, does not answer."""
+    lost = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium") or shutil.which("google-chrome"), args=["--no-sandbox"]
+        )
+        page = browser.new_page()
+        for question, links, answer in QUESTIONS:
+            page.goto((site / "index.html").absolute().as_uri())
+            for link in links:
+                page.locator("main").get_by_role("link", name=link).first.click()
+                page.wait_for_load_state("load")
+            if not re.search(answer, " ".join(page.locator("main").inner_text().split())):
+                lost.append(question)
+        browser.close()
+    return lost
+
+
 def _by_folder(pages: Iterable[str]) -> dict[str, list[str]]:
     groups: dict[str, list[str]] = {}
     for page in pages:
@@ -109,6 +139,8 @@ def main() -> None:
     for finding in audit(site, pages):
         findings.append(finding)
         print(f"{finding.page} ({finding.width} px, {finding.theme}): {finding.what}", flush=True)
+    lost = unanswered(site)
+    print(f"{len(QUESTIONS) - len(lost)} of {len(QUESTIONS)} questions answered", *lost, sep="\n  ")
     kinds = Counter(" ".join(finding.what.split(":")[0].split()[:3]) for finding in findings)
     print(f"{len(pages)} pages, {len(VIEWS)} views each, {len(findings)} findings")
     for kind, count in kinds.most_common():

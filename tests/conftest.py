@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,10 @@ from ingest._raw import find_raw_directory
 from ingest._source import Source, conform
 from scalingdb._store import write_manifest
 from scalingdb.law_library import all_laws
+
+# the tests start hundreds of processes, each of which would compile every module anew
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # a machine may be slow: no test asserts a time
 settings.register_profile("no deadline", deadline=None)

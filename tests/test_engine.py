@@ -533,7 +533,8 @@ def test_losses_that_do_not_fall_end_at_a_bound() -> None:
 
 
 def test_equal_losses_are_a_floor_and_nothing_else() -> None:
-    with pytest.warns(FitWarning, match="A=0, B=0"):
+    # no term is left if its size or its exponent is 0; which of the two depends on rounding
+    with pytest.warns(FitWarning, match="(A|alpha)=0, (B|beta)=0"):
         found = sdb.fit(runs(5).with_columns(loss=2.5), "chinchilla")
     assert found.params["E"] == pytest.approx(2.5, rel=1e-9)
 

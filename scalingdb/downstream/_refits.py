@@ -132,12 +132,12 @@ def _solve(curve: Curve, y: FloatArray, start: FloatArray, low: FloatArray, high
         rows = active.copy()
         at, rest = u[rows], r[rows]
         jacobian = _jacobian(lambda v, rows=rows: residuals(v, rows), at, rest, upper)  # type: ignore[misc]
-        gradient = np.einsum("bnk,bn->bk", jacobian, rest)
+        gradient = (jacobian.transpose(0, 2, 1) @ rest[:, :, None])[:, :, 0]
         # a parameter at a bound that the gradient pushes against stays there
         blocked = ((at <= lower) & (gradient > 0)) | ((at >= upper) & (gradient < 0))
         jacobian = np.where(blocked[:, None, :], 0.0, jacobian)
         gradient = np.where(blocked, 0.0, gradient)
-        normal = np.einsum("bnk,bnl->bkl", jacobian, jacobian)
+        normal = jacobian.transpose(0, 2, 1) @ jacobian
         # to unit diagonal, and never quite without damping: two parameters may do the same to every row
         root = np.sqrt(np.maximum(np.einsum("bkk->bk", normal), TINY))
         least = np.maximum(damping[rows], LEAST_DAMPING)[:, None, None] * np.eye(at.shape[1])

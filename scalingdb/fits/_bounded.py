@@ -95,9 +95,7 @@ def _is_gridded(form: Form) -> bool:
     law, model = form.law, form.model
     if law.starts is not None or model.basis is None or model.n_params - len(model.linear) > GRIDDED:
         return False
-    free = {law.symbols[name] for name in form.free}
-    scales = [law.symbols[name] for name in form.held if name in law.linear_params]
-    return not any(law.expression.diff(scale).free_symbols & free for scale in scales)
+    return not any(set(law.linear_factors[name]) & set(form.free) for name in form.held if name in law.linear_params)
 
 
 def _ends(

@@ -181,7 +181,8 @@ def compiled(
 
 def essentials(law: Law) -> dict[str, Any]:
     """What a fit must know of a traced law beside its code."""
-    return {"untraceable": law.untraceable, "linear": law.linear_params, "powers": law.power_inputs}
+    facts = {"untraceable": law.untraceable, "linear": law.linear_params, "powers": law.power_inputs}
+    return facts | ({"factors": law.linear_factors} if law.is_traceable else {})
 
 
 def code_key(law: Law, specs: Sequence[ParamSpec], fixed: Collection[str], ties: Mapping[str, str]) -> str | None:

@@ -287,6 +287,14 @@ class Law:
         return _trace.linear_params(self.expression, self.symbols, tuple(self.params))
 
     @functools.cached_property
+    def linear_factors(self) -> Mapping[str, tuple[str, ...]]:
+        """For each linear parameter, the parameters of what it multiplies: alpha for A in A N^-alpha."""
+        if "factors" in self._kept:
+            return {name: tuple(factors) for name, factors in self._kept["factors"].items()}
+        of = {name: self.expression.diff(self.symbols[name]).free_symbols for name in self.linear_params}
+        return {name: tuple(p for p in self.params if self.symbols[p] in symbols) for name, symbols in of.items()}
+
+    @functools.cached_property
     def power_inputs(self) -> tuple[str, ...]:
         """Inputs that enter as powers, or products or sums of powers: only their decades mean anything.
 

@@ -434,11 +434,11 @@ def ledger(
 
         db = connect()
     stored = {} if recompute else stored_results()
-    ids = set(db.table("sources")["source_id"])
+    kept, ids = {name for name, _ in stored}, set(db.table("sources")["source_id"])
     tables = []
     for done, one in enumerate(known.values()):
         progress(done, len(known))
-        ours = stored.get((one.id, _digest(one, db, ids)))
+        ours = stored.get((one.id, _digest(one, db, ids))) if one.id in kept else None
         tables.append(replicate(one, db) if ours is None else _judged(one, ours))
     progress(len(known), len(known))
     return pl.concat(tables) if tables else pl.DataFrame(schema=SCHEMA)

@@ -570,7 +570,7 @@ def _logistic_in_compute(table: pl.DataFrame, score: str, compute: str | None, c
 
     def slopes(p: FloatArray) -> FloatArray:
         share = expit(design @ p)
-        return (1 - chance) * (share * (1 - share))[:, None] * design
+        return np.asarray((1 - chance) * (share * (1 - share))[:, None] * design)
 
     starts = [(-1.0, 0.7), (-3.0, 1.5), (0.0, -0.5)]
     solutions = [

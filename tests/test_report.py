@@ -169,10 +169,15 @@ def test_a_second_build_runs_only_what_changed(built: tuple[Site, list[tuple[str
     write(path.parent, "one_law", prose("# Changed"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(notebooks, "_execute", execute)
-        run = notebooks.execute_all
-        (first,) = asyncio.run(run([path], folder, lambda *_: None))
-        asyncio.run(run([path], folder, lambda *_: None))
-        asyncio.run(run([path], folder, lambda *_: None, fresh=["one_law"]))
+
+        def run(**options: Any) -> list[nbformat.NotebookNode]:
+            return asyncio.run(
+                notebooks.execute_all([path], folder, lambda *_: None, lambda _, notebook: notebook, **options)
+            )
+
+        (first,) = run()
+        run()
+        run(fresh=["one_law"])
     assert ran == ["one_law", "one_law"]
     assert first.cells[0].source == "# Changed"
 
@@ -309,8 +314,8 @@ def test_notebooks_run_side_by_side(tmp_path: Path) -> None:
         write(tmp_path, "a", code(MEET.format(own="a", other="b"))),
         write(tmp_path, "b", code(MEET.format(own="b", other="a"))),
     ]
-    executed = asyncio.run(notebooks.execute_all(paths, tmp_path / "store", lambda *_: None))
-    assert len(executed) == 2
+    finished = asyncio.run(notebooks.execute_all(paths, tmp_path / "store", lambda *_: None, lambda path, _: path.stem))
+    assert finished == ["a", "b"]
 
 
 @pytest.fixture

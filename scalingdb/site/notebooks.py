@@ -15,11 +15,13 @@ import re
 import sys
 import tempfile
 import textwrap
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import nbformat
 import traitlets
@@ -53,6 +55,7 @@ VERSIONED = ("scalingdb", "duckdb", "polars", "numpy", "scipy", "altair")
 QUERY_METHODS = {"sql", "points", "curves", "table"}
 
 Progress = Callable[[str, int, int], None]
+Finished = TypeVar("Finished")
 
 
 @dataclass(frozen=True)
@@ -156,7 +159,19 @@ def leave_out(notebook: nbformat.NotebookNode, present: Collection[str]) -> nbfo
     return notebook
 
 
-async def _execute(path: Path, progress: Progress, present: Collection[str]) -> nbformat.NotebookNode:
+@contextmanager
+def _bytecode() -> Iterator[dict[str, str]]:
+    """Variables by which kernels share what they compile, where Python may not keep it beside the modules."""
+    if not sys.dont_write_bytecode:
+        yield {}
+        return
+    with tempfile.TemporaryDirectory(prefix="scalingdb-bytecode-") as folder:
+        yield {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": folder}
+
+
+async def _execute(
+    path: Path, progress: Progress, present: Collection[str], variables: Mapping[str, str]
+) -> nbformat.NotebookNode:
     """Run every cell that has its rows in the notebook's folder and return the notebook with its outputs."""
     notebook = leave_out(read(path), present)
     total = len(notebook.cells)
@@ -178,7 +193,8 @@ async def _execute(path: Path, progress: Progress, present: Collection[str]) -> 
     )
     # an empty profile: the start-up files of the user must not change a page
     with tempfile.TemporaryDirectory(prefix="scalingdb-ipython-") as profile:
-        environment = {**dict.fromkeys(THREADS, "1"), **os.environ, "SCALINGDB_RENDERER": "spec", "IPYTHONDIR": profile}
+        own = {"SCALINGDB_RENDERER": "spec", "IPYTHONDIR": profile}
+        environment = {**dict.fromkeys(THREADS, "1"), **os.environ, **variables, **own}
         try:
             await client.async_execute(env=environment)
         except CellExecutionError as error:
@@ -206,8 +222,13 @@ def cores() -> int:
 
 
 async def execute_all(
-    paths: Sequence[Path], store: Path, progress: Progress, *, fresh: Sequence[str] = ()
-) -> list[nbformat.NotebookNode]:
+    paths: Sequence[Path],
+    store: Path,
+    progress: Progress,
+    finish: Callable[[Path, nbformat.NotebookNode], Finished],
+    *,
+    fresh: Sequence[str] = (),
+) -> list[Finished]:
     """Run notebooks side by side, one per core: each is a process of its own, mostly on one thread.
 
     Parameters
@@ -217,8 +238,15 @@ async def execute_all(
         Folder of executed notebooks. One whose content, code and data are those of the last run is taken from there.
     progress : callable
         Called with the notebook's name, the cells done, and the cells in all.
+    finish : callable
+        Called with the path of each notebook and with what was executed, in one thread beside the others.
     fresh : sequence of str, optional
         Names of notebooks to run in any case.
+
+    Returns
+    -------
+    list
+        What `finish` made of each notebook.
 
     Raises
     ------
@@ -230,7 +258,7 @@ async def execute_all(
     with connect() as db:
         present = set(db.sql("select distinct source_id from evals")["source_id"])
 
-    async def run(path: Path) -> nbformat.NotebookNode:
+    async def executed(path: Path, variables: Mapping[str, str]) -> nbformat.NotebookNode:
         kept = store / f"{path.stem}.ipynb"
         key = hashlib.sha256(today + path.read_bytes()).hexdigest()
         if kept.exists() and path.stem not in fresh:
@@ -238,22 +266,28 @@ async def execute_all(
             if notebook.metadata.get("scalingdb_key") == key:
                 return notebook
         async with free:
-            notebook = await _execute(path, progress, present)
+            notebook = await _execute(path, progress, present, variables)
         notebook.metadata["scalingdb_key"] = key
         store.mkdir(parents=True, exist_ok=True)
         nbformat.write(notebook, kept)
         return notebook
 
-    # the longest first, as far as their size tells: none is left to run alone at the end
-    order = sorted(paths, key=lambda path: path.stat().st_size, reverse=True)
-    tasks = {path: asyncio.create_task(run(path)) for path in order}
-    try:
-        await asyncio.gather(*tasks.values())
-        return [tasks[path].result() for path in paths]
-    finally:  # after a failure: those not begun need not begin, and kernels that run are stopped
-        for task in tasks.values():
-            task.cancel()
-        await asyncio.gather(*tasks.values(), return_exceptions=True)
+    with _bytecode() as variables, ThreadPoolExecutor(1) as side:
+
+        async def run(path: Path) -> Finished:
+            notebook = await executed(path, variables)
+            return await asyncio.get_running_loop().run_in_executor(side, finish, path, notebook)
+
+        # the longest first, as far as their size tells: none is left to run alone at the end
+        order = sorted(paths, key=lambda path: path.stat().st_size, reverse=True)
+        tasks = {path: asyncio.create_task(run(path)) for path in order}
+        try:
+            await asyncio.gather(*tasks.values())
+            return [tasks[path].result() for path in paths]
+        finally:  # after a failure: those not begun need not begin, and kernels that run are stopped
+            for task in tasks.values():
+                task.cancel()
+            await asyncio.gather(*tasks.values(), return_exceptions=True)
 
 
 def world() -> bytes:

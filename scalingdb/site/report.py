@@ -203,11 +203,17 @@ def _ready(
     failed = state / "failed"
     shutil.rmtree(failed, ignore_errors=True)
     try:
-        executed = run_sync(execute_all)(paths, state / "executed", progress, fresh=fresh)
+        made: list[Ready] = run_sync(execute_all)(
+            paths,
+            state / "executed",
+            progress,
+            lambda path, notebook: prepare(path, notebook, sources, charts),
+            fresh=fresh,
+        )
     except FailedCellError as error:
         page = _show_failure(error, failed)
         raise NotebookError(error.fact, f"the cell and its traceback: {page}; the old site is unchanged.") from error
-    return [prepare(path, notebook, sources, charts) for path, notebook in zip(paths, executed, strict=True)]
+    return made
 
 
 def _show_failure(error: FailedCellError, folder: Path) -> Path:

@@ -144,7 +144,8 @@ def ability(db: Warehouse) -> Checked:
 waits(
     "D14",
     "2503.07103",
-    "claims of the abstract only (70 % less memory at 4 bits); its rows are not in the warehouse",
+    "claims of the abstract only (70 % less memory at 4 bits); the README of its package points to an archive "
+    "elsewhere for all scores",
 )
 
 

@@ -43,9 +43,15 @@ def collaboration(db: Warehouse) -> Checked:
 
 @checks("L26", "2406.16450")
 def structured(db: Warehouse) -> Checked:
-    """Wide structured networks reach lower perplexity than dense ones at the same FLOP (table 2): both pairs."""
-    pairs = [ledger(db, "structured_ffn.equal_flops", f"the same FLOP, group {size}").ours for size in "ml"]
-    return Checked(float(sum(ratio < 1 for ratio in pairs)), 2.0, 1e-12, "words")
+    """Training of 1.3B is 1.35 times faster with a third of the feedforward parameters, by the hours of the table.
+
+    At equal FLOP the wide structured networks reach lower perplexity than the dense ones, at both sizes.
+    """
+    at_equal = [ledger(db, "structured_ffn.equal_flops", f"dense one at the same FLOP, group {size}") for size in "ml"]
+    assert all(ratio.ours < 1 for ratio in at_equal)
+    rows = scores(db, "structured_ffn", "r.accelerator_hours is not null")
+    hours = dict(rows.select("model_name", "accelerator_hours").iter_rows())
+    return Checked(hours["Transformer-xl (dense)"] / hours["LowRank (R=512)"], 1.35, 0.004)
 
 
 @checks("L27", "2407.12854")

@@ -19,6 +19,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,6 +64,11 @@ def _parser() -> argparse.ArgumentParser:
     build.add_argument(
         "--without-raw", action="store_true", help="bring the tables up to date with code and schema, without raw files"
     )
+    build.add_argument(
+        "--download",
+        action="store_true",
+        help="fetch the files of a release that the copy lacks, and say what they hold",
+    )
     check = commands.add_parser("check", help="rebuild in a temporary folder and compare byte for byte")
     for command in (build, check):
         command.add_argument("--raw", type=Path, help="folder with one folder of raw files per source")
@@ -91,7 +97,9 @@ def main(argv: list[str] | None = None) -> int:
                 f"building needs {' and '.join(missing)}, which the core package does not install",
                 "pip install 'scalingdb[ingest]'",
             )
-        return _build(options) if options.command == "build" else _check(options)
+        if options.command == "check":
+            return _check(options)
+        return _download(options) if options.download else _build(options)
     except ScalingDBError as error:
         _print_error(error)
         return 2
@@ -181,6 +189,26 @@ def _build(options: argparse.Namespace) -> int:
         print(f"\nsource {result.source_id!r} failed; its old tables are unchanged", file=sys.stderr)
         _print_error(result.error)
     return 1 if failed else 0
+
+
+def _download(options: argparse.Namespace) -> int:
+    """Fetch what the copy of each named release lacks; build nothing."""
+    from ingest._build import load_source
+    from ingest._release import LACKING, fetch
+
+    folder = None if options.target is None else options.target.resolve()
+    reports = {name: fetch(load_source(name)[0], folder) for name in options.sources or LACKING}
+    if options.json:
+        answer = {name: {**asdict(report), "folder": str(report.folder)} for name, report in reports.items()}
+        print(json.dumps(answer, indent=2))
+        return 0
+    for name, report in reports.items():
+        for file in report.files:
+            models = "no model is named" if file.n_models is None else f"{file.n_models:,} models"
+            state = "fetched" if file.is_new else "held"
+            print(f"{name}: {file.path}: {state}, {file.n_bytes:,} bytes, {file.n_records:,} records, {models}")
+        print(f"{name}: {report.n_reached:,} of {report.n_models:,} models are reached; files in {report.folder}")
+    return 0
 
 
 def _finish(home: Path, target: Path, *, force: bool, is_whole: bool) -> list[str]:

@@ -91,6 +91,9 @@ def build(
     without_raw: Annotated[
         bool, typer.Option("--without-raw", help="Bring the tables up to date with code and schema; read no raw file.")
     ] = False,
+    download: Annotated[
+        bool, typer.Option("--download", help="Fetch the files of a release that the copy lacks; build nothing.")
+    ] = False,
     workers: Annotated[
         int | None, typer.Option("--workers", min=1, metavar="N", help="Processes. Default: one per processor.")
     ] = None,
@@ -105,9 +108,14 @@ def build(
     build that is stopped changes nothing. Without raw files, --without-raw takes over corrected
     coefficients and new columns (filled with nulls).
 
+    --download asks the source's public repository (or $SCALINGDB_UPSTREAM) for the files that our copy of
+    a release lacks, at the pinned commit: each is checked by its git id and read, and is kept in the cache
+    or in --target. It says how many of the paper's models they reach. Called again, it goes on.
+
     \b
     Examples:
       scalingdb build
+      scalingdb build hitchhiker --download
       scalingdb build farseer steplaw --raw ~/raw --force
       scalingdb build --target /tmp/warehouse --json
     """
@@ -120,7 +128,7 @@ def build(
     for option, path in (("--raw", raw), ("--target", target)):
         if path is not None:
             arguments += [option, str(path.resolve())]
-    arguments += ["--without-raw"] * without_raw
+    arguments += ["--without-raw"] * without_raw + ["--download"] * download
     arguments += ["--force"] * force + (["--workers", str(workers)] if workers else [])
     arguments += ["--json"] * as_json + ["--quiet"] * quiet
     if code := _run_ingest(arguments).returncode:

@@ -16,29 +16,41 @@ sdb = importlib.import_module("scalingdb")
 
 @checks("D1", "2111.10050")
 def contrastive(db: Warehouse) -> Checked:
-    """Sixteen times the pairs of CLIP, on 3 billion parameters."""
+    """Abstract: 3.75 times the parameters of ALIGN (on 4 times the pairs, 16 times those of CLIP)."""
     rows = db.sql(
         "select model_name, n_params, n_datapoints from runs where source_id = 'epoch_ml_systems' and study = '2025'"
     )
     size = {name: (n, pairs) for name, n, pairs in rows.iter_rows()}
-    basic, clip = size["BASIC-L"], size["CLIP (ViT L/14@336px)"]
-    assert round(basic[0] / 1e9) == 3
-    return Checked(basic[1] / clip[1], 16.0, 0.05)
+    basic, align, clip = size["BASIC-L"], size["ALIGN"], size["CLIP (ViT L/14@336px)"]
+    assert abs(basic[1] / align[1] - 4) < 0.5
+    assert abs(basic[1] / clip[1] - 16) < 1
+    return Checked(basic[0] / align[0], 3.75, 0.004)
 
 
 @checks("D2", "2204.02311")
-def palm_compute(db: Warehouse) -> Checked:
-    """Table 22: 2.56e24 FLOP for 540B parameters and 780B tokens, a little over 6 N D."""
-    row = db.sql("select train_flops, n_tokens from runs where source_id = 'palm_tables' and n_params = 540e9")
-    return Checked(row["train_flops"][0] / 1e24, 2.56, 0.005)
+def palm_jumps(db: Warehouse) -> Checked:
+    """Section 6.2: a quarter of the tasks end more than 10 points above the line in log size through 8B and 62B.
+
+    15 % end more than 20 points above it. Here 23 of the 150 tasks, so that one task is 4 points.
+    """
+    rows = scores(db, "palm_tables", "r.family = 'palm' and e.eval_set like 'bigbench_lite%'").sort("n_params")
+    tasks = rows.group_by("eval_set").agg(pl.col("value"), pl.col("n_params").log().alias("size"))
+    jumps = []
+    for value, size in tasks.select("value", "size").iter_rows():
+        line = value[1] + (value[1] - value[0]) * (size[2] - size[1]) / (size[1] - size[0])
+        jumps.append(value[2] - line)
+    assert abs(np.mean(np.array(jumps) > 0.2) - 0.15) < 1 / 23
+    return Checked(float(np.mean(np.array(jumps) > 0.1)), 0.25, 4 / 23)
 
 
 @checks("D3", "2206.04615")
 def lite_tasks(db: Warehouse) -> Checked:
-    """BIG-bench Lite has 24 tasks; the table lacks one of them."""
-    rows = scores(db, "palm_tables", "r.family = 'palm' and e.eval_set like 'bigbench_lite%'")
-    sizes = rows.group_by("eval_set").agg(pl.col("n_params").n_unique())
-    return Checked(float(sizes.filter(pl.col("n_params") == 3).height), 24.0, 1 / 24)
+    """Scores rise with scale and stay below the best human raters: PaLM of three sizes, 23 tasks of BIG-bench Lite."""
+    rows = scores(db, "palm_tables", "e.eval_set like 'bigbench_lite%'")
+    means = rows.group_by("model_name").agg(pl.col("value").mean(), pl.col("n_params").first())
+    palm = means.filter(pl.col("model_name").str.starts_with("PaLM")).sort("n_params")["value"]
+    human = means.filter(pl.col("model_name") == "human best")["value"].item()
+    return Checked(float(palm[0] < palm[1] < palm[2] < human), 1.0, 1e-12, "words")
 
 
 @checks("D4", "2210.11399")
@@ -52,11 +64,15 @@ def upalm(db: Warehouse) -> Checked:
     return Checked(sdb.solve(fitted, want="run_tokens", output=target).value / 329e9, 2.0, 0.15)
 
 
-waits(
-    "D5",
-    "2305.13230",
-    "claims of the abstract only; no release with rows was found",
-)
+@checks("D5", "2305.13230")
+def repeated(db: Warehouse) -> Checked:
+    """Section 2: a T5 of 784M on 2**29 tokens beats one of 2.8B on 2**27, both repeated to 2**35 (as notes quote it).
+
+    The law of repeated data, fitted to other models, says so: 2.98 nats against 3.68. Table 1 has scores, no losses.
+    """
+    law = sdb.get_law("muennighoff_repeat")
+    large, small = law(2.8e9, 2.0**35, 2.0**27), law(7.84e8, 2.0**35, 2.0**29)
+    return Checked(float(small < large), 1.0, 1e-12, "words")
 
 
 waits(
@@ -68,8 +84,9 @@ waits(
 
 @checks("D7", "2406.02061")
 def wonderland(db: Warehouse) -> Checked:
-    """The largest base models answer hardly any variation right: at most a tenth (abstract)."""
-    return ledger(db, "aiw.counts", "Share of right answers of the largest base models")
+    """The largest base models break down: neither answers a tenth of the variations right."""
+    best = ledger(db, "aiw.counts", "Share of right answers of the largest base models")
+    return Checked(float(best.ours < 0.1), 1.0, 1e-12, "words")
 
 
 waits(
@@ -106,31 +123,46 @@ def disciplines(db: Warehouse) -> Checked:
 
 @checks("D13", "2503.06378")
 def ability(db: Warehouse) -> Checked:
-    """Every rate times the number of its items is an integer."""
-    rows = scores(db, "adele", "e.metric = 'acc'")
-    counts = (rows["value"] * rows["n_items"]).to_numpy()
-    assert np.abs(counts - np.round(counts)).max() < 0.015
-    return Checked(float(scores(db, "adele", "e.metric = 'ability'")["eval_set"].n_unique()), 18.0, 1e-12)
+    """An ability is the demand at which half of the items are solved: 15 logistic curves order the models as released.
+
+    Logical reasoning; what demands nothing is solved.
+    """
+    rates = scores(db, "adele", "e.metric = 'acc' and e.eval_set like 'QLl:%' and e.n_items > 0")
+    rates = rates.select("run_id", "value", "n_items", capability=6 - pl.col("demand_level"))
+    none = rates.group_by("run_id").agg(pl.col("n_items").max(), value=pl.lit(1.0), capability=pl.lit(6.0))
+    fits = sdb.fit_by(
+        pl.concat([rates, none.select(rates.columns)]), "sigmoid_link", by="run_id", output="value",
+        objective="binomial", fixed={"floor": 0.0, "ceiling": 1.0},
+    )  # fmt: skip
+    curves = fits.tidy().pivot("param", index="run_id", values="estimate")
+    half = curves.select("run_id", half=6 + pl.col("intercept") / pl.col("slope"))
+    released = scores(db, "adele", "e.metric = 'ability' and e.eval_set = 'QLl'").select("run_id", "value")
+    order = half.join(released, on="run_id").select(pl.corr("half", "value", method="spearman")).item()
+    return Checked(float(order > 0.95), 1.0, 1e-12, "words")
 
 
 waits(
     "D14",
     "2503.07103",
-    "claims of the abstract only (70 % less memory at 4 bits); its rows are not in the warehouse",
+    "claims of the abstract only (70 % less memory at 4 bits); the README of its package points to an archive "
+    "elsewhere for all scores",
 )
 
 
 @checks("D15", "2504.00294")
 def more_tokens(db: Warehouse) -> Checked:
-    """Models of nine that spend more tokens on chemistry than on physics and are right less often."""
-    return ledger(db, "inference_scaling_gpqa.domains", "more tokens on chemistry")
+    """More tokens do not mean more right: most of nine models spend more on chemistry than on physics and do worse."""
+    found = ledger(db, "inference_scaling_gpqa.domains", "more tokens on chemistry")
+    return Checked(float(found.ours > 9 / 2), 1.0, 1e-12, "words")
 
 
 @checks("D16", "2504.07052")
 def backtracking(db: Warehouse) -> Checked:
-    """Every success rate counts problems out of 200."""
-    counts = scores(db, "backtrack")["value"].to_numpy() * 200
-    return Checked(float(np.abs(counts - np.round(counts)).max()) + 1, 1.0, 1e-9)
+    """At equal compute backtracking wins on Sudoku, and parallel sampling on CountDown: shares of the points."""
+    sudoku, countdown = (
+        ledger(db, "backtrack.equal_compute", f"{task}, 38M and 144M: share").ours for task in ("Sudoku", "CountDown")
+    )
+    return Checked(float(sudoku > 0.9 and countdown < 0.1), 1.0, 1e-12, "words")
 
 
 waits(
@@ -142,12 +174,9 @@ waits(
 
 @checks("D18", "2506.07731")
 def early_signal(db: Warehouse) -> Checked:
-    """Sizes of the contest's models: 0.5B to 3B."""
-    rows = scores(db, "e2lm")
-    early = rows.filter((pl.col("n_tokens") <= 50e9) & (pl.col("eval_set") == "hellaswag"))
-    rank = early.group_by("run_id").agg(pl.corr("n_tokens", "value", method="spearman"))
-    assert rank["n_tokens"].median() > 0.95  # type: ignore[operator]
-    return Checked(rows["n_params"].max() / rows["n_params"].min(), 6.0, 1e-12)  # type: ignore[operator]
+    """Standard benchmarks often carry little signal early: at least six of 21 do not follow the tokens up to 50B."""
+    found = ledger(db, "e2lm.early_signal", "rank correlation of at most 0.6 with tokens")
+    return Checked(float(found.ours >= 6), 1.0, 1e-12, "words")
 
 
 waits(

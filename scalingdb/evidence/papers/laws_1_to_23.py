@@ -7,7 +7,7 @@ import importlib
 import numpy as np
 import polars as pl
 
-from scalingdb.evidence.papers._core import Checked, at, checks, opt_curves, scores, waits
+from scalingdb.evidence.papers._core import Checked, at, checks, ledger, opt_curves, scores, waits
 from scalingdb.warehouse import Warehouse
 
 sdb = importlib.import_module("scalingdb")
@@ -16,34 +16,58 @@ sdb = importlib.import_module("scalingdb")
 
 @checks("L1", "1712.00409")
 def learning_curve(db: Warehouse) -> Checked:
-    """Loss of the language model after 2**27 words, from the printed curve."""
-    return Checked(at("power_offset", 2.0**27, E=0.32, A=21.5, alpha=0.30), 0.398, 2e-3)
+    """Figure 1, left, as read off: token error 0.395 of the translation model of width 512 after 2**27 tokens.
+
+    The printed curve of the model of width 208 passes the 0.44 that is plotted there, too.
+    """
+    law = sdb.get_law("power_offset")
+    assert abs(law(2.0**27, variant="translation_hidden_208") - 0.44) < 0.005
+    return Checked(float(law(2.0**27, variant="translation_hidden_512")), 0.395, 0.0127)
 
 
 @checks("L2", "2010.14701")
 def reducible_loss(db: Warehouse) -> Checked:
-    """At x_0 the reducible loss is one nat."""
+    """Table 3: 1.7e10 PF-days leave one reducible nat on an image of 16x16 pixels, by the law a token of table 1.
+
+    An image of R x R pixels has 3 R^2 tokens, one in VQ codes R^2. The two rows of VQ codes agree as well; that of 8x8
+    pixels does not: its scale in table 1 is ten times what table 3 says.
+    """
     law = sdb.get_law("henighan_ln_lc")
-    fitted = law.coefficients("image_8x8_c")
-    loss = law(fitted["x_0"], variant="image_8x8_c")
-    frame = sdb.trends.reducible(pl.DataFrame({"loss": [loss]}), fitted["L_inf"])
-    return Checked(frame["loss_reducible"].item(), 1.0, 1e-9)
+    table = {"image_16x16_c": (768, 1.7), "image_vq_16x16_c": (256, 4.7e5), "image_vq_32x32_c": (1024, 3.1e9)}
+    found = {}
+    for variant, (n_tokens, stated) in table.items():
+        one_nat = law.coefficients(variant)["L_inf"] + 1 / n_tokens
+        compute = sdb.solve(law.with_variant(variant), want="x", output=one_nat).value
+        left = sdb.trends.reducible(pl.DataFrame({"loss": [law(compute, variant=variant)]}), one_nat - 1 / n_tokens)
+        assert abs(left["loss_reducible"].item() * n_tokens - 1) < 1e-6
+        found[variant] = compute / 1e10
+        assert abs(found[variant] / stated - 1) < 0.05
+    return Checked(found["image_16x16_c"], 1.7, 0.05)
 
 
 @checks("L3", "2102.06701")
 def regime(db: Warehouse) -> Checked:
-    """Teacher and student in nine dimensions: the figure's 4/alpha is 8.8, and theory says 4/d."""
-    measured = 4 / 8.8
-    x = np.geomspace(1e3, 1e6, 14)
-    frame = pl.DataFrame({"n_tokens": x, "loss": (0.01 + x**-measured) * (1 + 1e-3 * np.cos(3 * np.arange(14)))})
-    row = sdb.trends.regime(sdb.fit(frame, "power_offset", objective="mse_log"), dimension=9).row(0, named=True)
-    assert row["regime"] == "resolution limited"
-    return Checked(row["expected"], measured, 0.03)
+    """Teacher and student: 4/alpha, read off the figure for 5 to 9 dimensions, is within a tenth of d on average.
+
+    Curves with these exponents are labelled resolution limited, and the exponent expected is 4/d.
+    """
+    ratios = []
+    for dimension, read_off in {5: 5.8, 6: 6.6, 7: 7.1, 8: 8.3, 9: 8.8}.items():
+        x = np.geomspace(1e3, 1e6, 14)
+        frame = pl.DataFrame({"n_tokens": x, "loss": 0.01 + x ** (-4 / read_off)})
+        fitted = sdb.fit(frame, "power_offset", objective="mse_log")
+        row = sdb.trends.regime(fitted, dimension=dimension).row(0, named=True)
+        assert row["regime"] == "resolution limited"
+        ratios.append(fitted.params["alpha"] / row["expected"])
+    return Checked(float(np.mean(ratios)), 1.0, 0.1, "words")
 
 
 @checks("L4", "2109.07740")
 def encoder_share(db: Warehouse) -> Checked:
-    """N_d*/N = p_d/(p_e + p_d), with the authors' starting values of the exponents."""
+    """The best share of the decoder is p_d/(p_e + p_d), here at the exponents that the authors' search starts from.
+
+    The fitted exponents stand in a figure only.
+    """
     best = sdb.optimise(
         "nmt_encdec",
         over=["n_params_encoder", "n_params_decoder"],
@@ -54,7 +78,7 @@ def encoder_share(db: Warehouse) -> Checked:
         p_d=0.6,
         L_inf=1.0,
     )
-    return Checked(best.tidy()["n_params_decoder"].item() / 1e9, 0.6, 1e-5)
+    return Checked(best.tidy()["n_params_decoder"].item() / 1e9, 0.6 / (0.4 + 0.6), 1e-5, "words")
 
 
 @checks("L5", "2206.14486")
@@ -69,18 +93,31 @@ def pruning(db: Warehouse) -> Checked:
 
 
 @checks("L6", "2306.09479")
-def hindsight(db: Warehouse) -> Checked:
-    """Card of the contest's task: OPT of 13B is right in 27 %, and every larger model is worse."""
-    rows = scores(db, "inverse_scaling_opt_cards", "e.metric = 'acc' and e.eval_set like 'hindsight%'").sort("n_params")
-    assert rows["value"].is_sorted(descending=True)
-    return Checked(100 * rows["value"][-1], 27.0, 0.002)
+def worse_with_size(db: Warehouse) -> Checked:
+    """Larger models score worse: of ten tasks of the contest on Pythia, memo trap is labelled so, and none improves.
+
+    The cards of hindsight neglect fall for OPT, too, but four sizes leave the label open.
+    """
+    rows = scores(db, "emergent_inabilities", "e.metric = 'acc' and e.eval_set like 'isp_%'").sort("step")
+    last = rows.unique(["run_id", "eval_set"], keep="last", maintain_order=True)
+    label = dict(
+        sdb.trends.classify(last, x="n_params", y="value", by="eval_set").select("eval_set", "label").iter_rows()
+    )
+    assert len(label) == 10
+    assert "improves" not in label.values()
+    return Checked(float(label["isp_memo_trap"] == "worsens"), 1.0, 1e-12, "words")
 
 
 @checks("L7", "2306.13575")
 def mlps(db: Warehouse) -> Checked:
-    """Abstract: 69 % on TinyImageNet for the largest of the four; the released checkpoint has a little more."""
-    rows = scores(db, "readme_tables", "r.family = 'mlp' and e.eval_set = 'tinyimagenet'")
-    return Checked(100 * rows["value"].max(), 69.0, 0.015)  # type: ignore[operator]
+    """Error falls as a power of size: log-log correlation below -0.97 over the four MLPs on each of six data sets."""
+    rows = scores(db, "readme_tables", "r.family = 'mlp'").with_columns(error=1 - pl.col("value"))
+    straight = 0
+    for _, part in rows.group_by("eval_set"):
+        fitted = sdb.fit(part, "power", inputs={"n_tokens": "n_params"}, output="error", objective="mse_log", pool=True)
+        both = part.select(pl.col("n_params", "error").log()).to_numpy()
+        straight += fitted.params["alpha"] > 0 and np.corrcoef(both.T)[0, 1] < -0.97
+    return Checked(float(straight), 6.0, 1e-12, "words")
 
 
 waits(
@@ -101,9 +138,13 @@ waits(
 
 @checks("L10", "2310.03262")
 def pass_rate(db: Warehouse) -> Checked:
-    """Table 1: emoji_movie at 2.4B, resolved by 2 passes; the prediction of the data-set level is 8.7 % low."""
-    found = sdb.downstream.stop_at_r([767], r=2)["pass_rate"].item()
-    return Checked(100 * (0.002381 / found - 1), -8.7, 0.01)
+    """Abstract and table 1: the pass rate of 2.4B on HumanEval is predicted within 0.05 % (0.05987 for 0.05990).
+
+    Table 1 has 0.002608 for emoji_movie, which two passes resolve: inside the interval of stop-at-r.
+    """
+    found = sdb.downstream.stop_at_r([767], r=2)
+    assert found["low"].item() < 0.002608 < found["high"].item()
+    return Checked(100 * (1 - 0.05987 / 0.05990), 0.05, 0.01)
 
 
 waits(
@@ -124,8 +165,9 @@ waits(
 
 @checks("L13", "2402.04177")
 def aligned(db: Warehouse) -> Checked:
-    """Alignment score of translation into one direction only: 0.7 times that of both."""
-    return Checked(sdb.downstream.alignment_score(1.0, 0.0), 0.7, 1e-12)
+    """Equation 2: an even mixture of both languages has alignment 1, and the source language alone 0.7."""
+    assert abs(sdb.downstream.alignment_score(1.0, 0.0) - 0.7) < 1e-12
+    return Checked(sdb.downstream.alignment_score(0.5, 0.5), 1.0, 1e-12)
 
 
 @checks("L14", "2402.17152")
@@ -149,8 +191,8 @@ def form_holds(db: Warehouse) -> Checked:
 
 @checks("L16", "2403.08540")
 def overtrained(db: Warehouse) -> Checked:
-    """Abstract: 104 models."""
-    return Checked(float(db.points("gadre_overtraining", flagged=True)["run_id"].n_unique()), 104.0, 1e-12)
+    """Error of 0.71 % for the loss of 1.4B parameters at 640 tokens each, from five runs of 412M at most (release)."""
+    return ledger(db, "gadre_overtraining.loss", "1.4B run of 640 tokens a parameter on redpajama")
 
 
 @checks("L17", "2404.02883")
@@ -164,14 +206,19 @@ def alignment(db: Warehouse) -> Checked:
 
 
 @checks("L18", "2404.02905")
-def token_error(db: Warehouse) -> Checked:
-    """Error of the last scale of a model of 2B parameters: (490 N)^-0.016 with N in billions."""
-    return Checked(at("power", 2.0, A=490.0 ** (-0.016), alpha=0.016), 0.9, 0.01)
+def image_quality(db: Warehouse) -> Checked:
+    """Loss is a straight line in logarithms (correlation near -0.998); so is the distance (FID) of the four models.
+
+    The printed laws of loss and of token error have no figure beside them in the text.
+    """
+    rows = scores(db, "readme_tables", "r.family = 'var' and e.metric = 'frechet_distance'")
+    both = rows.select(pl.col("n_params", "value").cast(pl.Float64).log()).to_numpy()
+    return Checked(float(np.corrcoef(both.T)[0, 1]), -0.998, 0.01, "words")
 
 
 @checks("L19", "2404.04125")
 def concept_frequency(db: Warehouse) -> Checked:
-    """Pearson correlation of accuracy and the logarithm of frequency, RN50 on CC3M."""
+    """Accuracy is a line in the logarithm of frequency: correlation above 0.8 for RN50 on CC3M, 17 data sets."""
     rows = scores(
         db,
         "concept_frequency",
@@ -181,7 +228,7 @@ def concept_frequency(db: Warehouse) -> Checked:
         rows, "log_linear", inputs={"n_examples": "concept_count"}, output="value", objective="mse", pool=True
     )
     made = fitted.augment()
-    return Checked(float(np.corrcoef(made["value"], made["prediction"])[0, 1]), 0.956, 1e-3)
+    return Checked(float(np.corrcoef(made["value"], made["prediction"])[0, 1] > 0.8), 1.0, 1e-12, "words")
 
 
 @checks("L20", "2404.05405")

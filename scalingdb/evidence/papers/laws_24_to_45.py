@@ -43,22 +43,38 @@ def collaboration(db: Warehouse) -> Checked:
 
 @checks("L26", "2406.16450")
 def structured(db: Warehouse) -> Checked:
-    """Perplexity of the wide structured network over the dense one at the same FLOP is below 1 (abstract, table 2)."""
-    return ledger(db, "structured_ffn.equal_flops", "Perplexity of the wide structured network")
+    """Training of 1.3B is 1.35 times faster with a third of the feedforward parameters, by the hours of the table.
+
+    At equal FLOP the wide structured networks reach lower perplexity than the dense ones, at both sizes.
+    """
+    at_equal = [ledger(db, "structured_ffn.equal_flops", f"dense one at the same FLOP, group {size}") for size in "ml"]
+    assert all(ratio.ours < 1 for ratio in at_equal)
+    rows = scores(db, "structured_ffn", "r.accelerator_hours is not null")
+    hours = dict(rows.select("model_name", "accelerator_hours").iter_rows())
+    return Checked(hours["Transformer-xl (dense)"] / hours["LowRank (R=512)"], 1.35, 0.004)
 
 
 @checks("L27", "2407.12854")
 def datastore(db: Warehouse) -> Checked:
-    """Points that the large datastore adds on TriviaQA (table 3)."""
-    rows = dict(scores(db, "retrieval_datastore", "e.eval_set = 'triviaqa'").select("family", "value").iter_rows())
-    return Checked(100 * (rows["massiveds"] - rows["lm_only"]), 12.9, 1e-9)
+    """The datastore adds most where a task asks for facts (table 3: 12.9 and 8.0 points; 3.5 and 2.8 on exams).
+
+    No datastore beats the large mixed one on all four tasks.
+    """
+    names = ["triviaqa", "natural_questions", "mmlu", "medqa"]
+    rows = scores(db, "retrieval_datastore", "r.study = 'datastore' and e.metric <> 'perplexity'")
+    table = rows.pivot("eval_set", index="family", values="value")
+    gain = {name: dict(table.select("family", name).iter_rows()) for name in names}
+    facts, exams = ([gain[n]["massiveds"] - gain[n]["lm_only"] for n in part] for part in (names[:2], names[2:]))
+    front = sdb.trends.pareto_front(table, dict.fromkeys(names, "high"))
+    assert "massiveds" in front["family"]
+    return Checked(float(min(facts) > 2 * max(exams)), 1.0, 1e-12, "words")
 
 
 @checks("L28", "2407.13623")
 def vocabulary(db: Warehouse) -> Checked:
-    """Approach 1 for 7B parameters beside the vocabulary: 60K to 67K entries at width 4,096."""
+    """The three approaches give 60K to 67K entries for 7B parameters beside the vocabulary: approach 1, width 4,096."""
     flops = sdb.solve("optimal_params", want="train_flops", output=7e9, G=0.0834, a=0.5).value
-    return Checked(at("optimal_params", flops, G=0.204, a=0.4163622634135234) / 4096 / 1e3, 63.5, 0.06)
+    return Checked(at("optimal_params", flops, G=0.204, a=0.4163622634135234) / 4096 / 1e3, 63.5, 3.5 / 63.5)
 
 
 @checks("L29", "2408.11029")
@@ -77,24 +93,26 @@ def any_schedule(db: Warehouse) -> Checked:
 
 @checks("L30", "2409.15156")
 def crossing(db: Warehouse) -> Checked:
-    """CLIP against MaMMUT: the curves of their best runs meet inside the range of compute that was run."""
+    """Two scaling curves can cross: CLIP is better below, MaMMUT above, in nine of ten resamples of their best runs."""
     both = [
         sdb.fit(part, "power", inputs={"n_tokens": "train_flops"}, output="error", objective="mse_log", pool=True)
         for part in (best_runs(db).filter(family=name) for name in ("clip", "mammut"))
     ]
     crossed = sdb.crossover(*both).tidy().row(0, named=True)
-    a, b = both
-    exact = (np.log(a.params["A"]) - np.log(b.params["A"])) / (a.params["alpha"] - b.params["alpha"])
-    assert 16.3 < np.log10(crossed["train_flops"]) < 20.7
-    return Checked(np.log(crossed["train_flops"]), exact, 1e-6)
+    inside = best_runs(db)["train_flops"].is_between(crossed["train_flops_low"], crossed["train_flops_high"]).any()
+    return Checked(float(inside and crossed["share"] > 0.9), 1.0, 1e-12, "words")
 
 
 @checks("L31", "2409.16040")
-def largest_forecaster(db: Warehouse) -> Checked:
-    """Abstract: up to 2.4 billion parameters; the sparse models are told by their active ones."""
-    rows = db.sql("select n_params, n_params_active from runs where source_id = 'time_moe' and family = 'time-moe'")
-    assert (rows["n_params_active"] < rows["n_params"]).all()
-    return Checked(float(rows["n_params"].max()) / 1e9, 2.4, 1e-9)  # type: ignore[arg-type]
+def forecasts(db: Warehouse) -> Checked:
+    """Section 4.1: 30 % less squared error than Moment, zero-shot on six sets (23 % less than the largest Chronos)."""
+    rows = scores(db, "time_moe", "r.study = 'zero_shot' and e.metric = 'forecast_mse'")
+    mean = dict(rows.group_by("model_name").agg(pl.col("value").mean()).iter_rows())
+    sizes = rows.filter(family="time-moe").unique("model_name").sort("n_params_active")["model_name"]
+    assert mean[sizes[0]] > mean[sizes[1]] > mean[sizes[2]]  # it falls with the active parameters
+    best = mean[sizes[2]]
+    assert abs(100 * (1 - best / mean["Chronos_large"]) - 23) < 1.5
+    return Checked(100 * (1 - best / mean["Moment"]), 30.0, 0.017)
 
 
 waits(
@@ -114,24 +132,42 @@ def rag_gain(db: Warehouse) -> Checked:
 
 
 @checks("L34", "2410.11840")
-def every_checkpoint(db: Warehouse) -> Checked:
-    """Intermediate checkpoints make fits much more accurate: OPT-175B from five smaller models, with and without."""
-    curves = opt_curves(db)
-    small, large = curves.filter(pl.col("n_params") < 1e11), curves.filter(pl.col("n_params") > 1e11)
-    end = large.filter(pl.col("n_tokens") >= 0.7 * pl.col("n_tokens").max())
-    errors = []
-    for rows in (small, small.unique("run_id", keep="last", maintain_order=True)):
-        made = sdb.fit(rows, "chinchilla", pool=True, by_run=False).predict(end)
-        errors.append(made.select((pl.col("prediction") / pl.col("loss") - 1).abs().mean()).item())
-    with_all, finals_only = errors
-    return Checked(float(with_all < finals_only / 2), 1.0, 1e-12, "words")
+def four_smallest(db: Warehouse) -> Checked:
+    """Section 7: the four smallest models predict the largest within 10 %: OPT-175B, and GPT-3 175B.
+
+    Intermediate checkpoints help: the final losses alone of five OPT more than double the error. The third family named
+    there, Gopher, is held as points of a figure, whose four smallest models (60M to 110M) leave 26 %.
+    """
+    gpt3 = db.sql(
+        "select run_id, n_params, n_tokens, loss from curves where source_id = 'hitchhiker' and flag is null "
+        "and study = 'gpt3_curves' and metric = 'loss' and n_tokens > 1e10 order by all"
+    )
+
+    def error(rows: pl.DataFrame, n_smallest: int, *, finals: bool = False) -> float:
+        sizes = sorted(rows["n_params"].unique())
+        small, large = (rows.filter(pl.col("n_params").is_in(some)) for some in (sizes[:n_smallest], sizes[-1:]))
+        if finals:
+            small = small.unique("run_id", keep="last", maintain_order=True)
+        end = large.filter(pl.col("n_tokens") >= 0.7 * pl.col("n_tokens").max())
+        made = sdb.fit(small, "chinchilla", pool=True, by_run=False).predict(end)
+        return float(made.select((pl.col("prediction") / pl.col("loss") - 1).abs().mean()).item())
+
+    opt = opt_curves(db)
+    assert error(opt, 5, finals=True) > 2 * error(opt, 5)
+    return Checked(max(error(opt, 4), error(gpt3, 4)), 0.1, relation="<=")
 
 
 @checks("L35", "2410.12360")
 def time_series(db: Warehouse) -> Checked:
-    """The encoder's line in distribution, (x0 / N)^0.029, passes 1 at the printed x0 = 3.7e16."""
-    law = sdb.get_law("power").with_variant("time_series_encoder_n_in")
-    return Checked(sdb.solve(law, want="n_tokens", output=1.0).value / 1e16, 3.7, 1e-6)
+    """Encoders scale better than decoders, in and out of distribution: larger exponents of size and compute (six)."""
+    law = sdb.get_law("power")
+    sets = [f"{axis}_{where}" for axis in "nc" for where in ("in", "out_lsf", "out_monash")]
+    alpha = {
+        (kind, name): law.coefficients(f"time_series_{kind}_{name}")["alpha"]
+        for kind in ("encoder", "decoder")
+        for name in sets
+    }
+    return Checked(float(sum(alpha["encoder", n] > alpha["decoder", n] for n in sets)), 6.0, 1e-12, "words")
 
 
 @checks("L36", "2410.18647")
@@ -165,7 +201,10 @@ def query_towers(db: Warehouse) -> Checked:
 
 @checks("L38", "2411.17691")
 def quantised(db: Warehouse) -> Checked:
-    """Table 1: 7B at 2 bits loses 0.2 nats after 0.0026T tokens (the law printed beside it gives 0.0027T)."""
+    """Table 1, 2 bits: 7B loses 0.2 nats after 0.0026T tokens (the law of all bits gives 0.0027T).
+
+    The columns of 3 and 4 bits are not this law's: they come from a fit of each, whose constants are not printed.
+    """
     found = sdb.solve("qid", want="n_tokens", output=0.2, n_params_non_embedding=7e9, precision_weight_bits=2)
     return Checked(found.value / 1e12, 0.0026, 0.05)
 
@@ -195,7 +234,10 @@ waits(
 
 @checks("L42", "2501.12486")
 def pruned(db: Warehouse) -> Checked:
-    """Model cards: 0.7651 of the parameters on average, pruned by a constant factor a step from 2,500 to 8,875."""
+    """Model cards: 0.7651 of the parameters on average, pruned by a constant factor a step from 2,500 to 8,875.
+
+    The cards do not say how often a step prunes, which moves the third digit.
+    """
     steps = np.arange(13_051)
     through = np.clip((steps - 2_500) / (8_875 - 2_500), 0, 1)
     run = pl.DataFrame({"run_id": "40p", "n_tokens": 8e6 * steps, "n_params": 1.14e9 * 0.6**through})
@@ -204,15 +246,15 @@ def pruned(db: Warehouse) -> Checked:
 
 @checks("L43", "2502.03738")
 def patches(db: Warehouse) -> Checked:
-    """Table 1, DeiT-Base at 64 pixels: down to single pixels, 4,096 tokens, accuracy only rises: no optimum inside."""
-    tokens = [16.0, 64.0, 256.0, 1024.0, 4096.0]
-    frame = pl.DataFrame({"tokens_per_sample": tokens, "error": [0.318, 0.231, 0.199, 0.192, 0.187]})
+    """Abstract: 84.6 % at 50,176 tokens an image, here predicted from the four coarser patches of the base model."""
+    rows = scores(db, "patchification", "r.family = 'adventurer_base-224'").sort("tokens_per_sample")
+    rows = rows.with_columns(error=1 - pl.col("value"))
+    assert rows["tokens_per_sample"][-1] == 50_176
     fitted = sdb.fit(
-        frame, "power_offset", inputs={"n_tokens": "tokens_per_sample"}, output="error", objective="mse_log"
-    )
-    best = sdb.optimise(fitted, over=["tokens_per_sample"], between={"tokens_per_sample": (16, 4096)}).tidy()
-    assert "at its upper bound" in best["at_bound"].item()
-    return Checked(best["tokens_per_sample"].item(), 4096.0, 1e-9)
+        rows.head(4), "power_offset", inputs={"n_tokens": "tokens_per_sample"}, output="error", objective="mse_log",
+        pool=True, by_run=False,
+    )  # fmt: skip
+    return Checked(100 * (1 - fitted.predict(rows.tail(1))["prediction"].item()), 84.6, 0.15 / 84.6)
 
 
 @checks("L44", "2502.12118")
@@ -222,21 +264,9 @@ def verifier_gap(db: Warehouse) -> Checked:
     return Checked(line["y"].item(), 2.0, 1e-12)
 
 
-@checks("L45", "2502.17262")
-def clusters(db: Warehouse) -> Checked:
-    """Clusters halve the error at 70B (1.55 points for 3.10 of one curve): here on simulated benchmarks of that design.
-
-    100 attempts at each item, tokens in proportion to the size, items solved at budgets over four and a half decades.
-    """
-    flops = 1e19 * (np.append(np.geomspace(0.122, 7, 8), 70) / 0.122) ** 2
-    errors = []
-    for seed in range(3):
-        rng = np.random.default_rng(seed)
-        half = 10 ** rng.uniform(20, 24.5, 300)  # the budget at which an item is solved in half of the attempts
-        rate = np.exp(-np.log(2) * (half[:, None] / flops) ** 0.25 - 0.02)
-        seen = rng.binomial(100, rate) / 100
-        items = pl.DataFrame({"item_id": np.repeat(np.arange(300), 8), "train_flops": np.tile(flops[:-1], 300)})
-        made = sdb.downstream.cluster_forecast(items.with_columns(score=seen[:, :-1].ravel()), flops[-1])
-        errors.append(100 * (made.select("prediction", "end_to_end").row(0) - seen[:, -1].mean()))
-    error, plain = np.abs(errors).mean(axis=0)
-    return Checked(float(error < plain / 2), 1.0, 1e-12, "words")
+waits(
+    "L45",
+    "2502.17262",
+    "sdb.downstream.cluster_forecast is tested on simulated items; no source holds pass rates of single items for "
+    "models of several sizes, and the paper prints errors (1.55 points at 70B), but no coefficients of a cluster",
+)

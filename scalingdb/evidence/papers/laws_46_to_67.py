@@ -23,8 +23,8 @@ def learning_rate(db: Warehouse) -> Checked:
 waits(
     "L47",
     "2505.07858",
-    "abstract, a blog's reading of the figures (R2 near 0.99) and seven lists of papers: none transcribes the "
-    "coefficients of the three theorems",
+    "abstract, a blog's reading of the figures (R2 near 0.99), summaries in three languages and lists of papers: none "
+    "transcribes the coefficients of the three theorems",
 )
 
 
@@ -38,16 +38,16 @@ def superposition(db: Warehouse) -> Checked:
 
 @checks("L49", "2505.10475")
 def parallel_streams(db: Warehouse) -> Checked:
-    """Table 1: k = 0.39 on code, from the parameters that 8 streams are worth."""
-    law = sdb.get_law("parscale").with_variant("stack_v2_python")
-    loss = float(law(1.6e9, 8))
-    worth = sdb.solve(law, want="n_params_non_embedding", output=loss, n_streams=1).value / 1.6e9
-    return Checked((worth - 1) / np.log(8), 0.39, 0.02)
+    """Table of fits, Stack-V2: k = 0.393463, fitted again to the 24 losses."""
+    return ledger(db, "parscale.streams", "on Stack-V2, Python: k")
 
 
 @checks("L50", "2505.14302")
 def qat_ratio(db: Warehouse) -> Checked:
-    """Section 4.3: error of 4-bit activations over that of 4-bit weights, 1.67 at 100 tokens per parameter."""
+    """Section 4.3: error of 4-bit activations over that of 4-bit weights, 1.67 at 100 tokens per parameter.
+
+    The label 594M is taken as the size, which moves the second digit.
+    """
     both = [sdb.get_law("qat_error")(594e6, 594e8, 32, variant=name) for name in ("w16a4", "w4a16")]
     return Checked(both[0] / both[1], 1.67, 0.02)
 
@@ -61,21 +61,23 @@ waits(
 
 
 @checks("L52", "2506.04598")
-def samples_used(db: Warehouse) -> Checked:
-    """MaMMUT uses samples better: at every one of the 11 sample budgets."""
-    front = best_runs(db).group_by("n_samples_seen", "family").agg(pl.col("error").min())
-    wide = front.pivot("family", index="n_samples_seen", values="error")
-    return Checked(float((wide["mammut"] < wide["clip"]).sum()), 11.0, 1e-12)
+def overtaken(db: Warehouse) -> Checked:
+    """MaMMUT overtakes CLIP between 1e10 and 1e11 GFLOP: laws of the best errors that compute bought, ImageNet."""
+    both = [
+        sdb.fit(
+            sdb.pareto_envelope(best_runs(db).filter(family=name), "train_flops", "error"),
+            "shifted_power_floor", output="error", objective="mse_log", pool=True, by_run=False,
+        )
+        for name in ("clip", "mammut")
+    ]  # fmt: skip
+    crossed = sdb.crossover(*both).tidy()["train_flops"].item()
+    return Checked(np.log10(crossed / 1e9), 10.5, 0.5 / 10.5)
 
 
 @checks("L53", "2506.10972")
 def farseer(db: Warehouse) -> Checked:
-    """Tokens per parameter of least loss at 1e23 FLOP: 84."""
-    over = ["n_params_non_embedding", "n_tokens"]
-    best = sdb.optimise(
-        "farseer", over=over, cost="6nd", budget=1e23, between={over[0]: (1e9, 1e12), over[1]: (1e10, 1e15)}
-    ).tidy()
-    return Checked(best["n_tokens"].item() / best[over[0]].item(), 84.0, 0.005)
+    """Figure of the validation runs: an error of 0.47 % at 25.1B parameters, by far the largest."""
+    return ledger(db, "farseer.errors", "run of 2.51e+10 parameters")
 
 
 @checks("L54", "2506.17811")
@@ -124,8 +126,18 @@ def horizon(db: Warehouse) -> Checked:
 
 @checks("L59", "2509.14786")
 def infinite_compute(db: Warehouse) -> Checked:
-    """Section 6: the best regularised model of 300M reaches 3.57."""
-    return Checked(at("infinite_compute_n", 3e8), 3.57, 0.01)
+    """The limit 3.43 of one model is worth 2.29 times the data of the standard recipe (3.75 at 200M tokens).
+
+    The recipe's loss falls with exponent 0.24 towards 1.96 (0.23 and 1.89 give the same). The joint limit 3.17 is worth
+    5.17 times the data.
+    """
+    recipe = {"E": 1.96, "alpha": 0.24, "A": (3.75 - 1.96) * 2e8**0.24}
+    limit = sdb.get_law("infinite_compute_n").coefficients()["E"]
+    single, joint = (
+        sdb.solve("power_offset", want="n_tokens", output=loss, **recipe).value / 2e8 for loss in (limit, 3.17)
+    )
+    assert abs(joint / 5.17 - 1) < 0.02
+    return Checked(single, 2.29, 0.02)
 
 
 @checks("L60", "2509.19249")
@@ -148,11 +160,13 @@ def grokking(db: Warehouse) -> Checked:
 
 @checks("L62", "2509.25300")
 def saturation(db: Warehouse) -> Checked:
-    """Table 6, base models: half of the limiting efficiency 0.1349 at 13.09 billion parameters; 72B has most of it."""
+    """Appendix C.2: compute and data share one efficiency k(N): at 72B its two fits differ by 2 % (base models).
+
+    Fitted from 0.5B to 32B it is 7 % above that of the runs of 72B themselves.
+    """
     law = sdb.get_law("rl_learning_efficiency")
-    assert abs(law(72e9) - 0.1141) < 5e-5
-    assert abs(law(72e9, variant="base_compute_to_32b") / law(72e9) - 1) < 0.08  # foretold from 32B
-    return Checked(sdb.solve(law, want="n_params", output=0.1349 / 2).value / 1e9, 13.09, 1e-6)
+    assert abs(law(72e9, variant="base_compute_to_32b") / law(72e9) - 1) < 0.08
+    return Checked(float(law(72e9, variant="base_data") / law(72e9)), 1.0, 0.05, "words")
 
 
 waits(
@@ -172,18 +186,21 @@ def embedding_average(db: Warehouse) -> Checked:
 
 @checks("L65", "2510.13786")
 def rl_asymptote(db: Warehouse) -> Checked:
-    """Appendix A.7: half of a run of 100k hours says A = 0.645, within 0.02 of the whole."""
-    hours = np.geomspace(1.5e3, 1e5, 80)
-    score = sdb.get_law("rl_sigmoid")(hours, R_0=0.2, A=0.645, B=1.70, C_mid=5e3)
-    run = pl.DataFrame({"gpu_hours": hours, "pass_rate": score + 0.002 * np.random.default_rng(1).standard_normal(80)})
-    report = sdb.practices.half_run(run)
-    return Checked(report.filter(param="A")["half"].item(), 0.645, 0.02 / 0.645)
+    """Half of a run says where it ends, within the 0.02 that the authors give A: GRPO on Qwen3-14B, GSM8K."""
+    rows = scores(db, "rl_grpo_qwen3", "e.eval_set like '%during_training' and r.n_params = 14e9")
+    report = sdb.practices.half_run(rows.filter(pl.col("step") > 0).sort("step"), x="step", y="value")
+    end = report.filter(param="prediction of the end")
+    return Checked(end["half"].item(), end["whole"].item(), 0.02 / end["whole"].item(), "words")
 
 
 @checks("L66", "2510.15262")
 def weight_decay(db: Warehouse) -> Checked:
-    """Weight decay grows as the root of the width: twice at four times the width."""
-    return Checked(at("layerwise_weight_decay", 1024, c=1.0) / at("layerwise_weight_decay", 256, c=1.0), 2.0, 1e-12)
+    """The two rules keep the largest singular value, near sqrt(eta/lambda) d^0.75, the same at four times the width."""
+    top = [
+        np.sqrt(at("layerwise_learning_rate", d, c=1.0) / at("layerwise_weight_decay", d, c=1.0)) * d**0.75
+        for d in (256, 1024)
+    ]
+    return Checked(top[1] / top[0], 1.0, 1e-9)
 
 
 @checks("L67", "2511.09030")

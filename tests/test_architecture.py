@@ -10,8 +10,9 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -148,6 +149,29 @@ def test_every_public_name_resolves_and_is_documented(name: str) -> None:
     else:
         assert doc is not None
         assert len(doc) > 20
+
+
+def _public_functions() -> Iterator[tuple[str, Callable[..., Any]]]:
+    for name in sdb.__all__:
+        value = getattr(sdb, name)
+        if inspect.isfunction(value):
+            yield name, value
+        elif inspect.ismodule(value):
+            members = ((key, getattr(value, key)) for key in getattr(value, "__all__", ()))
+            yield from ((f"{name}.{key}", member) for key, member in members if inspect.isfunction(member))
+
+
+WITH_LEVEL = [pair for pair in _public_functions() if "level" in inspect.signature(pair[1]).parameters]
+
+
+@pytest.mark.parametrize("function", [f for _, f in WITH_LEVEL], ids=[name for name, _ in WITH_LEVEL])
+def test_every_public_function_refuses_a_level_outside_0_to_1_first(function: Callable[..., Any]) -> None:
+    parameters = inspect.signature(function).parameters.values()
+    named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    required: dict[str, Any] = {p.name: None for p in parameters if p.default is p.empty and p.kind in named}
+    for level in (95, 0, 1.0, None, "0.95"):
+        with pytest.raises(sdb.errors.DataError, match=f"level={level!r} is not between 0 and 1"):
+            function(**{**required, "level": level})
 
 
 def test_public_names_are_sorted_and_listed_by_dir() -> None:

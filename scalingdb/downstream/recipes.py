@@ -10,8 +10,8 @@ import polars as pl
 from scipy.stats import rankdata
 
 from scalingdb.display import DEFAULT_LEVEL
-from scalingdb.downstream._checks import FloatArray, as_frame, check_level, finite, need_columns
-from scalingdb.errors import DataError, FitError, check_seed
+from scalingdb.downstream._checks import FloatArray, as_frame, finite, need_columns
+from scalingdb.errors import DataError, FitError, check_level, check_seed
 from scalingdb.schema import METRICS
 
 __all__ = ["decision_accuracy"]

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from scalingdb.display import DEFAULT_LEVEL
 from scalingdb.downstream._checks import FloatArray, as_frame, canonical, finite, label_rows, need_columns, result_table
-from scalingdb.errors import DataError, FitError, check_seed
+from scalingdb.errors import DataError, FitError, check_level, check_seed
 from scalingdb.judging.resampling import percentile_interval
 from scalingdb.law_library import get_law
 
@@ -162,6 +162,7 @@ class PassLaw:
 
     def tidy(self, level: float = DEFAULT_LEVEL) -> pl.DataFrame:
         """One row per parameter: ``param, estimate, low, high`` (from resampling problems)."""
+        check_level(level)
         known = len(self.samples) > 0
         ends = percentile_interval(self.samples, level) if known else np.full((2, len(self.params)), np.nan)
         return pl.DataFrame(
@@ -182,6 +183,7 @@ class PassLaw:
 
     def predict(self, k: Sequence[float] | FloatArray, level: float = DEFAULT_LEVEL) -> pl.DataFrame:
         """``k, prediction, low, high`` of pass@k."""
+        check_level(level)
         grid = np.asarray(k, dtype=float)
         curve = _aggregate_curve if self.kind == "aggregate" else _mixture_curve
         values = curve(np.array([list(self.params.values())]), grid)[0]

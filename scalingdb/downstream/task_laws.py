@@ -20,7 +20,6 @@ from scalingdb.downstream._checks import (
     FloatArray,
     as_frame,
     canonical,
-    check_level,
     check_scores,
     compute_column,
     finite,
@@ -30,7 +29,7 @@ from scalingdb.downstream._checks import (
 )
 from scalingdb.downstream._refits import Curve, Refits, prediction_interval
 from scalingdb.downstream.links import Link, fit_link
-from scalingdb.errors import DataError, FitWarning, unknown_name
+from scalingdb.errors import DataError, FitWarning, check_level, unknown_name
 from scalingdb.fits import Fit, fit
 
 __all__ = ["OneStep", "TwoStep", "checkpoint_pairs", "final_values", "one_step", "two_step"]

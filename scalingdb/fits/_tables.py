@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from scalingdb.display import html_table, number, percent, symbol
-from scalingdb.errors import DataError, check_word
+from scalingdb.errors import DataError, check_level, check_word
 from scalingdb.fits._estimate import Estimate
 from scalingdb.fits._influence import standing_out
 from scalingdb.fits._profile import profile_interval
@@ -47,6 +47,7 @@ Method = Literal["auto", "bootstrap", "robust", "profile"]
 
 def tidy(fit: Fit, level: float, method: Method) -> pl.DataFrame:
     """See :meth:`Fit.tidy`."""
+    check_level(level)
     check_word(method, get_args(Method), "method")
     estimate, recipe = fit._estimate, fit.recipe
     has_samples = estimate.samples.shape[0] > 0

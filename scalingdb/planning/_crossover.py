@@ -11,7 +11,7 @@ import polars as pl
 
 from scalingdb import units
 from scalingdb.display import DEFAULT_LEVEL, html_table
-from scalingdb.errors import DataError
+from scalingdb.errors import DataError, check_level
 from scalingdb.fits import Fit
 from scalingdb.law_library import Law
 from scalingdb.planning._curve import is_better_higher
@@ -241,6 +241,7 @@ def crossover(
     >>> crossover(printed, "chinchilla", between=(1e19, 1e26)).tidy()["train_flops"].len()
     1
     """
+    check_level(level)
     axis = axis_of(a, b, along) if n_params is None and n_tokens is None else along
     if between is not None and not (np.isfinite(float(between[1])) and 0 < float(between[0]) < float(between[1])):
         unit = "FLOP" if axis in (None, "train_flops") else axis

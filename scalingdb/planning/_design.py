@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from scalingdb.display import DEFAULT_LEVEL
-from scalingdb.errors import DataError, unknown_name
+from scalingdb.errors import DataError, check_level, unknown_name
 from scalingdb.fits import Fit, as_frame, refuse_bad_values
 from scalingdb.planning._surface import FloatArray, Surface, make_cost, surface_of
 
@@ -89,10 +89,9 @@ def next_run(
     >>> bool(ranked["shrink"][0] >= ranked["shrink"][-1] > 0)
     True
     """
+    check_level(level)
     if (candidates is None) == (budget is None):
         raise DataError("next_run needs either candidates or a budget", "give candidates=frame, or budget=1e22.")
-    if not 0 < level < 1:
-        raise DataError(f"level={level!r} is not between 0 and 1", "for example 0.95.")
     law, names = fit.law, list(fit.params)
     free = np.flatnonzero(np.diag(fit.covariance) > 0)
     if not free.size or not np.isfinite(fit.covariance).all():

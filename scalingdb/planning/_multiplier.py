@@ -13,7 +13,7 @@ import polars as pl
 
 from scalingdb import units
 from scalingdb.display import DEFAULT_LEVEL, html_table
-from scalingdb.errors import DataError
+from scalingdb.errors import DataError, check_level
 from scalingdb.fits import Fit
 from scalingdb.law_library import Law
 from scalingdb.planning._pair import Pair, SurfacePair, pair_of, refuse_unused
@@ -175,6 +175,7 @@ def compute_multiplier(
     >>> compute_multiplier("chinchilla", "chinchilla", train_flops=1e22).tidy()["multiplier"].round(6).item()
     1.0
     """
+    check_level(level)
     budgets, wanted = train_flops if at is None else at, loss if output is None else output
     if (budgets is None) == (wanted is None) or None not in (train_flops, at) or None not in (loss, output):
         raise DataError("a multiplier is asked for at a budget or at a loss", "give train_flops=... or loss=...")

@@ -17,7 +17,7 @@ import polars as pl
 
 from scalingdb.display import DEFAULT_LEVEL, html_table, number
 from scalingdb.display import interval as interval_text
-from scalingdb.errors import DataError, DomainWarning, unknown_name
+from scalingdb.errors import DataError, DomainWarning, check_level, unknown_name
 from scalingdb.fits import Fit
 from scalingdb.law_library import Law, get_law
 from scalingdb.law_library._ranges import range_of
@@ -274,6 +274,7 @@ def optimise(
     >>> print(f"{best.tidy()['n_params'].item():.3g}")
     6.82e+09
     """
+    check_level(level)
     problem = _stated(law, over, cost, whole, between, higher_is_better, variant, given)
     budgets = _budgets(problem, budget)
     rows = [_row(problem, spend, level) for spend in budgets]

@@ -14,7 +14,7 @@ import polars as pl
 
 from scalingdb import units
 from scalingdb.display import DEFAULT_LEVEL, html_table, percent
-from scalingdb.errors import DataError, DomainWarning
+from scalingdb.errors import DataError, DomainWarning, check_level
 from scalingdb.fits import Fit
 from scalingdb.law_library import Law
 from scalingdb.planning._accelerators import PEAKS, flop_of_hours
@@ -378,8 +378,7 @@ def plan(
     >>> bool(served["n_params"].item() < alone["n_params"].item())
     True
     """
-    if not 0 < level < 1:
-        raise DataError(f"level={level!r} is not between 0 and 1", "for example 0.95.")
+    check_level(level)
     surface = surface_of(law, variant, given)
     cost = make_cost(flops_convention, surface.size, omega)
     notes = [f"compute is {cost.words}"]

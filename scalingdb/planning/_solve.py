@@ -13,7 +13,7 @@ import polars as pl
 
 from scalingdb.display import DEFAULT_LEVEL, html_table, number, percent
 from scalingdb.display import interval as interval_text
-from scalingdb.errors import DataError, DomainWarning, check_word
+from scalingdb.errors import DataError, DomainWarning, check_level, check_word
 from scalingdb.fits import Fit
 from scalingdb.law_library import Law, inverse
 from scalingdb.planning._curve import FloatArray, ends
@@ -255,6 +255,7 @@ def solve(
     >>> votes.value
     4.0
     """
+    check_level(level)
     if whole is not None:
         check_word(whole, get_args(Whole), "whole")
     quantity = quantity_of(law, against, want, relation, derivative, variant, given, pool=pool)

@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 
 from scalingdb.display import DEFAULT_LEVEL, html_table, percent
-from scalingdb.errors import DataError, unknown_name
+from scalingdb.errors import DataError, check_level, unknown_name
 from scalingdb.fits import as_frame, refuse_bad_values
 from scalingdb.judging.fitting import fit_sides
 from scalingdb.judging.resampling import drawn_units, percentile_interval
@@ -305,6 +305,7 @@ class Practice:
             ``arm, n_units, n_fits, n_failed, error, low, high, median_error, ratio, ratio_low,
             ratio_high, finding``. Errors are fractions.
         """
+        check_level(level)
         return _arms(self.rows, self.arms, self.baseline, level, self.rng)
 
     def glance(self) -> pl.DataFrame:

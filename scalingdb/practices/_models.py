@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from scalingdb.display import DEFAULT_LEVEL
-from scalingdb.errors import DataError, check_seed, unknown_name
+from scalingdb.errors import DataError, check_level, check_seed, unknown_name
 from scalingdb.judging.fitting import fit_sides
 from scalingdb.judging.resampling import drawn_units, percentile_interval
 from scalingdb.law_library import Law
@@ -143,6 +143,7 @@ def number_or_size(practice: Practice, level: float = DEFAULT_LEVEL) -> pl.DataF
     DataError
         If fewer than three units have subsets of different count and distance.
     """
+    check_level(level)
     rows = practice.rows.filter(pl.col("error").is_finite() & (pl.col("error") > 0)).with_columns(
         y=pl.col("error").log(), a=pl.col("n_models").cast(pl.Float64), b=pl.col("scale_up").log(2)
     )

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from scalingdb.display import DEFAULT_LEVEL
-from scalingdb.errors import DataError, check_seed, check_word
+from scalingdb.errors import DataError, check_level, check_seed, check_word
 
 __all__ = ["front_band", "pareto_front"]
 
@@ -124,6 +124,7 @@ def front_band(
     >>> (band["low"] <= band["loss"]).all()
     True
     """
+    check_level(level)
     check_word(best, get_args(Best), "best")
     _need(frame, [x, y])
     cost, value = (frame[name].cast(pl.Float64).to_numpy() for name in (x, y))

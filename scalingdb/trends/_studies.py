@@ -11,7 +11,7 @@ import polars as pl
 from scipy import special
 
 from scalingdb.display import DEFAULT_LEVEL
-from scalingdb.errors import DataError, unknown_name
+from scalingdb.errors import DataError, check_level, unknown_name
 from scalingdb.fits import as_frame
 from scalingdb.schema import METRICS
 from scalingdb.trends._classify import _Tested, classify
@@ -254,6 +254,7 @@ def before_the_turn(
     DataError
         If fewer than two sizes lie before the turn, or none after it.
     """
+    check_level(level)
     keys = [by] if isinstance(by, str) else list(by)
     settings: dict[str, Any] = dict.fromkeys(("higher_is_better", "scale", "chance", "n_items")) | {"ties": "refuse"}
     panel = read(as_frame(frame), x, y, keys, **(settings | options))

@@ -11,6 +11,7 @@ import polars as pl
 from scalingdb.display import DEFAULT_LEVEL
 from scalingdb.errors import DataError, check_level, check_seed
 from scalingdb.fits import Fit
+from scalingdb.judging.resampling import percentile_interval
 
 __all__ = ["alignment_score", "monolingual_gap", "nested_limit", "stop_at_r", "upper_bound"]
 
@@ -212,7 +213,7 @@ def upper_bound(
         rows = generator.integers(0, a.size, a.size)
         if np.unique(a[rows]).size > 2:
             drawn.append(_quantile_line(a[rows], b[rows], quantile)[1])
-    low, high = np.percentile(drawn, [50 * (1 - level), 50 * (1 + level)])
+    low, high = percentile_interval(np.array(drawn), level)
     spearman = pairs.select(pl.corr(x, y, method="spearman")).item()
     return pl.DataFrame(
         {
@@ -311,7 +312,7 @@ def nested_limit(
     best = inverse @ (floor / error)
     noise = np.random.default_rng(check_seed(rng)).standard_normal((n_draws, sizes.size))
     drawn = (inverse @ ((floor + error * noise) / error).T)[0]
-    low, high = np.percentile(drawn, [50 * (1 - level), 50 * (1 + level)])
+    low, high = (float(end) for end in percentile_interval(drawn, level))
     misfit = float(np.square(floor / error - design @ best).sum() / max(sizes.size - 2, 1))
     values = {
         "limit": best[0],

@@ -14,12 +14,13 @@ import polars as pl
 from scalingdb import units
 from scalingdb.display import DEFAULT_LEVEL, html_table
 from scalingdb.errors import DataError, check_level
+from scalingdb.estimation.uncertainty import interval
 from scalingdb.fits import Fit
 from scalingdb.law_library import Law
 from scalingdb.planning._pair import Pair, SurfacePair, pair_of, refuse_unused
 from scalingdb.planning._path import PathPair, axis_of, path_pair
 from scalingdb.planning._quantity import refined
-from scalingdb.planning._surface import BoolArray, FloatArray, ends
+from scalingdb.planning._surface import BoolArray, FloatArray
 from scalingdb.planning._words import between as interval_words
 from scalingdb.planning._words import flop, four, times
 
@@ -211,13 +212,13 @@ def _result(
     low = high = share = np.full(budget.size, np.nan)
     if values is not None and reaches is not None:
         share = reaches.mean(axis=0)
-        low, high = ends(values, level)
+        low, high = interval(values, level)
     needed = np.where(np.isnan(needed), np.inf, needed)
     columns = {axis: budget, output: reached, f"{axis}_b": needed, "multiplier": needed / budget}
     table = pl.DataFrame({**columns, "multiplier_low": low, "multiplier_high": high, "share": share})
     table = table.with_columns(pl.col(pl.Float64).fill_nan(None))
-    interval = pair.open_reason or pair.interval
-    return ComputeMultiplier((pair.a.label, pair.b.label), interval, level, axis, output, table)
+    made = pair.open_reason or pair.interval
+    return ComputeMultiplier((pair.a.label, pair.b.label), made, level, axis, output, table)
 
 
 def _along(ways: PathPair, asked: FloatArray, *, at_output: bool, level: float) -> ComputeMultiplier:

@@ -10,6 +10,7 @@ import polars as pl
 
 from scalingdb.display import DEFAULT_LEVEL
 from scalingdb.errors import DataError, check_level, check_seed, check_word
+from scalingdb.judging.resampling import percentile_interval
 
 __all__ = ["front_band", "pareto_front"]
 
@@ -142,8 +143,7 @@ def front_band(
     held = np.where(drawn[:, units[order]] > 0, sign * value[order], np.inf)
     envelope = np.minimum.accumulate(held, axis=1)[:, np.maximum(reach - 1, 0)]
     made = np.where(np.isfinite(envelope), sign * envelope, np.nan)
-    tails = [50 * (1 - level), 50 * (1 + level)]
-    low, high = np.nanpercentile(made[1:], tails, axis=0)
+    low, high = percentile_interval(made[1:], level)
     share = np.isfinite(made[1:]).mean(0)
     return pl.DataFrame({x: grid, y: made[0], "low": low, "high": high, "share": share})
 

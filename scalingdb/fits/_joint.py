@@ -198,9 +198,11 @@ class JointFit:
 
     def augment(self) -> pl.DataFrame:
         """The fitted rows with ``prediction``, ``residual`` (on the objective's scale) and ``relative_error``."""
+        from scalingdb.estimation.objectives import OBJECTIVES
+
         frame = self.predict(self.data)
         observed, made = pl.col(self._output), pl.col("prediction")
-        is_log = self._options.objective.endswith("_log")
+        is_log = OBJECTIVES[self._options.objective].is_log
         residual = observed.log() - made.log() if is_log else observed - made
         return frame.with_columns(residual=residual, relative_error=made / observed - 1)
 

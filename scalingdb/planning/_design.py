@@ -116,7 +116,7 @@ def next_run(
         return np.array(columns)
 
     # the scale that the objective measures rows on
-    on_log = fit.recipe.objective.endswith("_log")
+    on_log = fit.recipe.is_log
 
     def predicted(frame: pl.DataFrame, columns: Mapping[str, str]) -> Callable[[dict[str, float]], FloatArray]:
         inputs = [frame[columns[name]].cast(pl.Float64).to_numpy() for name in law.inputs]

@@ -265,17 +265,17 @@ def _metrics(evals: pl.DataFrame) -> Iterator[str]:
     yield "## Metrics\n"
     yield (
         "Losses are in the views `points` and `curves`, scores in `scores`. "
-        "Also in SQL, as `metrics` (`metric`, `kind`, `meaning`, `is_larger_better`).\n"
+        "Also in SQL, as `metrics` (`metric`, `kind`, `meaning`, `higher_is_better`).\n"
     )
     yield from _rows(
-        ("metric", "kind", "units", "meaning", "larger is better", "rows shipped"),
+        ("metric", "kind", "units", "meaning", "higher is better", "rows shipped"),
         (
             (
                 f"`{m.name}`",
                 m.kind,
                 ", ".join(f"`{unit}`" for unit in m.units),
                 _text(m.meaning),
-                "yes" if m.larger_is_better else "no",
+                "yes" if m.higher_is_better else "no",
                 f"{counts.get(m.name, 0):,}",
             )
             for m in METRICS.values()

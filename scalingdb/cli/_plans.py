@@ -51,7 +51,6 @@ def plan(
     train_flops: Annotated[
         list[float] | None, typer.Option("--train-flops", metavar="FLOP", help="Training budget. Repeatable.")
     ] = None,
-    flops: Annotated[list[float] | None, typer.Option("--flops", hidden=True)] = None,
     gpu_hours: Annotated[
         list[float] | None, typer.Option("--gpu-hours", metavar="HOURS", help="Training budget. Repeatable.")
     ] = None,
@@ -154,7 +153,7 @@ def plan(
     answer = planning.plan(
         what,
         variant=variant,
-        train_flops=[*(train_flops or ()), *(flops or ())] or None,
+        train_flops=train_flops or None,
         gpu_hours=gpu_hours or None,
         accelerator=accelerator,
         flops_per_second=flops_per_second,

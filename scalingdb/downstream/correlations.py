@@ -274,7 +274,7 @@ def _rows(table: pl.DataFrame, keys: list[str], score: str, compute: str | None)
     """Numbers that the parts work on: group, run, log10 compute, score with better upward."""
     sign = pl.lit(1.0)
     if "metric" in table.columns:
-        worse = [m.name for m in METRICS.values() if not m.larger_is_better]
+        worse = [m.name for m in METRICS.values() if not m.higher_is_better]
         sign = pl.when(pl.col("metric").is_in(worse)).then(-1.0).otherwise(1.0)
     cost = compute_column(table, compute)
 

@@ -244,7 +244,7 @@ def _rows(
     need_columns(table, [recipe, scale, score, *keys], "ranking recipes", "name the columns of your frame.")
     finite(table, [scale, score], "ranking recipes")
     metrics = table["metric"].unique().to_list() if "metric" in table.columns else []
-    known = {METRICS[name].larger_is_better for name in metrics if name in METRICS}
+    known = {METRICS[name].higher_is_better for name in metrics if name in METRICS}
     better = higher_is_better
     if better is None:
         if len(known) != 1 or any(name not in METRICS for name in metrics):

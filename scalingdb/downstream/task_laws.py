@@ -121,7 +121,7 @@ class TwoStep:
     link: Link
     loss: str
     score: str
-    seed: int = field(repr=False, default=0)
+    rng: int = field(repr=False, default=0)
 
     def tidy(self, level: float = DEFAULT_LEVEL) -> pl.DataFrame:
         """One row per parameter of either step: ``step, param, estimate, std_error, low, high``."""
@@ -167,7 +167,7 @@ class TwoStep:
         check_level(level)
         table = as_frame(frame)
         predicted = self.loss_fit.predict(table)["prediction"].to_numpy().astype(float)
-        generator = np.random.default_rng(self.seed)
+        generator = np.random.default_rng(self.rng)
         losses = self._loss_draws(table, predicted, generator)
         link = self.link.draws(generator).repeated(len(losses))
         centre = np.array([list(self.link.params.values())])

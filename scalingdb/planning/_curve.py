@@ -401,7 +401,7 @@ LESS_IS_BETTER = ("loss", "error", "failure", "nll", "perplexity", "gap")
 def is_better_higher(output: str) -> bool | None:
     """Whether more of an output is better; None where nothing says so."""
     if output in METRICS:
-        return METRICS[output].larger_is_better
+        return METRICS[output].higher_is_better
     if any(word in output for word in LESS_IS_BETTER):
         return False
     words = ("accuracy", "score", "success", "pass", "acceptance", "bleu", "efficiency", "capability")

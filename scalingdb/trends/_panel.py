@@ -285,7 +285,7 @@ def _describe(
             )
         better = higher_is_better
         if better is None and known is not None:
-            better = known.larger_is_better
+            better = known.higher_is_better
         if better is None:
             if not fraction:
                 raise DataError(

@@ -499,7 +499,7 @@ def _spell(keys: Sequence[str], values: Sequence[Any]) -> str:
 def _direction(table: pl.DataFrame, higher_is_better: bool | None) -> float:
     better = higher_is_better
     if better is None and "metric" in table.columns:
-        found = {METRICS[name].larger_is_better for name in table["metric"].unique() if name in METRICS}
+        found = {METRICS[name].higher_is_better for name in table["metric"].unique() if name in METRICS}
         better = found.pop() if len(found) == 1 else None
     if better is None:
         raise DataError("nothing says whether larger values are better", "pass higher_is_better=.")

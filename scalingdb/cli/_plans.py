@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from scalingdb._progress import working
 from scalingdb.cli._names import law_names, source_names
 from scalingdb.cli._output import (
     OutputOption,
@@ -38,7 +39,6 @@ from scalingdb.cli._program import (
     guarded,
     say,
 )
-from scalingdb.cli._progress import working
 from scalingdb.display import DEFAULT_LEVEL
 
 

@@ -105,6 +105,23 @@ def test_every_floor_and_exception_names_rooms_that_exist() -> None:
     assert {room for pair in NEIGHBOURS for room in pair} <= set(rooms)
 
 
+TESTED = {
+    "architecture",
+    *("benchmarks", "ingest", "notebooks"),
+    *(name.lstrip("_") for _, rooms in FLOORS for name in rooms),
+    *(path.name for path in (ROOT / "scalingdb" / "evidence").iterdir() if path.is_dir()),
+}
+"""What a test file may be named for: a room, a folder of ``evidence/``, or a folder beside ``scalingdb/``."""
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "tests").glob("test_*.py")), ids=lambda path: path.name)
+def test_every_test_file_is_named_for_what_it_tests(path: Path) -> None:
+    name = path.stem.removeprefix("test_")
+    assert any(name == one or name.startswith(f"{one}_") for one in TESTED), (
+        f"{path.name}: name it test_<room>.py or test_<room>_<topic>.py"
+    )
+
+
 @pytest.mark.parametrize("path", _modules("scalingdb/estimation"), ids=lambda path: path.name)
 def test_estimation_knows_arrays_only(path: Path) -> None:
     for name in _imports(path):

@@ -224,7 +224,7 @@ class Comparison:
         Parameters
         ----------
         kind : {"errors", "laws", "distance", "predictions", "calibration"}
-            ``errors``: the signed error of every held-out run, a colour a law. ``laws``: mean error of
+            ``errors``: the signed error of every held-out run, a colour per law. ``laws``: mean error of
             every law on fitted and held-out rows, with its interval. ``distance``: error against the
             distance of extrapolation. ``predictions``: predicted against observed, with intervals.
             ``calibration``: how often intervals held what was observed, at every level.

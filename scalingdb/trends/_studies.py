@@ -52,7 +52,7 @@ def surface(
     Returns
     -------
     DataFrame
-        Three rows a task: the keys, ``term`` (``size``, ``tokens``, ``interaction``), ``estimate`` (change of
+        Three rows per task: the keys, ``term`` (``size``, ``tokens``, ``interaction``), ``estimate`` (change of
         y for one standard deviation), ``std_error, t, df, p, p_adjusted, r_squared, n_rows``.
 
     Raises
@@ -124,7 +124,7 @@ def given(
     Returns
     -------
     DataFrame
-        Two rows a group: the keys, ``model`` (``alone``, ``given ...``), ``slope`` (of y for a factor of ten
+        Two rows per group: the keys, ``model`` (``alone``, ``given ...``), ``slope`` (of y for a factor of ten
         in x), ``std_error, t, p, r_squared, n_rows`` and ``slope_left`` (share of the slope alone).
 
     Raises

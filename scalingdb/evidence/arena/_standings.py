@@ -67,7 +67,7 @@ def leaderboard(track: str | None = None, *, table: pl.DataFrame | None = None) 
         track has fewer than four sources, see ``resampled``), ``p_first`` (share of the resamples in
         which it has the highest win rate of the ranked laws), ``mean_rank, times_best`` (geometric mean
         of its error over that of the best law there), ``error`` (median over data sets and bands of the
-        mean absolute relative error), one column a band, ``coverage`` of the 95 % prediction interval
+        mean absolute relative error), one column per band, ``coverage`` of the 95 % prediction interval
         over all held-out rows, ``n_sets, n_sources, n_refused`` (hold-outs), ``same_curve``.
 
     Examples

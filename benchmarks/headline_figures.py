@@ -77,7 +77,7 @@ def gadre(db: sdb.Warehouse) -> None:
     small = (pl.col("n_params").cast(pl.Int64).is_in(sizes) & (ratio == 20)) | (
         (pl.col("n_params") == sizes[0]) & (ratio == 320)
     )
-    print("Gadre, five small runs a corpus, least squares, relative error on C4 validation loss")
+    print("Gadre, five small runs per corpus, least squares, relative error on C4 validation loss")
     for family, (multiple, over_trained, large) in PUBLISHED_GADRE.items():
         runs = points.filter(pl.col("family") == family)
         fit = sdb.fit(runs.filter(small), "gadre_overtrain", objective="mse")

@@ -63,7 +63,7 @@ class Shape:
 
 
 def generate(rows: int, seed: int) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Scores (one row a model, task and step) and the runs that they belong to, sorted as built tables are."""
+    """Scores (one row per model, task and step) and the runs that they belong to, sorted as built tables are."""
     rng = np.random.default_rng(seed)
     n_models = max(1, -(-rows // (TASKS * STEPS)))
     index = np.arange(rows)

@@ -25,20 +25,14 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from rich.table import Table
 
+from scalingdb._progress import bars
 from scalingdb.errors import ScalingDBError, WarehouseError
 
 if TYPE_CHECKING:
+    from rich.progress import TaskID
+
     from ingest._stamps import BuildResult
 
 __all__ = ["main"]
@@ -129,16 +123,7 @@ def _progress(total: int, *, quiet: bool) -> Iterator[tuple[Callable[[str], None
     In a terminal, a bar for the whole and a line with its time for each source at work; elsewhere a
     line for each source that was built.
     """
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as bar:
+    with bars(quiet=quiet, transient=True) as bar:
         whole = bar.add_task("sources", total=total)
         at_work: dict[str, TaskID] = {}
         n_done = 0
@@ -152,7 +137,7 @@ def _progress(total: int, *, quiet: bool) -> Iterator[tuple[Callable[[str], None
             if result.source_id in at_work:
                 bar.remove_task(at_work.pop(result.source_id))
             bar.update(whole, completed=n_done)
-            if not quiet and not console.is_terminal and not result.is_skipped:
+            if not quiet and not bar.console.is_terminal and not result.is_skipped:
                 line = f"[{n_done}/{total}] {result.source_id}: {result.status}, {result.seconds:.1f} s"
                 print(line, file=sys.stderr, flush=True)
 

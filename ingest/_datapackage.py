@@ -1,6 +1,6 @@
 """Describe the warehouse to other software: ``warehouse/datapackage.json``.
 
-A Frictionless Data Package (https://datapackage.org, version 2): one resource a table, with its
+A Frictionless Data Package (https://datapackage.org, version 2): one resource per table, with its
 Parquet files, columns, units, bounds, keys and references, all from ``scalingdb/schema.py``, and one
 entry a source. Rows are not counted and no time is noted, so the file changes only with the schema,
 the files and the sources.

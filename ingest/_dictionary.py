@@ -32,7 +32,7 @@ INTRODUCTION = """\
 [`scalingdb/schema.py`](../scalingdb/schema.py), the source in [`ingest/`](../ingest) or the view in [`views/`](views).*
 
 This folder is the warehouse: what published studies of scaling report, in one schema, with unit, provenance and
-licence on every row. The tables lie in `tables/<table>/<source_id>.parquet`, one file a source, and come with the
+licence on every row. The tables lie in `tables/<table>/<source_id>.parquet`, one file per source, and come with the
 package. Sources that may not be redistributed build into `local/`, beside them.
 
 **Three piles, never mixed.** *What a source said*: raw files, checked against a recorded hash and never part of the
@@ -64,7 +64,7 @@ In Python; results are Polars frames:
 import scalingdb as sdb
 
 db = sdb.connect()
-db.sources()  # one row a source: size, licence, what to know
+db.sources()  # one row per source: size, licence, what to know
 db.points("farseer")  # final loss of every run, in the source's headline metric
 db.table("published_fits")  # a whole table or view
 db.sql("select family, count(*) as n from runs where source_id = $source group by all", source="steplaw")
@@ -208,7 +208,7 @@ def _count_by_source(frame: pl.DataFrame) -> str:
         return "No rows are shipped yet."
     counts = frame.group_by("source_id").len().sort("source_id").rows()
     if len(counts) == frame.height:
-        return f"{frame.height:,} rows, one a source."
+        return f"{frame.height:,} rows, one per source."
     return f"{frame.height:,} rows: " + ", ".join(f"{source} {n:,}" for source, n in counts) + "."
 
 
@@ -265,17 +265,17 @@ def _metrics(evals: pl.DataFrame) -> Iterator[str]:
     yield "## Metrics\n"
     yield (
         "Losses are in the views `points` and `curves`, scores in `scores`. "
-        "Also in SQL, as `metrics` (`metric`, `kind`, `meaning`, `is_larger_better`).\n"
+        "Also in SQL, as `metrics` (`metric`, `kind`, `meaning`, `higher_is_better`).\n"
     )
     yield from _rows(
-        ("metric", "kind", "units", "meaning", "larger is better", "rows shipped"),
+        ("metric", "kind", "units", "meaning", "higher is better", "rows shipped"),
         (
             (
                 f"`{m.name}`",
                 m.kind,
                 ", ".join(f"`{unit}`" for unit in m.units),
                 _text(m.meaning),
-                "yes" if m.larger_is_better else "no",
+                "yes" if m.higher_is_better else "no",
                 f"{counts.get(m.name, 0):,}",
             )
             for m in METRICS.values()

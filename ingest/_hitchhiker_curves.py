@@ -35,7 +35,7 @@ T5_PARAMS = {"base": 247_586_304.0, "large": 783_173_632.0, "xl": 2_849_804_288.
 T5_STEP_TOKENS = 2048 * 512
 """Batch size times encoder length, both stated in the file's ``config`` column."""
 GZIP_STEP_TOKENS = 8192
-"""One training loss an optimiser step: the lists are as long as the corpora over 8,192 tokens, within two."""
+"""One training loss per optimiser step: the lists are as long as the corpora over 8,192 tokens, within two."""
 
 
 def bimix(raw: RawFolder) -> Study:
@@ -290,7 +290,7 @@ def mamba_3b(raw: RawFolder) -> Study:
 
 
 def amber_7b(raw: RawFolder) -> Study:
-    """LLM360 Amber: perplexity on 18 parts of the Pile and 22 downstream scores a checkpoint.
+    """LLM360 Amber: perplexity on 18 parts of the Pile and 22 downstream scores per checkpoint.
 
     The perplexities are means over documents. Upstream maps checkpoint i to 1.25e12 i / 356 tokens;
     checkpoint 0 is trained already, so its count of zero is left out.
@@ -337,7 +337,7 @@ def amber_7b(raw: RawFolder) -> Study:
 def gzip_curves(raw: RawFolder) -> Study:
     """150 small models on grammars of five compressibilities (arXiv 2405.16684).
 
-    The file gives lists: one training loss an optimiser step, and two or four validation losses.
+    The file gives lists: one training loss per optimiser step, and two or four validation losses.
     These scatter around the last training loss without any trend: they are the batches of one
     evaluation after training, so their mean is the run's validation loss.
     """

@@ -43,7 +43,7 @@ TOKENS_OF_FAMILY = {"opt": 300e9, "bloom": 341e9}
 
 
 def pythia_harness(raw: RawFolder) -> Study:
-    """One run a base model; a ``-5shot`` name is the same run with five examples in the prompt."""
+    """One run per base model; a ``-5shot`` name is the same run with five examples in the prompt."""
     cells = _shape(_read(raw))
     runs = _runs(cells)
     batch = runs.select("run", tokens_per_step="batch_size_tokens")

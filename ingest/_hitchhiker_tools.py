@@ -86,7 +86,7 @@ def ordinal(order: str | Sequence[str], over: str | Sequence[str]) -> pl.Expr:
 
 
 def long_form(frame: pl.DataFrame, columns: Sequence[str], keep: Iterable[str]) -> pl.DataFrame:
-    """One row a filled cell of `columns`: its column name in ``raw_field``, its number in ``value``."""
+    """One row per filled cell of `columns`: its column name in ``raw_field``, its number in ``value``."""
     index = ["raw_file", "raw_row", *keep]
     return frame.unpivot(on=list(columns), index=index, variable_name="raw_field", value_name="value").drop_nulls(
         "value"

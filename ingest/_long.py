@@ -1,4 +1,4 @@
-"""From wide files to long ones: one row a run and number, each number described once."""
+"""From wide files to long ones: one row per run and number, each number described once."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ SOURCE = Source(
 
 
 def build(raw: RawFolder) -> dict[str, pl.DataFrame]:
-    """One run and one loss a size of the training set."""
+    """One run and one loss per size of the training set."""
     points = raw.csv(
         FILE,
         {"train_examples": pl.Float64, "test_cross_entropy": pl.Float64, "split": pl.String},

@@ -139,7 +139,7 @@ def build(raw: RawFolder) -> dict[str, pl.DataFrame]:
 
 
 def _fits(raw: RawFolder, name: str, n_columns: int) -> pl.DataFrame:
-    """A wide table of fits in long form: a row a fit and coefficient, with its standard error."""
+    """A wide table of fits in long form: a row per fit and coefficient, with its standard error."""
     # the first column, which names the statistic, has no name of its own
     columns = pl.read_csv(raw.path(name), n_rows=0).columns[1:]
     wide = raw.csv(name, {"": pl.String, **dict.fromkeys(columns, pl.Float64)}, rows=len(STATISTICS)).rename(

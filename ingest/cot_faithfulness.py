@@ -53,7 +53,7 @@ SOURCE = Source(
 
 
 def build(raw: RawFolder) -> dict[str, pl.DataFrame]:
-    """One run a model; accuracy, agreement and unreadable outputs of each set and condition."""
+    """One run per model; accuracy, agreement and unreadable outputs of each set and condition."""
     numbers = [
         "n_questions",
         "accuracy",

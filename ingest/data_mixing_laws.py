@@ -55,7 +55,7 @@ SOURCE = Source(
     not_upstream=(LOSSES, PREDICTIONS, *(name for name, _ in LISTS.values())),
     notes=(
         "Five sets of mixtures (column study): 2Mix, 3Mix, 5Mix, RedPajama, and ct, which continues Pythia 70M on the "
-        "Pile and Python code. Table mixtures holds the proportions, one row a run and domain. Losses are nats per "
+        "Pile and Python code. Table mixtures holds the proportions, one row per run and domain. Losses are nats per "
         "token on 22 domains of the Pile (and Python code in ct), at several steps; a null step is the last checkpoint "
         "of nine 3Mix runs, without a number, and of the starting point of ct. Complete grids: 5Mix has 26 mixtures at "
         "70M, 160M, 305M and 410M, and 6 at 1B. n_params are the nominal sizes of the labels. n_tokens is null: steps "
@@ -159,7 +159,7 @@ def _released(losses: pl.DataFrame, mix_set: str) -> set[tuple[float, ...]]:
 
 
 def _mixtures(runs: pl.DataFrame) -> pl.DataFrame:
-    """One row a run and domain; the starting point of ct has no mixture."""
+    """One row per run and domain; the starting point of ct has no mixture."""
     parts = [
         group.select(
             "run_id",

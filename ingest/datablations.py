@@ -112,7 +112,7 @@ CLAIMS = (
 
 
 def build(raw: RawFolder) -> dict[str, pl.DataFrame]:
-    """One run and one loss a name."""
+    """One run and one loss per name."""
     points = raw.csv(
         FILE,
         {

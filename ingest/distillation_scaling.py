@@ -47,7 +47,7 @@ SOURCE = Source(
 
 
 def build(raw: RawFolder) -> dict[str, pl.DataFrame]:
-    """One run and one loss a row; the quoted supervised law as claims."""
+    """One run and one loss per row; the quoted supervised law as claims."""
     rows = _read(raw)
     runs = rows.select(
         "run_id",

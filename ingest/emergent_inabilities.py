@@ -73,7 +73,7 @@ SOURCE = Source(
 
 
 def build(raw: RawFolder) -> dict[str, pl.DataFrame]:
-    """One run a model size, one score a checkpoint, task and metric; one claim a published t-test."""
+    """One run per model size, one score per checkpoint, task and metric; one claim per published t-test."""
     scores = raw.csv(
         LONG,
         {
@@ -133,7 +133,7 @@ def _check_grid(scores: pl.DataFrame) -> None:
     if models != set(SIZES) or steps != set(STEPS) or per_cell != [N_LONG // (len(SIZES) * len(STEPS))]:
         raise DataError(
             f"emergent_inabilities, {LONG!r}: not the grid of {len(SIZES)} models x {len(STEPS)} checkpoints; "
-            f"models {sorted(models)}, steps {sorted(steps)}, numbers a checkpoint {per_cell}"
+            f"models {sorted(models)}, steps {sorted(steps)}, numbers per checkpoint {per_cell}"
         )
     if scores["num_fewshot"].unique().to_list() != [0]:
         raise DataError(f"emergent_inabilities, {LONG!r}: scores that are not zero-shot")

@@ -278,7 +278,7 @@ SOURCE = Source(
 
 
 def build(raw: RawFolder) -> dict[str, pl.DataFrame]:
-    """One run a model, one eval a score."""
+    """One run per model, one eval per score."""
     tables = [_external(raw, name) for name in FILES]
     require(
         "epoch_benchmark_stitching",

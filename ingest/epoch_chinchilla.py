@@ -64,7 +64,7 @@ SOURCE = Source(
 
 
 def build(raw: RawFolder) -> dict[str, pl.DataFrame]:
-    """One run and one loss a point."""
+    """One run and one loss per point."""
     points = raw.csv(
         FILE, {"Model Size": pl.Float64, "Training FLOP": pl.Float64, "loss": pl.Float64}, rows=245
     ).with_columns(run_id=pl.format("epoch_chinchilla/{}", pl.col("raw_row").cast(pl.String).str.zfill(3)))

@@ -73,7 +73,7 @@ SOURCE = Source(
     ),
     set_aside=(
         *(
-            SetAside(file, rows, f"read into runs: one system a record, study '{study}'")
+            SetAside(file, rows, f"read into runs: one system per record, study '{study}'")
             for file, (study, _, rows, _) in STATES.items()
         ),
         SetAside(BENCHMARKS, 2, "read into runs: models without a score"),

@@ -132,7 +132,7 @@ SOURCE = Source(
 
 
 def build(raw: RawFolder) -> dict[str, pl.DataFrame]:
-    """One run a row, two losses a run; the second copy of a run is flagged."""
+    """One run per row, two losses per run; the second copy of a run is flagged."""
     numbers: dict[str, type[pl.DataType]] = dict.fromkeys(NUMBERS, pl.Float64)
     own: dict[str, type[pl.DataType]] = {
         "run_id": pl.String,

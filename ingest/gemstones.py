@@ -1,6 +1,6 @@
 """Gemstones: 22 shapes of one recipe to 350 billion tokens, with cooldowns and ablations (arXiv 2502.06857).
 
-The release stores one table a selection of checkpoints, most of them inside another. `HOT_FILE`,
+The release stores one table per selection of checkpoints, most of them inside another. `HOT_FILE`,
 `LR_FILE` and the two cooldown files hold every measurement; each other table is checked against them.
 """
 
@@ -85,7 +85,7 @@ SOURCE = Source(
     n_definition="n_params",
     notes=(
         "Families: 'hot', 22 shapes (width x depth) at a constant learning rate, a checkpoint every 477 steps (2e9 "
-        "tokens) to 350e9 tokens, 175 a run; 'cooldown', 199 branches of 20 of them, decayed over a further tenth of "
+        "tokens) to 350e9 tokens, 175 per run; 'cooldown', 199 branches of 20 of them, decayed over a further tenth of "
         "the tokens, each with its start and its end; 'lr_ablation', the first 100e9 tokens of 20 shapes again with "
         "another learning rate (its value is not in the files). Checkpoints of a run depend on each other: a fit over "
         "them needs errors by run. n_params counts two matrices of 50,304 rows, input embedding and output head (less "
@@ -479,7 +479,7 @@ def _extract(raw: RawFolder) -> tuple[pl.DataFrame, pl.DataFrame]:
 
 
 def _claims(raw: RawFolder) -> pl.DataFrame:
-    """The stored fits, one claim a number."""
+    """The stored fits, one claim per number."""
     files = raw.files("parameters*/*.json")
     if len(files) != N_FITS:
         raise DataError(f"gemstones: {len(files)} stored fits where {N_FITS} are expected")

@@ -110,7 +110,7 @@ SOURCE = Source(
         "from OLMo-7B. Upstream uses 4e6. Mamba: step x 500e9 / 176,703. Pile-T5: step x 1,048,576 (batch 2048 x "
         "length 512 of its configuration; upstream 1e6). BiMix: step x 524,288. K2: upstream's row number scaled "
         "to 1.4e12. Amber: checkpoint x 1.25e12 / 356; checkpoint 0 is trained already, so its tokens are null. "
-        "GPT-3 and RedPajama: digitised, in billions. gzip: 8,192 tokens a step. opt_curves stores log10 of "
+        "GPT-3 and RedPajama: digitised, in billions. gzip: 8,192 tokens per step. opt_curves stores log10 of "
         "tokens and FLOP; its losses are perplexities. FLOP of datablations curves fall along a run (their "
         "product with tokens is constant) and are left out. "
         "OLMO: at 11 steps of the 7B twin (158,000 to 168,000) every value is the sum of two logs; half of it is "

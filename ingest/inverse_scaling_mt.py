@@ -42,7 +42,7 @@ SOURCE = Source(
 
 
 def build(raw: RawFolder) -> dict[str, pl.DataFrame]:
-    """One run a model; up to three scores a language pair, prompt and number of shots."""
+    """One run per model; up to three scores per language pair, prompt and number of shots."""
     text: dict[str, type[pl.DataType]] = dict.fromkeys(["family", "model", "lang_pair"], pl.String)
     flags: dict[str, type[pl.DataType]] = dict.fromkeys(["prefix_prompt", "few_shot"], pl.Boolean)
     numbers: dict[str, type[pl.DataType]] = dict.fromkeys(

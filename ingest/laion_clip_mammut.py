@@ -75,7 +75,7 @@ SOURCE = Source(
 
 
 def build(raw: RawFolder) -> dict[str, pl.DataFrame]:
-    """One run a row, up to six numbers a run."""
+    """One run per row, up to six numbers per run."""
     results = _results(raw)
     _check_profiles(raw, results)
     decay = pl.col("name").str.extract(r"_wd([0-9.]+)_").cast(pl.Float64)

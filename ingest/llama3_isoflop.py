@@ -106,7 +106,7 @@ SOURCE = Source(
 
 
 def build(raw: RawFolder) -> dict[str, pl.DataFrame]:
-    """One run and one loss a point; the published allocation rule as claims."""
+    """One run and one loss per point; the published allocation rule as claims."""
     points = raw.csv(
         FILE, dict.fromkeys(("compute_budget", "training_tokens", "validation_loss"), pl.Float64), rows=N_POINTS
     )

@@ -1,6 +1,6 @@
 """Loss-to-loss prediction: 529 runs on six corpora, measured on eight texts and many tasks (arXiv 2411.12925).
 
-A sweep of eight compute budgets, and one run a corpus at 21 times the largest of them that tests the
+A sweep of eight compute budgets, and one run per corpus at 21 times the largest of them that tests the
 predictions. The 276 fits that the authors released are claims; six of them are also coefficient sets.
 """
 

@@ -50,7 +50,7 @@ SOURCE = Source(
 
 
 def build(raw: RawFolder) -> dict[str, pl.DataFrame]:
-    """One run and one loss a row."""
+    """One run and one loss per row."""
     numbers = ("N_dense", "N_active", "N_total", "D1", "D2", "Loss")
     rows = raw.csv(FILE, {"Model": pl.String, **dict.fromkeys(numbers, pl.Float64)}, rows=N_RUNS)
     _check_copy(raw, rows)

@@ -92,7 +92,7 @@ SOURCE = Source(
         "counts on GSM8K (81 checkpoints of nine sizes) and MATH (72, none at 512M tokens) and the negative "
         "log-probability of the GSM8K reference solution (nine checkpoints; the file's name says GPT-4, after the "
         "form of the plot, but the models are Pythia). n_tokens and batch size are the source's rounded values "
-        "(2,000,000 a step, 300e9 at the end). Upstream's table of resampled Large Language Monkeys repeats the last "
+        "(2,000,000 per step, 300e9 at the end). Upstream's table of resampled Large Language Monkeys repeats the last "
         "checkpoints exactly and is counted once. The checkpoint of 12B at step 1 has 30 and 9 of the 128 problems: "
         "its evals are flagged incomplete; two checkpoints have one or two GSM8K problems more. Study "
         "'large_language_monkeys' is the original data of arXiv 2407.21787, 10,000 attempts at each of 128 MATH "
@@ -166,7 +166,7 @@ def pass_at_k(n: NDArray[np.float64], c: NDArray[np.float64], k: NDArray[np.floa
 
 
 def _pairs(raw: RawFolder, spec: Attempts) -> pl.DataFrame:
-    """One row a model and problem, after every pass@k of the file was checked against the two counts.
+    """One row per model and problem, after every pass@k of the file was checked against the two counts.
 
     Raises
     ------

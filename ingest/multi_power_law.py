@@ -95,7 +95,7 @@ SOURCE = Source(
 
 
 def build(raw: RawFolder) -> dict[str, pl.DataFrame]:
-    """One run a file, one loss and one rate a logged step."""
+    """One run per file, one loss and one rate per logged step."""
     names = raw.files("loss_curve_repo/csv_*/*.csv")
     columns = {"step": pl.Float64, "lr": pl.Float64, "loss": pl.Float64}
     curves = {}

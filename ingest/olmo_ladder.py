@@ -139,7 +139,7 @@ SOURCE = Source(
 
 
 def build(raw: RawFolder) -> dict[str, pl.DataFrame]:
-    """One run a file, one number an evaluation step and column."""
+    """One run per file, one number per evaluation step and column."""
     names = raw.files(f"{RUNS}/*.csv")
     stems = [PurePosixPath(name).stem for name in names]
     parts = {part for _, repeated in TARGETS.values() for part in repeated}

@@ -93,7 +93,7 @@ SOURCE = Source(
 
 
 def build(raw: RawFolder) -> dict[str, pl.DataFrame]:
-    """One run a model; one eval a task, prompt type, number of shots, seed and metric."""
+    """One run per model; one eval per task, prompt type, number of shots, seed and metric."""
     text = ["run_id", "filename", "model", "prompt_type", "seed", "max_new_tokens"]
     columns: dict[str, type[pl.DataType]] = dict.fromkeys(text, pl.String)
     columns |= {"number_of_data": pl.Float64, "number_of_shots": pl.Int64, "temperature": pl.Float64}

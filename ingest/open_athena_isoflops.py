@@ -304,7 +304,7 @@ def _copy_evals(copies: pl.DataFrame) -> pl.DataFrame:
 
 
 def _claims(raw: RawFolder) -> pl.DataFrame:
-    """The reference fits of the reproduction, one row a number, in the normalised units of its optimiser."""
+    """The reference fits of the reproduction, one row per number, in the normalised units of its optimiser."""
     fits = raw.csv(FITS, {"config": pl.String, "n": pl.Float64, **dict.fromkeys(FIT_PARAMETERS, pl.Float64)}, rows=6)
     return fits.unpivot(list(FIT_PARAMETERS), index=["config", "n"], variable_name="quantity").select(
         "quantity",

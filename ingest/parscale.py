@@ -80,7 +80,7 @@ SOURCE = Source(
 
 
 def build(raw: RawFolder) -> dict[str, pl.DataFrame]:
-    """One run and one loss a row."""
+    """One run and one loss per row."""
     points = raw.csv(
         FILE,
         {

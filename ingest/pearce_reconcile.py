@@ -86,12 +86,12 @@ SOURCE = Source(
             is_default=True,
         ),
     ),
-    set_aside=(SetAside(FILE, N_MODELS, "read into runs: one model a record, without measurements"),),
+    set_aside=(SetAside(FILE, N_MODELS, "read into runs: one model per record, without measurements"),),
 )
 
 
 def build(raw: RawFolder) -> dict[str, pl.DataFrame]:
-    """One run a model, without evaluations; the published exponents as claims."""
+    """One run per model, without evaluations; the published exponents as claims."""
     columns = ("total_params_millions", "d_model", "non_embedding_params_millions")
     models = raw.csv(FILE, dict.fromkeys(columns, pl.Float64), rows=N_MODELS)
     total, width, rest = (pl.col(name) for name in columns)

@@ -67,13 +67,13 @@ SOURCE = Source(
     ),
     set_aside=(
         SetAside(OPTIMA, N_MISSING_OPTIMA, "optima without a number, at the two lowest budgets"),
-        SetAside(FITS, N_FITS, "read into claims: the fitted numbers of one configuration a record"),
+        SetAside(FITS, N_FITS, "read into claims: the fitted numbers of one configuration per record"),
     ),
 )
 
 
 def build(raw: RawFolder) -> dict[str, pl.DataFrame]:
-    """One run an isoFLOP point, one flagged run an optimum, one claim a fitted number."""
+    """One run per isoFLOP point, one flagged run per optimum, one claim per fitted number."""
     text: dict[str, type[pl.DataType]] = dict.fromkeys(CONFIGURATION, pl.String)
     numbers: dict[str, type[pl.DataType]] = dict.fromkeys(("flops", "n", "t", "loss"), pl.Float64)
     points = raw.csv(POINTS, text | numbers, rows=N_POINTS).with_columns(study=pl.lit("porian_discrepancies"))

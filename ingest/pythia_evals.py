@@ -1,6 +1,6 @@
 """Harness scores of Pythia along training, and of OPT and BLOOM (arXiv 2304.01373).
 
-One JSON file a model, checkpoint and number of examples in the prompt; 714 files, up to 87 tasks each.
+One JSON file per model, checkpoint and number of examples in the prompt; 714 files, up to 87 tasks each.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ SOURCE = Source(
         "files of pythia-1b-bf16 say '5shot' in their name. The standard 1b model is stored upstream as "
         "pythia-1b-bf16; its model_id is pythia-1b. n_tokens is step x 2,097,152 (143,000 steps: 299.9e9 tokens, about "
         "one epoch of the Pile or 1.5 of the deduplicated one); the variants 0.25MtokBS and 0.5MtokBS take 262,144 and "
-        "524,288 tokens a step. n_params are the rounded sizes of the names, embeddings included. LAMBADA perplexity "
+        "524,288 tokens per step. n_params are the rounded sizes of the names, embeddings included. LAMBADA perplexity "
         "is per word and reaches 3.5e6 at step 0, which scores the initial weights. All 172 scores of step 1 equal "
         "those of step 0 in all 16 models: flagged, so that initial weights count once. pct_stereotype is a measure of "
         "bias (0.5 is neutral), not an accuracy. MMLU (hendrycksTest) is near chance (0.25) at most sizes, with "
@@ -82,7 +82,7 @@ SOURCE = Source(
 
 
 def build(raw: RawFolder) -> dict[str, pl.DataFrame]:
-    """One run a model, one score a file, task and metric."""
+    """One run per model, one score per file, task and metric."""
     names = raw.files("*.json")
     counts = {group: sum(group in PurePosixPath(name).parts for name in names) for group in N_FILES}
     if counts != N_FILES or len(names) != sum(N_FILES.values()):

@@ -149,7 +149,7 @@ SOURCE = Source(
 
 
 def build(raw: RawFolder) -> dict[str, pl.DataFrame]:
-    """One run a hyper-parameter setting, six losses an evaluation."""
+    """One run per hyper-parameter setting, six losses per evaluation."""
     rows = _read(raw)
     last = rows.sort("step").unique("hyper_id", keep="last", maintain_order=True).sort("hyper_id")
     runs = last.select(
@@ -234,7 +234,7 @@ def _read(raw: RawFolder) -> pl.DataFrame:
 
 
 def _check_widened(rows: pl.DataFrame) -> None:
-    """Check that what a dense run holds beyond its dense twin is used on every token: two FLOP a parameter.
+    """Check that what a dense run holds beyond its dense twin is used on every token: two FLOP per parameter.
 
     Raises
     ------

@@ -45,7 +45,7 @@ SOURCE = Source(
 
 
 def build(raw: RawFolder) -> dict[str, pl.DataFrame]:
-    """One run and one error an autoencoder."""
+    """One run and one error per autoencoder."""
     try:
         rows = pl.read_parquet(raw.path(FILE)).with_row_index("raw_row", offset=1)
     except pl.exceptions.PolarsError as error:

@@ -145,7 +145,7 @@ SIZE = {"#Params (B)": "size", "Pretraining Data Size (T)": "tokens", "FLOPs (1E
 
 
 def build(raw: RawFolder) -> dict[str, pl.DataFrame]:
-    """One run a model, one score a benchmark and sub-task."""
+    """One run per model, one score per benchmark and sub-task."""
     wide = _wide(raw)
     first = _narrow(raw, FIRST, tuple(c[1] for c in CLASSIC))
     second = _narrow(raw, SECOND, tuple(c[1] for c in LATER))

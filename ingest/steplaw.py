@@ -125,7 +125,7 @@ SOURCE = Source(
 
 
 def build(raw: RawFolder) -> dict[str, pl.DataFrame]:
-    """One run a row, two training losses a run."""
+    """One run per row, two training losses per run."""
     # bootstrap rows are no runs: they are the declared variant 'bootstrap_mean'; a test compares the two
     raw.csv(BOOTSTRAP, {"lr_intercept": pl.Float64}, rows=N_BOOTSTRAP)
     dense = raw.csv(DENSE, NAMES | NUMBERS, rows=N_DENSE).with_columns(

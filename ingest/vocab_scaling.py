@@ -103,7 +103,7 @@ SOURCE = Source(
 
 
 def build(raw: RawFolder) -> dict[str, pl.DataFrame]:
-    """One run a size and vocabulary, one loss a checkpoint."""
+    """One run per size and vocabulary, one loss per checkpoint."""
     columns = ("vocab_size", "embed_dim", "num_characters", "Non_vocab_parameters", "FLOPs", "Lossu")
     rows = raw.csv(FILE, dict.fromkeys(columns, pl.Float64), rows=N_ROWS).with_columns(
         n_params=pl.col("Non_vocab_parameters") + pl.col("vocab_size") * pl.col("embed_dim"),
@@ -168,8 +168,8 @@ def _check(rows: pl.DataFrame) -> None:
     fitted = rows.filter(pl.col("FLOPs") >= FLOPS_FITTED).height
     if (sizes, vocabularies, cells, fitted) != (N_SIZES, N_VOCABULARIES, [N_CHECKPOINTS], N_FITTED):
         raise DataError(
-            f"vocab_scaling, {FILE!r}: {sizes} sizes, {vocabularies} vocabularies, checkpoints a run {cells}, {fitted} "
-            f"rows to fit"
+            f"vocab_scaling, {FILE!r}: {sizes} sizes, {vocabularies} vocabularies, checkpoints per run {cells}, "
+            f"{fitted} rows to fit"
         )
     a, b, c = TOKENS_PER_CHARACTER
     log_v = pl.col("vocab_size").log()

@@ -25,6 +25,7 @@ __all__ = [
     "ScalingDBError",
     "UnknownNameError",
     "WarehouseError",
+    "check_level",
     "check_seed",
     "check_word",
     "unknown_name",
@@ -152,3 +153,16 @@ def check_seed(rng: Any, name: str = "rng") -> int:
     if isinstance(rng, bool) or not hasattr(rng, "__index__") or int(rng) < 0:
         raise DataError(f"{name}={rng!r} is not a seed", f"give a whole number that is not negative, such as {name}=0.")
     return int(rng)
+
+
+def check_level(level: Any) -> float:
+    """The coverage of an interval as a float.
+
+    Raises
+    ------
+    DataError
+        For anything but a number between 0 and 1.
+    """
+    if not hasattr(level, "__float__") or not 0 < level < 1:
+        raise DataError(f"level={level!r} is not between 0 and 1", "for example level=0.95.")
+    return float(level)

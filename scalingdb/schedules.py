@@ -131,7 +131,7 @@ def _rates(schedule: pl.DataFrame, n_warmup_steps: int) -> FloatArray:
     if not (np.isfinite(step).all() and (step == np.rint(step)).all() and step[0] >= 0):
         raise DataError(f"run {name!r}: steps are not whole numbers from 0 on", "count optimiser steps.")
     if (np.diff(step) == 0).any():
-        raise DataError(f"run {name!r}: a step occurs twice", "keep one rate a step.")
+        raise DataError(f"run {name!r}: a step occurs twice", "keep one rate per step.")
     if step[0] > max(n_warmup_steps, 0) + 1.0 and n_warmup_steps <= 0:
         raise DataError(
             f"run {name!r}: rates before step {step[0]:g} are not logged",
@@ -272,7 +272,7 @@ def average_params(frame: pl.DataFrame, params: str = "n_params") -> pl.DataFram
     Returns
     -------
     DataFrame
-        One row a run: ``run_id, n_params_average, n_tokens``.
+        One row per run: ``run_id, n_params_average, n_tokens``.
 
     Raises
     ------

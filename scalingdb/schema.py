@@ -117,7 +117,7 @@ class Metric:
     kind: str
     units: tuple[str, ...]
     meaning: str
-    larger_is_better: bool
+    higher_is_better: bool
 
 
 METRICS: Mapping[str, Metric] = MappingProxyType(
@@ -811,7 +811,7 @@ DERIVED: Mapping[str, Column] = MappingProxyType(
                 "'loss' (views points and curves), 'score' (view scores) or 'quantity' (table evals only)",
                 ("loss", "score", "quantity"),
             ),
-            Column("is_larger_better", pl.Boolean, "whether a larger value is the better one"),
+            Column("higher_is_better", pl.Boolean, "whether a larger value is the better one"),
         )
     }
 )

@@ -309,7 +309,7 @@ def flops_replay(n_params: Any, n_tokens: Any, replay_share: Any) -> Any:
 
     References
     ----------
-    Abbes et al., arXiv:2508.01908, who count 1.33 and 2 times the FLOP a token for shares of 0.25 and 0.5.
+    Abbes et al., arXiv:2508.01908, who count 1.33 and 2 times the FLOP per token for shares of 0.25 and 0.5.
 
     Examples
     --------

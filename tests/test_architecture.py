@@ -10,8 +10,9 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,7 @@ ROOT = Path(__file__).parents[1]
 
 FLOORS: tuple[tuple[str, frozenset[str]], ...] = (
     ("errors", frozenset({"errors"})),
-    ("words", frozenset({"display", "notices", "schema", "units", "_store", "_stream"})),
+    ("words", frozenset({"display", "notices", "schema", "units", "_progress", "_store", "_stream"})),
     ("charts", frozenset({"_frames", "charts", "published", "estimation", "reading", "verification"})),
     ("laws", frozenset({"law_library"})),
     ("fits and tables", frozenset({"fits", "warehouse", "schedules"})),
@@ -104,6 +105,23 @@ def test_every_floor_and_exception_names_rooms_that_exist() -> None:
     assert {room for pair in NEIGHBOURS for room in pair} <= set(rooms)
 
 
+TESTED = {
+    "architecture",
+    *("benchmarks", "ingest", "notebooks"),
+    *(name.lstrip("_") for _, rooms in FLOORS for name in rooms),
+    *(path.name for path in (ROOT / "scalingdb" / "evidence").iterdir() if path.is_dir()),
+}
+"""What a test file may be named for: a room, a folder of ``evidence/``, or a folder beside ``scalingdb/``."""
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "tests").glob("test_*.py")), ids=lambda path: path.name)
+def test_every_test_file_is_named_for_what_it_tests(path: Path) -> None:
+    name = path.stem.removeprefix("test_")
+    assert any(name == one or name.startswith(f"{one}_") for one in TESTED), (
+        f"{path.name}: name it test_<room>.py or test_<room>_<topic>.py"
+    )
+
+
 @pytest.mark.parametrize("path", _modules("scalingdb/estimation"), ids=lambda path: path.name)
 def test_estimation_knows_arrays_only(path: Path) -> None:
     for name in _imports(path):
@@ -117,8 +135,8 @@ def test_scalingdb_never_imports_ingest(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", _modules("ingest"), ids=lambda path: path.name)
-def test_ingest_imports_the_schema_and_errors_only(path: Path) -> None:
-    allowed = {"schema", "errors", "notices", "_store"}
+def test_ingest_imports_from_the_ground_floors_only(path: Path) -> None:
+    allowed = {"schema", "errors", "notices", "_progress", "_store"}
     if path.name == "_dictionary.py":  # documents the views, so it asks the warehouse for their columns
         allowed |= {"warehouse"}
     assert set(_imported_rooms(path)) <= allowed
@@ -148,6 +166,29 @@ def test_every_public_name_resolves_and_is_documented(name: str) -> None:
     else:
         assert doc is not None
         assert len(doc) > 20
+
+
+def _public_functions() -> Iterator[tuple[str, Callable[..., Any]]]:
+    for name in sdb.__all__:
+        value = getattr(sdb, name)
+        if inspect.isfunction(value):
+            yield name, value
+        elif inspect.ismodule(value):
+            members = ((key, getattr(value, key)) for key in getattr(value, "__all__", ()))
+            yield from ((f"{name}.{key}", member) for key, member in members if inspect.isfunction(member))
+
+
+WITH_LEVEL = [pair for pair in _public_functions() if "level" in inspect.signature(pair[1]).parameters]
+
+
+@pytest.mark.parametrize("function", [f for _, f in WITH_LEVEL], ids=[name for name, _ in WITH_LEVEL])
+def test_every_public_function_refuses_a_level_outside_0_to_1_first(function: Callable[..., Any]) -> None:
+    parameters = inspect.signature(function).parameters.values()
+    named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    required: dict[str, Any] = {p.name: None for p in parameters if p.default is p.empty and p.kind in named}
+    for level in (95, 0, 1.0, None, "0.95"):
+        with pytest.raises(sdb.errors.DataError, match=f"level={level!r} is not between 0 and 1"):
+            function(**{**required, "level": level})
 
 
 def test_public_names_are_sorted_and_listed_by_dir() -> None:

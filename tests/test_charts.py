@@ -228,8 +228,8 @@ PLANS = [
     "replay_chart",
     "solution_chart",
 ]
-"""Charts of plans: tests/test_planning.py, test_solve.py, test_optimise.py and
-test_next_runs.py draw them."""
+"""Charts of plans: tests/test_planning.py, test_planning_solve.py, test_planning_optimise.py and
+test_planning_next_runs.py draw them."""
 
 
 def test_every_chart_is_tested_here() -> None:

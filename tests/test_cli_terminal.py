@@ -46,10 +46,10 @@ def in_terminal(pager: str, *arguments: str) -> str:
 
 
 def test_progress_goes_to_a_terminal_and_nowhere_else(capsys: pytest.CaptureFixture[str]) -> None:
-    from scalingdb.cli._progress import steps, working
+    from scalingdb._progress import steps, working
 
     text = (
-        "from scalingdb.cli._progress import steps, working\n"
+        "from scalingdb._progress import steps, working\n"
         "with steps() as advance:\n    advance('pages', 1, 3)\n    advance('pages', 3, 3)\n"
         "with working('fitting'):\n    pass\n"
     )

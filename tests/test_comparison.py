@@ -344,7 +344,7 @@ def test_crps_of_a_normal_has_a_closed_form() -> None:
 
 
 def test_intervals_of_the_right_law_hold_what_they_promise() -> None:
-    """Twenty studies of the true law, held out a factor of four beyond: 160 rows a level."""
+    """Twenty studies of the true law, held out a factor of four beyond: 160 rows per level."""
     parts = []
     for seed in range(20):
         found = sdb.compare(

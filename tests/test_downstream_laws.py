@@ -19,7 +19,6 @@ from scipy.special import expit, stdtrit
 import scalingdb as sdb
 from ingest._raw import RawFolder
 from scalingdb.downstream import (
-    aggregate_law,
     ccdf,
     checkpoint_pairs,
     difficulty_shapes,
@@ -30,12 +29,13 @@ from scalingdb.downstream import (
     fit_link,
     forecast,
     loss_to_loss,
-    mixture_law,
     observational_law,
     one_step,
     paired_losses,
+    pass_aggregate_law,
     pass_at_k,
     pass_curve,
+    pass_mixture_law,
     predictability,
     principal_capabilities,
     recompute_released_fits,
@@ -626,8 +626,8 @@ def test_mixture_finds_the_tail_that_the_aggregate_has_not_reached() -> None:
     off: dict[str, list[float]] = {"aggregate": [], "mixture": []}
     for seed in range(6):
         frame = problems(0.2, 20, seed=seed)
-        off["aggregate"].append(aggregate_law(frame, bootstrap=2).exponent - 0.2)
-        off["mixture"].append(mixture_law(frame, bootstrap=0).exponent - 0.2)
+        off["aggregate"].append(pass_aggregate_law(frame, bootstrap=2).exponent - 0.2)
+        off["mixture"].append(pass_mixture_law(frame, bootstrap=0).exponent - 0.2)
     rms = {kind: float(np.sqrt(np.mean(np.square(v)))) for kind, v in off.items()}
     assert rms["mixture"] < rms["aggregate"] / 3
 
@@ -635,7 +635,7 @@ def test_mixture_finds_the_tail_that_the_aggregate_has_not_reached() -> None:
 def test_hopeless_problems_are_told_apart_from_hard_ones() -> None:
     frame = problems(1.5, 30)
     spoiled = pl.concat([frame, frame.head(100).with_columns(n_correct=pl.lit(0.0))])
-    law = mixture_law(spoiled, zero=True, bootstrap=0)
+    law = pass_mixture_law(spoiled, zero=True, bootstrap=0)
     assert law.params["zero"] == pytest.approx(0.2, abs=0.03)
     assert law.params["alpha"] == pytest.approx(1.5, rel=0.2)
 
@@ -644,7 +644,7 @@ def test_the_aggregate_law_is_a_straight_line() -> None:
     curve = pass_curve(problems(0.5, 3), bootstrap=50)
     assert curve["pass_at_k"].is_sorted()
     assert ((curve["low"] <= curve["pass_at_k"]) & (curve["pass_at_k"] <= curve["high"])).all()
-    law = aggregate_law(problems(0.5, 3), bootstrap=50)
+    law = pass_aggregate_law(problems(0.5, 3), bootstrap=50)
     slope, intercept = np.polyfit(np.log(curve["k"]), np.log(curve["neg_log"]), 1)
     assert law.params == pytest.approx({"a": math.exp(intercept), "b": -slope}, rel=1e-9)
     assert law.low < law.exponent < law.high
@@ -666,11 +666,11 @@ def test_thinning_keeps_the_rate() -> None:
 def test_a_course_without_a_course_is_refused(count: float) -> None:
     frame = problems(1, 4).with_columns(n_correct=pl.lit(count))
     with pytest.raises(FitError, match="attempt at the 400 problems succeeded"):
-        aggregate_law(frame)
+        pass_aggregate_law(frame)
     with pytest.raises(FitError, match="all have a success rate of"):
-        mixture_law(frame)
+        pass_mixture_law(frame)
     with pytest.raises(DataError, match="more successes than attempts"):
-        mixture_law(frame.with_columns(n_correct=pl.lit(3000.0)))
+        pass_mixture_law(frame.with_columns(n_correct=pl.lit(3000.0)))
 
 
 def test_extrapolation_errors_compare_both_on_the_same_parts() -> None:
@@ -693,7 +693,7 @@ def monkeys(raw_directory: Path) -> pl.DataFrame:
 def test_exponents_of_math(monkeys: pl.DataFrame) -> None:
     """Upstream stores pass@k = 1 beyond the samples; within them the exponents run from 0.191 to 0.370."""
     exponents = {
-        key[0].rpartition("-")[2]: aggregate_law(rows, bootstrap=20).exponent
+        key[0].rpartition("-")[2]: pass_aggregate_law(rows, bootstrap=20).exponent
         for key, rows in monkeys.group_by("run_id")
     }
     prefix = "pass_at_k.math."
@@ -1011,8 +1011,8 @@ def test_laws_do_not_depend_on_the_order_of_the_rows(name: str) -> None:
 
 PASS = {
     "pass_curve": pass_curve,
-    "aggregate_law": lambda f: aggregate_law(f).predict([10.0, 1000.0]),
-    "mixture_law": lambda f: mixture_law(f, bootstrap=5).predict([10.0, 1000.0]),
+    "pass_aggregate_law": lambda f: pass_aggregate_law(f).predict([10.0, 1000.0]),
+    "pass_mixture_law": lambda f: pass_mixture_law(f, bootstrap=5).predict([10.0, 1000.0]),
     "extrapolation_errors": lambda f: extrapolation_errors(f, repeats=2),
     "thin": lambda f: thin(f, 0.1).sort("name"),
 }

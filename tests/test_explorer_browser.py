@@ -1,4 +1,4 @@
-"""The explorer's page in a headless browser: mouse, keyboard, themes. ``test_browser.py`` has it in JupyterLab."""
+"""The explorer's page in a headless browser: mouse, keyboard, themes. In JupyterLab: ``test_notebooks_browser.py``."""
 
 from __future__ import annotations
 

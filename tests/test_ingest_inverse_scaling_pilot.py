@@ -57,7 +57,7 @@ def test_pilot_means_follow_from_items(table: Table) -> None:
     )
     assert (joined["value"] - joined["value_items"]).abs().max() < 1e-9
     assert (joined["n_items"] == joined["n"]).all()
-    # 4,680 records a model upstream, two thirds of them empty
+    # 4,680 records per model upstream, two thirds of them empty
     dice = joined.filter(pl.col("eval_set") == "dice-0shot-gpt2")
     assert set(dice["n_items"]) == {1560.0}
 

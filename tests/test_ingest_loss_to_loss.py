@@ -66,7 +66,7 @@ def test_loss_to_loss_compute_is_not_the_forward_count(table: Table) -> None:
     assert ((runs["train_flops"] / (6 * runs["n_params"] * runs["n_tokens"])) - 1).abs().max() < 1e-12
     # the raw column 'flops' is one sequence: millions of times smaller than training, so never train_flops
     assert (runs["train_flops"] / runs["flops_per_sample"]).min() > 1e5
-    # total count: 64,000 embedding rows and norms of 4 vectors a layer besides 12 L d^2
+    # total count: 64,000 embedding rows and norms of 4 vectors per layer besides 12 L d^2
     extra = runs["n_params"] - 12 * runs["n_layers"] * runs["d_model"] ** 2
     assert (extra / runs["d_model"]).is_between(64_000, 64_200).mean() > 0.9
 

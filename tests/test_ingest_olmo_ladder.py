@@ -39,7 +39,7 @@ def test_olmo_runs_splits_and_sizes(raw_directory: Path) -> None:
     sizes = dict(runs.select("model_name", "n_params_non_embedding").rows())
     assert (sizes["190M-5xC"], sizes["peteish13"]) == (190_354_176, 13_202_396_160)
     assert runs["n_params"].null_count() == runs.height
-    # twenty tokens a parameter are 1xC; the authors' schedules end within 1 % of that
+    # twenty tokens per parameter are 1xC; the authors' schedules end within 1 % of that
     ladder = runs.filter(pl.col("family") == "ladder").with_columns(
         multiple=pl.col("model_name").str.extract(r"-([0-9.]+)xC").cast(pl.Float64)
     )

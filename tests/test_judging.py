@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import _judged
+import numpy as np
 import polars as pl
 import pytest
 
 import scalingdb as sdb
+from scalingdb.judging.fitting import fact_of, fit_sides
 
 
 @pytest.mark.filterwarnings("ignore::scalingdb.FitWarning")
@@ -30,3 +33,26 @@ def _agrees(now: pl.DataFrame) -> None:
     apart = (pl.col("value") - pl.col("value_stored")).abs() / pl.col("value_stored").abs().clip(1e-6)
     moved = both.with_columns(apart=apart).filter(pl.col("apart") > 1e-3)
     assert moved.is_empty(), moved
+
+
+def test_an_error_of_a_law_keeps_its_class_and_takes_no_other_group_along() -> None:
+    @sdb.law(
+        "for_small_runs",
+        cite="none",
+        inputs=("n_tokens",),
+        params={"A": sdb.positive, "alpha": sdb.exponent},
+    )
+    def law(n_tokens: Any, *, A: Any, alpha: Any) -> Any:
+        if np.size(n_tokens) and np.max(n_tokens) > 1e11:
+            raise TypeError("made for small runs")
+        return A / n_tokens**alpha
+
+    x = np.geomspace(1e8, 1e9, 12)
+    rows = pl.concat(
+        pl.DataFrame({"side": [side] * 12, "n_tokens": scale * x, "loss": 90 / x**0.2 + 0.001 * np.cos(x)})
+        for side, scale in (("small", 1.0), ("large", 1000.0))
+    )
+    fits, errors = fit_sides(rows, law, ["side"])
+    assert list(fits) == [("small",)]
+    assert type(errors[("large",)]) is TypeError
+    assert fact_of(errors[("large",)]) == "TypeError: made for small runs"

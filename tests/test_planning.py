@@ -965,13 +965,13 @@ def test_intervals_now_are_those_of_the_fit(fit: sdb.Fit) -> None:
 
 
 def test_budget_grid_stays_affordable_and_optimal_size_is_a_target(fit: sdb.Fit) -> None:
-    ranked = planning.next_run(fit, target={"train_flops": 1e24}, budget=1e21)
+    ranked = planning.next_run(fit, target={"train_flops": 1e24}, train_flops=1e21)
     assert (ranked["cost"] <= 1e21 * (1 + 1e-9)).all()
     assert ranked["cost"].to_list() == pytest.approx((6 * ranked["n_params"] * ranked["n_tokens"]).to_list())
     assert (ranked["extrapolation"] <= 3 + 1e-9).all()
     assert ranked["shrink"].is_sorted(descending=True)
     assert ranked["target"][0] == pytest.approx(row(plan(fit, train_flops=1e24))["n_params"])
-    more = planning.next_run(fit, target={"train_flops": 1e24}, budget=1e23)
+    more = planning.next_run(fit, target={"train_flops": 1e24}, train_flops=1e23)
     assert more["shrink"][0] >= ranked["shrink"][0]
     own = planning.next_run(fit, target=lambda alpha, beta, **_: beta / (alpha + beta), candidates=CANDIDATES)
     assert own["target"][0] == pytest.approx(fit.params["beta"] / (fit.params["alpha"] + fit.params["beta"]))
@@ -983,12 +983,12 @@ def test_budget_grid_stays_affordable_and_optimal_size_is_a_target(fit: sdb.Fit)
     ("options", "message"),
     [
         ({"target": "alpha"}, "either candidates or a budget"),
-        ({"target": "gamma", "budget": 1e22}, "unknown parameter 'gamma'"),
-        ({"target": {"n_params": 1e9}, "budget": 1e22}, "lacks n_tokens"),
-        ({"target": {"n_layers": 3.0}, "budget": 1e22}, "unknown input"),
-        ({"target": {}, "budget": 1e22}, "is not a parameter"),
-        ({"target": "alpha", "budget": 1e10}, "pays for no run"),
-        ({"target": "alpha", "budget": -1.0}, "not a positive number"),
+        ({"target": "gamma", "train_flops": 1e22}, "unknown parameter 'gamma'"),
+        ({"target": {"n_params": 1e9}, "train_flops": 1e22}, "lacks n_tokens"),
+        ({"target": {"n_layers": 3.0}, "train_flops": 1e22}, "unknown input"),
+        ({"target": {}, "train_flops": 1e22}, "is not a parameter"),
+        ({"target": "alpha", "train_flops": 1e10}, "pays for no run"),
+        ({"target": "alpha", "train_flops": -1.0}, "not a positive number"),
         ({"target": "alpha", "candidates": pl.DataFrame({"n_params": [1e9]})}, "unknown column 'n_tokens'"),
         ({"target": "alpha", "candidates": CANDIDATES.clear()}, "no candidates"),
         ({"target": "alpha", "candidates": CANDIDATES, "cost": "euro"}, "unknown column 'euro'"),
@@ -1053,7 +1053,7 @@ def drawn(fit: sdb.Fit, tied: sdb.Fit, db: sdb.Warehouse) -> dict[str, Any]:
         "allocation_chart": parabolas.chart(),
         "allocation_chart, surface": planning.approach_3(fit.data, bootstrap=0).chart(),
         "allocation_exponents": sdb.charts.allocation_exponents(exponents, "data"),
-        "next_run_map": sdb.charts.next_run_map(planning.next_run(fit, target="alpha", budget=1e22)),
+        "next_run_map": sdb.charts.next_run_map(planning.next_run(fit, target="alpha", train_flops=1e22)),
         "repetition_chart": sdb.charts.repetition_chart(curve, curve),
     }
 
@@ -1068,7 +1068,7 @@ def test_charts_are_valid_and_need_no_network(drawn: dict[str, Any]) -> None:
 
 
 def test_shell(tmp_path: Any) -> None:
-    done = CliRunner().invoke(app, ["plan", "chinchilla", "--train-flops", "1e21", "--flops", "1e22", "--json"])
+    done = CliRunner().invoke(app, ["plan", "chinchilla", "--train-flops", "1e21", "--train-flops", "1e22", "--json"])
     assert done.exit_code == 0
     answer = json.loads(done.stdout)
     assert [found["train_flops"] for found in answer["tidy"]] == [1e21, 1e22]
@@ -1087,12 +1087,13 @@ def test_shell(tmp_path: Any) -> None:
     assert done.exit_code == 0, done.output
     assert "fitted to 240 rows" in done.stdout
     assert (tmp_path / "p.svg").read_text().startswith("<svg")
-    done = CliRunner().invoke(app, ["plan", "muennighoff_repeat", "--flops", "1e22", "--set", "n_tokens_unique=1e10"])
+    arguments = ["plan", "muennighoff_repeat", "--train-flops", "1e22", "--set", "n_tokens_unique=1e10"]
+    done = CliRunner().invoke(app, arguments)
     assert "  epochs  " in done.stdout
     for arguments, message in (
         (["--train-flops", "12"], "below any sensible model"),
         (["--set", "x=y"], "is not a number"),
-        (["--flops", "1e21", "--chart", "plan.pdf"], "cannot draw"),
+        (["--train-flops", "1e21", "--chart", "plan.pdf"], "cannot draw"),
     ):
         done = CliRunner().invoke(app, ["plan", "chinchilla", *arguments])
         assert done.exit_code == 2

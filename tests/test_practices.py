@@ -436,3 +436,16 @@ def test_a_perceptron_agrees_with_a_simulation() -> None:
 def test_pruning_refuses(arguments: tuple[object, ...], message: str) -> None:
     with pytest.raises(sdb.ScalingDBError, match=message):
         sdb.practices.pruning_theory(*arguments)  # type: ignore[arg-type]
+
+
+def test_half_of_a_run_says_what_its_end_is() -> None:
+    hours = np.geomspace(100, 1e5, 60)
+    score = sdb.get_law("rl_sigmoid")(hours, R_0=0.1, A=0.6, B=1.5, C_mid=3000)
+    run = pl.DataFrame({"gpu_hours": hours, "pass_rate": score + 0.003 * np.cos(3 * np.arange(60))})
+    report = practices.half_run(run)
+    row = report.filter(param="A").row(0, named=True)
+    assert row["half_low"] < 0.6 < row["half_high"]
+    end = report.filter(pl.col("param") == "prediction of the end").row(0, named=True)
+    assert end["half"] == pytest.approx(end["whole"], abs=0.02)
+    with pytest.raises(sdb.ScalingDBError, match="rows lie in the first 50 %"):
+        practices.half_run(run.tail(8))

@@ -29,7 +29,7 @@ def rates(*values: float, run: str = "a", first: int = 0) -> pl.DataFrame:
 
 
 def test_areas_of_a_small_schedule_by_hand() -> None:
-    """Warm-up of two steps, a plateau, two drops; the memory fades by a half a step.
+    """Warm-up of two steps, a plateau, two drops; the memory fades by a half per step.
 
     Drops after the warm-up: 0, 0, 0, 2, 0, 1. Memory: 0, 0, 0, 2, 1, 1.5; its sum: 0, 0, 0, 2, 3, 4.5.
     """

@@ -674,7 +674,8 @@ def test_unusable_values_are_refused_by_name(change: dict[str, float | None], me
 @pytest.mark.parametrize(
     "options",
     [
-        {"alpha": 0.0},
+        {"level": 0.0},
+        {"level": 0.5},
         {"margin": 0.0},
         {"dispersion": "none"},
         {"dispersion": -1.0},

@@ -28,7 +28,7 @@ def test_losses_convert_back(loss: float, length: float) -> None:
 
 def test_worked_losses() -> None:
     assert units.bits_per_token(math.log(2)) == pytest.approx(1.0, rel=1e-15)
-    # a uniform guess among the 256 bytes is 8 bits a byte, whatever the tokenizer
+    # a uniform guess among the 256 bytes is 8 bits per byte, whatever the tokenizer
     assert units.bits_per_byte(math.log(256), bytes_per_token=1) == pytest.approx(8.0, rel=1e-15)
     assert units.bits_per_character(4 * math.log(2), characters_per_token=4) == pytest.approx(1.0, rel=1e-15)
     assert units.perplexity(math.log(50257)) == pytest.approx(50257, rel=1e-12)

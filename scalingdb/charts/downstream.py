@@ -59,7 +59,7 @@ def score_panels(
     Parameters
     ----------
     frame : DataFrame
-        One row a score: the columns of `panel`, `x`, `y`, `color`; ``chance_level`` draws a line.
+        One row per score: the columns of `panel`, `x`, `y`, `color`; ``chance_level`` draws a line.
     panel, x, y, color : str
     columns : int
         Panels in a row.

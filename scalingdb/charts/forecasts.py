@@ -7,7 +7,7 @@ import polars as pl
 
 from scalingdb.charts._theme import BAD, MUTED, PALETTE, POWER, log_axis, need, thinned
 from scalingdb.display import DEFAULT_LEVEL
-from scalingdb.errors import DataError
+from scalingdb.errors import DataError, check_level
 
 __all__ = ["forecast_chart"]
 
@@ -29,6 +29,7 @@ def forecast_chart(
         Coverage of the intervals, for their label.
     title : str
     """
+    check_level(level)
     need(fitted, ["scale", "value"])
     need(targets, ["scale", "prediction", "low", "high", "distance"])
     need(past, ["holdout", "distance", "relative_error"])

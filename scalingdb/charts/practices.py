@@ -76,7 +76,7 @@ def practice_arms(
 
 
 def subset_errors(rows: pl.DataFrame, *, size: tuple[int, int] = (170, 170)) -> alt.FacetChart:
-    """Error of every subset of small models against how far it lies from its target, a panel a unit.
+    """Error of every subset of small models against how far it lies from its target, a panel per unit.
 
     Parameters
     ----------
@@ -157,7 +157,7 @@ def sweep_map(
     columns: int = 3,
     size: tuple[int, int] = (215, 170),
 ) -> alt.ConcatChart:
-    """Excess loss over a sweep of two knobs, a panel a cell; marks show the best run and what rules say.
+    """Excess loss over a sweep of two knobs, a panel per cell; marks show the best run and what rules say.
 
     Parameters
     ----------

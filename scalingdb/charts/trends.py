@@ -130,7 +130,7 @@ def trend_surface(
     Parameters
     ----------
     rows : DataFrame
-        One row a size, training length and task; a full grid reads best.
+        One row per size, training length and task; a full grid reads best.
     x, y, value, by : str
         Columns of size, training, score, task.
     order : sequence of str, optional

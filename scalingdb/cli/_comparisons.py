@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from scalingdb._progress import steps, working
 from scalingdb.cli._names import law_names, source_names
 from scalingdb.cli._output import (
     as_json_text,
@@ -34,7 +35,6 @@ from scalingdb.cli._program import (
     guarded,
     say,
 )
-from scalingdb.cli._progress import steps, working
 
 if TYPE_CHECKING:
     from scalingdb.judging.holdouts import Holdout

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from scalingdb._progress import working
 from scalingdb.cli._names import law_names, objective_names, source_names
 from scalingdb.cli._output import (
     OutputOption,
@@ -42,7 +43,6 @@ from scalingdb.cli._program import (
     guarded,
     say,
 )
-from scalingdb.cli._progress import working
 
 if TYPE_CHECKING:
     import polars as pl

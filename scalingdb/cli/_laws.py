@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
+from scalingdb._progress import working
 from scalingdb.cli._names import law_names, situation_names
 from scalingdb.cli._output import OutputOption, as_json_text, paged, print_frame, rows_of, write_file
 from scalingdb.cli._program import JsonOption, app, guarded
-from scalingdb.cli._progress import working
 from scalingdb.display import number
 
 

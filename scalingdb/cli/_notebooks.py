@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from scalingdb._progress import steps
 from scalingdb.cli._output import (
     as_json_text,
 )
@@ -19,7 +20,6 @@ from scalingdb.cli._program import (
     app,
     guarded,
 )
-from scalingdb.cli._progress import steps
 from scalingdb.errors import OutputError
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from scalingdb._progress import working
 from scalingdb.cli._names import law_names, source_names
 from scalingdb.cli._output import (
     OutputOption,
@@ -38,7 +39,6 @@ from scalingdb.cli._program import (
     guarded,
     say,
 )
-from scalingdb.cli._progress import working
 from scalingdb.display import DEFAULT_LEVEL
 
 
@@ -51,7 +51,6 @@ def plan(
     train_flops: Annotated[
         list[float] | None, typer.Option("--train-flops", metavar="FLOP", help="Training budget. Repeatable.")
     ] = None,
-    flops: Annotated[list[float] | None, typer.Option("--flops", hidden=True)] = None,
     gpu_hours: Annotated[
         list[float] | None, typer.Option("--gpu-hours", metavar="HOURS", help="Training budget. Repeatable.")
     ] = None,
@@ -154,7 +153,7 @@ def plan(
     answer = planning.plan(
         what,
         variant=variant,
-        train_flops=[*(train_flops or ()), *(flops or ())] or None,
+        train_flops=train_flops or None,
         gpu_hours=gpu_hours or None,
         accelerator=accelerator,
         flops_per_second=flops_per_second,

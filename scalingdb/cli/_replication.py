@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from scalingdb._progress import steps, working
 from scalingdb.cli._output import (
     as_json_text,
     print_frame,
@@ -20,7 +21,6 @@ from scalingdb.cli._program import (
     guarded,
     say,
 )
-from scalingdb.cli._progress import steps, working
 
 if TYPE_CHECKING:
     import polars as pl

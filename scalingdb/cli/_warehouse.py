@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
+from scalingdb._progress import working
 from scalingdb.cli._output import (
     TABLE_ROWS,
     Format,
@@ -48,7 +49,6 @@ from scalingdb.cli._program import (
     guarded,
     say,
 )
-from scalingdb.cli._progress import working
 from scalingdb.errors import OutputError
 
 

@@ -18,7 +18,7 @@ from scalingdb.judging.words import finding, pair_verdict, resampled_words
 if TYPE_CHECKING:
     from scalingdb.estimation.model import FloatArray
 
-__all__ = ["Judged", "error_intervals", "pair", "pairs"]
+__all__ = ["Judged", "error_intervals", "pair_row", "pairs"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,11 +87,8 @@ def error_intervals(judged: Judged, level: float) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
-def pair(
-    judged: Judged, better: str, other: str, level: float = DEFAULT_LEVEL, by: str | None = None
-) -> dict[str, Any]:
-    """A row of :meth:`Comparison.pairwise`."""
-    draws, unit = judged.draws([better, other], by)
+def pair_row(draws: Draws, unit: str, better: str, other: str, level: float = DEFAULT_LEVEL) -> dict[str, Any]:
+    """A row of :meth:`Comparison.pairwise`, from what :meth:`Judged.draws` returns for two laws."""
     error_a, error_b = draws.estimate
     row: dict[str, Any] = {
         "law_a": better,
@@ -119,7 +116,7 @@ def pair(
 def pairs(judged: Judged, laws: Sequence[str], level: float, by: str | None) -> pl.DataFrame:
     """Every two of some laws that predicted rows in common, the better one first."""
     rows = [
-        pair(judged, better, other, level, by)
+        pair_row(*judged.draws([better, other], by), better, other, level)
         for position, better in enumerate(laws)
         for other in laws[position + 1 :]
         if judged.common([better, other]).size

@@ -12,7 +12,7 @@ import polars as pl
 
 from scalingdb.comparison import _pairs, _tables, _words
 from scalingdb.display import DEFAULT_LEVEL, html_table, percent
-from scalingdb.errors import DataError, check_word, unknown_name
+from scalingdb.errors import DataError, check_level, check_word, unknown_name
 
 if TYPE_CHECKING:
     import altair as alt
@@ -103,6 +103,7 @@ class Comparison:
             ``aicc`` and ``bic`` are their means. A law that could not be fitted has a verdict and
             nothing else.
         """
+        check_level(level)
         held = _tables.held_out_errors(self.held_out, self.output, self._size)
         table = self._fitted.join(held, on="law", how="left").join(
             _pairs.error_intervals(self._judged, level), on="law", how="left"
@@ -143,6 +144,7 @@ class Comparison:
         UnknownNameError
             For a column that the held-out rows lack.
         """
+        check_level(level)
         if by is not None and by not in self.held_out.columns:
             raise unknown_name("column", by, self.held_out.columns, "(of the held-out rows)")
         return _pairs.pairs(self._judged, self.tidy()["law"].to_list(), level, by)
@@ -222,7 +224,7 @@ class Comparison:
         Parameters
         ----------
         kind : {"errors", "laws", "distance", "predictions", "calibration"}
-            ``errors``: the signed error of every held-out run, a colour a law. ``laws``: mean error of
+            ``errors``: the signed error of every held-out run, a colour per law. ``laws``: mean error of
             every law on fitted and held-out rows, with its interval. ``distance``: error against the
             distance of extrapolation. ``predictions``: predicted against observed, with intervals.
             ``calibration``: how often intervals held what was observed, at every level.

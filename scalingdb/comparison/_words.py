@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import polars as pl
 
-from scalingdb.comparison._pairs import Judged, pair
+from scalingdb.comparison._pairs import Judged, pair_row
 from scalingdb.display import percent
 from scalingdb.judging.words import count_of, multiple, said_of_pair
 
@@ -44,13 +44,14 @@ def sentence(table: pl.DataFrame, judged: Judged, label: str, errors: Iterable[s
 
 
 def _against(judged: Judged, best: str, other: str) -> str:
-    row = pair(judged, best, other)
+    draws, unit = judged.draws([best, other])
+    row = pair_row(draws, unit, best, other)
     certainty = said_of_pair(
         row["is_noise"],
         row["n_runs"],
         row["ratio_low"],
         row["ratio_high"],
-        draws_refits="training runs" in row["resampled"],
+        draws_refits=draws.draws_refits,
     )
     return f"{other} by {percent(row['error_b'])} ({multiple(row['ratio'])} as much{certainty})"
 

@@ -1,4 +1,9 @@
-"""Inner hold-outs: always the larger rows, along the scale of the study and along each of its inputs."""
+"""Inner hold-outs: always the larger rows, along the scale of the study and along each of its inputs.
+
+These are not a :class:`~scalingdb.judging.holdouts.Holdout`, which takes named columns of a frame and says which rows
+are held out. A search works on arrays and needs more than a mask: axes that are no column (the product of the sizes),
+a threshold for each group, the distance of every row beyond the fitted ones, and weights.
+"""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from scalingdb.discovery._ranking import LISTED, Ranking, combined, held_out_by_
 from scalingdb.discovery._search import Searched
 from scalingdb.discovery._solve import Rows, minimise, natural, normal_matrix, predict
 from scalingdb.display import DEFAULT_LEVEL, Markup, html_table, number, percent
-from scalingdb.errors import DataError, FitWarning
+from scalingdb.errors import DataError, FitWarning, check_level
 from scalingdb.fits import Fit, Fits, JointFit, as_frame, fit, fit_by
 from scalingdb.law_library import Law
 
@@ -411,8 +411,8 @@ class Discovery:
         """
         table = as_frame(frame)
         place = None if rank is None else self._place(rank)
-        if level is not None and not 0 < level < 1:
-            raise DataError(f"level={level!r} is not between 0 and 1", "for example level=0.95.")
+        if level is not None:
+            check_level(level)
         rows = self._rows_of(table)
         value = self._predicted(rows, place)
         made = table.with_columns(prediction=pl.Series(value, dtype=pl.Float64))

@@ -16,7 +16,6 @@ from scalingdb.notices import notice
 __all__ = [
     "as_frame",
     "canonical",
-    "check_level",
     "check_scores",
     "compute_column",
     "default_keys",
@@ -108,12 +107,6 @@ def finite(frame: pl.DataFrame, columns: Iterable[str], what: str, *, positive: 
                 + label_rows(frame, bad, name),
                 "filter these rows out, so that what is left out is your decision.",
             )
-
-
-def check_level(level: float) -> None:
-    """Refuse a coverage that is none."""
-    if not 0 < level < 1:
-        raise DataError(f"level={level!r} is not between 0 and 1", "for example level=0.95.")
 
 
 def check_scores(frame: pl.DataFrame, score: str = "score", what: str = "this analysis") -> None:

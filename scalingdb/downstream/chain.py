@@ -391,7 +391,7 @@ def answer_chain(frame: pl.DataFrame, by: str | Sequence[str] = "item_id") -> pl
     Parameters
     ----------
     frame : DataFrame
-        One row an option: ``log_prob`` (nats, of the whole option under the whole vocabulary),
+        One row per option: ``log_prob`` (nats, of the whole option under the whole vocabulary),
         ``is_correct``, the columns of `by`; ``n_bytes`` of the option, if ``acc_norm`` and
         ``answer_bits_per_byte`` are wanted.
     by : str or sequence of str
@@ -400,7 +400,7 @@ def answer_chain(frame: pl.DataFrame, by: str | Sequence[str] = "item_id") -> pl
     Returns
     -------
     DataFrame
-        One row an item: ``log_p_vocab`` (nats), ``p_vocab``, ``answer_log_probability`` (nats, among the
+        One row per item: ``log_p_vocab`` (nats), ``p_vocab``, ``answer_log_probability`` (nats, among the
         options), ``answer_probability``, ``brier`` (0 best, 2 worst), ``acc`` (0 or 1),
         ``n_options``, ``chance_level``; with ``n_bytes`` also ``acc_norm`` and ``answer_bits_per_byte``.
         Options tied for the first place share the point.

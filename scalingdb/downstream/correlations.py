@@ -26,7 +26,7 @@ from scalingdb.downstream._checks import (
     say_mixtures,
 )
 from scalingdb.downstream.chain import CHAIN
-from scalingdb.errors import DataError, check_seed, unknown_name
+from scalingdb.errors import DataError, check_level, check_seed, unknown_name
 from scalingdb.judging.resampling import percentile_interval
 from scalingdb.notices import notice
 from scalingdb.schema import METRICS
@@ -200,8 +200,7 @@ def predictability(
     """
     if on_error not in {"raise", "record"}:
         raise unknown_name("option", on_error, ("raise", "record"), "(for on_error)")
-    if not 0 < level < 1:
-        raise DataError(f"level={level!r} is not between 0 and 1", "for example 0.95.")
+    check_level(level)
     table = as_frame(frame)
     keys = keys_of(default_keys(table) if by is None else by, table)
     check_scores(table, score, "predictability")
@@ -275,7 +274,7 @@ def _rows(table: pl.DataFrame, keys: list[str], score: str, compute: str | None)
     """Numbers that the parts work on: group, run, log10 compute, score with better upward."""
     sign = pl.lit(1.0)
     if "metric" in table.columns:
-        worse = [m.name for m in METRICS.values() if not m.larger_is_better]
+        worse = [m.name for m in METRICS.values() if not m.higher_is_better]
         sign = pl.when(pl.col("metric").is_in(worse)).then(-1.0).otherwise(1.0)
     cost = compute_column(table, compute)
 
@@ -500,6 +499,7 @@ def chain_cost(
         If the table lacks a column, has nothing that tells tasks apart, fewer than two metrics of the
         chain, or no task with two that are neighbours.
     """
+    check_level(level)
     rows = as_frame(table)
     keys_of("metric", rows)
     keys = keys_of(_task_keys(rows) if pair_by is None else pair_by, rows)

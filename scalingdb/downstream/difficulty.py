@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 from scipy.special import expit
 
+from scalingdb.display import DEFAULT_LEVEL
 from scalingdb.downstream._checks import (
     FloatArray,
     as_frame,
@@ -23,7 +24,7 @@ from scalingdb.downstream._checks import (
     keys_of,
     need_columns,
 )
-from scalingdb.errors import DataError, FitError
+from scalingdb.errors import DataError, FitError, check_level
 from scalingdb.schema import METRICS
 
 __all__ = ["difficulty_shapes", "slice_and_sandwich"]
@@ -37,12 +38,12 @@ def difficulty_shapes(
     *,
     score: str = "score",
     compute: str | None = None,
-    alpha: float = 0.05,
+    level: float = DEFAULT_LEVEL,
 ) -> pl.DataFrame:
     """The shape of each group's course in log compute: a parabola, and a test of both of its ends.
 
-    A group is ``U`` if it falls at the lower end of the data and rises at the upper end, each at level
-    `alpha` (Lind and Mehlum's test); ``inverted U`` the other way round; ``rising`` or ``falling`` if the
+    A group is ``U`` if it falls at the lower end of the data and rises at the upper end, each tested at
+    1 - level (Lind and Mehlum's test); ``inverted U`` the other way round; ``rising`` or ``falling`` if the
     slopes at both ends do not contradict and the line is significant; else ``flat``.
 
     Parameters
@@ -52,7 +53,8 @@ def difficulty_shapes(
         better (``brier``), and such scores are turned round.
     by : str or sequence of str
     score, compute : str
-    alpha : float
+    level : float
+        One minus the level of each test.
 
     Returns
     -------
@@ -65,16 +67,18 @@ def difficulty_shapes(
     ----------
     Lind and Mehlum, Oxford Bulletin of Economics and Statistics 72 (2010) 109-118.
     """
+    check_level(level)
     from scipy.special import stdtr
     from statsmodels.regression.linear_model import OLS
 
     ols: Any = OLS
+    alpha = 1 - level
     table = as_frame(frame)
     keys = keys_of(by, table)
     check_scores(table, score, "the shape of a course")
     sign = pl.lit(1.0)
     if "metric" in table.columns:
-        worse = [m.name for m in METRICS.values() if not m.larger_is_better]
+        worse = [m.name for m in METRICS.values() if not m.higher_is_better]
         sign = pl.when(pl.col("metric").is_in(worse)).then(-1.0).otherwise(1.0)
     rows = (
         table.select(*keys, x=compute_column(table, compute).log10(), y=sign * pl.col(score).cast(pl.Float64))

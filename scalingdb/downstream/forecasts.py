@@ -22,7 +22,7 @@ from scalingdb.downstream._checks import (
     say_mixtures,
 )
 from scalingdb.downstream.task_laws import one_step
-from scalingdb.errors import DataError, ScalingDBError, unknown_name
+from scalingdb.errors import DataError, ScalingDBError, check_level, unknown_name
 from scalingdb.notices import notice
 
 __all__ = ["early_to_final", "forecast", "roles_by_compute", "score_table"]
@@ -106,6 +106,7 @@ def forecast(
         One row per held-out score and method: the keys, ``run_id`` where present, ``observed, prediction,
         low, high``, ``compute_ratio`` (of the target over the largest model fitted).
     """
+    check_level(level)
     for name in methods:
         if name not in METHODS:
             raise unknown_name("method", name, METHODS)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scalingdb.display import DEFAULT_LEVEL
 from scalingdb.downstream._checks import FloatArray, result_table
 from scalingdb.downstream._refits import Curve, Draws, Refits, prediction_interval
-from scalingdb.errors import FitError, check_seed, unknown_name
+from scalingdb.errors import FitError, check_level, check_seed, unknown_name
 from scalingdb.law_library import get_law
 
 __all__ = ["LINKS", "Link", "fit_link"]
@@ -155,6 +155,7 @@ class Link:
 
     def interval(self, x: Any, level: float = DEFAULT_LEVEL, *, rng: int = 0) -> tuple[FloatArray, FloatArray]:
         """Ends of the interval for the score of a new run at loss `x`; without degrees of freedom, 0 and 1."""
+        check_level(level)
         generator = np.random.default_rng(check_seed(rng))
         draws = self.draws(generator)
         losses = np.broadcast_to(np.atleast_1d(np.asarray(x, dtype=float)), (len(draws.scatter), np.size(x)))
@@ -166,6 +167,7 @@ class Link:
 
     def tidy(self, level: float = DEFAULT_LEVEL) -> pl.DataFrame:
         """One row per parameter: ``param, estimate, std_error, low, high, at_bound`` (Student's t over runs)."""
+        check_level(level)
         from scipy.special import stdtrit
 
         z = float(stdtrit(self.refits.df, 0.5 + level / 2)) if self.refits.df > 0 else float("inf")

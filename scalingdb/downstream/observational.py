@@ -19,7 +19,6 @@ from scalingdb.downstream._checks import (
     FloatArray,
     as_frame,
     canonical,
-    check_level,
     check_scores,
     compute_column,
     finite,
@@ -29,7 +28,7 @@ from scalingdb.downstream._checks import (
     result_table,
 )
 from scalingdb.downstream._refits import Curve, Refits, prediction_interval
-from scalingdb.errors import DataError, FitError
+from scalingdb.errors import DataError, FitError, check_level
 from scalingdb.notices import notice
 
 __all__ = [

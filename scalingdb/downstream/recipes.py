@@ -9,8 +9,9 @@ import numpy as np
 import polars as pl
 
 from scalingdb.display import DEFAULT_LEVEL
-from scalingdb.downstream._checks import FloatArray, as_frame, check_level, finite, need_columns
-from scalingdb.errors import DataError, FitError, check_seed
+from scalingdb.downstream._checks import FloatArray, as_frame, finite, need_columns
+from scalingdb.errors import DataError, FitError, check_level, check_seed
+from scalingdb.judging.resampling import percentile_interval
 from scalingdb.schema import METRICS
 
 __all__ = ["decision_accuracy"]
@@ -117,13 +118,12 @@ def decision_accuracy(
     draws = np.random.default_rng(check_seed(rng))
     names = table["_recipe"].unique().sort().to_list()
     counts = draws.multinomial(len(names), np.full(len(names), 1 / len(names)), size=n_resamples).astype(float)
-    cut = [(1 - level) / 2, (1 + level) / 2]
     panel = _Panel(table, keys, names, sign, is_loss)
     out = []
     for size in smaller:
         found = panel.judge([size], goal)
         if found is not None:
-            out.append({"method": "one size", "small": size, "n_sizes": 1, **found.row(counts, cut)})
+            out.append({"method": "one size", "small": size, "n_sizes": 1, **found.row(counts, level)})
     for k in range(2, len(smaller) + 1):
         line = panel.judge(smaller[:k], goal)
         if line is None:
@@ -131,13 +131,13 @@ def decision_accuracy(
         alone = panel.judge([smaller[k - 1]], goal, same_as=smaller[:k])
         assert alone is not None
         gains = line.resampled(counts) - alone.resampled(counts)
-        low, high = np.nanquantile(gains, cut)
+        low, high = percentile_interval(gains, level)
         out.append(
             {
                 "method": "line",
                 "small": smaller[k - 1],
                 "n_sizes": k,
-                **line.row(counts, cut),
+                **line.row(counts, level),
                 "gain": line.accuracy - alone.accuracy,
                 "gain_low": float(low),
                 "gain_high": float(high),
@@ -174,8 +174,8 @@ class _Judged:
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.asarray(right / made)  # nan where a draw holds one recipe only
 
-    def row(self, counts: FloatArray, cut: Sequence[float]) -> dict[str, float | int]:
-        low, high = np.nanquantile(self.resampled(counts), cut)
+    def row(self, counts: FloatArray, level: float) -> dict[str, float | int]:
+        low, high = percentile_interval(self.resampled(counts), level)
         return {
             "n_recipes": self.n_recipes,
             "n_pairs": int(self.made.sum() / 2),
@@ -245,7 +245,7 @@ def _rows(
     need_columns(table, [recipe, scale, score, *keys], "ranking recipes", "name the columns of your frame.")
     finite(table, [scale, score], "ranking recipes")
     metrics = table["metric"].unique().to_list() if "metric" in table.columns else []
-    known = {METRICS[name].larger_is_better for name in metrics if name in METRICS}
+    known = {METRICS[name].higher_is_better for name in metrics if name in METRICS}
     better = higher_is_better
     if better is None:
         if len(known) != 1 or any(name not in METRICS for name in metrics):

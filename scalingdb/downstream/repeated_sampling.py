@@ -17,11 +17,19 @@ from numpy.typing import NDArray
 
 from scalingdb.display import DEFAULT_LEVEL
 from scalingdb.downstream._checks import FloatArray, as_frame, canonical, finite, label_rows, need_columns, result_table
-from scalingdb.errors import DataError, FitError, check_seed
+from scalingdb.errors import DataError, FitError, check_level, check_seed
 from scalingdb.judging.resampling import percentile_interval
 from scalingdb.law_library import get_law
 
-__all__ = ["PassLaw", "aggregate_law", "extrapolation_errors", "mixture_law", "pass_at_k", "pass_curve", "thin"]
+__all__ = [
+    "PassLaw",
+    "extrapolation_errors",
+    "pass_aggregate_law",
+    "pass_at_k",
+    "pass_curve",
+    "pass_mixture_law",
+    "thin",
+]
 
 Counts = tuple[FloatArray, FloatArray]
 
@@ -162,6 +170,7 @@ class PassLaw:
 
     def tidy(self, level: float = DEFAULT_LEVEL) -> pl.DataFrame:
         """One row per parameter: ``param, estimate, low, high`` (from resampling problems)."""
+        check_level(level)
         known = len(self.samples) > 0
         ends = percentile_interval(self.samples, level) if known else np.full((2, len(self.params)), np.nan)
         return pl.DataFrame(
@@ -182,6 +191,7 @@ class PassLaw:
 
     def predict(self, k: Sequence[float] | FloatArray, level: float = DEFAULT_LEVEL) -> pl.DataFrame:
         """``k, prediction, low, high`` of pass@k."""
+        check_level(level)
         grid = np.asarray(k, dtype=float)
         curve = _aggregate_curve if self.kind == "aggregate" else _mixture_curve
         values = curve(np.array([list(self.params.values())]), grid)[0]
@@ -223,7 +233,7 @@ def _aggregate_fit(curves: FloatArray, k: FloatArray) -> FloatArray:
     return out
 
 
-def aggregate_law(
+def pass_aggregate_law(
     frame: pl.DataFrame, k: Sequence[float] | None = None, *, bootstrap: int = 200, rng: int = 0
 ) -> PassLaw:
     """Fit ``-ln(mean pass@k) = a k^-b`` by least squares on logarithms.
@@ -263,7 +273,7 @@ def aggregate_law(
     return PassLaw("aggregate", {"a": float(a), "b": float(b)}, float(b), low, high, n.size, samples)
 
 
-def mixture_law(frame: pl.DataFrame, *, zero: bool = False, bootstrap: int = 50, rng: int = 0) -> PassLaw:
+def pass_mixture_law(frame: pl.DataFrame, *, zero: bool = False, bootstrap: int = 50, rng: int = 0) -> PassLaw:
     """Fit the distribution of single-attempt success rates by maximum likelihood.
 
     Successes of a problem are beta-binomial; with `zero`, a share of the problems is never solved.
@@ -387,7 +397,7 @@ def extrapolation_errors(
     repeats : int
         Random parts.
     zero : bool
-        As for :func:`mixture_law`.
+        As for :func:`pass_mixture_law`.
 
     Returns
     -------
@@ -409,9 +419,9 @@ def extrapolation_errors(
         for kind in ("aggregate", "mixture"):
             try:
                 law = (
-                    aggregate_law(part, bootstrap=1)
+                    pass_aggregate_law(part, bootstrap=1)
                     if kind == "aggregate"
-                    else mixture_law(part, zero=zero, bootstrap=0)
+                    else pass_mixture_law(part, zero=zero, bootstrap=0)
                 )
             except FitError:
                 continue

@@ -9,8 +9,9 @@ import numpy as np
 import polars as pl
 
 from scalingdb.display import DEFAULT_LEVEL
-from scalingdb.errors import DataError, check_seed
+from scalingdb.errors import DataError, check_level, check_seed
 from scalingdb.fits import Fit
+from scalingdb.judging.resampling import percentile_interval
 
 __all__ = ["alignment_score", "monolingual_gap", "nested_limit", "stop_at_r", "upper_bound"]
 
@@ -58,6 +59,7 @@ def stop_at_r(
     >>> sdb.downstream.stop_at_r([20, 1000], [2, 0], r=2).select("pass_rate", "censored").rows()
     [(0.1, False), (0.0, True)]
     """
+    check_level(level)
     from scipy.special import betaincinv
 
     drawn = np.asarray(n_samples, dtype=float)
@@ -132,6 +134,7 @@ def monolingual_gap(fit: Fit, single: float, *, at: float = 1.0, level: float = 
     >>> sdb.downstream.monolingual_gap(sdb.fit(runs, law, objective="mse_log"), 1.2)["gap"].round(2).item()
     0.48
     """
+    check_level(level)
     if len(fit.law.inputs) != 1:
         raise DataError(f"law {fit.law.name!r} takes {len(fit.law.inputs)} inputs", "fit a law of the languages alone.")
     column = fit.recipe.columns[fit.law.inputs[0]]
@@ -193,6 +196,7 @@ def upper_bound(
     >>> sdb.downstream.upper_bound(pairs, "generation", "embedding")["rises"].item()
     True
     """
+    check_level(level)
     for name in (x, y):
         if name not in frame.columns:
             raise DataError(f"the frame has no column {name!r}", f"it has {', '.join(frame.columns)}.")
@@ -209,7 +213,7 @@ def upper_bound(
         rows = generator.integers(0, a.size, a.size)
         if np.unique(a[rows]).size > 2:
             drawn.append(_quantile_line(a[rows], b[rows], quantile)[1])
-    low, high = np.percentile(drawn, [50 * (1 - level), 50 * (1 + level)])
+    low, high = percentile_interval(np.array(drawn), level)
     spearman = pairs.select(pl.corr(x, y, method="spearman")).item()
     return pl.DataFrame(
         {
@@ -289,6 +293,7 @@ def nested_limit(
     >>> sdb.downstream.nested_limit(floors)["limit"].round(3).item()
     3.2
     """
+    check_level(level)
     if isinstance(limits, pl.DataFrame):
         rows = [(float(r["k"]), r["estimate"], r["std_error"]) for r in limits.iter_rows(named=True)]
     else:
@@ -307,7 +312,7 @@ def nested_limit(
     best = inverse @ (floor / error)
     noise = np.random.default_rng(check_seed(rng)).standard_normal((n_draws, sizes.size))
     drawn = (inverse @ ((floor + error * noise) / error).T)[0]
-    low, high = np.percentile(drawn, [50 * (1 - level), 50 * (1 + level)])
+    low, high = (float(end) for end in percentile_interval(drawn, level))
     misfit = float(np.square(floor / error - design @ best).sum() / max(sizes.size - 2, 1))
     values = {
         "limit": best[0],

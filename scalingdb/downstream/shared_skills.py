@@ -16,7 +16,6 @@ from scalingdb.downstream._checks import (
     FloatArray,
     as_frame,
     canonical,
-    check_level,
     check_scores,
     finite,
     keys_of,
@@ -24,7 +23,7 @@ from scalingdb.downstream._checks import (
     need_columns,
     result_table,
 )
-from scalingdb.errors import DataError, FitError, check_seed
+from scalingdb.errors import DataError, FitError, check_level, check_seed
 
 __all__ = ["Sloth", "sloth"]
 

@@ -20,7 +20,6 @@ from scalingdb.downstream._checks import (
     FloatArray,
     as_frame,
     canonical,
-    check_level,
     check_scores,
     compute_column,
     finite,
@@ -30,7 +29,8 @@ from scalingdb.downstream._checks import (
 )
 from scalingdb.downstream._refits import Curve, Refits, prediction_interval
 from scalingdb.downstream.links import Link, fit_link
-from scalingdb.errors import DataError, FitWarning, unknown_name
+from scalingdb.errors import DataError, FitWarning, check_level, unknown_name
+from scalingdb.estimation.objectives import OBJECTIVES, ObjectiveName
 from scalingdb.fits import Fit, fit
 
 __all__ = ["OneStep", "TwoStep", "checkpoint_pairs", "final_values", "one_step", "two_step"]
@@ -121,7 +121,7 @@ class TwoStep:
     link: Link
     loss: str
     score: str
-    seed: int = field(repr=False, default=0)
+    rng: int = field(repr=False, default=0)
 
     def tidy(self, level: float = DEFAULT_LEVEL) -> pl.DataFrame:
         """One row per parameter of either step: ``step, param, estimate, std_error, low, high``."""
@@ -167,7 +167,7 @@ class TwoStep:
         check_level(level)
         table = as_frame(frame)
         predicted = self.loss_fit.predict(table)["prediction"].to_numpy().astype(float)
-        generator = np.random.default_rng(self.seed)
+        generator = np.random.default_rng(self.rng)
         losses = self._loss_draws(table, predicted, generator)
         link = self.link.draws(generator).repeated(len(losses))
         centre = np.array([list(self.link.params.values())])
@@ -187,7 +187,7 @@ class TwoStep:
     def _loss_draws(self, table: pl.DataFrame, predicted: FloatArray, generator: np.random.Generator) -> FloatArray:
         """Losses of new runs: the law refitted to simulated losses, plus the scatter of runs; ``nan`` if unknown."""
         draws = refits_of(self.loss_fit).draws(generator)
-        is_log = self.loss_fit.recipe.objective.endswith("_log")
+        is_log = self.loss_fit.recipe.is_log
         with np.errstate(all="ignore"):
             values = law_curve(self.loss_fit, table)(draws.params)
         noise = draws.scatter[:, None] * generator.standard_normal(values.shape)
@@ -258,7 +258,7 @@ def law_curve(fit: Fit, table: pl.DataFrame) -> Curve:
     """Predictions of a law for the rows of a table as a function of its parameters, in logs where it was fitted so."""
     inputs = [table[fit.recipe.columns[name]].cast(pl.Float64).to_numpy().astype(float) for name in fit.law.inputs]
     names = list(fit.params)
-    is_log = fit.recipe.objective.endswith("_log")
+    is_log = fit.recipe.is_log
 
     def curve(params: FloatArray) -> FloatArray:
         values = np.asarray(fit.law.function(*inputs, **{name: params[:, [i]] for i, name in enumerate(names)}))
@@ -273,7 +273,7 @@ def refits_of(fit: Fit) -> Refits:
     curve = law_curve(fit, rows)
     params = np.array(list(fit.params.values()))
     observed = rows[fit.recipe.output].cast(pl.Float64).to_numpy().astype(float)
-    residual = (np.log(observed) if fit.recipe.objective.endswith("_log") else observed) - curve(params[None, :])[0]
+    residual = (np.log(observed) if fit.recipe.is_log else observed) - curve(params[None, :])[0]
     df = residual.size - len(params) + len(fit.recipe.fixed)
     specs = [fit.law.params[name] for name in fit.params]
     return Refits(
@@ -284,7 +284,7 @@ def refits_of(fit: Fit) -> Refits:
         residual,
         float(np.sqrt(np.sum(residual**2) / max(df, 1))),
         df,
-        inefficiency=1.0 if fit.recipe.objective.startswith("mse") else ABSOLUTE,
+        inefficiency=1.0 if OBJECTIVES[fit.recipe.objective].loss == "squared" else ABSOLUTE,
     )
 
 
@@ -297,7 +297,7 @@ def two_step(
     loss: str = "task_loss",
     score: str = "score",
     anchor: tuple[float, float] | None = None,
-    objective: str = "huber_log",
+    objective: ObjectiveName = "huber_log",
     bootstrap: int = 0,
     inputs: Mapping[str, str] | None = None,
     rng: int = 0,

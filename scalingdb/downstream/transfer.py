@@ -17,13 +17,12 @@ from scalingdb.downstream._checks import (
     FloatArray,
     as_frame,
     canonical,
-    check_level,
     finite,
     need_columns,
     result_table,
 )
 from scalingdb.downstream._refits import Curve, Refits, prediction_interval
-from scalingdb.errors import DataError, FitError
+from scalingdb.errors import DataError, FitError, check_level
 
 if TYPE_CHECKING:
     from scalingdb.warehouse import Warehouse

@@ -1,8 +1,8 @@
 """What a fit minimises: a sum over the rows of a loss of what was observed and what is predicted.
 
-Two families. *Losses of a residual*: names end in ``_log`` where the residual is
-``ln y - ln prediction``; it is ``y - prediction`` otherwise. *Likelihoods of a score*: ``binomial``
-and ``beta_binomial`` take a share of right answers and the number of items behind it.
+Two families. *Losses of a residual*, which is ``ln y - ln prediction`` where :attr:`Form.is_log` says so and
+``y - prediction`` otherwise. *Likelihoods of a score*: ``binomial`` and ``beta_binomial`` take a share of right
+answers and the number of items behind it.
 
 All objectives are *sums*: averaged, a Huber loss of delta 1e-3 falls under the absolute tolerances
 of common optimisers, which then stop early (arXiv:2404.10102, section 3).
@@ -11,24 +11,44 @@ of common optimisers, which then stop early (arXiv:2404.10102, section 3).
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from scalingdb.errors import DataError, unknown_name
 from scalingdb.estimation.model import FloatArray
 
-__all__ = ["OBJECTIVES", "Objective", "RowLoss", "make_objective"]
+__all__ = ["OBJECTIVES", "Form", "LossName", "Objective", "ObjectiveName", "RowLoss", "make_objective"]
 
-OBJECTIVES: dict[str, str] = {
-    "huber_log": "Huber loss of log residuals: squares within delta, absolute values beyond",
-    "mse_log": "squared log residuals",
-    "mae_log": "absolute log residuals",
-    "huber": "Huber loss of residuals in the unit of the data",
-    "mse": "squared residuals in the unit of the data",
-    "mae": "absolute residuals in the unit of the data",
-    "binomial": "deviance of scores between 0 and 1, each a share of n_items independent items",
-    "beta_binomial": "minus twice the log likelihood of such scores when they scatter more than that",
+ObjectiveName = Literal["huber_log", "mse_log", "mae_log", "huber", "mse", "mae", "binomial", "beta_binomial"]
+
+LossName = Literal["huber", "squared", "absolute", "binomial", "beta_binomial"]
+
+
+@dataclass(frozen=True)
+class Form:
+    """What an objective sums over the rows.
+
+    Attributes
+    ----------
+    loss : {"huber", "squared", "absolute", "binomial", "beta_binomial"}
+    is_log : bool
+        Whether residuals are taken in logarithms.
+    """
+
+    loss: LossName
+    is_log: bool = False
+
+
+OBJECTIVES: dict[ObjectiveName, Form] = {
+    "huber_log": Form("huber", is_log=True),  # squares within delta, absolute values beyond
+    "mse_log": Form("squared", is_log=True),
+    "mae_log": Form("absolute", is_log=True),
+    "huber": Form("huber"),  # in the unit of the data, as the next two
+    "mse": Form("squared"),
+    "mae": Form("absolute"),
+    "binomial": Form("binomial"),  # deviance of shares of right answers, each of n_items independent items
+    "beta_binomial": Form("beta_binomial"),  # the same for shares that scatter more than that
 }
 
 
@@ -72,7 +92,7 @@ class Objective:
         Correlation of the items of one score (beta-binomial only); 0 is the binomial.
     """
 
-    name: str
+    name: ObjectiveName
     delta: float
     scale: float = 1.0
     asymmetry: float = 0.5
@@ -80,19 +100,24 @@ class Objective:
     dispersion: float = 0.0
 
     @property
+    def loss(self) -> LossName:
+        """What is summed over the rows."""
+        return OBJECTIVES[self.name].loss
+
+    @property
     def is_log(self) -> bool:
         """Whether residuals are taken in logarithms."""
-        return self.name.endswith("_log")
+        return OBJECTIVES[self.name].is_log
 
     @property
     def is_absolute(self) -> bool:
         """Whether the loss is the absolute value, which has no second derivative to use."""
-        return self.name in {"mae", "mae_log"}
+        return self.loss == "absolute"
 
     @property
     def is_likelihood(self) -> bool:
         """Whether it is the likelihood of a score with a known number of items."""
-        return self.name in {"binomial", "beta_binomial"}
+        return self.loss in {"binomial", "beta_binomial"}
 
     def residual(self, y: FloatArray, prediction: FloatArray) -> FloatArray:
         """Residuals (observed minus predicted, or their logarithms); ``nan`` where one does not exist."""
@@ -215,7 +240,7 @@ class Objective:
 
 
 def make_objective(
-    name: str, delta: float = 1e-3, asymmetry: float = 0.5, n_items: FloatArray | None = None
+    name: ObjectiveName, delta: float = 1e-3, asymmetry: float = 0.5, n_items: FloatArray | None = None
 ) -> Objective:
     """The objective called `name`.
 
@@ -230,11 +255,12 @@ def make_objective(
         raise unknown_name("objective", name, OBJECTIVES)
     if not 0 < asymmetry < 1:
         raise DataError(f"asymmetry={asymmetry!r} is not between 0 and 1", "0.5 is symmetric; 0.1 follows low losses.")
-    if name in {"binomial", "beta_binomial"}:
+    loss = OBJECTIVES[name].loss
+    if loss in {"binomial", "beta_binomial"}:
         if asymmetry != 0.5:
             raise DataError(f"objective {name!r} is a likelihood: it has no asymmetry")
         return Objective(name, float("inf"), 2.0, n_items=n_items if name == "beta_binomial" else None)
-    if name.startswith("huber"):
+    if loss == "huber":
         if not (np.isfinite(delta) and delta > 0):
             raise DataError(f"delta={delta!r} is not a positive number", "the field's usual choice is delta=1e-3.")
         return Objective(name, float(delta), asymmetry=float(asymmetry))

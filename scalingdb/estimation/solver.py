@@ -238,7 +238,7 @@ def minimise(
     u0 : array (P, k)
         Internal parameters to start from.
     inputs : PreparedInputs
-        Shared (n,) or one row a problem (P, n).
+        Shared (n,) or one row per problem (P, n).
     y : array (n,) or (P, n)
     weights : array (n,) or (P, n)
         Not negative; zero leaves a row out.

@@ -310,5 +310,5 @@ def interval(samples: FloatArray, level: float, axis: int = 0) -> tuple[FloatArr
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # no sample at all: nan
         ends = made(np.clip(samples, -BEYOND, BEYOND), [tail, 100.0 - tail], axis=axis)
-    low, high = np.where(np.abs(ends) > 1e-9 * BEYOND, np.copysign(np.inf, ends), ends)
+    low, high = np.where(np.abs(ends) > 1e-50 * BEYOND, np.copysign(np.inf, ends), ends)
     return low, high

@@ -15,6 +15,7 @@ from scalingdb.warehouse import connect
 if TYPE_CHECKING:
     import polars as pl
 
+    from scalingdb.estimation.objectives import ObjectiveName
     from scalingdb.law_library import Law
     from scalingdb.warehouse import Warehouse
 
@@ -25,7 +26,7 @@ def explore(
     frame_or_source: str | pl.DataFrame | pl.LazyFrame = "epoch_chinchilla",
     law: str | Law | None = None,
     *,
-    objective: str = "huber_log",
+    objective: ObjectiveName = "huber_log",
     train_flops: float | None = None,
     db: Warehouse | None = None,
 ) -> Explorer:

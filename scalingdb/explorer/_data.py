@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 
 from scalingdb.errors import DataError, ScalingDBError, unknown_name
+from scalingdb.estimation.objectives import ObjectiveName
 from scalingdb.fits import suited
 from scalingdb.law_library import Law, all_laws
 from scalingdb.notices import silence
@@ -69,7 +70,7 @@ class Rows:
         return "run" if self.by_run else "row"
 
 
-def read_rows(frame: pl.DataFrame, law: Law, objective: str) -> Rows:
+def read_rows(frame: pl.DataFrame, law: Law, objective: ObjectiveName) -> Rows:
     """Rows of a frame for a law.
 
     Raises
@@ -94,7 +95,7 @@ def _is_offered(law: Law, frame: pl.DataFrame) -> bool:
     return law.output in frame.columns and all(name in frame.columns for name in law.inputs)
 
 
-def laws_of(frame: pl.DataFrame, objective: str = "huber_log", *, losses_only: bool = False) -> list[str]:
+def laws_of(frame: pl.DataFrame, objective: ObjectiveName = "huber_log", *, losses_only: bool = False) -> list[str]:
     """Names of the laws that fit a frame, in the order of the library."""
     return [
         law.name
@@ -103,7 +104,7 @@ def laws_of(frame: pl.DataFrame, objective: str = "huber_log", *, losses_only: b
     ]
 
 
-def _fits(frame: pl.DataFrame, law: Law, objective: str) -> bool:
+def _fits(frame: pl.DataFrame, law: Law, objective: ObjectiveName) -> bool:
     try:
         read_rows(frame, law, objective)
     except ScalingDBError:

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from scalingdb.errors import DataError, DomainWarning, FitWarning, ScalingDBError
+from scalingdb.errors import DataError, DomainWarning, FitWarning, ScalingDBError, check_word
+from scalingdb.estimation.objectives import ObjectiveName
 from scalingdb.explorer._data import EVERY, Rows, choose, families, laws_of, read_rows, sources_of
 from scalingdb.fits import Fit, as_frame, fit, nearby
 from scalingdb.law_library import Law, get_law
@@ -20,7 +21,7 @@ from scalingdb.warehouse import Warehouse
 
 __all__ = ["COMPUTE", "OBJECTIVES", "Answer", "Exploration"]
 
-OBJECTIVES = ("huber_log", "mse_log", "mae_log", "huber", "mse", "mae")
+OBJECTIVES: tuple[ObjectiveName, ...] = ("huber_log", "mse_log", "mae_log", "huber", "mse", "mae")
 """Objectives offered: sums over residuals. Likelihoods of scores need the number of items as well."""
 
 COMPUTE = "compute"
@@ -85,7 +86,7 @@ class Exploration:
     source: str
     family: str
     law: Law
-    objective: str
+    objective: ObjectiveName
     train_flops: float
     axis: str = ""
     out: frozenset[int] = frozenset()
@@ -100,10 +101,10 @@ class Exploration:
 
     @staticmethod
     def begin(
-        data: object, law: str | Law | None, objective: str, train_flops: float | None, db: Warehouse | None
+        data: object, law: str | Law | None, objective: ObjectiveName, train_flops: float | None, db: Warehouse | None
     ) -> Exploration:
         """An exploration of a source or a frame; see :func:`scalingdb.explore`."""
-        choose("objective", objective, list(OBJECTIVES))
+        check_word(objective, OBJECTIVES, "objective")
         if isinstance(data, str):
             assert db is not None
             own, source = None, data
@@ -194,10 +195,10 @@ class Exploration:
 
     def choose_objective(self, name: str) -> None:
         """Take another objective."""
-        name = choose("objective", name, list(OBJECTIVES))
-        self._again(f"With {name} instead of {self.objective}", objective=name)
+        objective: ObjectiveName = check_word(name, OBJECTIVES, "objective")
+        self._again(f"With {objective} instead of {self.objective}", objective=objective)
 
-    def _again(self, why: str, law: Law | None = None, objective: str | None = None) -> None:
+    def _again(self, why: str, law: Law | None = None, objective: ObjectiveName | None = None) -> None:
         kept, undo, before = {self.rows.labels[i] for i in self.out}, self.undo, self.answer
         old_law, old_objective, old_labels = self.law, self.objective, self.rows.labels
         self.law, self.objective = law or self.law, objective or self.objective

@@ -326,7 +326,7 @@ def _recipe(draft: _Draft, options: Options) -> Recipe:
             "columns": dict(data.columns),
             "output": data.output,
             "objective": options.objective,
-            "delta": options.delta if options.objective.startswith("huber") else None,
+            "delta": options.delta if kind.loss == "huber" else None,
             "asymmetry": options.asymmetry,
             "dispersion": kind.dispersion,
             "n_items": (options.n_items or "n_items") if kind.is_likelihood else None,

@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from scalingdb.estimation.verdicts import Reason, Verdict
 
-__all__ = ["Reason", "Recipe", "Verdict", "frozen", "thawed"]
+if TYPE_CHECKING:
+    from scalingdb.estimation.objectives import ObjectiveName
+
+__all__ = ["Reason", "Recipe", "Resampling", "Verdict", "frozen", "thawed"]
+
+Resampling = Literal["runs", "rows", "residuals", "wild"]
 
 
 def thawed(mapping: Mapping[Any, Any]) -> dict[Any, Any]:
@@ -68,7 +73,7 @@ class Recipe:
     law: str
     columns: Mapping[str, str]
     output: str
-    objective: str
+    objective: ObjectiveName
     delta: float | None
     asymmetry: float
     dispersion: float
@@ -84,7 +89,7 @@ class Recipe:
     on_log_scale: tuple[str, ...]
     n_rows: int
     resampled: str
-    resample: str
+    resample: Resampling
     by_run: bool
     bootstrap: int
     rng: int
@@ -113,7 +118,9 @@ class Recipe:
     @property
     def is_log(self) -> bool:
         """Whether the objective takes residuals in logarithms."""
-        return self.objective.endswith("_log")
+        from scalingdb.estimation.objectives import OBJECTIVES
+
+        return OBJECTIVES[self.objective].is_log
 
     def __getstate__(self) -> dict[str, Any]:
         return self.as_dict()

@@ -8,14 +8,15 @@ import numpy as np
 import polars as pl
 
 if TYPE_CHECKING:
+    from scalingdb.estimation.objectives import LossName
     from scalingdb.fits._result import Fit
 
 __all__ = ["information"]
 
-LIKELIHOODS = {
+LIKELIHOODS: dict[LossName, str] = {
     "huber": "Huber's density",
-    "mse": "normal",
-    "mae": "Laplace",
+    "squared": "normal",
+    "absolute": "Laplace",
     "binomial": "binomial",
     "beta_binomial": "beta-binomial",
 }
@@ -34,7 +35,7 @@ def information(fit: Fit) -> pl.DataFrame:
     value = log_likelihood(kind, y, rows["prediction"].to_numpy(), fit._weights)
     left = n - estimated - 1
     is_known = bool(np.isfinite(value)) and not fit.recipe.priors
-    name = LIKELIHOODS[kind.name.removesuffix("_log")] + (" of log residuals" if kind.is_log else "")
+    name = LIKELIHOODS[kind.loss] + (" of log residuals" if kind.is_log else "")
     return pl.DataFrame(
         {
             "likelihood": [name],

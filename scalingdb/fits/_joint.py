@@ -14,7 +14,7 @@ import polars as pl
 
 from scalingdb.display import DEFAULT_LEVEL, html_table, number
 from scalingdb.display import interval as interval_text
-from scalingdb.errors import DataError, FitError, FitWarning, unknown_name
+from scalingdb.errors import DataError, FitError, FitWarning, check_level, unknown_name
 from scalingdb.fits._form import Form, make_form
 from scalingdb.fits._local import Optimum, at_bounds, carried, settle, spread
 from scalingdb.fits._problem import Options, Problem, check_options
@@ -131,6 +131,7 @@ class JointFit:
             together, on the logarithm for scales. Parameters on a bound or held fixed have none. Those of a pooled
             parameter take the width between groups as known.
         """
+        check_level(level)
         from scipy.special import stdtrit
 
         reach = float(stdtrit(self._degrees, 0.5 + level / 2))
@@ -197,9 +198,11 @@ class JointFit:
 
     def augment(self) -> pl.DataFrame:
         """The fitted rows with ``prediction``, ``residual`` (on the objective's scale) and ``relative_error``."""
+        from scalingdb.estimation.objectives import OBJECTIVES
+
         frame = self.predict(self.data)
         observed, made = pl.col(self._output), pl.col("prediction")
-        is_log = self._options.objective.endswith("_log")
+        is_log = OBJECTIVES[self._options.objective].is_log
         residual = observed.log() - made.log() if is_log else observed - made
         return frame.with_columns(residual=residual, relative_error=made / observed - 1)
 
@@ -213,6 +216,8 @@ class JointFit:
         DataError
             If a column is missing, or a row belongs to none of the groups.
         """
+        if level is not None:
+            check_level(level)
         for name in (*self.by, *self._columns.values()):
             if name not in frame.columns:
                 raise DataError(f"the frame has no column {name!r}, which the fit takes", "add it or rename yours.")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 import numpy as np
 import polars as pl
 
-from scalingdb.errors import DataError, check_word
+from scalingdb.errors import DataError, check_level, check_word
 from scalingdb.fits._estimate import BoolArray, natural
 from scalingdb.fits._form import evaluate_law
 from scalingdb.fits._law_error import with_law_error
@@ -36,8 +36,7 @@ def predict(
     result = table.with_columns(prediction=pl.Series(prediction, dtype=pl.Float64))
     if level is None:
         return result
-    if not 0 < level < 1:
-        raise DataError(f"level={level!r} is not between 0 and 1", "for example level=0.95.")
+    check_level(level)
     from scalingdb.estimation import uncertainty
 
     low, high = uncertainty.interval(fit.simulate(table, noise=noise, rng=rng), level)

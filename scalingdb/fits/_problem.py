@@ -5,11 +5,12 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 
 from scalingdb.errors import DataError, check_seed, check_word
+from scalingdb.fits._facts import Resampling
 from scalingdb.fits._form import Form, evaluate_law, make_form, make_penalty
 from scalingdb.fits._rows import Data, IntArray, collect
 from scalingdb.notices import notice
@@ -20,24 +21,22 @@ if TYPE_CHECKING:
     import polars as pl
 
     from scalingdb.estimation.model import FloatArray, PreparedInputs
-    from scalingdb.estimation.objectives import Objective
+    from scalingdb.estimation.objectives import Objective, ObjectiveName
     from scalingdb.estimation.search import Rows
     from scalingdb.estimation.solver import Penalty
     from scalingdb.law_library import Law
 
-__all__ = ["N_STARTS", "Options", "Problem", "Resampling", "check_options", "state_problem"]
+__all__ = ["N_STARTS", "Options", "Problem", "check_options", "state_problem"]
 
 N_STARTS = 16
 """Starts that are polished to the end; the search before it looks at several hundred."""
-
-Resampling = Literal["runs", "rows", "residuals", "wild"]
 
 
 @dataclass(frozen=True)
 class Options:
     """What :func:`fit` was asked for, beside the frame and the law."""
 
-    objective: str = "huber_log"
+    objective: ObjectiveName = "huber_log"
     delta: float = 1e-3
     bootstrap: int = 0
     by_run: bool = True

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from scalingdb.display import DEFAULT_LEVEL
-from scalingdb.errors import DataError, unknown_name
+from scalingdb.errors import DataError, check_level, unknown_name
 from scalingdb.fits._estimate import NULL_SHARE, BoolArray, Estimate, natural
 from scalingdb.fits._problem import Problem
 
@@ -221,8 +221,7 @@ def _curve(estimate: Estimate, param: str, level: float, points: int) -> tuple[p
 
 def profile(estimate: Estimate, param: str, level: float = DEFAULT_LEVEL, points: int = 41) -> pl.DataFrame:
     """See :meth:`Fit.profile`."""
-    if not 0 < level < 1:
-        raise DataError(f"level={level!r} is not between 0 and 1", "for example 0.95.")
+    check_level(level)
     return _curve(estimate, param, level, points)[0]
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from scalingdb._frames import OptimumFrame
-from scalingdb.errors import DataError
+from scalingdb.errors import DataError, check_level
 from scalingdb.fits._estimate import NULL_SHARE, BoolArray, Estimate, natural
 from scalingdb.fits._form import evaluate_law
 from scalingdb.fits._law_error import with_law_error
@@ -31,6 +31,7 @@ N_DRAWS = 400
 
 def derived(estimate: Estimate, quantities: Mapping[str, Callable[..., Any]], level: float, rng: int) -> pl.DataFrame:
     """See :meth:`Fit.derived`."""
+    check_level(level)
     from scalingdb.estimation.uncertainty import interval
 
     rows = []
@@ -98,6 +99,7 @@ def draws(estimate: Estimate, count: int, rng: int) -> FloatArray:
 
 def optimum(fit: Fit, train_flops: float | Sequence[float], level: float) -> pl.DataFrame:
     """See :meth:`Fit.optimum`."""
+    check_level(level)
     budgets = _budgets(fit, train_flops)
     from scalingdb.estimation.uncertainty import interval
 

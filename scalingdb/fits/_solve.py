@@ -11,14 +11,16 @@ import polars as pl
 from scalingdb.errors import DataError, FitError
 from scalingdb.fits._bounded import hints
 from scalingdb.fits._conclude import conclude
+from scalingdb.fits._facts import Resampling
 from scalingdb.fits._joint import JointFit, fit_joint
-from scalingdb.fits._problem import N_STARTS, Options, Problem, Resampling, check_options, state_problem
+from scalingdb.fits._problem import N_STARTS, Options, Problem, check_options, state_problem
 from scalingdb.fits._result import Fit
 from scalingdb.law_library import Law, get_law
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
+    from scalingdb.estimation.objectives import ObjectiveName
     from scalingdb.estimation.search import Found
 
 __all__ = ["fit", "fit_with", "no_start", "own_starts", "refit"]
@@ -29,7 +31,7 @@ def fit(
     frame: pl.DataFrame | pl.LazyFrame,
     law: str | Law,
     *,
-    objective: str = ...,
+    objective: ObjectiveName = ...,
     delta: float = ...,
     bootstrap: int = ...,
     by_run: bool = ...,
@@ -58,7 +60,7 @@ def fit(
     frame: pl.DataFrame | pl.LazyFrame,
     law: str | Law,
     *,
-    objective: str = ...,
+    objective: ObjectiveName = ...,
     delta: float = ...,
     bootstrap: int = ...,
     by_run: bool = ...,
@@ -86,7 +88,7 @@ def fit(
     frame: pl.DataFrame | pl.LazyFrame,
     law: str | Law,
     *,
-    objective: str = "huber_log",
+    objective: ObjectiveName = "huber_log",
     delta: float = 1e-3,
     bootstrap: int = 0,
     by_run: bool = True,

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from scalingdb.display import html_table, number, percent, symbol
-from scalingdb.errors import DataError, check_word
+from scalingdb.errors import DataError, check_level, check_word
 from scalingdb.fits._estimate import Estimate
 from scalingdb.fits._influence import standing_out
 from scalingdb.fits._profile import profile_interval
@@ -36,8 +36,6 @@ REACH = 1e20
 RUNAWAY = 100.0
 """Standard deviation of resamples over the width of their middle beyond which it describes outliers only."""
 
-BEYOND = 1e300
-
 UNCERTAIN = "not certain to be the global optimum"
 """Said of a fit whose objective only one start has reached."""
 
@@ -47,6 +45,7 @@ Method = Literal["auto", "bootstrap", "robust", "profile"]
 
 def tidy(fit: Fit, level: float, method: Method) -> pl.DataFrame:
     """See :meth:`Fit.tidy`."""
+    check_level(level)
     check_word(method, get_args(Method), "method")
     estimate, recipe = fit._estimate, fit.recipe
     has_samples = estimate.samples.shape[0] > 0
@@ -107,9 +106,9 @@ def _from_bootstrap(estimate: Estimate, level: float) -> tuple[FloatArray, Float
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # no resample converged: nan
         error = np.nanstd(samples, axis=0, ddof=1)
-        middle = np.nanpercentile(np.clip(samples, -BEYOND, BEYOND), [15.87, 84.13], axis=0)
+        middle = np.subtract(*interval(samples, 0.6826)[::-1])
         # a few resamples that run away say nothing about the rest: no standard error describes both
-        is_sound = np.isfinite(error) & (error <= RUNAWAY * np.maximum(np.ptp(middle, axis=0), 1e-300))
+        is_sound = np.isfinite(error) & (error <= RUNAWAY * np.maximum(middle, 1e-300))
     return (np.where(is_sound, error, np.nan), *_within_reach(estimate, low, high))
 
 

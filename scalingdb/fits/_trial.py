@@ -17,11 +17,14 @@ from scalingdb.law_library import Law
 
 if TYPE_CHECKING:
     from scalingdb.estimation.model import FloatArray
+    from scalingdb.estimation.objectives import ObjectiveName
 
 __all__ = ["nearby", "suited"]
 
 
-def suited(frame: pl.DataFrame, law: Law, objective: str = "huber_log") -> tuple[pl.DataFrame, dict[str, str]]:
+def suited(
+    frame: pl.DataFrame, law: Law, objective: ObjectiveName = "huber_log"
+) -> tuple[pl.DataFrame, dict[str, str]]:
     """Rows that a law can be fitted to, those with all its columns, and the column that it takes for each input.
 
     Raises

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from scalingdb.display import DEFAULT_LEVEL, Markup, html_table, interval, number, percent
-from scalingdb.errors import DataError, FitWarning, ScalingDBError
+from scalingdb.errors import DataError, FitWarning, ScalingDBError, check_level
 from scalingdb.fits import Fit, as_frame, fit
 from scalingdb.fits._law_error import farthest_axis, inner_holdouts, misses, own_scale
 from scalingdb.fits._predict import checked
@@ -241,11 +241,10 @@ def forecast(
     >>> told.tidy()["interval"].item()
     'law'
     """
+    check_level(level)
     rows, targets = as_frame(frame), _targets(at)
     if rows.is_empty():
         raise DataError("the frame is empty: there is nothing to forecast from", "check the filters that led to it.")
-    if not 0 < level < 1:
-        raise DataError(f"level={level!r} is not between 0 and 1", "for example level=0.95.")
     chosen = _laws(laws, targets)
     fits: dict[str, Fit] = {}
     problems: dict[str, ScalingDBError] = {}

@@ -8,11 +8,11 @@ from typing import Any
 
 import polars as pl
 
-from scalingdb.errors import FitError, FitWarning, ScalingDBError
+from scalingdb.errors import FitWarning, ScalingDBError
 from scalingdb.fits import Fit, fit_by
 from scalingdb.law_library import Law
 
-__all__ = ["fit_sides"]
+__all__ = ["fact_of", "fit_sides"]
 
 FAULTS = (ArithmeticError, ValueError, TypeError, IndexError)
 """What a law may raise in arrays that it was not made for."""
@@ -22,7 +22,7 @@ Key = tuple[Any, ...]
 
 def fit_sides(
     rows: pl.DataFrame, law: str | Law, by: Sequence[str], **options: Any
-) -> tuple[Mapping[Key, Fit], Mapping[Key, ScalingDBError]]:
+) -> tuple[Mapping[Key, Fit], Mapping[Key, Exception]]:
     """Fit a law to every group of rows, in one call; warnings are in the verdicts.
 
     Parameters
@@ -37,6 +37,7 @@ def fit_sides(
     Returns
     -------
     fits, errors : mappings by the group's key
+        An error is the one that was raised, also where a law raised it in arrays that it was not made for.
     """
     options = {"on_error": "record", **options}
     with warnings.catch_warnings():
@@ -52,18 +53,23 @@ def fit_sides(
 
 def _one_by_one(
     rows: pl.DataFrame, law: str | Law, by: Sequence[str], options: Mapping[str, Any]
-) -> tuple[dict[Key, Fit], dict[Key, ScalingDBError]]:
+) -> tuple[dict[Key, Fit], dict[Key, Exception]]:
     """Group by group: a fault in one must not take the others along, nor be lost."""
     fits: dict[Key, Fit] = {}
-    errors: dict[Key, ScalingDBError] = {}
+    errors: dict[Key, Exception] = {}
     for key, group in rows.group_by(list(by), maintain_order=True):
         try:
             alone = fit_by(group, law, by=list(by), **options)
         except FAULTS as error:
             if isinstance(error, ScalingDBError):
                 raise
-            errors[key] = FitError(f"{type(error).__name__}: {error}")
+            errors[key] = error
         else:
             fits |= alone.fits
             errors |= alone.errors
     return fits, errors
+
+
+def fact_of(error: Exception) -> str:
+    """What went wrong, without the hint; an error that is not ours is named by its class."""
+    return error.fact if isinstance(error, ScalingDBError) else f"{type(error).__name__}: {error}"

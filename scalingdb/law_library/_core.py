@@ -551,7 +551,7 @@ class Law:
         Returns
         -------
         DataFrame
-            One row a budget: ``train_flops, n_params, n_tokens, tokens_per_param, loss``. N is counted
+            One row per budget: ``train_flops, n_params, n_tokens, tokens_per_param, loss``. N is counted
             as the law counts it.
 
         Raises

@@ -200,7 +200,7 @@ def _parscale_starts(inputs: Sequence[FloatArray], y: FloatArray, weights: Float
     },
     starts=_parscale_starts,
     domain={"n_params_non_embedding": (5.36e8, 4.41e9), "n_streams": (1, 8)},
-    authors_fit="Huber loss (delta 1e-3) of log residuals, L-BFGS from 300 starts; 24 runs a corpus, 42e9 tokens each",
+    authors_fit="Huber loss (delta 1e-3) of log residuals, L-BFGS, 300 starts; 24 runs per corpus, 42e9 tokens each",
     evidence="the authors' parametric_fit.py, and our refit of their points",
 )
 def parscale(n_params_non_embedding: Any, n_streams: Any, *, E: Any, A: Any, alpha: Any, k: Any) -> Any:

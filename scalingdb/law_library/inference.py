@@ -357,7 +357,7 @@ def vote_reliability(vote_margin: Any, n_task_steps: Any, *, p: Any) -> Any:
 def votes_needed(target: float, n_task_steps: float, *, p: float) -> int:
     """Smallest vote margin with which the whole task succeeds with probability `target`.
 
-    ``ceil(ln(target**(-1/s) - 1)/ln((1 - p)/p))``, eq. 14 of arXiv:2511.09030 with one step an agent.
+    ``ceil(ln(target**(-1/s) - 1)/ln((1 - p)/p))``, eq. 14 of arXiv:2511.09030 with one step per agent.
 
     Parameters
     ----------

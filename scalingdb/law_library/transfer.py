@@ -79,7 +79,7 @@ def bleu_log(n_tokens_pretrain: Any, *, A: Any, alpha: Any, beta: Any) -> Any:
         "n_examples": "fine-tuning examples",
     },
     domain={"n_params": (1e9, 1.6e10)},
-    authors_fit="one fit a task, method and factor, at up to 2e7 examples",
+    authors_fit="one fit per task, method and factor, at up to 2e7 examples",
     evidence="text of the paper, equation 1",
 )
 def sft_joint(n_params: Any, n_examples: Any, *, A: Any, alpha: Any, beta: Any, E: Any) -> Any:
@@ -113,7 +113,7 @@ def sft_joint(n_params: Any, n_examples: Any, *, A: Any, alpha: Any, beta: Any, 
         "E": positive("loss with infinitely many examples"),
     },
     meanings={"n_examples": "fine-tuning examples"},
-    authors_fit="one fit a model and data set, 30 models, three tasks",
+    authors_fit="one fit per model and data set, 30 models, three tasks",
     evidence_kind="second_hand",
     evidence=(
         "two independent readings print this form; the authors' project page prints it with a further outer exponent, "

@@ -12,6 +12,7 @@ import polars as pl
 
 from scalingdb.display import html_table, interval
 from scalingdb.errors import DataError
+from scalingdb.judging.resampling import percentile_interval
 from scalingdb.planning._surface import FloatArray
 from scalingdb.planning._words import between, three
 
@@ -155,7 +156,7 @@ class Allocation:
         good = samples[np.isfinite(samples)]
         if good.size < 20:
             return None, None
-        low, high = np.percentile(good, [50 * (1 - self.level), 50 * (1 + self.level)])
+        low, high = percentile_interval(good, self.level)
         return float(low), float(high)
 
     @property

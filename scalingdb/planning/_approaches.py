@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 
 from scalingdb.display import DEFAULT_LEVEL
-from scalingdb.errors import DataError, check_seed
+from scalingdb.errors import DataError, check_level, check_seed
 from scalingdb.fits import as_frame, fit, refuse_bad_values
 from scalingdb.planning._allocation import WORDS, Allocation
 from scalingdb.planning._isoflop import (
@@ -83,6 +83,7 @@ def approach_1(
     ----------
     Hoffmann et al., arXiv:2203.15556, section 3.1.
     """
+    check_level(level)
     table = as_frame(curves)
     size = size_column(table, size)
     wanted = ["run_id", size, "n_tokens", "loss"]
@@ -235,6 +236,7 @@ def approach_2(
     >>> f"{row['factor']:.4f} * C^{row['exponent']:.4f}"
     '0.2994 * C^0.5368'
     """
+    check_level(level)
     kept = slices_of(as_frame(points), budget, size)
     slices = kept.slices
     log_c = np.array([runs.log_c for runs in slices])
@@ -286,6 +288,7 @@ def approach_3(
     ----------
     Hoffmann et al., arXiv:2203.15556, section 3.3 and eq. 4.
     """
+    check_level(level)
     table = as_frame(points)
     column = size_column(table, size, optional=True)
     if column is None:
@@ -373,6 +376,7 @@ def approaches(
     ScalingDBError
         Whatever the approaches refuse.
     """
+    check_level(level)
     table = as_frame(points)
     need(table, [budget])
     where = float(at if at is not None else table[budget].cast(pl.Float64).max())  # type: ignore[arg-type]

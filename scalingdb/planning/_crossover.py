@@ -11,7 +11,8 @@ import polars as pl
 
 from scalingdb import units
 from scalingdb.display import DEFAULT_LEVEL, html_table
-from scalingdb.errors import DataError
+from scalingdb.errors import DataError, check_level
+from scalingdb.estimation.uncertainty import interval
 from scalingdb.fits import Fit
 from scalingdb.law_library import Law
 from scalingdb.planning._curve import is_better_higher
@@ -241,6 +242,7 @@ def crossover(
     >>> crossover(printed, "chinchilla", between=(1e19, 1e26)).tidy()["train_flops"].len()
     1
     """
+    check_level(level)
     axis = axis_of(a, b, along) if n_params is None and n_tokens is None else along
     if between is not None and not (np.isfinite(float(between[1])) and 0 < float(between[0]) < float(between[1])):
         unit = "FLOP" if axis in (None, "train_flops") else axis
@@ -303,8 +305,7 @@ def _crossover(
     for at in _crossings(np.log(x), (first - second)[0]):
         refined = _refine(lambda log_x: np.subtract(*values(np.exp(log_x)))[0], at)
         near = [min(found, key=lambda log_x: abs(log_x - at)) for found in in_draws if found]
-        tail = 50 * (1 - level)
-        where_ends = np.exp(np.percentile(near, [tail, 100 - tail])).tolist() if near else [None, None]
+        where_ends = np.exp(interval(np.array(near), level)).tolist() if near else [None, None]
         place = float(np.exp(refined))
         difference = sign * np.subtract(*values(place * np.array([0.99, 1.01])))[0]
         rows.append(
@@ -320,16 +321,16 @@ def _crossover(
         )
     types = dict.fromkeys((axis, f"{axis}_low", f"{axis}_high", output), pl.Float64)
     schema = {**types, "better_below": pl.String, "better_above": pl.String, "share": pl.Float64}
-    tails = [50 * (1 - level), 50 * (1 + level)]
-    limits = np.full((2, x.size), np.nan)
+    unknown = np.full(x.size, np.nan)
+    limits = (unknown, unknown)
     with np.errstate(all="ignore"):
         apart = 100 * (second / first - 1)[0]
         if spread_a is not None and spread_b is not None:
-            limits = np.nanpercentile(100 * (spread_b / spread_a - 1), tails, axis=0)
+            limits = interval(100 * (spread_b / spread_a - 1), level)
     difference_table = pl.DataFrame({axis: x, "percent": apart, "low": limits[0], "high": limits[1]})
     curves = []
     for label, side, spread in ((labels[0], first, spread_a), (labels[1], second, spread_b)):
-        ends = np.nanpercentile(spread, tails, axis=0) if spread is not None else np.full((2, x.size), np.nan)
+        ends = interval(spread, level) if spread is not None else (unknown, unknown)
         columns = {"law": [label] * x.size, axis: x, output: side[0]}
         curves.append(pl.DataFrame({**columns, f"{output}_low": ends[0], f"{output}_high": ends[1]}))
     return Crossover(

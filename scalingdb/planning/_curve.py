@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -12,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from scalingdb.errors import DataError, unknown_name
+from scalingdb.estimation.uncertainty import interval
 from scalingdb.fits import Fit, evaluate_law
 from scalingdb.law_library import Law, PublishedSet, get_law
 from scalingdb.published import has_intervals, refitted_sources
@@ -24,7 +24,6 @@ __all__ = [
     "Curve",
     "FloatArray",
     "curve_of",
-    "ends",
     "facts_of_fit",
     "facts_of_law",
     "first_reached",
@@ -44,9 +43,6 @@ FAR = 10.0
 
 NUDGE = 1e-3
 """Share by which an undetermined parameter is moved, to see what depends on it."""
-
-ENDLESS = 1e300
-"""Stands for infinity in percentiles, which interpolate."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -188,7 +184,7 @@ class Curve:
         if not self.has_interval:
             blank = np.full(samples.shape[-1], np.nan)
             return blank, blank
-        return ends(samples, level)
+        return interval(samples, level)
 
     def beyond(self, values: Mapping[str, FloatArray]) -> tuple[FloatArray, list[str]]:
         """How many times outside the fitted ranges (1 inside), and where, in words."""
@@ -211,16 +207,6 @@ class Curve:
                     f"{low:.3g} to {high:.3g}"
                 )
         return worst, words
-
-
-def ends(samples: FloatArray, level: float) -> tuple[FloatArray, FloatArray]:
-    """Percentiles over draws (P, ...); infinite draws count as such, ``nan`` is left out."""
-    finite = np.clip(samples, -ENDLESS, ENDLESS)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # all draws are nan
-        low, high = np.nanpercentile(finite, [50 * (1 - level), 50 * (1 + level)], axis=0)
-    low, high = (np.where(np.abs(end) > 1e-50 * ENDLESS, np.copysign(np.inf, end), end) for end in (low, high))
-    return low, high
 
 
 def first_reached(x: FloatArray, losses: FloatArray, wanted: FloatArray) -> FloatArray:
@@ -415,7 +401,7 @@ LESS_IS_BETTER = ("loss", "error", "failure", "nll", "perplexity", "gap")
 def is_better_higher(output: str) -> bool | None:
     """Whether more of an output is better; None where nothing says so."""
     if output in METRICS:
-        return METRICS[output].larger_is_better
+        return METRICS[output].higher_is_better
     if any(word in output for word in LESS_IS_BETTER):
         return False
     words = ("accuracy", "score", "success", "pass", "acceptance", "bleu", "efficiency", "capability")

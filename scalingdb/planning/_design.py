@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from scalingdb.display import DEFAULT_LEVEL
-from scalingdb.errors import DataError, unknown_name
+from scalingdb.errors import DataError, check_level, unknown_name
 from scalingdb.fits import Fit, as_frame, refuse_bad_values
 from scalingdb.planning._surface import FloatArray, Surface, make_cost, surface_of
 
@@ -26,7 +26,7 @@ def next_run(
     *,
     target: Target,
     candidates: pl.DataFrame | None = None,
-    budget: float | None = None,
+    train_flops: float | None = None,
     cost: str | None = None,
     level: float = DEFAULT_LEVEL,
     **given: float,
@@ -36,14 +36,14 @@ def next_run(
     Parameters
     ----------
     fit : Fit
-        Of any law; for ``budget`` and for the target "optimal N", of a loss surface over N and D.
+        Of any law; for ``train_flops`` and for the target "optimal N", of a loss surface over N and D.
     target : str, mapping or callable
         What one wants to know better: a parameter (``"alpha"``); the loss of a run
         (``{"n_params": 7e10, "n_tokens": 1.4e12}``, all inputs of the law); the optimal N of a budget
         (``{"train_flops": 1e24}``); or any function of the parameters by name, as for :meth:`Fit.derived`.
     candidates : DataFrame, optional
         One row per run that could be trained, with the law's inputs as columns.
-    budget : float, optional
+    train_flops : float, optional
         In place of candidates: a grid of runs of up to so many FLOP, over the fitted N and D and up to
         three times more. Smaller ones are left out: the farthest corners always look best to this
         method, and there the law is least to be trusted.
@@ -52,7 +52,7 @@ def next_run(
     level : float
         Coverage of the intervals.
     **given : float
-        Inputs other than N and D, with ``budget``.
+        Inputs other than N and D, with ``train_flops``.
 
     Returns
     -------
@@ -85,14 +85,13 @@ def next_run(
     >>> import scalingdb as sdb
     >>> from scalingdb.planning import next_run
     >>> found = sdb.fit(sdb.connect().points("epoch_chinchilla"), "chinchilla")
-    >>> ranked = next_run(found, target={"train_flops": 1e24}, budget=1e22)
+    >>> ranked = next_run(found, target={"train_flops": 1e24}, train_flops=1e22)
     >>> bool(ranked["shrink"][0] >= ranked["shrink"][-1] > 0)
     True
     """
-    if (candidates is None) == (budget is None):
-        raise DataError("next_run needs either candidates or a budget", "give candidates=frame, or budget=1e22.")
-    if not 0 < level < 1:
-        raise DataError(f"level={level!r} is not between 0 and 1", "for example 0.95.")
+    check_level(level)
+    if (candidates is None) == (train_flops is None):
+        raise DataError("next_run needs either candidates or a budget", "give candidates=frame, or train_flops=1e22.")
     law, names = fit.law, list(fit.params)
     free = np.flatnonzero(np.diag(fit.covariance) > 0)
     if not free.size or not np.isfinite(fit.covariance).all():
@@ -117,7 +116,7 @@ def next_run(
         return np.array(columns)
 
     # the scale that the objective measures rows on
-    on_log = fit.recipe.objective.endswith("_log")
+    on_log = fit.recipe.is_log
 
     def predicted(frame: pl.DataFrame, columns: Mapping[str, str]) -> Callable[[dict[str, float]], FloatArray]:
         inputs = [frame[columns[name]].cast(pl.Float64).to_numpy() for name in law.inputs]
@@ -137,8 +136,8 @@ def next_run(
     if not (np.isfinite(slope).all() and np.isfinite(estimate)):
         raise DataError(f"the target {target!r} has no value at the estimate", "see the fit's verdict.")
 
-    surface = surface_of(fit, None, given) if budget is not None else None
-    runs = _grid(fit, surface, float(budget)) if surface is not None else _checked(fit, candidates)  # type: ignore[arg-type]
+    surface = surface_of(fit, None, given) if train_flops is not None else None
+    runs = _grid(fit, surface, float(train_flops)) if surface is not None else _checked(fit, candidates)  # type: ignore[arg-type]
     lever = gradient(predicted(runs, {name: name for name in law.inputs}))
     spread = covariance @ lever
     gain = (slope @ spread) ** 2 / (row_variance + (lever * spread).sum(axis=0))
@@ -213,26 +212,26 @@ def _checked(fit: Fit, candidates: pl.DataFrame) -> pl.DataFrame:
         if name not in table.columns:
             raise unknown_name("column", name, table.columns, f"(an input of law {fit.law.name!r}, of the candidates)")
     if table.is_empty():
-        raise DataError("there are no candidates", "give at least one row, or a budget.")
+        raise DataError("there are no candidates", "give at least one row, or train_flops=1e22.")
     refuse_bad_values(
         table, list(fit.law.inputs), [name for name in fit.law.inputs if name not in fit.law.signed_inputs]
     )
     return table
 
 
-def _grid(fit: Fit, surface: Surface, budget: float) -> pl.DataFrame:
+def _grid(fit: Fit, surface: Surface, train_flops: float) -> pl.DataFrame:
     """Runs of up to a budget: over the fitted N and D and up to three times more."""
-    if not (np.isfinite(budget) and budget > 0):
-        raise DataError(f"budget={budget!r} is not a positive number of FLOP")
+    if not (np.isfinite(train_flops) and train_flops > 0):
+        raise DataError(f"train_flops={train_flops!r} is not a positive number")
     axes = [np.geomspace(low, 3 * high, 25) for low, high in (surface.ranges[surface.size], surface.ranges["n_tokens"])]
     n, d = (axis.ravel() for axis in np.meshgrid(*axes, indexing="ij"))
-    spent = budget / 6 / axes[0]  # and the runs that use all of the budget
+    spent = train_flops / 6 / axes[0]  # and the runs that use all of the budget
     inside = (spent >= axes[1][0]) & (spent <= axes[1][-1])
-    affordable = 6 * n * d <= budget
+    affordable = 6 * n * d <= train_flops
     n, d = np.concatenate([n[affordable], axes[0][inside]]), np.concatenate([d[affordable], spent[inside]])
     if not n.size:
         raise DataError(
-            f"budget={budget:.3g} FLOP pays for no run of the fitted sizes, from {axes[0][0]:.3g} parameters and "
+            f"train_flops={train_flops:.3g} pays for no run of the fitted sizes, from {axes[0][0]:.3g} parameters and "
             f"{axes[1][0]:.3g} tokens",
             "raise it, or give candidates.",
         )

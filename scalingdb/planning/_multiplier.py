@@ -13,13 +13,14 @@ import polars as pl
 
 from scalingdb import units
 from scalingdb.display import DEFAULT_LEVEL, html_table
-from scalingdb.errors import DataError
+from scalingdb.errors import DataError, check_level
+from scalingdb.estimation.uncertainty import interval
 from scalingdb.fits import Fit
 from scalingdb.law_library import Law
 from scalingdb.planning._pair import Pair, SurfacePair, pair_of, refuse_unused
 from scalingdb.planning._path import PathPair, axis_of, path_pair
 from scalingdb.planning._quantity import refined
-from scalingdb.planning._surface import BoolArray, FloatArray, ends
+from scalingdb.planning._surface import BoolArray, FloatArray
 from scalingdb.planning._words import between as interval_words
 from scalingdb.planning._words import flop, four, times
 
@@ -175,6 +176,7 @@ def compute_multiplier(
     >>> compute_multiplier("chinchilla", "chinchilla", train_flops=1e22).tidy()["multiplier"].round(6).item()
     1.0
     """
+    check_level(level)
     budgets, wanted = train_flops if at is None else at, loss if output is None else output
     if (budgets is None) == (wanted is None) or None not in (train_flops, at) or None not in (loss, output):
         raise DataError("a multiplier is asked for at a budget or at a loss", "give train_flops=... or loss=...")
@@ -210,13 +212,13 @@ def _result(
     low = high = share = np.full(budget.size, np.nan)
     if values is not None and reaches is not None:
         share = reaches.mean(axis=0)
-        low, high = ends(values, level)
+        low, high = interval(values, level)
     needed = np.where(np.isnan(needed), np.inf, needed)
     columns = {axis: budget, output: reached, f"{axis}_b": needed, "multiplier": needed / budget}
     table = pl.DataFrame({**columns, "multiplier_low": low, "multiplier_high": high, "share": share})
     table = table.with_columns(pl.col(pl.Float64).fill_nan(None))
-    interval = pair.open_reason or pair.interval
-    return ComputeMultiplier((pair.a.label, pair.b.label), interval, level, axis, output, table)
+    made = pair.open_reason or pair.interval
+    return ComputeMultiplier((pair.a.label, pair.b.label), made, level, axis, output, table)
 
 
 def _along(ways: PathPair, asked: FloatArray, *, at_output: bool, level: float) -> ComputeMultiplier:

@@ -12,7 +12,7 @@ import polars as pl
 
 from scalingdb.display import DEFAULT_LEVEL, html_table, number, percent
 from scalingdb.display import interval as interval_text
-from scalingdb.errors import DataError, unknown_name
+from scalingdb.errors import DataError, check_level, unknown_name
 from scalingdb.fits import Fit, as_frame, checked_inputs, evaluate_law
 from scalingdb.planning._curve import FloatArray
 from scalingdb.planning._drift import Design, Field, Purchase, Separation, State, bought, field_of
@@ -215,9 +215,8 @@ def next_runs(
     >>> chosen.cost <= 5e20, bool(0 < chosen.glance()["shrink"].item() < 1)
     (True, True)
     """
+    check_level(level)
     named = _named(fits)
-    if not 0 < level < 1:
-        raise DataError(f"level={level!r} is not between 0 and 1", "for example 0.95.")
     if most is not None and (isinstance(most, bool) or not isinstance(most, int) or most < 1):
         raise DataError(f"most={most!r} is not a whole number of runs", "leave it out, or give 1 or more.")
     table = _checked(named, candidates)

@@ -17,12 +17,13 @@ import polars as pl
 
 from scalingdb.display import DEFAULT_LEVEL, html_table, number
 from scalingdb.display import interval as interval_text
-from scalingdb.errors import DataError, DomainWarning, unknown_name
+from scalingdb.errors import DataError, DomainWarning, check_level, unknown_name
+from scalingdb.estimation.uncertainty import interval
 from scalingdb.fits import Fit
 from scalingdb.law_library import Law, get_law
 from scalingdb.law_library._ranges import range_of
 from scalingdb.planning._box import least_in_box
-from scalingdb.planning._curve import BoolArray, Curve, FloatArray, curve_of, ends, input_named, is_better_higher, root
+from scalingdb.planning._curve import BoolArray, Curve, FloatArray, curve_of, input_named, is_better_higher, root
 from scalingdb.schema import COLUMNS, MOST, N_DEFINITIONS
 
 if TYPE_CHECKING:
@@ -274,6 +275,7 @@ def optimise(
     >>> print(f"{best.tidy()['n_params'].item():.3g}")
     6.82e+09
     """
+    check_level(level)
     problem = _stated(law, over, cost, whole, between, higher_is_better, variant, given)
     budgets = _budgets(problem, budget)
     rows = [_row(problem, spend, level) for spend in budgets]
@@ -440,7 +442,7 @@ def _row(problem: _Problem, budget: float | None, level: float) -> dict[str, Any
         drawn, inside = _draws(problem, budget, ranked[:WHOLE_IN_DRAWS])
         row["share"] = float(inside.mean())
         for name, values in drawn.items():
-            low, high = ends(values, level)
+            low, high = interval(values, level)
             key = output if name == "" else name
             row[f"{key}_low"], row[f"{key}_high"] = float(low), float(high)
     return row

@@ -14,7 +14,8 @@ import polars as pl
 
 from scalingdb import units
 from scalingdb.display import DEFAULT_LEVEL, html_table, percent
-from scalingdb.errors import DataError, DomainWarning
+from scalingdb.errors import DataError, DomainWarning, check_level
+from scalingdb.estimation.uncertainty import interval
 from scalingdb.fits import Fit
 from scalingdb.law_library import Law
 from scalingdb.planning._accelerators import PEAKS, flop_of_hours
@@ -24,7 +25,6 @@ from scalingdb.planning._surface import (
     Cost,
     FloatArray,
     Surface,
-    ends,
     make_cost,
     root,
     surface_of,
@@ -378,8 +378,7 @@ def plan(
     >>> bool(served["n_params"].item() < alone["n_params"].item())
     True
     """
-    if not 0 < level < 1:
-        raise DataError(f"level={level!r} is not between 0 and 1", "for example 0.95.")
+    check_level(level)
     surface = surface_of(law, variant, given)
     cost = make_cost(flops_convention, surface.size, omega)
     notes = [f"compute is {cost.words}"]
@@ -686,7 +685,7 @@ def _ends(
     if draws is None:
         blank = np.full(question.shape, np.nan)
         return blank, blank
-    low, high = ends(draws[name], level)
+    low, high = interval(draws[name], level)
     if name == "tokens_per_param" and "target_loss" in question.amounts:
         # a draw that never reaches the loss has no ratio: an interval over the others would claim too much
         blank = 1 - _share(draws) > 0.5 * (1 - level)

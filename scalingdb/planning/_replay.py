@@ -63,7 +63,7 @@ class RunsReplay:
 
         ``share`` is what might be spent and ``cost_share`` what was, of the cost of all candidates; ``n_runs`` counts
         the start; ``error`` is the mean absolute difference between predicted and observed target rows, of logarithms
-        if the objective takes them, at most 1 a row.
+        if the objective takes them, at most 1 per row.
         """
         return self._table
 

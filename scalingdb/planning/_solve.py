@@ -13,10 +13,11 @@ import polars as pl
 
 from scalingdb.display import DEFAULT_LEVEL, html_table, number, percent
 from scalingdb.display import interval as interval_text
-from scalingdb.errors import DataError, DomainWarning, check_word
+from scalingdb.errors import DataError, DomainWarning, check_level, check_word
+from scalingdb.estimation.uncertainty import interval
 from scalingdb.fits import Fit
 from scalingdb.law_library import Law, inverse
-from scalingdb.planning._curve import FloatArray, ends
+from scalingdb.planning._curve import FloatArray
 from scalingdb.planning._quantity import (
     Quantity,
     Relation,
@@ -153,7 +154,7 @@ class Solution:
             x = np.linspace(self._grid[0], self._grid[-1], 161)
         low = high = np.full(x.size, np.nan)
         if self._quantity.has_interval:
-            low, high = ends(self._quantity.drawn(x), self.level)
+            low, high = interval(self._quantity.drawn(x), self.level)
         table = pl.DataFrame({self.want: x, "value": self._quantity.at(x), "low": low, "high": high})
         return table.with_columns(pl.col(pl.Float64).fill_nan(None))
 
@@ -255,6 +256,7 @@ def solve(
     >>> votes.value
     4.0
     """
+    check_level(level)
     if whole is not None:
         check_word(whole, get_args(Whole), "whole")
     quantity = quantity_of(law, against, want, relation, derivative, variant, given, pool=pool)
@@ -306,7 +308,7 @@ def _rows(
             sign = float(np.sign(values[cell + 1] - target)) or -float(np.sign(values[cell] - target))
             fine = _finer(grid, at)
             found, has_root = roots_of_draws(fine, quantity.drawn(fine) - target, at, sign)
-            low, high = (float(end) for end in ends(found, level))
+            low, high = (float(end) for end in interval(found, level))
             share = float(has_root.mean())
         beyond, _ = quantity.sides[0].beyond({name: np.array([at]) for name in quantity.names[:1] if name})
         numbers = {want: at, f"{want}_low": low, f"{want}_high": high}

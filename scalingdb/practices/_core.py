@@ -15,9 +15,9 @@ import numpy as np
 import polars as pl
 
 from scalingdb.display import DEFAULT_LEVEL, html_table, percent
-from scalingdb.errors import DataError, unknown_name
+from scalingdb.errors import DataError, check_level, unknown_name
 from scalingdb.fits import as_frame, refuse_bad_values
-from scalingdb.judging.fitting import fit_sides
+from scalingdb.judging.fitting import fact_of, fit_sides
 from scalingdb.judging.resampling import drawn_units, percentile_interval
 from scalingdb.judging.scores import predicted, relative_error
 from scalingdb.judging.words import finding
@@ -207,7 +207,7 @@ def judged(
                 "problem": None,
             }
         )
-    records += [{**dict(zip(keys, key, strict=True)), "problem": error.fact} for key, error in errors.items()]
+    records += [{**dict(zip(keys, key, strict=True)), "problem": fact_of(error)} for key, error in errors.items()]
     schema = {
         **dict.fromkeys(("error", "bias", "error_fit"), pl.Float64),
         **dict.fromkeys(("verdict", "outcome", "problem"), pl.String),
@@ -305,6 +305,7 @@ class Practice:
             ``arm, n_units, n_fits, n_failed, error, low, high, median_error, ratio, ratio_low,
             ratio_high, finding``. Errors are fractions.
         """
+        check_level(level)
         return _arms(self.rows, self.arms, self.baseline, level, self.rng)
 
     def glance(self) -> pl.DataFrame:

@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from scalingdb.display import DEFAULT_LEVEL
-from scalingdb.errors import DataError, FitWarning
+from scalingdb.errors import DataError, FitWarning, check_level
 from scalingdb.fits import Fit, fit
 from scalingdb.law_library import get_law
 
@@ -73,6 +73,7 @@ def half_run(
     >>> report.filter(param="A")["half"].round(2).item()
     0.64
     """
+    check_level(level)
     for name in (x, y):
         if name not in frame.columns:
             raise DataError(f"the frame has no column {name!r}", f"it has {', '.join(frame.columns)}.")

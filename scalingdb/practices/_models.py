@@ -11,7 +11,9 @@ import numpy as np
 import polars as pl
 
 from scalingdb.display import DEFAULT_LEVEL
-from scalingdb.errors import DataError, check_seed, unknown_name
+from scalingdb.errors import DataError, check_level, check_seed, unknown_name
+from scalingdb.estimation.verdicts import Kind
+from scalingdb.fits import Fit
 from scalingdb.judging.fitting import fit_sides
 from scalingdb.judging.resampling import drawn_units, percentile_interval
 from scalingdb.law_library import Law
@@ -19,7 +21,7 @@ from scalingdb.practices._core import ARM, NO_LAW, RESAMPLES, Families, Practice
 
 __all__ = ["borrow", "number_or_size", "small_models"]
 
-USABLE = ("identified", "weak")
+USABLE: tuple[Kind, ...] = ("identified", "weak")
 """Verdicts of a donor's fit whose estimates may be borrowed."""
 
 
@@ -143,6 +145,7 @@ def number_or_size(practice: Practice, level: float = DEFAULT_LEVEL) -> pl.DataF
     DataError
         If fewer than three units have subsets of different count and distance.
     """
+    check_level(level)
     rows = practice.rows.filter(pl.col("error").is_finite() & (pl.col("error") > 0)).with_columns(
         y=pl.col("error").log(), a=pl.col("n_models").cast(pl.Float64), b=pl.col("scale_up").log(2)
     )
@@ -280,6 +283,10 @@ def borrow(
     )
 
 
+def _is_usable(item: Fit) -> bool:
+    return item.verdict.kind in USABLE and item.verdict.converged
+
+
 def _donors(families: Families, drop: float, options: dict[str, Any]) -> pl.DataFrame:
     """Fits of whole families, the largest model included: ``family, unit, n_sizes`` and the parameters."""
     rows = pl.concat([families.small, families.largest]).filter(pl.col("share") > drop)
@@ -287,7 +294,7 @@ def _donors(families: Families, drop: float, options: dict[str, Any]) -> pl.Data
         rows, families.law, ["family"], inputs=families.inputs, output="loss", **{"by_run": False, **options}
     )
     about = rows.group_by("family").agg(pl.col("unit").first(), n_sizes=pl.col("n").n_unique())
-    records = [{"family": key[0], **item.params} for key, item in fits.items() if item.verdict.label in USABLE]
+    records = [{"family": key[0], **item.params} for key, item in fits.items() if _is_usable(item)]
     if not records:
         return pl.DataFrame()
     return pl.DataFrame(records).join(about, on="family", maintain_order="left").sort("unit", "family")

@@ -9,7 +9,7 @@ import polars as pl
 from scipy.special import chdtri
 
 from scalingdb.display import DEFAULT_LEVEL
-from scalingdb.errors import DataError, unknown_name
+from scalingdb.errors import DataError, check_level, unknown_name
 from scalingdb.fits import as_frame, refuse_bad_values
 
 __all__ = ["seed_noise"]
@@ -58,6 +58,7 @@ def seed_noise(
     >>> practices.seed_noise(runs, by="size").select("n_settings", "n_runs").row(0)
     (2, 4)
     """
+    check_level(level)
     frame = as_frame(runs)
     keys = [by] if isinstance(by, str) else list(by)
     for name in (*keys, output, *([group] if group else [])):

@@ -27,9 +27,9 @@ def pruning_theory(
 
     A teacher labels normal inputs; the student is the separating hyperplane with the largest margin on the share of the
     examples that lie nearest to the teacher's boundary (``hardest``) or farthest from it (``easiest``). Without
-    pruning the error falls as a power of the data, near ``1/(2 a)`` for a examples a parameter; along the envelope over
-    the kept shares (:func:`sdb.pareto_envelope <scalingdb.pareto_envelope>`) it falls faster than any power of the kept
-    examples. With few examples the easy ones are worth more, with many the hard ones.
+    pruning the error falls as a power of the data, near ``1/(2 a)`` for a examples per parameter; along the envelope
+    over the kept shares (:func:`sdb.pareto_envelope <scalingdb.pareto_envelope>`) it falls faster than any power
+    of the kept examples. With few examples the easy ones are worth more, with many the hard ones.
 
     Parameters
     ----------

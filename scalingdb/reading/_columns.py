@@ -155,7 +155,9 @@ class Columns:
     measured : mapping
         Column of the table to metric.
     notes : tuple of str
-        What was chosen without being told, and what could not be.
+        What was chosen without being told.
+    ambiguous : tuple of str
+        What could not be chosen, because several columns could be it.
     unused : tuple of str
         Columns that were not taken.
     """
@@ -163,6 +165,7 @@ class Columns:
     by_name: Mapping[str, str]
     measured: Mapping[str, str]
     notes: tuple[str, ...]
+    ambiguous: tuple[str, ...]
     unused: tuple[str, ...]
 
 
@@ -281,6 +284,7 @@ def choose(
     taken = set(told.values())
     by_name = {name: column for name, column in told.items() if not _is_metric(name)}
     notes: list[str] = []
+    ambiguous: list[str] = []
     plain = {column: plain_name(column) for column in columns if column not in taken}
     exact = [name for table in ("runs", "evals") for name in TABLES[table].columns if name not in METRICS]
     for target in dict.fromkeys([*exact, *SYNONYMS]):
@@ -296,7 +300,7 @@ def choose(
             by_name[target] = alike[0]
             plain.pop(alike[0])
         elif len(alike) > 1:
-            notes.append(f"{target} could be {' or '.join(map(repr, alike))}: neither was taken; map one")
+            ambiguous.append(f"{target} could be {' or '.join(map(repr, alike))}: neither was taken; map one")
     if tasks is not None:
         missing = [task for task in tasks if task not in columns]
         if missing:
@@ -306,7 +310,8 @@ def choose(
         measured, note = _guess_measured(plain, by_name, metric, file, columns, training)
         notes += [note] if note else []
     used = {*by_name.values(), *measured}
-    return Columns(by_name, measured, tuple(notes), tuple(column for column in columns if column not in used))
+    unused = tuple(column for column in columns if column not in used)
+    return Columns(by_name, measured, tuple(notes), tuple(ambiguous), unused)
 
 
 def _is_metric(name: str) -> bool:

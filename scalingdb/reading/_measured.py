@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import polars as pl
 
@@ -45,6 +45,13 @@ class Options:
     tokens_per_step: float | None
     decimal: str | None
     keep: Sequence[str] = ()
+
+
+class Fault(NamedTuple):
+    """A cell that is not a number: its column, named as what it was read, and the row with the text."""
+
+    column: str
+    place: str
 
 
 @dataclass(frozen=True)
@@ -280,7 +287,7 @@ def _converted(
         name: table[name] for name in ("raw_row", "raw_file", "reached", "planned") if name in table.columns
     }
     scale = {full_name(name): factor for name, factor in options.scale.items()}
-    faults: list[str] = []
+    faults: list[Fault] = []
     for name, column in columns.by_name.items():
         if _columns.is_text(name):
             if name in scale:
@@ -297,7 +304,7 @@ def _converted(
             continue
         faults += [_fault(table, column, name, i, text) for i, text in cells.faults]
         stated = _columns.stated_factor(column) if is_count and name not in scale else None
-        if stated is not None and not any("suffixes" in note for note in cells.notes):
+        if stated is not None and "suffix" not in cells.conversions:
             most = {"FLOP": 1e30, "parameters": 1e14}.get(str(COLUMNS[name].unit), 1e17)
             if float(cells.values.median() or 0) * stated > most:  # type: ignore[arg-type]
                 raise DataError(
@@ -307,9 +314,9 @@ def _converted(
                 )
             scale[name] = stated
         factor = scale.get(name, 1.0)
-        if factor != 1.0 and any("suffixes" in note for note in cells.notes):
+        if factor != 1.0 and "suffix" in cells.conversions:
             raise DataError(
-                f"{column!r} holds suffixes ({cells.notes[0]}), "
+                f"{column!r} holds suffixes ({cells.conversions['suffix']}), "
                 f"and {argument('scale')} would multiply by {factor:g} once more",
                 "leave its scale out.",
             )
@@ -333,8 +340,7 @@ def _converted(
                 f"say {argument(unit=f'{stated_unit}_per_token')}, or give the factor: "
                 f"{argument(scale={'loss': math.log(2) if stated_unit == 'bits' else 1 / math.log(2)})}.",
             )
-        percent_signs = any("percent" in note for note in cells.notes)
-        if options.unit == "percent" and is_share and not percent_signs:
+        if options.unit == "percent" and is_share and "percent" not in cells.conversions:
             _refuse_shares_as_percent(cells.values, table, columns, column)
             factor /= 100
             report.converted.append(f"{column!r}: per cent became shares")
@@ -343,8 +349,8 @@ def _converted(
         made[f"={column}"] = scaled.alias(f"={column}")
         report.converted += [f"{column!r}: {note}" for note in cells.notes]
         report.taken.append(f"{'value' if 'metric' in columns.by_name else metric} = {column!r}")
-    report.converted += [note for note in columns.notes if "was taken" not in note]
-    report.remarks += [Remark("ambiguous", note) for note in columns.notes if "was taken" in note]
+    report.converted += columns.notes
+    report.remarks += [Remark("ambiguous", note) for note in columns.ambiguous]
     _refuse(faults, file)
     return pl.DataFrame(made)
 
@@ -373,17 +379,16 @@ def _as_text(column: pl.Series) -> pl.Series:
     return text.set((text == "").fill_null(False), None)
 
 
-def _fault(table: pl.DataFrame, column: str, name: str, i: int, text: str) -> str:
-    return f"{name} = {column!r}: row {table['raw_row'][i]} says {text!r}"
+def _fault(table: pl.DataFrame, column: str, name: str, i: int, text: str) -> Fault:
+    return Fault(f"{name} = {column!r}", f"row {table['raw_row'][i]} says {text!r}")
 
 
-def _refuse(faults: Sequence[str], file: str) -> None:
+def _refuse(faults: Sequence[Fault], file: str) -> None:
     """All cells that are not numbers at once, by column, with the first places."""
     if not faults:
         return
     by_column: dict[str, list[str]] = {}
-    for fault in faults:
-        column, _, place = fault.partition(": ")
+    for column, place in faults:
         by_column.setdefault(column, []).append(place)
     lines = [
         f"  {column}: {len(places)} cell(s) that are not numbers ({listed(places)})"
@@ -656,7 +661,7 @@ def _with_models(frame: pl.DataFrame, options: Options, report: Report) -> pl.Da
             is_count=COLUMNS[name].unit in COUNT_UNITS if name in COLUMNS else False,
             decimal=options.decimal,
         )
-        faults += [f"{name} = {column!r}: row {i + 1} says {text!r}" for i, text in cells.faults]
+        faults += [Fault(f"{name} = {column!r}", f"row {i + 1} says {text!r}") for i, text in cells.faults]
         made[name] = cells.values * (1.0 if column in frame.columns else scale.get(name, 1.0))
         report.converted += [f"models, {column!r}: {note}" for note in cells.notes]
     _refuse(faults, "models")

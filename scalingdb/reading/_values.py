@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal
 
 import polars as pl
 
@@ -12,7 +15,17 @@ from scalingdb.errors import DataError
 from scalingdb.notices import argument
 from scalingdb.reading._report import listed
 
-__all__ = ["Numbers", "numbers"]
+__all__ = ["Conversion", "Numbers", "numbers"]
+
+Conversion = Literal["truth", "percent", "thousands", "decimal_comma", "suffix"]
+
+WORDS: dict[Conversion, str] = {
+    "truth": "true and false became 1 and 0",
+    "percent": "percent signs read as shares",
+    "thousands": "separators of thousands removed",
+    "decimal_comma": "decimal commas read",
+    "suffix": "suffixes read as factors",
+}
 
 _EMPTY = ("", "-", "--", "\u2013", "\u2014", ".", "n/a", "na", "nan", "null", "none", "nil", "missing", "<na>")
 MISSING = (*_EMPTY, "#n/a", "#div/0!", "#value!", "#ref!", "#name?", "#num!", "#null!")
@@ -37,8 +50,8 @@ class Numbers:
     ----------
     values : Series of Float64
         Null where there is no value.
-    notes : tuple of str
-        What was converted, one remark per kind.
+    conversions : mapping
+        What was converted, with an example of each kind ("" for truth values).
     not_finite : int
         Cells that said NaN or infinity.
     faults : tuple of (int, str)
@@ -46,9 +59,14 @@ class Numbers:
     """
 
     values: pl.Series
-    notes: tuple[str, ...]
+    conversions: Mapping[Conversion, str]
     not_finite: int
     faults: tuple[tuple[int, str], ...]
+
+    @property
+    def notes(self) -> list[str]:
+        """The conversions in words."""
+        return [WORDS[kind] + (f" ({example})" if example else "") for kind, example in self.conversions.items()]
 
 
 def numbers(
@@ -76,11 +94,11 @@ def numbers(
     """
     name = column.name
     if column.dtype.is_numeric():
-        return _finite(column.cast(pl.Float64), (), ())
+        return _finite(column.cast(pl.Float64))
     if column.dtype == pl.Boolean:
         if not is_knob:
             raise DataError(f"column {name!r} holds true and false, not numbers", "map another column.")
-        return _finite(column.cast(pl.Float64), ("true and false became 1 and 0",), ())
+        return _finite(column.cast(pl.Float64), {"truth": ""})
     if column.dtype.is_temporal() or column.dtype.is_nested():
         raise DataError(f"column {name!r} holds {column.dtype}, not numbers", "map another column.")
     text = column.cast(pl.String).str.replace_all("\u2212", "-").str.strip_chars(" \t\r\n\u00a0\"'\ufeff")
@@ -92,10 +110,10 @@ def numbers(
         values = values.set(text.str.contains(".", literal=True).fill_null(False), None)
     rest = (values.is_null() & ~is_missing).arg_true().to_list()
     if not rest:
-        return _finite(values, (), (), said_nan)
+        return _finite(values, said=said_nan)
     cells = {i: text[i] for i in rest}
     comma_is_decimal = _comma_is_decimal(name, text.filter(~is_missing).to_list(), decimal, is_count)
-    notes: dict[str, str] = {}
+    conversions: dict[Conversion, str] = {}
     faults: list[tuple[int, str]] = []
     parsed: dict[int, float] = {}
     for i, cell in cells.items():
@@ -103,20 +121,24 @@ def numbers(
         if result is None:
             faults.append((i, str(column[i])))
             continue
-        value, note = result
-        parsed[i] = value
-        notes.setdefault(note, f"{cell!r} -> {value:,.6g}")
+        parsed[i], kind = result
+        if kind is not None:
+            conversions.setdefault(kind, f"{cell!r} -> {parsed[i]:,.6g}")
     filled = values.to_list()
     for i, value in parsed.items():
         filled[i] = value
-    said = tuple(f"{note} ({example})" for note, example in notes.items())
-    return _finite(pl.Series(name, filled, dtype=pl.Float64), said, tuple(faults), said_nan)
+    return _finite(pl.Series(name, filled, dtype=pl.Float64), conversions, tuple(faults), said_nan)
 
 
-def _finite(values: pl.Series, notes: tuple[str, ...], faults: tuple[tuple[int, str], ...], said: int = 0) -> Numbers:
+def _finite(
+    values: pl.Series,
+    conversions: Mapping[Conversion, str] = MappingProxyType({}),
+    faults: tuple[tuple[int, str], ...] = (),
+    said: int = 0,
+) -> Numbers:
     lost = int((~values.is_finite()).fill_null(False).sum())
     clean = values.set((~values.is_finite()).fill_null(False), None) if lost else values
-    return Numbers(clean, notes, lost + said, faults)
+    return Numbers(clean, conversions, lost + said, faults)
 
 
 def _dots_group_thousands(cells: list[str], decimal: str | None) -> bool:
@@ -155,28 +177,29 @@ def _comma_is_decimal(name: str, cells: list[str], decimal: str | None, is_count
 
 def _cell(
     cell: str, is_count: bool, is_share: bool, comma_is_decimal: bool, dots_group: bool
-) -> tuple[float, str] | None:
+) -> tuple[float, Conversion | None] | None:
     """Value of one cell that is not a plain number, and the kind of conversion; None where it is not a number."""
-    body, factor, note = cell, 1.0, ""
+    body, factor = cell, 1.0
+    kind: Conversion | None = None
     if body.endswith("%"):
         if not is_share:
             return None
-        body, factor, note = body[:-1].strip(), 0.01, "percent signs read as shares"
+        body, factor, kind = body[:-1].strip(), 0.01, "percent"
     if dots_group and "." in body:
-        body, note = body.replace(".", "").replace(",", "."), note or "separators of thousands removed"
+        body, kind = body.replace(".", "").replace(",", "."), kind or "thousands"
     elif comma_is_decimal:
-        body, note = body.replace(".", "").replace(",", ".") if "," in body else body, note or "decimal commas read"
+        body, kind = body.replace(".", "").replace(",", ".") if "," in body else body, kind or "decimal_comma"
     elif _THOUSANDS.fullmatch(body) or _THOUSANDS.match(body):
         body = re.sub(r"(?<=\d)[,_ \u00a0\u202f'](?=\d{3})", "", body)
-        note = note or "separators of thousands removed"
+        kind = kind or "thousands"
     if is_count and (suffixed := _SUFFIXED.fullmatch(body)):
         unit = suffixed[2].lower()
         if unit not in SUFFIXES:
             return None
-        body, factor, note = suffixed[1], SUFFIXES[unit], "suffixes read as factors"
+        body, factor, kind = suffixed[1], SUFFIXES[unit], "suffix"
     if not _NUMBER.fullmatch(body):
         return None
     value = float(body) * factor
     if factor != 1.0:
         value = float(f"{value:.15g}")  # 45.3 times .01 is .45299999999999996, which nobody wrote
-    return (value, note) if math.isfinite(value) else None
+    return (value, kind) if math.isfinite(value) else None

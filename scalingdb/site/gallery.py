@@ -65,7 +65,7 @@ ELSEWHERE: Mapping[str, Elsewhere] = {
     ),
     "bit_level": Elsewhere(
         "sdb.pareto_envelope and law power_offset over n_params times bits",
-        "total bits as the axis, one curve a precision, and the envelope of the curves; the form is power_offset",
+        "total bits as the axis, one curve per precision, and the envelope of the curves; the form is power_offset",
     ),
     "pass_at_k_mixture": Elsewhere(
         "sdb.downstream.repeated_sampling",

@@ -137,10 +137,10 @@ def _dictionary(db: Warehouse) -> str:
     parts += [f'<div class="sdb-table">{html_table(["unit", "meaning", "nats per token in one"], units)}</div>', ""]
     parts += ["## Metrics", ""]
     metrics = [
-        [name, metric.kind, ", ".join(metric.units), metric.meaning, "yes" if metric.larger_is_better else "no"]
+        [name, metric.kind, ", ".join(metric.units), metric.meaning, "yes" if metric.higher_is_better else "no"]
         for name, metric in METRICS.items()
     ]
-    head = ["metric", "kind", "units", "meaning", "larger is better"]
+    head = ["metric", "kind", "units", "meaning", "higher is better"]
     parts += [f'<div class="sdb-table">{html_table(head, metrics).replace("<table>", _SEARCH)}</div>', ""]
     return "\n".join(parts)
 

@@ -100,6 +100,11 @@ def _links(names: Iterable[str], folder: str) -> Markup:
     return Markup(", ").join(Markup('<a href="{}{}.html">{}</a>').format(folder, name, name) for name in names)
 
 
+def _numeric(names: Iterable[str]) -> list[tuple[str, str]]:
+    """Cells of the head of a table, above columns of numbers."""
+    return [(name, 'class="num"') for name in names]
+
+
 FILTERS: Mapping[str, Callable[..., Any]] = {
     "count": count,
     "md": plain,
@@ -110,6 +115,7 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "symbol": symbol,
     "thousands": _thousands,
     "links": _links,
+    "numeric": _numeric,
 }
 """What the templates need beside Jinja's own filters."""
 

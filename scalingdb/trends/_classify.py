@@ -10,7 +10,8 @@ import numpy.typing as npt
 import polars as pl
 from scipy import special
 
-from scalingdb.errors import DataError, check_seed
+from scalingdb.display import DEFAULT_LEVEL
+from scalingdb.errors import DataError, check_level, check_seed
 from scalingdb.fits import as_frame
 from scalingdb.judging.resampling import percentile_interval
 from scalingdb.trends._panel import Panel, Scale, Series, inverse_link, read
@@ -60,10 +61,10 @@ def classify(
     dispersion: Literal["own", "pooled"] | float = "own",
     alike: str | Sequence[str] = (),
     margin: float = 0.05,
-    alpha: float = 0.05,
+    level: float = DEFAULT_LEVEL,
     multiplicity: str | None = "fdr_bh",
     bootstrap: int = 200,
-    rng: int | np.random.Generator = 0,
+    rng: int = 0,
 ) -> pl.DataFrame:
     """Label the shape of every series: improves, worsens, u_shaped, inverted_u, flat or inconclusive.
 
@@ -72,7 +73,7 @@ def classify(
     and, from six sizes on, the Mann-Kendall test beside it (combined after Liu and Xie 2020), a reversal
     on the two-lines test (Simonsohn 2018). Scatter is estimated from the residuals of each series and
     referred to Student's t, so that seed and checkpoint noise does not turn into labels.
-    ``flat`` is claimed when the change along x lies within `margin` with confidence 1 - 2 alpha and the fitted
+    ``flat`` is claimed when the change along x lies within `margin` with confidence 2 level - 1 and the fitted
     curve stays within it too, whether or not the small change is significant; all else is ``inconclusive``,
     and says what could have been detected.
 
@@ -106,15 +107,15 @@ def classify(
         With ``dispersion="pooled"``: columns within whose values the noise is pooled (a source, a family).
     margin : float
         Largest change that counts as flat: in the units of a fraction, relative for other metrics.
-    alpha : float
-        Two-sided level of each label.
+    level : float
+        Coverage of the intervals, above 0.5; the two-sided tests behind each label are at 1 - level.
     multiplicity : str or None
         Method of ``statsmodels.stats.multitest.multipletests``, applied to each of the four claims over all
         series; None for none. The default holds the share of wrong ones among the series of a label.
     bootstrap : int
         Replications of each series (same sizes, noise as estimated) for `probability` and intervals of the
         turn; 0 leaves them null.
-    rng : int or Generator
+    rng : int
 
     Returns
     -------
@@ -143,7 +144,7 @@ def classify(
     -----
     Every p-value takes the noise of neighbouring sizes as independent. Where they share it (one data order, one
     schedule, models initialised from each other), flat series are called ``worsens`` too often: of 8 to 12 sizes 9 %
-    at a correlation of 0.5 and 13 to 18 % at 0.8, where independent noise gives 2 % (alpha = 5 %, 1,000 items). So few
+    at a correlation of 0.5 and 13 to 18 % at 0.8, where independent noise gives 2 % (level 0.95, 1,000 items). So few
     sizes cannot tell such noise from a trend (at 0.8 the estimated correlation averages 0.1 to 0.2), so the sentence
     states the assumption, and ``serial_correlation`` the estimate; nothing is corrected.
 
@@ -161,6 +162,7 @@ def classify(
     >>> sdb.trends.classify(own, x="n_params", y="score")["label"].item()
     'worsens'
     """
+    check_level(level)
     return labelled(
         as_frame(frame),
         x,
@@ -176,7 +178,7 @@ def classify(
         },
         dispersion=dispersion,
         margin=margin,
-        alpha=alpha,
+        level=level,
         multiplicity=multiplicity,
         bootstrap=bootstrap,
         rng=rng,
@@ -192,17 +194,18 @@ def labelled(
     reading: dict[str, Any],
     dispersion: str | float,
     margin: float,
-    alpha: float,
+    level: float,
     multiplicity: str | None,
     bootstrap: int,
-    rng: int | np.random.Generator,
+    rng: int,
     only: Sequence[str] = LABELS,
 ) -> pl.DataFrame:
     """What :func:`classify` does; `only` series with these labels are replicated (a scan spares the others)."""
     if taken := [key for key in keys if key in RESULTS]:
         raise DataError(f"column {taken[0]!r} of by= has the name of a column of the result", "rename it first.")
-    if not 0 < alpha < 0.5:
-        raise DataError(f"alpha={alpha!r} is not between 0 and 0.5")
+    if check_level(level) <= 0.5:
+        raise DataError(f"level={level!r} is not above 0.5", "the tests are at 1 - level: for example level=0.95.")
+    alpha = 1 - level
     if not margin > 0:
         raise DataError(f"margin={margin!r} is not positive")
     if not (dispersion in ("own", "pooled") or (isinstance(dispersion, (int, float)) and dispersion > 0)):

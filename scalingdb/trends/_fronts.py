@@ -9,7 +9,8 @@ import numpy as np
 import polars as pl
 
 from scalingdb.display import DEFAULT_LEVEL
-from scalingdb.errors import DataError, check_seed, check_word
+from scalingdb.errors import DataError, check_level, check_seed, check_word
+from scalingdb.judging.resampling import percentile_interval
 
 __all__ = ["front_band", "pareto_front"]
 
@@ -124,6 +125,7 @@ def front_band(
     >>> (band["low"] <= band["loss"]).all()
     True
     """
+    check_level(level)
     check_word(best, get_args(Best), "best")
     _need(frame, [x, y])
     cost, value = (frame[name].cast(pl.Float64).to_numpy() for name in (x, y))
@@ -141,8 +143,7 @@ def front_band(
     held = np.where(drawn[:, units[order]] > 0, sign * value[order], np.inf)
     envelope = np.minimum.accumulate(held, axis=1)[:, np.maximum(reach - 1, 0)]
     made = np.where(np.isfinite(envelope), sign * envelope, np.nan)
-    tails = [50 * (1 - level), 50 * (1 + level)]
-    low, high = np.nanpercentile(made[1:], tails, axis=0)
+    low, high = percentile_interval(made[1:], level)
     share = np.isfinite(made[1:]).mean(0)
     return pl.DataFrame({x: grid, y: made[0], "low": low, "high": high, "share": share})
 

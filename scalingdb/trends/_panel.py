@@ -203,7 +203,7 @@ def _name(table: pl.DataFrame, keys: Sequence[str], row: int = 0) -> str:
 
 
 def _refuse_mixtures(table: pl.DataFrame, keys: Sequence[str]) -> None:
-    """One metric, one number of shots, one task a series."""
+    """One metric, one number of shots, one task per series."""
     checked = [name for name in ONE_OF if name in table.columns and name not in keys]
     if not checked:
         return
@@ -285,7 +285,7 @@ def _describe(
             )
         better = higher_is_better
         if better is None and known is not None:
-            better = known.larger_is_better
+            better = known.higher_is_better
         if better is None:
             if not fraction:
                 raise DataError(

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from scalingdb.display import DEFAULT_LEVEL
-from scalingdb.errors import DataError, unknown_name
+from scalingdb.errors import DataError, check_level, unknown_name
 from scalingdb.fits import Fit
 from scalingdb.schema import METRICS
 
@@ -65,6 +65,7 @@ def regime(
     >>> sdb.trends.regime(sdb.fit(curve, "power_offset", objective="mse_log"))["regime"].item()
     'variance limited'
     """
+    check_level(level)
     if param not in fit.params:
         raise unknown_name("parameter", param, fit.params, f"(of law {fit.law.name!r})")
     row = fit.tidy(level).filter(param=param).row(0, named=True)

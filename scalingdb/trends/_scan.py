@@ -6,6 +6,7 @@ from typing import Any, Literal, get_args
 
 import polars as pl
 
+from scalingdb.display import DEFAULT_LEVEL
 from scalingdb.errors import DataError
 from scalingdb.notices import notice
 from scalingdb.trends._classify import labelled
@@ -184,7 +185,7 @@ def scan(db: Warehouse, along: Along = "size", *, bootstrap: int = 200, **option
     bootstrap : int
         As for :func:`classify`, for series that get worse or turn; `probability` of the others is null.
     **options
-        ``dispersion, margin, alpha, multiplicity, rng`` of :func:`classify`. The noise is pooled within a source
+        ``dispersion, margin, level, multiplicity, rng`` of :func:`classify`. The noise is pooled within a source
         unless told otherwise, since most series are short.
 
     Returns
@@ -215,7 +216,7 @@ def scan(db: Warehouse, along: Along = "size", *, bootstrap: int = 200, **option
     settings: dict[str, Any] = {
         "dispersion": "pooled",
         "margin": 0.05,
-        "alpha": 0.05,
+        "level": DEFAULT_LEVEL,
         "multiplicity": "fdr_bh",
         "rng": 0,
     }

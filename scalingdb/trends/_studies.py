@@ -11,7 +11,7 @@ import polars as pl
 from scipy import special
 
 from scalingdb.display import DEFAULT_LEVEL
-from scalingdb.errors import DataError, unknown_name
+from scalingdb.errors import DataError, check_level, unknown_name
 from scalingdb.fits import as_frame
 from scalingdb.schema import METRICS
 from scalingdb.trends._classify import _Tested, classify
@@ -52,7 +52,7 @@ def surface(
     Returns
     -------
     DataFrame
-        Three rows a task: the keys, ``term`` (``size``, ``tokens``, ``interaction``), ``estimate`` (change of
+        Three rows per task: the keys, ``term`` (``size``, ``tokens``, ``interaction``), ``estimate`` (change of
         y for one standard deviation), ``std_error, t, df, p, p_adjusted, r_squared, n_rows``.
 
     Raises
@@ -124,7 +124,7 @@ def given(
     Returns
     -------
     DataFrame
-        Two rows a group: the keys, ``model`` (``alone``, ``given ...``), ``slope`` (of y for a factor of ten
+        Two rows per group: the keys, ``model`` (``alone``, ``given ...``), ``slope`` (of y for a factor of ten
         in x), ``std_error, t, p, r_squared, n_rows`` and ``slope_left`` (share of the slope alone).
 
     Raises
@@ -254,6 +254,7 @@ def before_the_turn(
     DataError
         If fewer than two sizes lie before the turn, or none after it.
     """
+    check_level(level)
     keys = [by] if isinstance(by, str) else list(by)
     settings: dict[str, Any] = dict.fromkeys(("higher_is_better", "scale", "chance", "n_items")) | {"ties": "refuse"}
     panel = read(as_frame(frame), x, y, keys, **(settings | options))
@@ -498,7 +499,7 @@ def _spell(keys: Sequence[str], values: Sequence[Any]) -> str:
 def _direction(table: pl.DataFrame, higher_is_better: bool | None) -> float:
     better = higher_is_better
     if better is None and "metric" in table.columns:
-        found = {METRICS[name].larger_is_better for name in table["metric"].unique() if name in METRICS}
+        found = {METRICS[name].higher_is_better for name in table["metric"].unique() if name in METRICS}
         better = found.pop() if len(found) == 1 else None
     if better is None:
         raise DataError("nothing says whether larger values are better", "pass higher_is_better=.")

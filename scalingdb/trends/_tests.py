@@ -25,7 +25,7 @@ BREAK_PENALTY = 1.25
 """Factor on the p-value of the two-lines test for choosing the break on the same values.
 
 Without it 12 sizes that stay level and then improve are called U-shaped in up to 5.7 % of simulations at
-alpha = 5 %, with it in fewer than 5 % (``benchmarks/trend_error_rates.py``).
+level 0.95, with it in fewer than 5 % (``benchmarks/trend_error_rates.py``).
 """
 
 RANK_FROM = 6

@@ -245,10 +245,10 @@ def _units() -> str:
 
 def _metrics() -> str:
     rows = ", ".join(
-        f"({quote(m.name)}, {quote(m.kind)}, {quote(m.meaning)}, {str(m.larger_is_better).lower()})"
+        f"({quote(m.name)}, {quote(m.kind)}, {quote(m.meaning)}, {str(m.higher_is_better).lower()})"
         for m in METRICS.values()
     )
-    return f"select * from (values {rows}) as t(metric, kind, meaning, is_larger_better)"
+    return f"select * from (values {rows}) as t(metric, kind, meaning, higher_is_better)"
 
 
 _DEFINITION = re.compile(

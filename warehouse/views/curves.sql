@@ -1,4 +1,4 @@
--- One row a loss measurement, at every step the source reports.
+-- One row per loss measurement, at every step the source reports.
 -- `n` is the parameter count that the source's headline analysis uses (named in n_definition);
 -- train_flops_6nd is 6 * n * n_tokens. loss_nats is null where the unit has no conversion.
 create or replace macro loss_rows(measured) as table  -- `measured`: evals, or some of its rows

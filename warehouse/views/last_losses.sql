@@ -1,4 +1,4 @@
--- One row a run, metric, evaluation set, split and number of shots: the row of `evals` with the last loss of the curve.
+-- One row per run, metric, evaluation set, split and number of shots: the row of `evals` with the last loss of the curve.
 -- A row in good standing is preferred to a flagged one of the same run. A row without tokens of its own counts as the
 -- end of the training, as in `curves`.
 create or replace view last_losses as

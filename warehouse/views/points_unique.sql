@@ -1,4 +1,4 @@
--- One row a piece of evidence: a point in good standing that repeats no other (see `repeated_points` for the rule, and
+-- One row per piece of evidence: a point in good standing that repeats no other (see `repeated_points` for the rule, and
 -- for what each point left out here repeats).
 create or replace view points_unique as
 select p.*

@@ -1,4 +1,4 @@
--- One row a point in good standing that repeats another, with the run and the value that it repeats. Of the values of one
+-- One row per point in good standing that repeats another, with the run and the value that it repeats. Of the values of one
 -- model (`model_id`) with the same metric, unit, evaluation set and number of shots that agree within 0.1 % (and in tokens
 -- within 1 %, where both are known) one stays: that of a first-hand source before that of a collection. Ends of training
 -- curves that a collection holds repeat the first-hand point of the same run where they agree within 0.5 %.

@@ -1,4 +1,4 @@
--- One row a score in good standing that repeats one of another source, with the run and the value that it repeats. Scores
+-- One row per score in good standing that repeats one of another source, with the run and the value that it repeats. Scores
 -- of one model (`model_id`) repeat each other where metric, unit, task and number of shots are the same and the values
 -- agree within 0.1 % (and the tokens within 1 %, where both are known). Of these stays that of a first-hand source before
 -- that of a collection. Within one source nothing repeats: equal scores of a few items are chance.

@@ -1,4 +1,4 @@
--- One row a downstream score, at every step the source reports.
+-- One row per downstream score, at every step the source reports.
 create or replace view scores as
 select
     e.run_id,

@@ -1,4 +1,4 @@
--- One row a piece of evidence: a score in good standing that repeats none of another source (see `repeated_scores` for the
+-- One row per piece of evidence: a score in good standing that repeats none of another source (see `repeated_scores` for the
 -- rule, and for what each score left out here repeats).
 create or replace view scores_unique as
 select s.*

@@ -14,7 +14,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from scalingdb.display import DEFAULT_LEVEL, html_table, percent
-from scalingdb.errors import DataError, unknown_name
+from scalingdb.errors import DataError, check_level, unknown_name
 from scalingdb.evidence.arena._contests import N_RESAMPLES, REGULAR, Contests, FloatArray, contests
 from scalingdb.evidence.arena._cuts import BANDS
 from scalingdb.evidence.arena._field import BASELINES
@@ -286,6 +286,7 @@ def recommend(
     >>> advice.low <= advice.error <= advice.high <= 1
     True
     """
+    check_level(level)
     if situation not in SITUATIONS:
         raise unknown_name("situation", situation, SITUATIONS)
     if band is not None and band not in BANDS:

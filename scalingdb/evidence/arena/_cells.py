@@ -16,7 +16,7 @@ from scalingdb.evidence.arena._cuts import Cut
 from scalingdb.evidence.arena._dataset import DataSet
 from scalingdb.evidence.arena._field import BASELINES, baseline
 from scalingdb.fits import Fit
-from scalingdb.judging.fitting import fit_sides
+from scalingdb.judging.fitting import fact_of, fit_sides
 from scalingdb.judging.scores import relative_error
 
 __all__ = ["SCHEMA", "run_pair"]
@@ -73,13 +73,15 @@ def run_pair(data_set: DataSet, law: str, inputs: Mapping[str, str], cuts: Seque
                 "n_fitted": cut.split.train.height,
                 "digest": digest,
             }
-            try:
-                if cut.id in errors:
-                    raise errors[cut.id]
-                predicted, error_fitted, verdict = _predicted(data_set, law, inputs, cut, fits)
-            except ScalingDBError as error:
-                refusal = {"n_held_out": cut.split.test.height, "failure": _one_line(str(error)), "seconds": fitting}
-                cells.append({**about, **refusal})
+            problem = errors.get(cut.id)
+            if problem is None:
+                try:
+                    predicted, error_fitted, verdict = _predicted(data_set, law, inputs, cut, fits)
+                except ScalingDBError as error:
+                    problem = error
+            if problem is not None:
+                text = _one_line(str(problem) if isinstance(problem, ScalingDBError) else fact_of(problem))
+                cells.append({**about, "n_held_out": cut.split.test.height, "failure": text, "seconds": fitting})
                 continue
             spent = fitting + time.process_time() - began
             common = {**about, "error_fitted": error_fitted, "verdict": verdict, "seconds": spent}
@@ -100,7 +102,7 @@ def _predicted(
 
 def _fit_cuts(
     cuts: Sequence[Cut], law: str, inputs: Mapping[str, str], data_set: DataSet
-) -> tuple[dict[str, Fit], dict[str, ScalingDBError]]:
+) -> tuple[dict[str, Fit], dict[str, Exception]]:
     """Fits by the id of their hold-out, and why there is none."""
     rows = pl.concat(cut.split.train.with_columns(cut=pl.lit(cut.id)) for cut in cuts)
     options = {"inputs": dict(inputs), "output": data_set.output, "pool": True, **data_set.options}

@@ -1,4 +1,4 @@
-"""SQL that several data sets share: one row a run, a checkpoint or a step of a frontier."""
+"""SQL that several data sets share: one row per run, checkpoint or step of a frontier."""
 
 from __future__ import annotations
 

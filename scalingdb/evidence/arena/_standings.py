@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from scalingdb.errors import unknown_name
+from scalingdb.estimation.verdicts import Label
 from scalingdb.evidence.arena._contests import SAME_CURVE, Contests, FloatArray, beats, contests, interval_over
 from scalingdb.evidence.arena._cuts import BANDS
 from scalingdb.evidence.arena._dataset import TRACKS
@@ -17,6 +18,11 @@ from scalingdb.evidence.arena._table import cells
 from scalingdb.law_library import all_laws
 
 __all__ = ["absent", "by_distance", "calibration", "failures", "head_to_head", "leaderboard", "matrix", "worst"]
+
+AT_BOUND: Label = "at bound"
+
+LOST: tuple[Label, ...] = ("not identified", "not converged")
+"""Verdicts of a fit that the fitted rows do not fix."""
 
 
 def _weighted(values: FloatArray, weights: FloatArray) -> FloatArray:
@@ -61,7 +67,7 @@ def leaderboard(track: str | None = None, *, table: pl.DataFrame | None = None) 
         track has fewer than four sources, see ``resampled``), ``p_first`` (share of the resamples in
         which it has the highest win rate of the ranked laws), ``mean_rank, times_best`` (geometric mean
         of its error over that of the best law there), ``error`` (median over data sets and bands of the
-        mean absolute relative error), one column a band, ``coverage`` of the 95 % prediction interval
+        mean absolute relative error), one column per band, ``coverage`` of the 95 % prediction interval
         over all held-out rows, ``n_sets, n_sources, n_refused`` (hold-outs), ``same_curve``.
 
     Examples
@@ -350,8 +356,8 @@ def worst(n: int = 3, *, table: pl.DataFrame | None = None) -> pl.DataFrame:
         bias=pl.col("bias").mean(),
         error_fitted=pl.col("error_fitted").mean(),
         n_fitted=pl.col("n_fitted").median(),
-        at_bound=(pl.col("verdict") == "at bound").mean(),
-        lost=pl.col("verdict").is_in(["not identified", "not converged"]).mean(),
+        at_bound=(pl.col("verdict") == AT_BOUND).mean(),
+        lost=pl.col("verdict").is_in(LOST).mean(),
     )
     best = (
         per_set.sort("error")

@@ -150,7 +150,7 @@ def pretraining_rl(db: Warehouse) -> Checked:
 def grokking(db: Warehouse) -> Checked:
     """Theorem 4: the share of pairs needed falls as ln M / M, 0.060 for M = 71, as a replication states it.
 
-    Its sweep of M and share (five seeds a cell) agrees: every cell with grokking lies above the bound.
+    Its sweep of M and share (five seeds per cell) agrees: every cell with grokking lies above the bound.
     """
     share = {m: at("grokking_samples", m, 1, c=1.0) / m**2 for m in (41, 71, 127)}
     grokked = [(41, 0.5), (71, 0.2), (71, 0.3), (71, 0.5), (127, 0.2), (127, 0.3)]

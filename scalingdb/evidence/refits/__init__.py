@@ -1,6 +1,6 @@
 """Published laws fitted again: our engine, the authors' rows, the authors' objective.
 
-One module a chapter of the law library; each holds a list ``REFITS``. The folder is the registry.
+One module per chapter of the law library; each holds a list ``REFITS``. The folder is the registry.
 ``python -m scalingdb.evidence.refits`` makes all of them and stores the results in ``results.csv``.
 """
 

@@ -72,7 +72,7 @@ def refit(db: Warehouse, one: Refit) -> tuple[Fit, pl.DataFrame]:
     -------
     Fit
     DataFrame
-        A row a parameter: ``law, variant, source_id, param, published, estimate, low, high,
+        A row per parameter: ``law, variant, source_id, param, published, estimate, low, high,
         published_objective, objective, excess`` (of the published set, relative), ``verdict, note``.
 
     Raises

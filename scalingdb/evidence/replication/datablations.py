@@ -302,7 +302,7 @@ _SELECTION = (
         place="appendix, table of parametric fits (182 runs)",
         stated=0.0158,
         tolerance=0.001,
-        why="the sum grows by 0.0001 a run, and the number of runs may differ by ten",
+        why="the sum grows by 0.0001 per run, and the number of runs may differ by ten",
         choice=_SELECTION,
     ),
     Figure(

@@ -195,8 +195,8 @@ def testbed(db: Warehouse) -> dict[str, float]:
         )
         for corpus, (over, ratio, large) in _ERRORS.items()
         for which, size, value in (
-            ("overtrained", f"1.4B run of {ratio} tokens a parameter", over),
-            ("large", "6.9B run of 20 tokens a parameter", large),
+            ("overtrained", f"1.4B run of {ratio} tokens per parameter", over),
+            ("large", "6.9B run of 20 tokens per parameter", large),
         )
     ),
     Figure(
@@ -222,7 +222,7 @@ def testbed(db: Warehouse) -> dict[str, float]:
     ),
 )
 def loss(db: Warehouse) -> dict[str, float]:
-    """The law of loss from five small runs a corpus, and the large runs it predicts."""
+    """The law of loss from five small runs per corpus, and the large runs it predicts."""
     runs = _runs(db)
     ours: dict[str, float] = {}
     for corpus in _CORPORA:
@@ -263,7 +263,7 @@ def loss(db: Warehouse) -> dict[str, float]:
     ),
     Figure(
         key="overtrained",
-        statement="Relative error of the mean error predicted for 1.4B at 640 tokens a parameter, RedPajama",
+        statement="Relative error of the mean error predicted for 1.4B at 640 tokens per parameter, RedPajama",
         place="release, outputs of the notebooks",
         unit="percent",
         origin="release",

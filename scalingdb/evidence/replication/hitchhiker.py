@@ -384,7 +384,7 @@ _MOVED = {
     ),
 )
 def learning_curves(db: Warehouse) -> dict[str, float]:
-    """Powers of training data with a floor, one curve a model."""
+    """Powers of training data with a floor, one curve per model."""
     curves = db.sql(
         """
         select run_id, eval_set, n_examples, value as loss from evals join runs using (run_id)

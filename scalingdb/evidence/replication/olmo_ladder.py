@@ -47,7 +47,7 @@ _FLOPS_PER_TOKEN = {
     6_887_575_552: 49_412_071_424,
     13_202_396_160: 91_335_915_520,
 }
-"""Training FLOP a token of each size, as the authors' code lists them: the files hold none for the targets."""
+"""Training FLOP per token of each size, as the authors' code lists them: the files hold none for the targets."""
 
 _ROWS = """
 with parts as (
@@ -77,7 +77,7 @@ group by all order by run_id, n_tokens, raw_row
 
 
 def _rows(db: Warehouse) -> dict[str, pl.DataFrame]:
-    """Evaluations of the ladder and of the two targets, a frame a task."""
+    """Evaluations of the ladder and of the two targets, a frame per task."""
     tasks = list(_NAMES | _MORE)
     rows = db.sql(_ROWS, tasks=tasks, runs=[*_FITTED, *_TARGETS.values()]).with_columns(
         flops=pl.col("n_tokens") * pl.col("n_params").cast(pl.Int64).replace_strict(_FLOPS_PER_TOKEN),
@@ -196,7 +196,7 @@ def _ladder(db: Warehouse) -> dict[tuple[str, ...], float]:
 _FIGURES = "release, src/scripts/paper/figures/"
 _DIGIT = "half a unit of the last digit stated"
 
-_LOSS_13B = {  # predicted bits a byte, and its error in percent
+_LOSS_13B = {  # predicted bits per byte, and its error in percent
     "mmlu_avg_test": (0.7502, 0.18),
     "hellaswag_val": (0.6532, -1.17),
     "arc_challenge_test": (0.7833, 9.44),
@@ -313,7 +313,7 @@ _STUCK = (
 
 
 def _entropy_figures() -> list[Figure]:
-    """The two steps through task cross-entropy, a figure a task: three numbers of one fit, then the link's two."""
+    """The two steps through task cross-entropy, a figure per task: three numbers of one fit, then the link's two."""
     early = {"mmlu_avg_test", "hellaswag_val", "arc_challenge_test", "piqa_val", "socialiqa_val"}
     valley = {"hellaswag_val", "arc_easy_test"}
     figures = []

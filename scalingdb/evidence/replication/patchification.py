@@ -38,7 +38,7 @@ _ABSTRACT = "arXiv 2502.03738, abstract"
     ),
     Figure(
         key="best",
-        statement="ImageNet accuracy of the base-sized model with 50,176 tokens an image",
+        statement="ImageNet accuracy of the base-sized model with 50,176 tokens per image",
         place=_ABSTRACT,
         unit="percent",
         claim_id="2502.03738/3",

@@ -61,7 +61,7 @@ _SKEWED = "rw-tuned-long-const-kaplan"
 
 
 def _optima(db: Warehouse) -> dict[str, pl.DataFrame]:
-    """The authors' optimum of each budget, a frame a configuration."""
+    """The authors' optimum of each budget, a frame per configuration."""
     rows = db.sql("""
         select family, train_flops, runs.n_tokens, n_params_non_embedding, n_params_with_head, n_params_effective,
             log_n_params_std, log_n_tokens_std, value as loss, std_error / value as log_loss_std

@@ -4,27 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-__all__ = ["steps", "working"]
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+__all__ = ["bars", "steps", "working"]
 
 Advance = Callable[[str, int, int], None]
 
 
-@contextmanager
-def steps(*, quiet: bool = False) -> Iterator[Advance]:
-    """A line for each piece of work, with the time passed and the time left.
-
-    Yields
-    ------
-    callable
-        Takes a name, the steps done and the steps in all.
-    """
+def bars(*, quiet: bool = False, transient: bool = False) -> Progress:
+    """Lines of name, bar, steps done of all, time passed and time left; `transient` ones go when the work is done."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
         Progress,
-        TaskID,
         TextColumn,
         TimeElapsedColumn,
         TimeRemainingColumn,
@@ -39,8 +35,20 @@ def steps(*, quiet: bool = False) -> Iterator[Advance]:
         TextColumn("left"),
         TimeRemainingColumn(),
     )
+    return Progress(*columns, console=console, transient=transient, disable=quiet or not console.is_terminal)
+
+
+@contextmanager
+def steps(*, quiet: bool = False) -> Iterator[Advance]:
+    """A line for each piece of work, with the time passed and the time left.
+
+    Yields
+    ------
+    callable
+        Takes a name, the steps done and the steps in all.
+    """
     tasks: dict[str, TaskID] = {}
-    with Progress(*columns, console=console, disable=quiet or not console.is_terminal) as bar:
+    with bars(quiet=quiet) as bar:
 
         def advance(name: str, done: int, total: int) -> None:
             if name not in tasks:

@@ -110,7 +110,8 @@ def load(path: str | Path) -> Fit:
 
     source = Path(path)
     try:
-        table = pq.read_table(source)
+        with source.open("rb") as content:  # a path would make columns of folders above it called 'name=value'
+            table = pq.read_table(content)
     except (OSError, pa.lib.ArrowException) as error:
         raise DataError(f"cannot read a fit from {source}: {error}", "give a file that Fit.save wrote.") from error
     stored = (table.schema.metadata or {}).get(KEY)

@@ -113,7 +113,8 @@ def _read(
             frame = pl.read_parquet(content)
         # reads every value: a page that does not decompress is no fault of the footer
         columns = ", ".join(f'count("{name}")' for name in frame.columns)
-        counts = connection.execute(f"select count(*), {columns} from read_parquet(?)", [[str(file)]]).fetchall()[0]
+        rows = "read_parquet(?, hive_partitioning = false)"
+        counts = connection.execute(f"select count(*), {columns} from {rows}", [[str(file)]]).fetchall()[0]
     except (pl.exceptions.PolarsError, duckdb.Error, OSError) as error:
         return None, [f"cannot be read: {str(error).splitlines()[0]}"]
     except BaseException as error:  # a Rust panic on damaged bytes derives from BaseException

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import copy
+import hashlib
+import json
 import multiprocessing
+import os
 import pickle
+import random
 import re
 import warnings
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
@@ -14,12 +18,14 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import pyarrow.parquet as pq
 import pytest
 from _synthetic import TRUTH, chinchilla_loss, runs
 
 import scalingdb as sdb
 from scalingdb.errors import DataError, FitError, FitWarning, ScalingDBError, UnknownNameError
 from scalingdb.fits import Reason, Verdict
+from scalingdb.fits._storage import KEY, SEAL
 
 
 @pytest.fixture(scope="module")
@@ -751,3 +757,49 @@ def test_the_hint_on_an_input_at_zero_is_the_argument_that_works() -> None:
     assert as_truth.params == pytest.approx(fitted.params)
     with pytest.raises(DataError, match=r"takes 'n_params' as positive.*filter these rows out"):
         sdb.fit(runs(6).with_columns(n_params=pl.lit(0.0)), "chinchilla")
+
+
+def test_a_damaged_file_of_a_fit_is_refused_or_the_same_in_every_column(rows: pl.DataFrame, tmp_path: Path) -> None:
+    """Also in columns that the fit did not use, and where a flip renames a column."""
+    more = rows.with_columns(note=pl.lit("said"), is_kept=pl.lit(True), extra=pl.int_range(pl.len()) / 7)
+    fit = sdb.fit(more, "chinchilla")
+    file = fit.save(tmp_path / "one.fit")
+    content, refused = file.read_bytes(), 0
+    for seed in range(int(os.environ.get("FLIPS", "150"))):
+        rng = random.Random(seed)
+        damaged = bytearray(content)
+        damaged[rng.randrange(len(damaged))] ^= 1 << rng.randrange(8)
+        file.write_bytes(damaged)
+        try:
+            loaded = sdb.Fit.load(file)
+        except DataError:
+            refused += 1
+            continue
+        assert loaded.data.equals(fit.data), seed
+        assert loaded.data.schema == fit.data.schema, seed
+        assert (loaded.params, loaded.recipe, loaded.verdict) == (fit.params, fit.recipe, fit.verdict), seed
+        assert np.array_equal(loaded.covariance, fit.covariance), seed
+    assert refused > 50
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("recipe", []), ("params", {"E": 10**400}), ("_clusters", [10**30] * 3), ("eigenvalues", {})]
+)
+def test_an_edited_and_sealed_file_of_a_fit_is_no_foreign_exception(
+    rows: pl.DataFrame, tmp_path: Path, key: str, value: Any
+) -> None:
+    file = sdb.fit(rows, "chinchilla").save(tmp_path / "one.fit")
+    table = pq.read_table(file)
+    content = json.loads(table.schema.metadata[KEY])
+    content[key] = content[key] | value if key == "params" else value
+    text = json.dumps(content).encode()
+    pq.write_table(table.replace_schema_metadata({KEY: text, SEAL: hashlib.sha256(text).hexdigest().encode()}), file)
+    with pytest.raises(DataError):
+        sdb.Fit.load(file)
+
+
+def test_a_folder_called_like_a_column_adds_none_to_a_fit(rows: pl.DataFrame, tmp_path: Path) -> None:
+    folder = tmp_path / "n_params=7" / "note=x"
+    folder.mkdir(parents=True)
+    fit = sdb.fit(rows, "chinchilla")
+    assert sdb.Fit.load(fit.save(folder / "one.fit")).data.equals(fit.data)

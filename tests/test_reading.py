@@ -1062,3 +1062,68 @@ def test_validation_and_test_rows_are_two_sets() -> None:
     assert frame.group_by("eval_set").len().sort("eval_set").rows() == [("test", 20), ("val", 20)]
     with pytest.raises(DataError, match="they differ in eval_set"):
         sdb.fit(frame, "chinchilla")
+
+
+def _parquet_and_arrow(folder: Path) -> list[Path]:
+    frame = pl.DataFrame({"run": ["a", "b"], "n_params": [1e8, 2e8], "tokens": [2e9, 4e9], "val_loss": [3.1, 2.9]})
+    frame.write_parquet(folder / "t.parquet")
+    frame.write_ipc(folder / "t.arrow")
+    return [folder / "t.parquet", folder / "t.arrow"]
+
+
+def test_damaged_bytes_of_tables_and_archives_are_no_foreign_exception(tmp_path: Path) -> None:
+    """Polars panics on some, in a class that is no Exception; a cut archive ends early."""
+    archive = EVALUATIONS["inspect_archive"][0](tmp_path)
+    for file in [*_parquet_and_arrow(tmp_path), archive]:
+        original = file.read_bytes()
+        refused = 0
+        for seed in range(150):
+            rng = random.Random(seed)
+            damaged = bytearray(original)
+            for _ in range(rng.randrange(1, 4)):
+                damaged[rng.randrange(len(damaged))] = rng.randrange(256)
+            file.write_bytes(damaged)
+            try:
+                sdb.read_runs(file)
+            except ScalingDBError:
+                refused += 1
+        assert refused > 50
+
+
+def test_a_panic_of_polars_is_a_damaged_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def panic(*_: object) -> None:
+        raise pl.exceptions.PanicException("range end index 7 out of range")
+
+    file = _parquet_and_arrow(tmp_path)[1]
+    monkeypatch.setattr(pl, "read_ipc", panic)
+    with pytest.raises(DataError, match="damaged Arrow file: range end index"):
+        sdb.read_runs(file)
+
+
+@pytest.mark.parametrize(
+    ("shape", "old", "new"),
+    [
+        ("trainer_state", "eval_loss", "\\ud800"),
+        ("json_lines", "sweep-00", "x\\udfffy"),
+        ("helm", "acme/tiny", "\\ud83d"),
+        ("lm_eval_new", "arc_easy", "\\ud800"),
+    ],
+)
+def test_half_a_surrogate_pair_is_refused(shape: str, old: str, new: str, tmp_path: Path) -> None:
+    path = (TABLES | EVALUATIONS)[shape][0](tmp_path)
+    for file in path.rglob("*.json*") if path.is_dir() else [path]:
+        file.write_text(file.read_text().replace(old, new))
+    with pytest.raises(DataError, match="half of a surrogate pair"):
+        sdb.read_runs(path)
+
+
+def test_a_whole_surrogate_pair_is_a_character(tmp_path: Path) -> None:
+    file = _written(tmp_path, "log.jsonl", '{"run": "\\ud83d\\ude00", "step": 1, "loss": 3.1}\n' * 2)
+    assert sdb.read_runs(file, unit="nats_per_token")["run_id"].item() == "\U0001f600"
+
+
+def test_a_checkpoint_with_negative_tokens_is_left_out(said: list[str]) -> None:
+    rows = {"run": ["a"] * 3, "step": [0, 1, 2], "tokens": [0.0, -1.0, 1e9], "val_loss": [9.0, 5.0, 4.0]}
+    frame = sdb.read_runs(rows, unit="nats_per_token", curves=True)
+    assert frame["n_tokens"].to_list() == [0.0, 1e9]
+    assert "1 run(s) with no tokens" in said[0]

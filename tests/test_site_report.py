@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import re
@@ -18,8 +19,9 @@ from nbformat.v4 import new_markdown_cell as prose
 from nbformat.v4 import new_notebook, new_output
 
 import scalingdb as sdb
+from scalingdb._store import exclusive
 from scalingdb.charts import SPEC_MIME
-from scalingdb.errors import DataError, NotebookError, OutputError, UnknownNameError
+from scalingdb.errors import DataError, NotebookError, OutputError, UnknownNameError, WarehouseError
 from scalingdb.site import figures, notebooks, pages, report
 from scalingdb.site.extension import mathml
 from scalingdb.site.report import Site, build_report, find_notebooks
@@ -482,3 +484,86 @@ def test_what_works_on_rows_that_do_not_ship_is_tagged(path: Path, db: sdb.Wareh
 def test_a_text_that_is_cut_short_does_not_swallow_its_neighbour() -> None:
     table = "<table><thead></thead><tbody><tr><td>&quot;cut …</td></tr><tr><td>&quot;b&quot;</td></tr></tbody></table>"
     assert "<td>cut …</td></tr><tr><td>b</td>" in notebooks._frame_html(table)
+
+
+# ---- where the swap of the pages ends early --------------------------------------------------------
+
+OLD_SITE = {"index.html": "old", "a.html": "old", "gone.html": "old", "_static/x.css": "old"}
+NEW_SITE = {"index.html": "new", "a.html": "new", "more.html": "new", "_static/x.css": "new"}
+
+
+class Crash(BaseException):
+    """The process ends here."""
+
+
+def _put(target: Path, pages: dict[str, str]) -> None:
+    state = report._state_folder(target)
+    report._undo_swap(target, state)
+    with report._staging(target) as staging:
+        for name, text in pages.items():
+            (staging / name).parent.mkdir(parents=True, exist_ok=True)
+            (staging / name).write_text(text)
+        report._swap(staging, target, state)
+
+
+def _site(target: Path) -> dict[str, str]:
+    files = [path for path in target.rglob("*") if path.is_file() and path.suffix in {".html", ".css"}]
+    inside = {path.relative_to(target).as_posix(): path.read_text() for path in files}
+    return {name: text for name, text in inside.items() if not name.startswith(".")}
+
+
+def _end_at(step: int, error: type[BaseException], patch: pytest.MonkeyPatch) -> list[int]:
+    """Let the `step`-th rename, removal or write fail; after a crash, all later ones too."""
+    calls = [0]
+    for owner, name in ((Path, "rename"), (Path, "replace"), (Path, "unlink"), (Path, "mkdir"), (Path, "write_text")):
+        real = getattr(owner, name)
+
+        def counted(*args: Any, real: Any = real, **options: Any) -> Any:
+            calls[0] += 1
+            if calls[0] == step or (error is Crash and calls[0] > step):
+                raise error
+            return real(*args, **options)
+
+        patch.setattr(owner, name, counted)
+    return calls
+
+
+@pytest.mark.parametrize("error", [OSError, KeyboardInterrupt, Crash])
+def test_wherever_the_swap_ends_the_site_is_whole(error: type[BaseException], tmp_path: Path) -> None:
+    _put(tmp_path / "counted", OLD_SITE)
+    with pytest.MonkeyPatch.context() as patch:
+        calls = _end_at(10**9, error, patch)
+        _put(tmp_path / "counted", NEW_SITE)
+    assert calls[0] > 20
+    states = []
+    for step in range(1, calls[0] + 1):
+        target = tmp_path / str(step)
+        _put(target, OLD_SITE)
+        (target / "mine.txt").touch()
+        with pytest.MonkeyPatch.context() as patch, contextlib.suppress(OutputError, KeyboardInterrupt, Crash):
+            _end_at(step, error, patch)
+            _put(target, NEW_SITE)
+        if error is Crash:  # what a killed process left is put right when the next one begins
+            report._undo_swap(target, report._state_folder(target))
+        assert _site(target) in (OLD_SITE, NEW_SITE), step
+        states.append(_site(target) == NEW_SITE)
+        _put(target, NEW_SITE)
+        assert _site(target) == NEW_SITE
+        assert {path.name for path in target.iterdir()} == {*(Path(n).parts[0] for n in NEW_SITE), "mine.txt", ".site"}
+        assert not {"old", "swap.json"} & {path.name for path in (target / ".site").iterdir()}
+    assert set(states) == {False, True}
+
+
+def test_a_damaged_record_of_a_site_is_named(tmp_path: Path) -> None:
+    _put(tmp_path, OLD_SITE)
+    (tmp_path / ".site" / "written.json").write_text("[")
+    with pytest.raises(OutputError, match=r"written\.json' is damaged"):
+        _put(tmp_path, NEW_SITE)
+
+
+def test_two_reports_into_one_folder_do_not_mix(tmp_path: Path) -> None:
+    (tmp_path / "notebooks").mkdir()
+    write(tmp_path / "notebooks", "one", prose("# One\n\nYes."))
+    state = report._state_folder(tmp_path / "site")
+    with exclusive(state), pytest.raises(WarehouseError, match="another process is changing"):
+        build_report(output=tmp_path / "site", notebooks=tmp_path / "notebooks", reference=False)

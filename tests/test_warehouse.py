@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import gzip
+import hashlib
 import http.server
+import json
 import math
 import os
 import shutil
 import subprocess
 import sys
 import threading
+import time
+import traceback
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -22,6 +28,8 @@ import scalingdb as sdb
 from scalingdb._store import write_manifest
 from scalingdb.errors import DataError, QueryError, ReadOnlyError, ScalingDBError, UnknownNameError, WarehouseError
 from scalingdb.schema import METRICS, TABLES, UNITS
+from scalingdb.verification import verify
+from scalingdb.warehouse import _remote
 
 MakeWarehouse = Callable[..., Path]
 HELPERS = ("last_losses", "repeated_points", "repeated_scores")
@@ -1139,3 +1147,147 @@ def test_a_damaged_warehouse_on_another_machine(served: tuple[str, Path, list[st
 def test_addresses_without_a_warehouse(address: str, message: str) -> None:
     with pytest.raises(WarehouseError, match=message):
         sdb.connect(address)
+
+
+def _answer(code: int, body: bytes, **headers: str) -> Callable[[http.server.BaseHTTPRequestHandler], None]:
+    def answer(handler: http.server.BaseHTTPRequestHandler) -> None:
+        handler.send_response(code)
+        for name, value in headers.items():
+            handler.send_header(name.replace("_", "-"), value)
+        handler.end_headers()
+        with contextlib.suppress(ConnectionError):
+            handler.wfile.write(body)
+
+    return answer
+
+
+@pytest.fixture
+def hostile(served: tuple[str, Path, list[str]], monkeypatch: pytest.MonkeyPatch) -> tuple[str, Path, dict[str, Any]]:
+    """That server, with answers of one's own by path."""
+    address, folder, _ = served
+    answers: dict[str, Any] = {}
+    plain = http.server.SimpleHTTPRequestHandler.do_GET
+
+    def do_get(handler: http.server.SimpleHTTPRequestHandler) -> None:
+        answers.get(handler.path, plain)(handler)
+
+    monkeypatch.setattr(http.server.SimpleHTTPRequestHandler, "do_GET", do_get)
+    return address, folder, answers
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        _answer(200, b"PAR1 short", Content_Length="18000"),
+        _answer(200, b"x" * 20_000_000),
+        _answer(200, b"<html>log in</html>"),
+        _answer(200, gzip.compress(b"0" * 10_000_000), Content_Encoding="gzip"),
+        _answer(403, b""),
+        _answer(302, b"", Location="/tables/runs/toy.parquet"),
+        _answer(302, b"", Location="file:///etc/passwd"),
+        lambda handler: handler.connection.close(),
+    ],
+)
+def test_what_a_hostile_server_sends_is_refused_and_nothing_is_left(
+    answer: Any, hostile: tuple[str, Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    address, _, answers = hostile
+    for path in ("/tables/runs/toy.parquet", "/manifest.json"):
+        answers.clear()
+        answers[path] = answer
+        with pytest.raises(WarehouseError, match=r"127\.0\.0\.1"):
+            sdb.connect(address)
+        left = [file.name for file in (tmp_path / "cache" / "warehouses").iterdir()]
+        assert set(left) <= {"objects", ".lock"}
+
+
+def test_a_server_that_says_nothing_is_left(
+    hostile: tuple[str, Path, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address, _, answers = hostile
+    monkeypatch.setattr("scalingdb.warehouse._remote.SILENCE", 0.3)
+    answers["/tables/runs/toy.parquet"] = lambda _: time.sleep(3)
+    start = time.monotonic()
+    with pytest.raises(WarehouseError, match="cannot be read: FSTimeoutError"):
+        sdb.connect(address)
+    assert time.monotonic() - start < 2.5
+
+
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [
+        *((name, 1) for name in ("../x.parquet", "/x.parquet", "tables//x.parquet", "./x.parquet", "manifest.json")),
+        *((name, 1) for name in (".lock", "tables/.x", "tables\\..\\x", "C:x", "", ".", "tables/x\0", "tables/\ud800")),
+        *((name, 1) for name in ("tables/runs/*.parquet", "tables/runs/[a].parquet", "tables/x?y", "tables/x\n")),
+        *(("tables/x.parquet", size) for size in (-1, 1.5, True, None, "1", 2**63, 10**400)),
+    ],
+)
+def test_a_manifest_that_names_other_places_or_sizes_is_refused(
+    name: str, size: Any, hostile: tuple[str, Path, dict[str, Any]]
+) -> None:
+    address, folder, answers = hostile
+    listed = json.loads((folder / "manifest.json").read_text())
+    listed["files"][name] = {"sha256": hashlib.sha256(b"x").hexdigest(), "size": size}
+    answers["/manifest.json"] = _answer(200, json.dumps(listed).encode())
+    with pytest.raises(WarehouseError, match=rf"manifest '{address}/manifest.json' is damaged"):
+        sdb.connect(address)
+
+
+def test_two_names_of_one_place_never_write_through_to_the_cache(tmp_path: Path) -> None:
+    content, other = tmp_path / "content", tmp_path / "other"
+    content.write_bytes(b"right")
+    other.write_bytes(b"wrong")
+    _remote._link(content, tmp_path / "place")
+    with pytest.raises(FileExistsError):
+        _remote._link(other, tmp_path / "place")
+    assert content.read_bytes() == b"right"
+
+
+@pytest.mark.parametrize("damage", ["flip", "cut", "remove", "manifest"])
+def test_a_damaged_cache_is_filled_again(damage: str, served: tuple[str, Path, list[str]], tmp_path: Path) -> None:
+    address = served[0]
+    sdb.connect(address).close()
+    (state,) = (tmp_path / "cache" / "warehouses").glob("127*")
+    file = state / "tables" / "evals" / "toy.parquet"
+    content = bytearray(file.read_bytes())
+    content[len(content) // 3] ^= 1
+    if damage == "remove":
+        file.unlink()
+    elif damage == "manifest":
+        (state / "manifest.json").write_bytes(b"{")
+    else:
+        file.write_bytes(content if damage == "flip" else content[:99])
+    with sdb.connect(address) as db:
+        assert db.sql("select value from evals").item() == 2.0
+    assert verify(state).faults == ()
+
+
+@pytest.mark.parametrize(
+    "address", ["http://me:s3cret@127.0.0.1:9/x?token=s3cret", "http://me:s3c@s3cret@[::1/x", "s3x://me:s3cret@b/x"]
+)
+def test_credentials_of_an_address_are_not_repeated(address: str) -> None:
+    with pytest.raises(WarehouseError) as caught:
+        sdb.connect(address)
+    assert "s3cret" not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize("address", ["://", "https://", "zip://a", "reference://x", "http://[::1", "http://h\0/x"])
+def test_addresses_of_no_sense_are_refused(address: str) -> None:
+    with pytest.raises(WarehouseError):
+        sdb.connect(address)
+
+
+@pytest.mark.parametrize("above", ["source_id=other", "run_id=x", "value=7"])
+def test_a_folder_called_like_a_column_changes_no_row(
+    above: str, make_warehouse: MakeWarehouse, tmp_path: Path
+) -> None:
+    made = make_warehouse([{"run_id": "a"}], [{"run_id": "a", "value": 2.0}])
+    write_manifest(made)
+    folder = tmp_path / above / "warehouse"
+    shutil.copytree(made, folder)
+    query = "select r.run_id, r.source_id, value from runs r join evals using (run_id)"
+    with sdb.connect(folder) as db:
+        assert db.sql(query).rows() == [("a", "toy", 2.0)]
+        with sdb.connect(db.export(tmp_path / "all.duckdb")) as exported:
+            assert exported.sql(query).rows() == [("a", "toy", 2.0)]
+    assert verify(folder).faults == ()

@@ -75,6 +75,11 @@ def _verdict(stored: dict[str, Any] | str) -> Verdict:
     return Verdict(kind, (*reasons, *([] if words == "identified" else [Reason("stated", (words,))])))
 
 
+def _columns(table: Any) -> list[list[str]]:
+    """Names and types, which no checksum of Parquet covers."""
+    return [[field.name, str(field.type)] for field in table.schema]
+
+
 def save(fit: Fit, path: str | Path) -> Path:
     """See :meth:`Fit.save`."""
     import pyarrow.parquet as pq
@@ -88,13 +93,14 @@ def save(fit: Fit, path: str | Path) -> Path:
         **{name: getattr(fit, name) for name in (*SCALARS, *ARRAYS)},
     }
     table = fit.data.to_arrow()
+    content["columns"] = _columns(table)
     text = json.dumps(_plain(content)).encode()
     table = table.replace_schema_metadata({KEY: text, SEAL: hashlib.sha256(text).hexdigest().encode()})
     try:
         handle, name = tempfile.mkstemp(dir=target.parent, suffix=".part")
         os.close(handle)
         try:
-            pq.write_table(table, name)
+            pq.write_table(table, name, write_page_checksum=True)
             Path(name).replace(target)
         finally:
             Path(name).unlink(missing_ok=True)
@@ -110,18 +116,19 @@ def load(path: str | Path) -> Fit:
 
     source = Path(path)
     try:
-        table = pq.read_table(source)
+        with source.open("rb") as content:  # a path would make columns of folders above it called 'name=value'
+            table = pq.read_table(content, page_checksum_verification=True)
     except (OSError, pa.lib.ArrowException) as error:
         raise DataError(f"cannot read a fit from {source}: {error}", "give a file that Fit.save wrote.") from error
     stored = (table.schema.metadata or {}).get(KEY)
     if stored is None:
         raise DataError(f"{source} is a Parquet file but holds no fit", "give a file that Fit.save wrote.")
     seal = table.schema.metadata.get(SEAL)
-    if seal is not None and seal.decode() != hashlib.sha256(stored).hexdigest():
+    if seal is not None and seal != hashlib.sha256(stored).hexdigest().encode():
         raise DataError(f"{source}: what the file says about the fit was changed (sha256 differs)", DAMAGED)
     try:
         return _made_of(source, table, _rich(json.loads(stored)))
-    except (KeyError, TypeError, ValueError) as error:
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, pl.exceptions.PolarsError) as error:
         if isinstance(error, ScalingDBError):
             raise
         raise DataError(f"{source}: what the file says about the fit is incomplete ({error!r})", DAMAGED) from error
@@ -130,6 +137,8 @@ def load(path: str | Path) -> Fit:
 def _made_of(source: Path, table: Any, content: dict[str, Any]) -> Fit:
     if content["format"] not in {1, FORMAT}:
         raise DataError(f"{source} is of format {content['format']}, this version reads {FORMAT} and 1")
+    if content.get("columns") not in (None, _columns(table)):  # files of earlier versions do not list them
+        raise DataError(f"{source}: the columns are not those that were saved", DAMAGED)
     frame = pl.from_arrow(table.replace_schema_metadata(None))
     assert isinstance(frame, pl.DataFrame)
     recipe = Recipe.of(content["recipe"])
@@ -143,10 +152,10 @@ def _made_of(source: Path, table: Any, content: dict[str, Any]) -> Fit:
     if content["format"] == 1:  # each undetermined parameter is a direction of its own
         content["_unseen"] = np.eye(len(law.params))[[name in recipe.undetermined for name in law.params]]
     content.setdefault("is_certain", content["n_agree"] > 1)  # files of earlier versions do not say
-    arrays: dict[str, Any] = {name: np.asarray(content[name], dtype=float) for name in ARRAYS}
+    arrays: dict[str, Any] = {name: np.asarray(content[name], dtype=float) for name in ARRAYS if name != "_clusters"}
+    arrays["_clusters"] = np.asarray(content["_clusters"], dtype=np.int64)
     arrays["samples"] = arrays["samples"].reshape(-1, len(law.params))
     arrays["_unseen"] = arrays["_unseen"].reshape(-1, len(law.params))
-    arrays["_clusters"] = arrays["_clusters"].astype(np.int64)
     fit = Fit(
         law=law,
         params=MappingProxyType({name: float(content["params"][name]) for name in law.params}),

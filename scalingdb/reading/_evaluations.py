@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -12,6 +11,7 @@ from typing import Any
 
 import polars as pl
 
+from scalingdb.reading._json import json_value
 from scalingdb.reading._report import Unusable
 
 __all__ = ["Results", "helm", "opencompass", "recognise", "samples"]
@@ -362,7 +362,7 @@ def helm(stats: Sequence[Any], file: Path, name: str) -> Results | None:
     if not (isinstance(first, dict) and isinstance(first.get("name"), dict) and "count" in first):
         return None
     try:
-        spec = json.loads((file.parent / "run_spec.json").read_text(encoding="utf-8"))
+        spec = json_value((file.parent / "run_spec.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise Unusable(
             "HELM statistics without a readable run_spec.json beside them: which model is not said"
@@ -413,7 +413,7 @@ def _helm_items(file: Path, model: str, task: str, name: str) -> list[dict[str, 
     """Scores of single instances from ``per_instance_stats.json`` beside the statistics, if it is there."""
     beside = file.with_name("per_instance_stats.json")
     try:
-        instances = json.loads(beside.read_text(encoding="utf-8"))
+        instances = json_value(beside.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return []
     items = []

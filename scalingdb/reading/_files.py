@@ -21,6 +21,7 @@ from scalingdb.errors import DataError, WarehouseError
 from scalingdb.reading import _evaluations
 from scalingdb.reading._columns import SYNONYMS, plain_name
 from scalingdb.reading._evaluations import Results
+from scalingdb.reading._json import json_value
 from scalingdb.reading._report import Unusable
 
 __all__ = ["Files", "Piece", "read_files"]
@@ -178,7 +179,7 @@ def _unzipped(content: bytes) -> bytes:
 def _parse(read: Any, what: str) -> pl.DataFrame:
     try:
         return read()  # type: ignore[no-any-return]
-    except (pl.exceptions.PolarsError, OSError) as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         raise Unusable(f"damaged {what} file: {str(error).splitlines()[0]}") from error
 
 
@@ -193,21 +194,11 @@ def _decoded(content: bytes) -> str:
 # ---- JSON ----------------------------------------------------------------------------------------
 
 
-def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    keys = [key for key, _ in pairs]
-    if len(set(keys)) < len(keys):
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise Unusable(f"the key {twice!r} stands twice in one JSON object: which value counts is not said")
-    return dict(pairs)
-
-
 def _json_pieces(file: Path, name: str, text: str) -> list[Piece]:
     try:
-        value = json.loads(text, object_pairs_hook=_no_duplicates)
+        value = json_value(text)
     except json.JSONDecodeError as error:
         return [_json_lines(file, name, text, error)]
-    except RecursionError as error:
-        raise Unusable("the JSON is nested too deeply") from error
     if isinstance(value, dict):
         if (results := _evaluations.samples([value], file, name)) is not None:
             return [Piece(results.harness, name, results=results)]
@@ -243,7 +234,7 @@ def _json_lines(file: Path, name: str, text: str, error: json.JSONDecodeError) -
         if not line.strip():
             continue
         try:
-            row = json.loads(line, object_pairs_hook=_no_duplicates)
+            row = json_value(line)
         except json.JSONDecodeError as bad:
             if number == 1:
                 raise Unusable(f"damaged JSON: {error.msg} at line {error.lineno}") from bad
@@ -323,9 +314,9 @@ def _inspect_archive(name: str, content: bytes) -> list[Piece]:
             if "header.json" not in inside:
                 what = "an Inspect log that did not finish: it has no header.json"
                 raise Unusable(what if "_journal/start.json" in inside else "an archive of no known kind")
-            header = json.loads(archive.read("header.json"))
-            samples = [json.loads(archive.read(n)) for n in sorted(inside) if n.startswith("samples/")]
-    except (zipfile.BadZipFile, ValueError, RuntimeError, NotImplementedError, zlib.error) as error:
+            header = json_value(archive.read("header.json").decode())
+            samples = [json_value(archive.read(n).decode()) for n in sorted(inside) if n.startswith("samples/")]
+    except (zipfile.BadZipFile, EOFError, OSError, ValueError, RuntimeError, zlib.error) as error:
         raise Unusable(f"damaged archive: {error}") from error
     results = _evaluations.recognise({**header, "samples": samples}, Path(name), name)
     if results is None:

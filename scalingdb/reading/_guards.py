@@ -314,8 +314,10 @@ def counts(frame: pl.DataFrame) -> Iterator[Remark]:
         if typical >= 1e6:
             text = f"{{n}} row(s) with fewer than 10,000 parameters, where the median is {typical:.3g}: {{rows}}"
             yield from _remark(frame, (n > 0) & (n < 1e4), "parameters", text, flags=True)
-    if "n_tokens" in frame.columns and "step" not in frame.columns:
-        yield from _remark(frame, frame["n_tokens"] <= 0, "tokens", "{n} run(s) with no tokens: {rows}", flags=True)
+    if "n_tokens" in frame.columns:
+        d = frame["n_tokens"]
+        none = d < 0 if "step" in frame.columns else d <= 0  # a curve may begin at zero
+        yield from _remark(frame, none, "tokens", "{n} run(s) with no tokens: {rows}", flags=True)
     if {"n_params", "n_tokens"} <= set(frame.columns):
         ratio = frame["n_tokens"] / frame["n_params"]
         ratio = ratio.set(frame["n_params"] <= 0, None)

@@ -23,7 +23,7 @@ from typing import Any
 import nbformat
 from jupyter_core.utils import run_sync
 
-from scalingdb._store import scratch_folder
+from scalingdb._store import exclusive, replace_durably, scratch_folder
 from scalingdb.errors import NotebookError, OutputError, ScalingDBError
 from scalingdb.site.figures import CHART, remove_unused, write_runtime
 from scalingdb.site.figures import FOLDER as CHARTS
@@ -49,6 +49,9 @@ STATE = ".site"
 
 RECORD = "written.json"
 """Lists what a build wrote into the output: nothing else there is ever replaced."""
+
+SWAP, ASIDE = "swap.json", "old"
+"""While new pages take the place of old ones: which they are, and where the old ones wait."""
 
 
 @dataclass(frozen=True)
@@ -122,26 +125,28 @@ def build_report(
     asked = find_notebooks(names, folder)
     target = Path(output)
     state = _state_folder(target)
-    is_first = not (target / "index.html").exists()
-    paths = asked if is_first and names else find_notebooks((), folder)
-    is_light = not reference or (is_first and bool(names))
-    source = state / "source"
-    charts = state / "extra" / CHARTS
-    fresh_links: dict[str, str] = {}
-    pages: dict[str, str] = {}
-    with connect() as db:
-        sources = {row["source_id"]: row for row in source_rows(db)}
-    with ThreadPoolExecutor(1) as side:
-        written = None if is_light else side.submit(_reference, state, charts, fresh_links, progress)
-        ready = _ready(paths, [path.stem for path in asked] if names else [], state, sources, charts, progress)
-        pages |= written.result() if written else {}
-    pages |= list_pages(ready, list(pages), charts)
-    write_runtime(charts)
-    texts = _write_source(source, pages, ready, fresh_links)
-    remove_unused(charts, texts)
-    with _staging(target) as staging:
-        warnings = _sphinx(source, state, staging, target, progress)
-        _swap(staging, target, state)
+    with exclusive(state):
+        _undo_swap(target, state)
+        is_first = not (target / "index.html").exists()
+        paths = asked if is_first and names else find_notebooks((), folder)
+        is_light = not reference or (is_first and bool(names))
+        source = state / "source"
+        charts = state / "extra" / CHARTS
+        fresh_links: dict[str, str] = {}
+        pages: dict[str, str] = {}
+        with connect() as db:
+            sources = {row["source_id"]: row for row in source_rows(db)}
+        with ThreadPoolExecutor(1) as side:
+            written = None if is_light else side.submit(_reference, state, charts, fresh_links, progress)
+            ready = _ready(paths, [path.stem for path in asked] if names else [], state, sources, charts, progress)
+            pages |= written.result() if written else {}
+        pages |= list_pages(ready, list(pages), charts)
+        write_runtime(charts)
+        texts = _write_source(source, pages, ready, fresh_links)
+        remove_unused(charts, texts)
+        with _staging(target) as staging:
+            warnings = _sphinx(source, state, staging, target, progress)
+            _swap(staging, target, state)
     return Site(target / "index.html", tuple(target / "notebooks" / f"{path.stem}.html" for path in asked), warnings)
 
 
@@ -173,7 +178,7 @@ def _state_folder(target: Path) -> Path:
     """The folder that builds share, made before anything runs: a place that cannot be written shows now."""
     if target.exists() and not target.is_dir():
         raise OutputError(f"{str(target)!r} is a file, not a folder", "name a folder with --output DIR.")
-    if (target / "index.html").exists() and not (target / STATE / RECORD).exists():
+    if (target / "index.html").exists() and not any((target / STATE / name).exists() for name in (RECORD, SWAP)):
         raise OutputError(
             f"{str(target / 'index.html')!r} was not written by scalingdb; not overwriting it",
             "name another folder with --output DIR.",
@@ -278,7 +283,16 @@ def _staging(target: Path) -> Iterator[Path]:
 
 def _record(state: Path) -> list[str]:
     file = state / RECORD
-    return list(json.loads(file.read_text(encoding="utf-8"))) if file.exists() else []
+    try:
+        return list(json.loads(file.read_text(encoding="utf-8"))) if file.exists() else []
+    except ValueError as error:
+        raise OutputError(f"{str(file)!r} is damaged: {error}", "name another folder with --output DIR.") from error
+
+
+def _write_json(file: Path, content: Any) -> None:
+    scratch = file.with_name(f"{file.name}.new")
+    scratch.write_text(json.dumps(content), encoding="utf-8")
+    replace_durably(scratch, file)
 
 
 def _forget_other_versions(state: Path) -> None:
@@ -358,12 +372,38 @@ def _swap(staging: Path, target: Path, state: Path) -> None:
                 f"{str(target / name)!r} was not written by scalingdb; not overwriting it",
                 "name another folder with --output DIR.",
             )
-    (state / RECORD).write_text(json.dumps(sorted({*old, *new})), encoding="utf-8")
-    aside = staging.parent / "old"
-    aside.mkdir()
-    for name in old:
-        if (target / name).exists():
-            (target / name).rename(aside / name)
-    for name in new:
-        (staging / name).rename(target / name)
-    (state / RECORD).write_text(json.dumps(new), encoding="utf-8")
+    aside = state / ASIDE
+    aside.mkdir(exist_ok=True)
+    _write_json(state / SWAP, {"old": old, "new": new})
+    try:
+        for name in old:
+            if (target / name).exists():
+                (target / name).rename(aside / name)
+        for name in new:
+            (staging / name).rename(target / name)
+        _write_json(state / RECORD, new)
+    except BaseException:
+        _undo_swap(target, state)
+        raise
+    (state / SWAP).unlink()
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def _undo_swap(target: Path, state: Path) -> None:
+    """Bring the old pages back where a swap ended early: an error, an interrupt, or a run that was killed."""
+    aside, journal = state / ASIDE, state / SWAP
+    if journal.exists():
+        swap = json.loads(journal.read_text(encoding="utf-8"))
+        for name in swap["new"]:
+            page = target / name
+            if name in swap["old"] and not (aside / name).exists():
+                continue  # the old one, which had not been moved yet
+            if page.is_dir():
+                shutil.rmtree(page)
+            else:
+                page.unlink(missing_ok=True)
+        for page in aside.iterdir():
+            page.rename(target / page.name)
+        _write_json(state / RECORD, swap["old"])
+        journal.unlink()
+    shutil.rmtree(aside, ignore_errors=True)

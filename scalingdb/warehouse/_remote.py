@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 import os
+import re
 import shutil
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from scalingdb._store import INCOMING, MANIFEST, REPLACED, Entry, file_entry, read_state, scratch_folder
+from scalingdb._store import INCOMING, MANIFEST, REPLACED, Entry, exclusive, file_entry, read_state, scratch_folder
 from scalingdb.errors import WarehouseError
 from scalingdb.notices import notice
 
@@ -19,6 +18,14 @@ __all__ = ["fetched", "is_address"]
 
 AT_ONCE = 8
 """Files that are fetched at the same time."""
+
+MOST_MANIFEST = 50_000_000
+"""Bytes of a manifest: a quarter of a million files."""
+
+SILENCE = 30.0
+"""Seconds that an HTTP server may say nothing."""
+
+UPLOAD = "upload the warehouse again, its manifest last."
 
 PACKAGES = {"s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs"}
 
@@ -46,101 +53,151 @@ def fetched(address: str) -> Path:
         If the place cannot be reached, has no manifest, or a file is not what the manifest says.
     """
     system, root = _file_system(address)
-    try:
-        text = system.cat_file(f"{root}/{MANIFEST}")
-    except FileNotFoundError as error:
-        raise WarehouseError(
-            f"no warehouse at {address!r}: it has no {MANIFEST}",
-            "give the address of a folder that 'scalingdb build' wrote, uploaded with all its files.",
-        ) from error
-    except Exception as error:  # each file system has errors of its own
-        raise _unreachable(address, error) from error
-    objects = cache_folder() / "objects"
-    state = cache_folder() / f"{root.rpartition('/')[2]}-{hashlib.sha256(text).hexdigest()[:16]}"
-    if _is_whole(state):
-        return state
+    cache, shown = cache_folder(), _public(address)
+    objects = cache / "objects"
     try:
         objects.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(state, ignore_errors=True)
-        with scratch_folder(cache_folder(), ".fetching-") as scratch:
-            (scratch / MANIFEST).write_bytes(text)
-            entries = dict(read_state(scratch).entries or {})
+        with scratch_folder(cache, ".fetching-") as scratch:
+            try:
+                _fetch(system, f"{root}/{MANIFEST}", scratch / MANIFEST, MOST_MANIFEST)
+            except FileNotFoundError:
+                raise WarehouseError(
+                    f"no warehouse at {shown!r}: it has no {MANIFEST}",
+                    "give the address of a folder that 'scalingdb build' wrote, uploaded with all its files.",
+                ) from None
+            except Exception as error:  # each file system has errors of its own
+                raise _unreachable(shown, error) from None
+            digest = file_entry(scratch / MANIFEST).sha256[:16]
+            state = cache / f"{re.sub(r'[^A-Za-z0-9.-]', '-', _public(root).rpartition('/')[2])[:40]}-{digest}"
+            if _is_whole(state):
+                return state
+            try:
+                entries = dict(read_state(scratch).entries or {})
+            except WarehouseError as error:
+                raise WarehouseError(error.fact.replace(str(scratch), shown), UPLOAD) from None
             size = sum(entry.size for entry in entries.values()) / 1e6
-            notice(f"fetching what is new of {address}: at most {len(entries)} files, {size:.0f} MB")
-            with ThreadPoolExecutor(AT_ONCE) as pool:
-                jobs = [pool.submit(_object, system, root, address, *item, objects) for item in entries.items()]
+            notice(f"fetching what is new of {shown}: at most {len(entries)} files, {size:.0f} MB")
+            pool = ThreadPoolExecutor(AT_ONCE)
+            try:
+                jobs = [pool.submit(_object, system, root, shown, *item, objects, scratch) for item in entries.items()]
                 for name, content in zip(entries, (job.result() for job in jobs), strict=True):
                     (scratch / name).parent.mkdir(parents=True, exist_ok=True)
                     _link(content, scratch / name)
-            with contextlib.suppress(FileExistsError, OSError):  # another process was faster
-                scratch.rename(state)
-        if not _is_whole(state):
-            raise OSError(f"{str(state)!r} cannot be written")
+            except BaseException as error:
+                pool.shutdown(wait=isinstance(error, Exception), cancel_futures=True)  # Ctrl-C waits for no server
+                raise
+            pool.shutdown()
+            with exclusive(cache, wait=60):
+                if not _is_whole(state):  # else another process was faster
+                    shutil.rmtree(state, ignore_errors=True)
+                    scratch.rename(state)
     except WarehouseError:
         raise
     except OSError as error:
         raise WarehouseError(
-            f"the files of {address!r} cannot be kept: {error}", "set SCALINGDB_CACHE to a folder with room."
+            f"the files of {shown!r} cannot be kept: {error}", "set SCALINGDB_CACHE to a folder with room."
         ) from error
     return state
 
 
 def _is_whole(state: Path) -> bool:
-    """Whether every file of a state is there; a machine that lost its power may have lost some."""
-    entries = read_state(state).entries if (state / MANIFEST).exists() else None
-    return entries is not None and all(
-        (state / name).exists() and (state / name).stat().st_size == entry.size for name, entry in entries.items()
-    )
+    """Whether every file of a state is there as its manifest says; a disk may have lost or damaged some."""
+    try:
+        entries = read_state(state).entries
+        return entries is not None and all(file_entry(state / name) == entry for name, entry in entries.items())
+    except OSError:  # of which a damaged manifest is one
+        return False
+
+
+def _public(text: str) -> str:
+    """An address, or a text with addresses, without user names, passwords and signed queries."""
+    return re.sub(r"\?[^\s'\")]+", "?...", re.sub(r"(?<=://)[^/\s]*@", "...@", text))
 
 
 def _file_system(address: str) -> tuple[Any, str]:
     protocol = address.partition("://")[0]
-    package = PACKAGES.get(protocol, "fsspec")
     try:
         import fsspec
 
-        system, root = fsspec.core.url_to_fs(address)
+        options: dict[str, Any] = {}
+        if protocol in {"http", "https"}:
+            import aiohttp
+
+            # by default a file gets five minutes, and a silent server as long; bytes are hashed as they come
+            timeout = aiohttp.ClientTimeout(sock_connect=SILENCE, sock_read=SILENCE)
+            headers = {"Accept-Encoding": "identity"}
+            options["client_kwargs"] = {"timeout": timeout, "auto_decompress": False, "headers": headers}
+        system, root = fsspec.core.url_to_fs(address, **options)
     except ImportError as error:
-        raise WarehouseError(f"{address!r}: {error}", f"pip install {package}") from error
-    except ValueError as error:
-        raise WarehouseError(f"{address!r}: {error}", "addresses begin with s3:// or https://, say.") from error
+        package = PACKAGES.get(protocol, "fsspec")
+        raise WarehouseError(f"{_public(address)!r}: {error}", f"pip install {package}") from error
+    except Exception as error:
+        raise WarehouseError(
+            f"{_public(address)!r}: {_public(str(error))}", "addresses begin with s3:// or https://, say."
+        ) from None
     return system, str(root).rstrip("/")
 
 
-def _object(system: Any, root: str, address: str, name: str, entry: Entry, objects: Path) -> Path:
+class _Limit:
+    """Ends the transfer of a file that is longer than it should be; fsspec reports to it how far it is."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+
+    def __call__(self, _size: int | None, value: int) -> None:
+        if value > self.most:
+            raise TooLongError(f"more than the {self.most:,} bytes that it should have")
+
+
+class TooLongError(Exception):
+    """A file is longer than its manifest says."""
+
+
+def _fetch(system: Any, place: str, file: Path, most: int) -> None:
+    """Copy a file of at most so many bytes to the disk, piece by piece."""
+    from fsspec.callbacks import Callback
+
+    system.get_file(place, str(file), callback=Callback(hooks={"limit": _Limit(most)}))
+
+
+def _object(system: Any, root: str, shown: str, name: str, entry: Entry, objects: Path, scratch: Path) -> Path:
     """One file with the content that the manifest states, fetched where the cache lacks it."""
     kept = objects / f"{entry.sha256}{Path(name).suffix}"
     if kept.exists() and file_entry(kept) == entry:
         return kept
+    number, part = tempfile.mkstemp(dir=scratch)
+    os.close(number)
     is_another = False
     # while a build changes the files, their contents lie in one of the piles
     for place in (name, f"{INCOMING}/{kept.name}", f"{REPLACED}/{kept.name}"):
         try:
-            content = system.cat_file(f"{root}/{place}")
+            _fetch(system, f"{root}/{place}", Path(part), entry.size)
         except FileNotFoundError:
             continue
+        except TooLongError:
+            is_another = True
+            continue
         except Exception as error:
-            raise _unreachable(address, error) from error
-        if hashlib.sha256(content).hexdigest() == entry.sha256:
-            number, scratch = tempfile.mkstemp(dir=objects)
-            with os.fdopen(number, "wb") as file:
-                file.write(content)
-            Path(scratch).replace(kept)
+            raise _unreachable(shown, error) from None
+        if file_entry(Path(part)) == entry:
+            Path(part).replace(kept)
             return kept
         is_another = True
     what = "has another content than its manifest states" if is_another else "is missing"
-    raise WarehouseError(f"{name} of {address!r} {what}", "upload the warehouse again, its manifest last.")
+    raise WarehouseError(f"{name} of {shown!r} {what}", UPLOAD)
 
 
 def _link(content: Path, place: Path) -> None:
     try:
         os.link(content, place)
+    except FileExistsError:  # two names of a manifest are one to this disk: never write through to the content
+        raise
     except OSError:  # a file system without hard links
         shutil.copyfile(content, place)
 
 
-def _unreachable(address: str, error: Exception) -> WarehouseError:
+def _unreachable(shown: str, error: Exception) -> WarehouseError:
     return WarehouseError(
-        f"{address!r} cannot be read: {type(error).__name__}: {error}",
+        f"{shown!r} cannot be read: {type(error).__name__}: {_public(str(error))}",
         "credentials and endpoints are those of fsspec: environment variables, or its configuration file.",
     )

@@ -201,7 +201,12 @@ def _select_own(file: Path, columns: Columns) -> str:
         _column(name) if name in found else f"null::{SQL_TYPES[dtype]} as {_column(name)}"  # type: ignore[index]
         for name, dtype in columns.items()
     )
-    return f"select {', '.join(chosen)} from read_parquet([{quote(str(file))}])"
+    return f"select {', '.join(chosen)} from {_rows_of([file])}"
+
+
+def _rows_of(files: list[Path]) -> str:
+    """Table files in SQL. A folder above them called 'source_id=x' is no column, as DuckDB would have it."""
+    return f"read_parquet([{', '.join(quote(str(file)) for file in files)}], hive_partitioning = false)"
 
 
 def _column(name: str) -> str:
@@ -224,8 +229,7 @@ def define_tables(connection: duckdb.DuckDBPyConnection, files: Files, *, materi
         columns = polars_schema(table)
         parts = []
         if held := files.table(table):
-            listed = ", ".join(quote(str(file)) for file in held)
-            parts.append(f"select {', '.join(map(_column, columns))} from read_parquet([{listed}])")
+            parts.append(f"select {', '.join(map(_column, columns))} from {_rows_of(held)}")
         parts += [_select_own(file, columns) for file in files.own_table(table)]
         if not parts:
             nothing = ", ".join(f"null::{SQL_TYPES[dtype]} as {_column(name)}" for name, dtype in columns.items())  # type: ignore[index]

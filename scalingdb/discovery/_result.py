@@ -242,7 +242,5 @@ class Discovery:
         from scalingdb import charts
 
         shown = self.inner().filter(pl.col("axis") == self._cuts[0].axis, pl.col("rank") <= 5)
-        finding, *rest = _tables.remarks(self)
-        return charts.headed(
-            charts.error_by_distance(shown.rename({"distance": "compute_ratio"})), finding, "; ".join(rest)
-        )
+        drawn = charts.error_by_distance(shown.rename({"distance": "compute_ratio"}))
+        return charts.headed_by_sentence(drawn, self.sentence)

@@ -234,7 +234,7 @@ test_planning_next_runs.py draw them."""
 
 def test_every_chart_is_tested_here() -> None:
     public = [name for name in sdb.charts.__all__ if callable(getattr(sdb.charts, name))]
-    assert sorted(public) == sorted([*CHARTS, *ELSEWHERE, *PLANS, *OF_COMPARISONS, "headed"])
+    assert sorted(public) == sorted([*CHARTS, *ELSEWHERE, *PLANS, *OF_COMPARISONS, "headed", "headed_by_sentence"])
 
 
 def test_a_heading_is_title_and_text_alternative() -> None:
@@ -248,6 +248,9 @@ def test_a_heading_is_title_and_text_alternative() -> None:
     assert " ".join(lines).replace("\u00a0", " ") == finding.rstrip()
     assert shown["title"]["subtitle"] == ["One study, nats per token.", "N counts all parameters"]
     assert shown["description"].endswith("One study, nats per token. N counts all parameters.")
+    same = sdb.charts.headed_by_sentence(drawn, f"{finding}; one study; nats per token.", "N counts all parameters")
+    assert " ".join(same.to_dict()["title"]["text"]).replace("\u00a0", " ") == finding.rstrip()
+    assert same.to_dict()["title"]["subtitle"] == ["one study; nats per token.", "N counts all parameters"]
 
 
 @pytest.mark.parametrize("name", CHARTS)

@@ -7,7 +7,7 @@ rows; aggregate in SQL first.
 from __future__ import annotations
 
 from scalingdb.charts import _load  # noqa: F401 - before any module that imports Altair
-from scalingdb.charts._theme import BAD, DARK, PALETTE, SPEC_MIME, headed
+from scalingdb.charts._theme import BAD, DARK, PALETTE, SPEC_MIME, headed, headed_by_sentence
 from scalingdb.charts.arena import arena_distance, arena_map, interval_coverage, win_rates
 from scalingdb.charts.comparison import (
     coverage,
@@ -76,6 +76,7 @@ __all__ = [
     "forecast_chart",
     "frontier_chart",
     "headed",
+    "headed_by_sentence",
     "held_out_errors",
     "held_out_predictions",
     "interval_coverage",

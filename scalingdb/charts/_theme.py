@@ -182,6 +182,12 @@ def headed(chart: _Chart, finding: str, *about: str) -> _Chart:
     return found
 
 
+def headed_by_sentence(chart: _Chart, sentence: str, *about: str) -> _Chart:
+    """A chart under the sentence of its result: the title is what stands before the first semicolon."""
+    finding, _, rest = sentence.partition("; ")
+    return headed(chart, finding, rest, *about)
+
+
 def _lines(text: str, most: int) -> list[str]:
     """A text in lines of about equal length; a number keeps its per cent sign."""
     whole = text.replace(" %", "\u00a0%")

@@ -284,8 +284,7 @@ class JointFit:
         table = self.tidy().filter(pl.col("role") != "shared")
         label = pl.concat_str([pl.col(name).cast(pl.String) for name in self.by], separator=", ")
         drawn = charts.parameter_intervals(table.with_columns(group=label), "group")
-        finding, _, rest = self.sentence.partition("; ")
-        return charts.headed(drawn, finding, rest)
+        return charts.headed_by_sentence(drawn, self.sentence)
 
     def __repr__(self) -> str:
         return f"<JointFit: {self.sentence}>"

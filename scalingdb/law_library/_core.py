@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import html
 import importlib
 import re
 import sys
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -21,8 +19,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from scalingdb.display import Markup, html_table, number
-from scalingdb.errors import DataError, DomainWarning, unknown_name
+from scalingdb.errors import DataError, unknown_name
+from scalingdb.law_library import _evaluate
 from scalingdb.law_library._published import PublishedSet, default_of, published_sets_of
 from scalingdb.schema import COLUMNS
 
@@ -366,20 +364,7 @@ class Law:
         DataError
             If no variant is named and several sets stand side by side without a default.
         """
-        if not self.published:
-            raise unknown_name("variant", variant or "default", (), f"law {self.name!r} has no published coefficients.")
-        chosen = self.default_set if variant is None else self.published.get(variant)
-        if chosen is None and variant is None and self.default_variant is None:
-            first = ", ".join(list(self.published)[:3])
-            raise DataError(
-                f"law {self.name!r} is a general form: none of its {len(self.published)} published sets is the default",
-                f"name one (variant=...: {first} ...), or give the parameters {', '.join(self.params)}.",
-            )
-        if chosen is None:
-            raise unknown_name(
-                "variant", variant or self.default_variant or "", self.published, f"(of law {self.name!r})"
-            )
-        return dict(chosen.params)
+        return _evaluate.coefficients(self, variant)
 
     @property
     def default_set(self) -> PublishedSet | None:
@@ -428,54 +413,14 @@ class Law:
         DomainWarning
             If published coefficients are used outside the range of inputs that they were fitted on.
         """
-        values, own = self._bound(inputs, params)
+        values, own = _evaluate.bound(self, inputs, params)
         if is_published := len(own) < len(self.params):
             own = {**self.coefficients(variant), **own}
         arrays = [np.asarray(value, dtype=float) for value in values]
         if is_published:
-            self._warn_outside(arrays)
+            _evaluate.warn_outside(self, arrays)
         result = self.function(*arrays, **own)
         return result.item() if isinstance(result, np.ndarray | np.generic) and result.ndim == 0 else result
-
-    def _bound(self, inputs: Sequence[Any], named: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
-        """Values of the inputs in order, and the parameters, from the arguments of a call."""
-        takes = f"it takes {', '.join(self.inputs)}, in this order."
-        for name in named:
-            if name not in self.params and name not in self.inputs:
-                raise unknown_name("parameter", name, (*self.params, *self.inputs), f"(of law {self.name!r})")
-        if len(inputs) > len(self.inputs):
-            raise DataError(f"law {self.name!r} takes {len(self.inputs)} input(s), {len(inputs)} given", takes)
-        values = dict(zip(self.inputs, inputs, strict=False))
-        if twice := [name for name in values if name in named]:
-            raise DataError(f"law {self.name!r}: input {twice[0]!r} is given twice", takes)
-        values |= {name: named[name] for name in self.inputs if name in named}
-        if missing := [name for name in self.inputs if name not in values]:
-            raise DataError(
-                f"law {self.name!r} takes {len(self.inputs)} input(s), {len(values)} given: "
-                f"{', '.join(map(repr, missing))} is missing",
-                takes,
-            )
-        return [values[name] for name in self.inputs], {k: v for k, v in named.items() if k in self.params}
-
-    def _warn_outside(self, arrays: Sequence[FloatArray]) -> None:
-        """Warn where an input leaves the domain; a rounding beyond its end does not count."""
-        said = []
-        for name, values in zip(self.inputs, arrays, strict=True):
-            if name not in self.domain or not values.size:
-                continue
-            low, high = self.domain[name]
-            slack = 1e-9 * max(abs(low), abs(high if np.isfinite(high) else low))
-            outside = values[(values < low - slack) | (values > high + slack)]
-            if outside.size:
-                worst = sorted({f"{outside.min():.4g}", f"{outside.max():.4g}"}, key=float)
-                many = "" if values.size == 1 else f" ({outside.size} of {values.size} values)"
-                said.append(f"{name} = {' to '.join(worst)}{many} lies outside {low:.4g} to {high:.4g}")
-        if said:
-            warnings.warn(
-                f"law {self.name!r} extrapolates: {'; '.join(said)}, the range that its coefficients were fitted on",
-                DomainWarning,
-                stacklevel=3,
-            )
 
     def predict(
         self,
@@ -513,27 +458,7 @@ class Law:
         >>> sdb.get_law("chinchilla").predict(plans)["prediction"].round(3).to_list()
         [2.53, 2.173]
         """
-        import polars as pl
-
-        renamed = dict(inputs or {})
-        for name in renamed:
-            if name not in self.inputs:
-                raise unknown_name("input", name, self.inputs, f"(of law {self.name!r})")
-        columns = [renamed.get(name, name) for name in self.inputs]
-        for name, column in zip(self.inputs, columns, strict=True):
-            if column not in frame.columns:
-                raise DataError(
-                    f"the frame has no column {column!r}, which law {self.name!r} takes "
-                    f"(its inputs: {', '.join(self.inputs)})",
-                    f'add it, or say which column to use: inputs={{"{name}": "<column>"}}.',
-                )
-            if frame[column].null_count():
-                raise DataError(
-                    f"column {column!r} is null in {frame[column].null_count()} of {frame.height} rows",
-                    "filter the frame first: a law has no prediction without its inputs.",
-                )
-        values = self(*(frame[column].cast(pl.Float64).to_numpy() for column in columns), variant=variant, **params)
-        return frame.with_columns(prediction=pl.Series(np.broadcast_to(values, frame.height), dtype=pl.Float64))
+        return _evaluate.predict(self, frame, variant, inputs, params)
 
     def optimum(self, train_flops: float | Sequence[float], variant: str | None = None, **given: float) -> pl.DataFrame:
         """Compute-optimal N and D for budgets in FLOP, under ``C = 6 * N * D``.
@@ -635,24 +560,9 @@ class Law:
         return f"$\\displaystyle {self.latex}$" if self.is_traceable else None
 
     def _repr_html_(self) -> str:
-        formula = self.mathml if self.is_traceable else f"<code>{html.escape(self.name)}</code> (not symbolic)"
-        published = list(self.published.values())
-        rows = [
-            [Markup(f"<i>{html.escape(name)}</i>"), p.meaning, *(number(one.params.get(name), 6) for one in published)]
-            for name, p in self.params.items()
-        ]
-        table = html_table(["parameter", "meaning", *(one.variant for one in published)], rows)
-        names = dict.fromkeys((*self.inputs, self.output))
-        remarks = [f"{name}: {text}" for name in names if (text := self.meaning(name))]
-        remarks += [
-            f"fitted for {name} from {number(low, 3)} to {number(high, 3)}" for name, (low, high) in self.domain.items()
-        ]
-        if self.evidence_kind != "read":
-            remarks.append(FORM_EVIDENCE[self.evidence_kind])
-        return (
-            f'<div class="scalingdb-law"><b>{html.escape(self.name)}</b> <small>{html.escape(self.cite)}</small>'
-            f"{formula}{table}<small>{html.escape('; '.join(remarks))}</small></div>"
-        )
+        from scalingdb.law_library import _listing
+
+        return _listing.law_as_html(self)
 
 
 def _law_of_module(module: str, name: str) -> Law:

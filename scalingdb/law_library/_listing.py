@@ -1,4 +1,4 @@
-"""The list of laws as a frame that shows their formulas in a notebook."""
+"""Laws in a notebook: one by itself, and the list as a frame that shows their formulas."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import html
 
 import polars as pl
 
-from scalingdb.display import Markup, html_table
-from scalingdb.law_library._core import REGISTRY
+from scalingdb.display import Markup, html_table, number
+from scalingdb.law_library._core import FORM_EVIDENCE, REGISTRY, Law
 
-__all__ = ["LawsFrame"]
+__all__ = ["LawsFrame", "law_as_html"]
 
 SHOWN = ("law", "chapter", "inputs", "output", "variants", "evidence_kind")
 
@@ -48,3 +48,25 @@ class LawsFrame(pl.DataFrame):
 
 def _table(chapter: str | None, head: list[str], rows: list[list[object]]) -> list[str]:
     return [f"<p><b>{html.escape(chapter or '')}</b></p>", html_table(head, rows)] if rows else []
+
+
+def law_as_html(law: Law) -> str:
+    """Formula, parameters with the published coefficients, and the meanings of inputs and output."""
+    formula = law.mathml if law.is_traceable else f"<code>{html.escape(law.name)}</code> (not symbolic)"
+    published = list(law.published.values())
+    rows = [
+        [Markup(f"<i>{html.escape(name)}</i>"), p.meaning, *(number(one.params.get(name), 6) for one in published)]
+        for name, p in law.params.items()
+    ]
+    table = html_table(["parameter", "meaning", *(one.variant for one in published)], rows)
+    names = dict.fromkeys((*law.inputs, law.output))
+    remarks = [f"{name}: {text}" for name in names if (text := law.meaning(name))]
+    remarks += [
+        f"fitted for {name} from {number(low, 3)} to {number(high, 3)}" for name, (low, high) in law.domain.items()
+    ]
+    if law.evidence_kind != "read":
+        remarks.append(FORM_EVIDENCE[law.evidence_kind])
+    return (
+        f'<div class="scalingdb-law"><b>{html.escape(law.name)}</b> <small>{html.escape(law.cite)}</small>'
+        f"{formula}{table}<small>{html.escape('; '.join(remarks))}</small></div>"
+    )

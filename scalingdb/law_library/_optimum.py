@@ -9,6 +9,7 @@ import numpy as np
 
 from scalingdb.errors import DataError
 from scalingdb.law_library._core import FloatArray, Law
+from scalingdb.law_library._evaluate import bound, warn_outside
 from scalingdb.schema import N_DEFINITIONS
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ def optimum(
             f"law {law.name!r} also takes {', '.join(missing)}, which the budget does not decide",
             f"give it a value: optimum(..., {missing[0]}=...).",
         )
-    held, own = law._bound((), {size: 1.0, "n_tokens": 1.0, **given})
+    held, own = bound(law, (), {size: 1.0, "n_tokens": 1.0, **given})
     params = own if len(own) == len(law.params) else {**law.coefficients(variant), **own}
     fixed = dict(zip(law.inputs, held, strict=True))
 
@@ -148,7 +149,7 @@ def optimum(
             "the coefficients hold no trade-off of N against D there.",
         )
     if len(own) < len(law.params):
-        law._warn_outside([np.asarray({**fixed, size: n, "n_tokens": d}[name], dtype=float) for name in law.inputs])
+        warn_outside(law, [np.asarray({**fixed, size: n, "n_tokens": d}[name], dtype=float) for name in law.inputs])
     return OptimumFrame(
         {"train_flops": budgets, "n_params": n, "n_tokens": d, "tokens_per_param": d / n, "loss": loss(n, d)}
     )

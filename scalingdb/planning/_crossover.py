@@ -134,8 +134,7 @@ class Crossover:
             if self.axis == AXIS and self.output == "loss"
             else charts.crossover_chart(*tables, axis=self.axis, output=self.output)
         )
-        finding, _, rest = self.sentence.partition("; ")
-        return charts.headed(drawn, finding, rest)
+        return charts.headed_by_sentence(drawn, self.sentence)
 
     def __repr__(self) -> str:
         return f"<Crossover: {self.sentence}>"

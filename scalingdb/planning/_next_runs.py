@@ -101,8 +101,7 @@ class NextRuns:
         """What each candidate would do alone against its cost, and the runs that are chosen (Altair)."""
         from scalingdb import charts
 
-        finding, _, rest = self.sentence.partition("; ")
-        return charts.headed(charts.next_runs_chart(self._candidates), finding, rest)
+        return charts.headed_by_sentence(charts.next_runs_chart(self._candidates), self.sentence)
 
     def __repr__(self) -> str:
         return f"<NextRuns: {self.sentence}>"

@@ -186,8 +186,7 @@ class Optimum:
             },
             schema_overrides={"low": pl.Float64, "high": pl.Float64},
         )
-        finding, *rest = self.sentence.split("; ")
-        return charts.headed(charts.optimum_chart(self.curves(), best, self.output), finding, "; ".join(rest))
+        return charts.headed_by_sentence(charts.optimum_chart(self.curves(), best, self.output), self.sentence)
 
     def __repr__(self) -> str:
         return f"<Optimum: {self.sentence}>"

@@ -138,10 +138,8 @@ class Solution:
         """The quantity along the input, its interval, the values asked for, and where they are reached (Altair)."""
         from scalingdb import charts
 
-        finding, *rest = self.sentence.split("; ")
-        return charts.headed(
-            charts.solution_chart(self.curves(), self._table, self.want, self.label), finding, "; ".join(rest)
-        )
+        drawn = charts.solution_chart(self.curves(), self._table, self.want, self.label)
+        return charts.headed_by_sentence(drawn, self.sentence)
 
     def curves(self) -> pl.DataFrame:
         """The quantity around the solutions: the input, ``value``, ``low``, ``high``."""

@@ -337,10 +337,8 @@ class Practice:
         """Errors of every family and the mean of each arm with its interval (Altair)."""
         from scalingdb import charts
 
-        finding, _, rest = self.sentence.partition("; ")
-        return charts.headed(
-            charts.practice_arms(self.rows, self.tidy()), finding, rest, "Dots: families; bars: means with intervals."
-        )
+        drawn = charts.practice_arms(self.rows, self.tidy())
+        return charts.headed_by_sentence(drawn, self.sentence, "Dots: families; bars: means with intervals.")
 
     def __repr__(self) -> str:
         return f"<Practice: {self.sentence}>"

@@ -120,16 +120,13 @@ def _as_spec(spec: dict[str, Any], **_: Any) -> dict[str, Any]:
     return {SPEC_MIME: spec, "text/plain": str(spec.get("description", "a chart"))}
 
 
-def _as_widget(spec: dict[str, Any], **_: Any) -> Any:
-    """As Altair's "jupyter", offline, without checking a second time what was just made and checked."""
-    alt.JupyterChart.enable_offline(True)
-    return alt.JupyterChart(chart=alt.Chart.from_dict(spec, validate=False))._repr_mimebundle_()
-
-
 def _enable_renderer() -> None:
     alt.renderers.register("spec", _as_spec)
-    alt.renderers.register("scalingdb", _as_widget)
-    alt.renderers.enable(os.environ.get("SCALINGDB_RENDERER") or "scalingdb")
+    wanted = os.environ.get("SCALINGDB_RENDERER", "")
+    if wanted:
+        alt.renderers.enable(wanted)
+    else:
+        alt.renderers.enable("jupyter", offline=True)
 
 
 _enable_renderer()

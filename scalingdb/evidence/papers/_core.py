@@ -268,10 +268,9 @@ def at(law: str, *inputs: float, **params: Any) -> float:
     return float(get_law(law)(*inputs, **params))
 
 
-def ledger(db: Warehouse, name: str, words: str) -> Checked:
+def ledger(db: Warehouse, name: str, key: str) -> Checked:
     """A figure of the replication ledger: what the paper prints, or a bound that its words set."""
-    figures = replicate(name, db).filter(pl.col("statement").str.contains(words, literal=True))
-    row = figures.row(0, named=True)
+    row = replicate(name, db).row(by_predicate=pl.col("figure") == f"{name}.{key}", named=True)
     if row["stated"] is not None:
         return Checked(row["ours"], row["stated"], row["tolerance"] / abs(row["stated"]) + 1e-9)
     if row["low"] is not None:

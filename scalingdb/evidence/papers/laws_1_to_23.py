@@ -192,7 +192,7 @@ def form_holds(db: Warehouse) -> Checked:
 @checks("L16", "2403.08540")
 def overtrained(db: Warehouse) -> Checked:
     """Error of 0.71 % for the loss of 1.4B parameters at 640 tokens each, from five runs of 412M at most (release)."""
-    return ledger(db, "gadre_overtraining.loss", "1.4B run of 640 tokens a parameter on redpajama")
+    return ledger(db, "gadre_overtraining.loss", "redpajama/overtrained")
 
 
 @checks("L17", "2404.02883")

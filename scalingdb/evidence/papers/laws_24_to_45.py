@@ -38,7 +38,7 @@ def weaker_link(db: Warehouse) -> Checked:
 @checks("L25", "2406.12295")
 def collaboration(db: Warehouse) -> Checked:
     """At most a fifth of the tokens come from the large model (abstract): the highest mean of three tasks."""
-    return ledger(db, "fast_slow.collaboration", "Highest mean share of tokens")
+    return ledger(db, "fast_slow.collaboration", "mean")
 
 
 @checks("L26", "2406.16450")
@@ -47,7 +47,7 @@ def structured(db: Warehouse) -> Checked:
 
     At equal FLOP the wide structured networks reach lower perplexity than the dense ones, at both sizes.
     """
-    at_equal = [ledger(db, "structured_ffn.equal_flops", f"dense one at the same FLOP, group {size}") for size in "ml"]
+    at_equal = [ledger(db, "structured_ffn.equal_flops", f"{size}.perplexity") for size in "ml"]
     assert all(ratio.ours < 1 for ratio in at_equal)
     rows = scores(db, "structured_ffn", "r.accelerator_hours is not null")
     hours = dict(rows.select("model_name", "accelerator_hours").iter_rows())

@@ -39,7 +39,7 @@ def superposition(db: Warehouse) -> Checked:
 @checks("L49", "2505.10475")
 def parallel_streams(db: Warehouse) -> Checked:
     """Table of fits, Stack-V2: k = 0.393463, fitted again to the 24 losses."""
-    return ledger(db, "parscale.streams", "on Stack-V2, Python: k")
+    return ledger(db, "parscale.streams", "stack_v2_python.k")
 
 
 @checks("L50", "2505.14302")
@@ -77,13 +77,13 @@ def overtaken(db: Warehouse) -> Checked:
 @checks("L53", "2506.10972")
 def farseer(db: Warehouse) -> Checked:
     """Figure of the validation runs: an error of 0.47 % at 25.1B parameters, by far the largest."""
-    return ledger(db, "farseer.errors", "run of 2.51e+10 parameters")
+    return ledger(db, "farseer.errors", "error_25.1b_126b")
 
 
 @checks("L54", "2506.17811")
 def verification(db: Warehouse) -> Checked:
     """Abstract: verification adds 25 points to success on real robots out of distribution."""
-    return ledger(db, "robomonkey.success", "real robots out of distribution")
+    return ledger(db, "robomonkey.success", "out_of_distribution")
 
 
 @checks("L55", "2507.12466")

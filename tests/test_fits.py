@@ -803,3 +803,19 @@ def test_a_folder_called_like_a_column_adds_none_to_a_fit(rows: pl.DataFrame, tm
     folder.mkdir(parents=True)
     fit = sdb.fit(rows, "chinchilla")
     assert sdb.Fit.load(fit.save(folder / "one.fit")).data.equals(fit.data)
+
+
+def test_a_law_that_cannot_be_sent_to_another_process_is_named(families: pl.DataFrame) -> None:
+    @sdb.law("made_here", cite="ours", inputs=("n_params",), params={"E": sdb.positive("floor")})
+    def made_here(n_params: Any, E: Any) -> Any:
+        """Constant."""
+        return E + 0 * n_params
+
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as executor:
+        for call in (
+            lambda: sdb.fit(families, made_here, bootstrap=2, executor=executor),
+            lambda: sdb.fit_by(families, made_here, by="family", executor=executor),
+            lambda: sdb.compare(families, made_here, sdb.holdouts.largest("n_params", 0.2), executor=executor),
+        ):
+            with pytest.raises(FitError, match="cannot send the law to another process"):
+                call()

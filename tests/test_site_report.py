@@ -567,3 +567,31 @@ def test_two_reports_into_one_folder_do_not_mix(tmp_path: Path) -> None:
     state = report._state_folder(tmp_path / "site")
     with exclusive(state), pytest.raises(WarehouseError, match="another process is changing"):
         build_report(output=tmp_path / "site", notebooks=tmp_path / "notebooks", reference=False)
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("cells", 0, "source"), None),
+        (("cells", 0, "source"), "\ud800"),
+        (("cells", 0, "cell_type"), "other"),
+        (("cells", 0, "id"), -1),
+        (("cells", 0, "metadata", "tags"), 1.5),
+        (("cells", 0, "metadata", "tags"), [1]),
+        (("cells",), {}),
+        (("metadata", "scalingdb"), "x"),
+        (("metadata", "scalingdb"), {"section": 1}),
+        (("metadata", "scalingdb"), {"sources": 1}),
+        (("metadata", "scalingdb"), {"sources": [1]}),
+    ],
+)
+def test_a_notebook_that_breaks_its_format_is_named(tmp_path: Path, place: tuple[Any, ...], value: Any) -> None:
+    path = write(tmp_path, "one", prose("# One\n\nYes."))
+    content = json.loads(path.read_text())
+    inside = content
+    for key in place[:-1]:
+        inside = inside[key]
+    inside[place[-1]] = value
+    path.write_text(json.dumps(content))
+    with pytest.raises(DataError, match=r"'one\.ipynb' is not a readable notebook"):
+        notebooks.read(path)

@@ -1079,6 +1079,49 @@ def test_connecting_and_querying_does_not_import_the_fitting_stack() -> None:
     assert done.stdout.strip() == "[]"
 
 
+class Crash(BaseException):
+    """The process ends here."""
+
+
+@pytest.mark.parametrize("error", [Crash, OSError])
+def test_wherever_an_export_ends_the_old_file_is_whole_and_the_next_run_cleans_up(
+    error: type[BaseException], make_warehouse: MakeWarehouse, tmp_path: Path
+) -> None:
+    made = make_warehouse([{"run_id": "a"}], [{"run_id": "a", "value": 2.0}])
+    steps = ((Path, "replace"), (Path, "unlink"), (Path, "mkdir"), (Path, "open"), (os, "fsync"), (shutil, "rmtree"))
+
+    def export(step: int) -> int:
+        """Export, with an error at the `step`-th call to the file system; after a crash, at all later ones too."""
+        calls = 0
+        with pytest.MonkeyPatch.context() as patch:
+            for owner, name in steps:
+                real = getattr(owner, name)
+
+                def counted(*args: Any, real: Any = real, **options: Any) -> Any:
+                    nonlocal calls
+                    calls += 1
+                    if calls == step or (error is Crash and calls > step):
+                        raise error
+                    return real(*args, **options)
+
+                patch.setattr(owner, name, counted)
+            with contextlib.suppress(WarehouseError, Crash):
+                db.export(folder / "all.duckdb")
+        return calls
+
+    folder = tmp_path / "out"
+    folder.mkdir()
+    with sdb.connect(made) as db:
+        n_steps = export(10**9)
+        assert n_steps > 10
+        for step in range(1, n_steps + 1):
+            export(step)
+            with sdb.connect(folder / "all.duckdb") as old:
+                assert old.sql("select value from evals").item() == 2.0
+        export(10**9)
+    assert [path.name for path in folder.iterdir()] == ["all.duckdb"]
+
+
 # ---- another machine -------------------------------------------------------------------------------
 
 

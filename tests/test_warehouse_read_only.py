@@ -337,3 +337,30 @@ def test_allow_names_folders_that_exist(tmp_path: Path) -> None:
 def test_two_columns_of_one_name_are_refused_in_our_words(db: sdb.Warehouse) -> None:
     with pytest.raises(QueryError, match="two columns of the result are called 'run_id'"):
         db.sql("select a.run_id, b.run_id from runs a join runs b using (run_id) limit 1")
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "select " + "+".join(["1"] * 900),
+        "select " + "not " * 900 + "true",
+        "select " + "abs(" * 900 + "1" + ")" * 900,
+        "from " + "(from " * 900 + "runs" + ")" * 900,
+        "select " + "case when true then " * 900 + "1" + " end" * 900,
+    ],
+)
+def test_a_query_that_is_nested_too_deeply_is_refused_in_our_words(db: sdb.Warehouse, query: str) -> None:
+    with pytest.raises(QueryError, match="nested too deeply"):
+        db.sql(query)
+
+
+@pytest.mark.parametrize("query", ["\ud800", "select '\ud800'", "select 1 -- \udfff"])
+def test_half_a_surrogate_pair_in_a_query_is_refused(db: sdb.Warehouse, query: str) -> None:
+    with pytest.raises(QueryError, match="half of a surrogate pair"):
+        db.sql(query)
+
+
+@pytest.mark.parametrize("value", ["interval 1 month", "union_value(k := 1)", "[interval 1 day]"])
+def test_a_type_that_no_frame_holds_is_named(db: sdb.Warehouse, value: str) -> None:
+    with pytest.raises(QueryError, match=r"no column of such a type: x (INTERVAL|UNION)"):
+        db.sql(f"select {value} as x")

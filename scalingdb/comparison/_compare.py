@@ -13,7 +13,7 @@ import polars as pl
 from scalingdb.comparison import _tables
 from scalingdb.comparison._result import Comparison
 from scalingdb.errors import DataError, FitError, ScalingDBError, check_seed, check_word, unknown_name
-from scalingdb.fits import Fit, as_frame, fit, refuse_bad_values
+from scalingdb.fits import Fit, answers_of, as_frame, fit, refuse_bad_values
 from scalingdb.judging.holdouts import Holdout, Split, largest, where
 from scalingdb.judging.scores import LEVELS, relative_error, score
 from scalingdb.law_library import Law, get_law
@@ -166,8 +166,7 @@ def compare(
     if executor is None:
         sides: Iterable[Side | ScalingDBError] = (_side(*case, rule.label) for case in cases)
     else:
-        jobs = [executor.submit(_side, *case, rule.label) for case in cases]
-        sides = (job.result() for job in jobs)
+        sides = answers_of(executor, _side, [(*case, rule.label) for case in cases])
     results: dict[tuple[str, str], Side] = {}
     errors: dict[tuple[str, str], str] = {}
     for (law, split, _), side in zip(cases, sides, strict=True):

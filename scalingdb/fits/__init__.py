@@ -8,6 +8,7 @@ solves groups together.
 
 from __future__ import annotations
 
+from scalingdb.fits._elsewhere import answers_of
 from scalingdb.fits._estimate import natural
 from scalingdb.fits._facts import Reason, Recipe, Verdict
 from scalingdb.fits._form import evaluate_law
@@ -32,6 +33,7 @@ __all__ = [
     "Reason",
     "Recipe",
     "Verdict",
+    "answers_of",
     "as_frame",
     "checked_inputs",
     "drift_of",

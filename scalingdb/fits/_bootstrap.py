@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scalingdb.errors import DataError
+from scalingdb.fits._elsewhere import answers_of
 from scalingdb.fits._problem import Options, Problem
 from scalingdb.notices import notice
 
@@ -47,8 +48,7 @@ def resample(problem: Problem, resampled: str, found: Found, options: Options) -
     if options.executor is None:
         estimates = [_estimates(problem, found, part) for part in parts]
     else:
-        jobs = [options.executor.submit(_estimates, problem, found, part) for part in parts]
-        estimates = [job.result() for job in jobs]
+        estimates = list(answers_of(options.executor, _estimates, [(problem, found, part) for part in parts]))
     theta = np.concatenate(estimates)
     n_lost = int(np.isnan(theta).all(1).sum())
     if n_lost:

@@ -14,6 +14,7 @@ import polars as pl
 from scalingdb.display import DEFAULT_LEVEL
 from scalingdb.errors import DataError, ScalingDBError, check_word, unknown_name
 from scalingdb.fits._conclude import conclude_all
+from scalingdb.fits._elsewhere import answers_of
 from scalingdb.fits._facts import frozen, thawed
 from scalingdb.fits._problem import Options, Problem, check_options, state_problem
 from scalingdb.fits._result import Fit
@@ -243,8 +244,7 @@ def fit_by(
     if executor is None:
         answers = [_fit_batch(part, chosen, wanted) for part in parts]
     else:
-        futures = [executor.submit(_fit_batch, part, chosen, wanted) for part in parts]
-        answers = [future.result() for future in futures]
+        answers = list(answers_of(executor, _fit_batch, [(part, chosen, wanted) for part in parts]))
     results: list[Fit | ScalingDBError] = [ScalingDBError("not fitted")] * len(frames)
     for batch, answer in zip(batches, answers, strict=True):
         for i, result in zip(batch, answer, strict=True):

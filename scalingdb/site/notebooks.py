@@ -209,6 +209,12 @@ def read(path: Path) -> nbformat.NotebookNode:
     """A notebook as it is stored."""
     try:
         notebook: nbformat.NotebookNode = nbformat.read(path, as_version=4)
+        nbformat.validate(notebook)  # which reading only logs
+        nbformat.writes(notebook).encode()  # half of a surrogate pair has no bytes
+        own = notebook.metadata.get("scalingdb", {})
+        texts = [own.get("section") or "", *(own.get("sources") or ())]
+        if not all(isinstance(text, str) for text in texts):
+            raise TypeError("metadata 'scalingdb' hold a section and a list of sources, in words")
     except Exception as error:  # nbformat raises JSON, schema and its own errors alike
         raise DataError(
             f"{path.name!r} is not a readable notebook: {error}", "open and save it in JupyterLab."

@@ -95,6 +95,8 @@ def refuse_writes(
     """
     if "\0" in query:
         raise QueryError("the query contains a zero byte", "remove it: SQL is text.")
+    if not query.isascii() and any("\ud800" <= mark <= "\udfff" for mark in query):
+        raise QueryError("the query contains half of a surrogate pair", "remove it: SQL is text.")
     statements = _statements(query)
     if not statements:
         raise QueryError("the query is empty", "write a SELECT, such as 'select * from sources'.")
@@ -151,7 +153,10 @@ def _explained(statement: duckdb.Statement) -> str | None:
 
 def _tree(connection: duckdb.DuckDBPyConnection, query: str) -> dict[str, Any]:
     row = connection.execute("select json_serialize_sql(?::varchar)", [query]).fetchall()[0]
-    tree: dict[str, Any] = json.loads(row[0])
+    try:
+        tree: dict[str, Any] = json.loads(row[0])
+    except RecursionError as error:
+        raise QueryError("the query is nested too deeply to be checked", "write it in fewer levels.") from error
     if tree.get("error"):
         if "Only SELECT" in str(tree.get("error_message")):
             raise ReadOnlyError("the warehouse is read-only: only a SELECT can run", _REMEDY)

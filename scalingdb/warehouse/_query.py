@@ -99,7 +99,13 @@ def _read(cursor: duckdb.DuckDBPyConnection, query: str, params: dict[str, Any],
         if twice := [name for i, name in enumerate(relation.columns) if name in relation.columns[:i]]:
             raise QueryError(f"two columns of the result are called {twice[0]!r}", "give one another name with AS.")
         # through the Arrow C interface: relation.pl() would import pyarrow, a tenth of a second more
-        frame = pl.DataFrame(ArrowStream(relation))
+        try:
+            frame = pl.DataFrame(ArrowStream(relation))
+        except pl.exceptions.PanicException as error:  # no Exception: it would end a program, or a thread unheard
+            types = ", ".join(f"{name} {kind}" for name, kind in zip(relation.columns, relation.types, strict=True))
+            raise QueryError(
+                f"a Polars frame holds no column of such a type: {types}", "cast intervals and unions: x::varchar."
+            ) from error
         return frame.with_columns(_plain_number(frame[name]) for name in frame.select(pl.selectors.decimal()).columns)
     finally:
         cursor.close()

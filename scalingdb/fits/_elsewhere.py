@@ -1,0 +1,36 @@
+"""Calls that an executor makes, in this process or another."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor
+from typing import Any
+
+from scalingdb.errors import FitError
+
+__all__ = ["answers_of"]
+
+
+def answers_of(executor: Executor, function: Callable[..., Any], tasks: Iterable[tuple[Any, ...]]) -> Iterator[Any]:
+    """Result of each call, in order; those that nobody waits for any more are cancelled.
+
+    Raises
+    ------
+    FitError
+        If an argument, such as a law that was defined inside a function, cannot be sent to another process.
+    """
+    jobs = [executor.submit(function, *task) for task in tasks]
+    try:
+        for job in jobs:
+            yield job.result()
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        if "pickle" not in str(error):
+            raise
+        raise FitError(
+            f"the executor cannot send the law to another process: {error}",
+            "define the law at the top of a module, or use threads.",
+        ) from error
+    finally:
+        for job in jobs:
+            job.cancel()

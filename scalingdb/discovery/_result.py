@@ -121,23 +121,19 @@ class Discovery:
     def table(self) -> pl.DataFrame:
         """One row per law, the leading one first.
 
-        Columns
+        Returns
         -------
-        rank, law, formula
-        origin : ``library`` or ``found``.
-        groups : what groups share (``one`` where there are none).
-        n_params
-        held_out_error : error over ``0.5 + ln(distance)``, mean over the inner hold-outs (relative where all outputs
-            are positive, else in units of the median output).
-        score : the same times the price of the parameters: the order.
-        error_x2, error_x8, error_beyond : root mean square error up to twice the fitted scale, up to eight times,
-            beyond.
-        error_fitted : root mean square of the fit to all rows.
-        coverage : of the 95 % interval, each hold-out judged by the others.
-        p_leads : share of the resamples in which the first law has the smaller error.
-        verdict : whether the rows determine the parameters.
-        test_error : root mean square error on the rows of `holdout`, which the search has not seen; null without.
-        sentence
+        DataFrame
+            ``rank, law, formula, origin`` (library or found), ``groups`` (what groups share; ``one`` where there are
+            none), ``n_params``;
+            ``held_out_error`` (error over ``0.5 + ln(distance)``, mean over the inner hold-outs, relative where all
+            outputs are positive, else in units of the median output), ``score`` (the same times the price of the
+            parameters: the order);
+            ``error_x2, error_x8, error_beyond`` (root mean square error up to twice the fitted scale, up to eight
+            times, beyond), ``error_fitted`` (of the fit to all rows);
+            ``coverage`` (of the 95 % interval, each hold-out judged by the others), ``p_leads`` (share of the resamples
+            in which the first law has the smaller error), ``verdict`` (whether the rows determine the parameters),
+            ``test_error`` (on the rows of `holdout`, which the search has not seen; null without) and ``sentence``.
         """
         return _tables.ranked(self)
 

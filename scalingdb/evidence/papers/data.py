@@ -66,7 +66,7 @@ def upalm(db: Warehouse) -> Checked:
 
 @checks("D5", "2305.13230")
 def repeated(db: Warehouse) -> Checked:
-    """Section 2: a T5 of 784M on 2**29 tokens beats one of 2.8B on 2**27, both repeated to 2**35 (as notes quote it).
+    """Section 2: a T5 of 784M on 2^29 tokens beats one of 2.8B on 2^27, both repeated to 2^35 (as notes quote it).
 
     The law of repeated data, fitted to other models, says so: 2.98 nats against 3.68. Table 1 has scores, no losses.
     """

@@ -246,7 +246,7 @@ def pruned(db: Warehouse) -> Checked:
 
 @checks("L43", "2502.03738")
 def patches(db: Warehouse) -> Checked:
-    """Abstract: 84.6 % at 50,176 tokens an image, here predicted from the four coarser patches of the base model."""
+    """Abstract: 84.6 % at 50,176 tokens per image, here predicted from the four coarser patches of the base model."""
     rows = scores(db, "patchification", "r.family = 'adventurer_base-224'").sort("tokens_per_sample")
     rows = rows.with_columns(error=1 - pl.col("value"))
     assert rows["tokens_per_sample"][-1] == 50_176

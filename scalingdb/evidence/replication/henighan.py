@@ -1,4 +1,4 @@
-"""Loss an image: the laws of compute in nats a token (table 1) against those in nats an image (table 3)."""
+"""Loss per image: the laws of compute in nats per token (table 1) against those in nats per image (table 3)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _IMAGES = {  # tokens an image, PF-days at which one reducible nat is left, irre
     *(
         Figure(
             key=f"{name}_one_nat",
-            statement=f"PF-days at which one reducible nat an image is left, {name}, from the law a token",
+            statement=f"PF-days at which one reducible nat per image is left, {name}, by the law of the loss per token",
             place=_PLACE,
             stated=float(text),
             unit="PF-days",
@@ -41,14 +41,14 @@ _IMAGES = {  # tokens an image, PF-days at which one reducible nat is left, irre
     *(
         Figure(
             key=f"{name}_irreducible",
-            statement=f"Irreducible nats an image, {name}, from the law a token",
+            statement=f"Irreducible nats per image, {name}, by the law of the loss per token",
             place=_PLACE,
             stated=nats,
             unit="nats",
             tolerance=0.005 * n_tokens + 0.5,
-            why="half a unit of the last digit a token, and of the nats an image",
+            why="half a unit of the last digit of both losses, per token and per image",
             unless=(
-                "6,806 nats are 2.2155 a token, which table 1 would print as 2.22; it prints 2.21."
+                "6,806 nats are 2.2155 per token, which table 1 would print as 2.22; it prints 2.21."
                 if name == "image_32x32"
                 else ""
             ),

@@ -27,7 +27,7 @@ def learning_curve(db: Warehouse) -> Checked:
 
 @checks("L2", "2010.14701")
 def reducible_loss(db: Warehouse) -> Checked:
-    """Table 3: 1.7e10 PF-days leave one reducible nat on an image of 16x16 pixels, by the law of the loss per token in table 1.
+    """Table 3: 1.7e10 PF-days leave one reducible nat on an image of 16x16 pixels, by the law per token of table 1.
 
     An image of R x R pixels has 3 R^2 tokens, one in VQ codes R^2. The two rows of VQ codes agree as well; that of 8x8
     pixels does not: its scale in table 1 is ten times what table 3 says.
@@ -64,7 +64,7 @@ def regime(db: Warehouse) -> Checked:
 
 @checks("L4", "2109.07740")
 def encoder_share(db: Warehouse) -> Checked:
-    """The best share of the decoder is `p_d / (p_e + p_d)`, here at the exponents that the authors' search starts from.
+    """The decoder's best share is `p_d / (p_e + p_d)`, here at the exponents from which the authors' search starts.
 
     The fitted exponents stand in a figure only.
     """

@@ -246,6 +246,6 @@
   document.addEventListener("DOMContentLoaded", () => {
     charts();
     tables();
-    document.querySelectorAll(".sdb-table, .highlight pre, div.math, .output pre, .cell_output .html").forEach(reach);
+    document.querySelectorAll(".sdb-table, .highlight pre, div.math, div.sdb-math, .output pre, .cell_output .html").forEach(reach);
   });
 })();

@@ -60,6 +60,14 @@ def test_experts_stop_helping_where_the_coupling_says_so() -> None:
     assert gains[0] > gains[1] > gains[2] > 0
 
 
+@pytest.mark.parametrize("objective", ["huber_log", "mse_log", "mse"])
+def test_a_narrow_dip_at_the_near_end_is_found(objective: str) -> None:
+    x = np.linspace(0, 25, 35)
+    truth = {"floor": 0.25, "ceiling": 0.9, "slope": 2.0, "middle": 4.0, "depth": 0.15, "place": 2.0, "width": 1.0}
+    rows = pl.DataFrame({"capability": x, "task_accuracy": sdb.get_law("dip_and_rise")(x, **truth)})
+    assert dict(sdb.fit(rows, "dip_and_rise", objective=objective).params) == pytest.approx(truth, rel=1e-6)
+
+
 def test_a_score_falls_before_it_rises() -> None:
     law = sdb.get_law("dip_and_rise")
     truth = {"floor": 0.3, "ceiling": 0.92, "slope": 2.0, "middle": 4.5, "depth": 0.12, "place": 2.2, "width": 0.9}

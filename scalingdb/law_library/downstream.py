@@ -449,8 +449,8 @@ def _dip_starts(inputs: Sequence[FloatArray], y: FloatArray, weights: FloatArray
     (x,) = inputs
     low, high = float(x.min()), float(x.max())
     span = max(high - low, 1e-9)
-    middles, slopes = low + span * np.linspace(0.3, 1.3, 8), np.array([2.0, 4.0, 8.0, 16.0]) / span
-    places, widths = low + span * np.linspace(0.05, 0.95, 10), span * np.array([0.08, 0.15, 0.3])
+    middles, slopes = low + span * np.linspace(0.05, 1.3, 11), np.array([2.0, 4.0, 8.0, 16.0, 32.0, 64.0]) / span
+    places, widths = low + span * np.linspace(0.03, 0.97, 16), span * np.array([0.03, 0.08, 0.15, 0.3])
     cells = grid(middles, slopes, places, widths)
     at = np.array(cells)
     turned = 1 / (1 + np.exp(-at[:, 1:2] * (x - at[:, :1])))

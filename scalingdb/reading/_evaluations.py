@@ -378,7 +378,12 @@ def helm(stats: Sequence[Any], file: Path, name: str) -> Results | None:
         for stat in stats
         if isinstance(stat, dict) and isinstance(stat.get("name"), dict) and stat["name"].get("perturbation") is None
     ]
-    by_key = {(str(key.get("name")), str(key.get("split"))): stat for key, stat in plain}
+    by_key: dict[tuple[str, str], Mapping[str, Any]] = {}
+    for key, stat in plain:
+        named = (str(key.get("name")), str(key.get("split")))
+        if named[0] in HELM_METRICS and stat.get("mean") != by_key.get(named, stat).get("mean"):
+            raise Unusable(f"a HELM run with two values of {named[0]} on the split {named[1]}: which one counts?")
+        by_key[named] = stat
     rows, unused = [], set()
     for (metric, split), stat in by_key.items():
         value = _number(stat.get("mean"))

@@ -135,7 +135,6 @@ def test_a_folder_is_one_source_and_says_what_it_passed_over(tmp_path: Path, sai
         assert part in said[0]
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="real result files are not beside the checkout")
 def test_two_values_of_one_helm_score_are_refused(tmp_path: Path) -> None:
     stats = next(_own_files.helm(tmp_path).rglob("stats.json"))
     score = {"name": "exact_match", "split": "test"}
@@ -145,6 +144,7 @@ def test_two_values_of_one_helm_score_are_refused(tmp_path: Path) -> None:
         sdb.read_runs(stats.parents[1])
 
 
+@pytest.mark.skipif(not SHARED.is_dir(), reason="real result files are not beside the checkout")
 @pytest.mark.parametrize("folder", ["lm_eval", "inspect", "helm", "every_eval_ever", "stablelm"])
 def test_real_result_files_are_read(folder: str) -> None:
     frame = sdb.read_runs(SHARED / folder, flagged=True)

@@ -493,9 +493,7 @@ def _text_of(source_id: str) -> str:
     shared = sorted(
         path for path in folder.glob("_*.py") if path.name not in {"__init__.py", "__main__.py", "_core.py"}
     )
-    return "".join(
-        path.read_text(encoding="utf-8") for path in [folder / f"{source_id}.py", *shared] if path.name != "_core.py"
-    )
+    return "".join(path.read_text(encoding="utf-8") for path in [folder / f"{source_id}.py", *shared])
 
 
 def summary(table: pl.DataFrame, by: str | None = "source_id") -> pl.DataFrame:

@@ -24,11 +24,20 @@ FEW = 8
 THOROUGH = 16
 """Starts for a problem that fewer did not settle."""
 
-FURTHER = 4
-"""Times more starts where only one of them reached the best objective."""
+BEGUN, FEW_STEPS = 128, 6
+"""Starts of a law's own, or on more than two axes, that take so many steps before the most promising go on."""
 
-RESTARTS = 3
-"""Rounds of starts around the best ends, where starts do not agree on one."""
+DISTINCT = 1e-3
+"""Ends whose objectives differ by less, relatively, count as one optimum when basins are counted."""
+
+UNSEEN = 0.1
+"""Share of basins not found yet above which a search goes on."""
+
+FURTHER = 4
+"""Times more starts where only one of them reached the best objective, or where most ended somewhere else."""
+
+RESTARTS = 4
+"""Rounds of starts around the best ends, at least two and at most so many, where starts do not agree on one."""
 
 MANY_ROWS = 20_000
 """From so many rows on the search looks at a sample of them; its ends are then polished on all."""
@@ -101,13 +110,45 @@ class Found:
 
     @property
     def is_certain(self) -> bool:
-        """Whether there is evidence that the optimum is the global one: two starts from apart ended there."""
-        return bool(self.agree[: self.n_spread].sum() > 1)
+        """Whether there is evidence that the optimum is the global one.
+
+        Two starts from apart ended there, and the ends of all do not suggest that many basins were missed.
+        """
+        return _is_settled(self.totals[: self.n_spread], float(self.objective))
 
     @property
     def agree(self) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
         """Which starts reached the best objective."""
         return np.asarray(self.totals <= self.objective * (1 + AGREE) + 1e-300)
+
+
+def unseen_share(totals: FloatArray) -> float:
+    """Expected share of the basins of attraction that no start has found.
+
+    With w different ends of n starts it is ``w (w + 1) / (n (n - 1))``, whatever the number of basins.
+
+    References
+    ----------
+    Boender and Rinnooy Kan, Mathematical Programming 37 (1987) 59-80.
+    """
+    ends = np.sort(totals[np.isfinite(totals)])
+    n = ends.size
+    different = 1 + int((np.diff(ends) > DISTINCT * np.abs(ends[:-1]) + 1e-300).sum())
+    return different * (different + 1) / (n * (n - 1)) if n > 1 else 1.0
+
+
+def _reached(totals: FloatArray, best: float | None = None) -> int:
+    """Starts that ended at the best objective."""
+    least = float(totals.min()) if best is None else best
+    return int((totals <= least * (1 + AGREE) + 1e-300).sum())
+
+
+def _is_settled(totals: FloatArray, best: float | None = None) -> bool:
+    """Whether two starts reached the best objective and few basins are left unseen.
+
+    Fewer than :data:`THOROUGH` starts, as many problems at once are given, are too few to count basins by.
+    """
+    return _reached(totals, best) > 1 and (totals.size < THOROUGH or unseen_share(totals) <= UNSEEN)
 
 
 _STATUS = ("converged", "stalled at rounding", "iteration limit")
@@ -149,6 +190,29 @@ def _internal(model: Model, given: OwnStarts, rows: Rows, prepared: PreparedInpu
     return np.asarray(u[np.isfinite(u).all(1)])
 
 
+def _begun(
+    model: Model,
+    objective: Objective,
+    candidates: FloatArray,
+    prepared: PreparedInputs,
+    rows: Rows,
+    penalty: Penalty | None,
+) -> FloatArray:
+    """Candidates as they stand after a few steps, best first: more telling than where they begin."""
+    inputs, some = starts.some_rows(prepared, rows.weights)
+    begun = solver.minimise(
+        model,
+        objective.of_rows(some),
+        starts.choose(candidates, BEGUN),
+        inputs,
+        rows.y[some],
+        rows.weights[some],
+        penalty=penalty,
+        max_iterations=FEW_STEPS,
+    )
+    return starts.ranked(model, objective, begun.u, prepared, rows.y, rows.weights, penalty)
+
+
 def _polish(
     model: Model,
     objective: Objective,
@@ -174,7 +238,13 @@ def _restarted(
     for turn in range(RESTARTS):
         order = np.argsort(polished.objective, kind="stable")
         best = float(polished.objective[order[0]])
-        near = starts.disturbed(model, polished.u[order[:4]], n_starts, (seed or 0) * RESTARTS + turn)
+        ends, turned = starts.choose(polished.u[order], 6), (seed or 0) * RESTARTS + turn
+        near = np.concatenate(
+            [
+                starts.disturbed(model, ends, n_starts, turned),
+                starts.along_valleys(model, objective, ends, prepared, rows.y, rows.weights, n_starts, turned),
+            ]
+        )
         if model.basis is not None:
             solved = starts.structured_starts(model, objective, prepared, rows.y, rows.weights, given=near)
             near = np.concatenate([near, solved])
@@ -184,7 +254,7 @@ def _restarted(
             *(np.concatenate([getattr(polished, f.name), getattr(again, f.name)]) for f in fields(Solution))
         )
         least = float(polished.objective.min())
-        if least >= best * (1 - AGREE) and (polished.objective <= least * (1 + AGREE)).sum() > 1:
+        if turn and least >= best * (1 - AGREE) and (polished.objective <= least * (1 + AGREE)).sum() > 1:
             break
     return polished
 
@@ -222,15 +292,18 @@ def search(
     candidates = _candidates(model, objective, rows, prepared, own, penalty, seed)
     if candidates.shape[0] == 0:
         return None
-    chosen = starts.choose(candidates, n_starts)
-    polished = _polish(model, objective, chosen, prepared, rows, penalty)
-    agreeing = (polished.objective <= polished.objective.min() * (1 + AGREE)).sum()
+    is_hard = candidates.shape[0] > n_starts and (model.basis is None or model.n_params - len(model.linear) > 2)
+    begun = _begun(model, objective, candidates, prepared, rows, penalty) if is_hard else candidates
+    polished = _polish(model, objective, starts.choose(begun, n_starts), prepared, rows, penalty)
     n_spread = len(polished.u)
-    if 1 < n_starts < candidates.shape[0] and agreeing < 2:
-        # nobody else found this optimum: look further before it is believed
-        polished = _polish(model, objective, starts.choose(candidates, FURTHER * n_starts), prepared, rows, penalty)
+    if 1 < n_starts < candidates.shape[0] and not _is_settled(polished.objective):
+        # nobody else found this optimum, or everybody another one: look further before it is believed
+        polished = _polish(model, objective, starts.choose(begun, FURTHER * n_starts), prepared, rows, penalty)
+        if is_hard and not _is_settled(polished.objective):
+            polished = _polish(model, objective, begun, prepared, rows, penalty)
         n_spread = len(polished.u)
-        polished = _restarted(model, objective, polished, prepared, rows, penalty, n_starts, seed)
+        if not _is_settled(polished.objective):
+            polished = _restarted(model, objective, polished, prepared, rows, penalty, n_starts, seed)
     u, status = polished.u.copy(), polished.status.copy()
     best = int(np.argmin(polished.objective))
     if status[best] == solver.ITERATION_LIMIT:

@@ -20,7 +20,7 @@ import numpy as np
 from scalingdb.estimation.model import Evaluation, FloatArray, Model, PreparedInputs
 from scalingdb.estimation.objectives import Objective
 
-__all__ = ["CONVERGED", "ITERATION_LIMIT", "STALLED", "Penalty", "Solution", "minimise", "objective_value", "solve_spd"]
+__all__ = ["CONVERGED", "ITERATION_LIMIT", "STALLED", "Penalty", "Solution", "curvature", "minimise", "objective_value", "solve_spd"]
 
 CONVERGED, STALLED, ITERATION_LIMIT = 0, 1, 2
 """Status of a problem: optimum reached; no step decreases the objective; out of iterations."""
@@ -39,6 +39,9 @@ SADDLE = 1e3
 
 PIVOT = 1e-14
 """Share of its diagonal element that every pivot of a positive definite matrix exceeds."""
+
+TINY = 1e-150
+"""Predictions whose inverse has no finite square: a loss of logarithms is then taken of their ratio to 1."""
 
 SMALL_BATCH = 48
 """Systems up to which a call of LAPACK for each costs less than vectorised arithmetic over all."""
@@ -120,6 +123,16 @@ def objective_value(
     return np.asarray(np.where(np.isfinite(total), total, np.inf))
 
 
+def curvature(
+    model: Model, objective: Objective, u: FloatArray, inputs: PreparedInputs, y: FloatArray, weights: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Objective (P,) in the solver's own scale and its positive semi-definite curvature (P, k, k) at `u` (P, k)."""
+    room = np.empty((len(u), 1 + 2 * model.n_params, inputs.logs[0].shape[-1]))
+    delta = np.inf if objective.is_absolute else objective.delta  # absolute values have none: that of squares
+    local = _local(model, objective, delta, None, u, inputs, y, weights, objective.observed(y), room)
+    return local.total, local.majoriser
+
+
 @dataclass
 class _Local:
     """Objective, gradient, Hessian and majoriser of every problem of a chunk."""
@@ -149,6 +162,8 @@ def _local(
         evaluation: Evaluation = model.evaluate(u[:1], inputs, 2 if model.is_exact else 1)
     else:
         evaluation = model.evaluate(u, inputs, 2 if model.is_exact else 1)
+    if objective.is_log and (evaluation.value < TINY).any():
+        evaluation, observed = _relative(evaluation, observed)
     jacobian = evaluation.gradient
     assert jacobian is not None
     count, (k, n) = len(u), jacobian.shape[1:]
@@ -177,6 +192,15 @@ def _local(
         sums = local.total + local.gradient.sum(1) + local.hessian.sum((1, 2))
     local.total = np.where(np.isfinite(sums), local.total, np.inf)
     return local
+
+
+def _relative(evaluation: Evaluation, observed: FloatArray) -> tuple[Evaluation, FloatArray]:
+    """The same residuals of logarithms (P, n) from predictions of 1: their derivatives are finite whatever the scale."""
+    with np.errstate(all="ignore"):
+        slope = 1.0 / evaluation.value
+        gradient = None if evaluation.gradient is None else evaluation.gradient * slope[:, None, :]
+        curvature = evaluation.curvature and [(a, b, second * slope) for a, b, second in evaluation.curvature]
+        return Evaluation(np.ones_like(slope), gradient, curvature), observed - np.log(evaluation.value)
 
 
 def solve_spd(matrix: FloatArray, right: FloatArray) -> tuple[FloatArray, np.ndarray[tuple[int], np.dtype[np.bool_]]]:

@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from scalingdb.estimation import solver
 from scalingdb.estimation.model import FloatArray, Model, ParamSpec, PreparedInputs
 from scalingdb.estimation.objectives import Objective
 from scalingdb.estimation.solver import Penalty, objective_value, solve_spd
 
-__all__ = ["around", "choose", "disturbed", "grouped_starts", "ranked", "structured_starts"]
+__all__ = ["along_valleys", "around", "choose", "disturbed", "grouped_starts", "ranked", "some_rows", "structured_starts"]
 
 BoolArray = np.ndarray[Any, np.dtype[np.bool_]]
 
@@ -151,7 +152,35 @@ def disturbed(model: Model, ends: FloatArray, count: int, seed: int | None = Non
     return np.clip(centre + width * unit * generator.standard_normal(centre.shape), model.low, model.high)
 
 
-def _some_rows(inputs: PreparedInputs, weights: FloatArray) -> tuple[PreparedInputs, Any]:
+def along_valleys(
+    model: Model,
+    objective: Objective,
+    ends: FloatArray,
+    inputs: PreparedInputs,
+    y: FloatArray,
+    weights: FloatArray,
+    count: int,
+    seed: int | None = None,
+) -> FloatArray:
+    """Places (S * count, k) that the rows tell apart from where starts ended (S, k) by 1 to 30 of their errors.
+
+    Where coordinates trade off, a step in one of them alone leaves the valley; these follow it.
+    """
+    total, curvature = solver.curvature(model, objective, ends, inputs, y, weights)
+    usable = np.isfinite(total) & np.isfinite(curvature).all((1, 2))
+    generator = np.random.default_rng(seed)
+    places = []
+    for end, least, matrix in zip(ends[usable], total[usable], curvature[usable], strict=True):
+        size = np.sqrt(np.maximum(np.diag(matrix), 1e-300))
+        stiff, axes = np.linalg.eigh(matrix / np.outer(size, size))
+        noise = np.sqrt(2 * max(float(least), 1e-300) / max(int((weights > 0).sum()) - model.n_params, 1))
+        far = noise * 10.0 ** generator.uniform(0.0, 1.5, size=(count, 1))
+        drawn = generator.standard_normal((count, len(end))) / np.sqrt(np.maximum(stiff, 1e-12))
+        places.append(end + far * (drawn @ axes.T) / size)
+    return np.clip(np.concatenate(places), model.low, model.high) if places else ends[:0]
+
+
+def some_rows(inputs: PreparedInputs, weights: FloatArray) -> tuple[PreparedInputs, Any]:
     """Inputs at :data:`MAX_ROWS` of the rows that count, and which these are: the same whenever it is asked.
 
     Drawn rather than taken at even distances, which may be those of a grid; rows at the ends of an input, where a
@@ -186,7 +215,7 @@ def structured_starts(
     given : array (S, k), optional
         Starts whose non-linear parameters are taken in place of a grid.
     """
-    inputs, rows = _some_rows(inputs, weights)
+    inputs, rows = some_rows(inputs, weights)
     y, weights = y[rows], weights[rows]
     u = _grid(model, seed) if given is None else given.copy()
     if model.basis is not None:
@@ -218,7 +247,7 @@ def ranked(
 
     Of many rows some are looked at.
     """
-    inputs, rows = _some_rows(inputs, weights)
+    inputs, rows = some_rows(inputs, weights)
     objective, y, weights = objective.of_rows(rows), y[rows], weights[rows]
     totals = objective_value(model, objective, u, inputs, y, weights, penalty)
     order = np.argsort(totals, kind="stable")

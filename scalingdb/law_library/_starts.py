@@ -17,6 +17,7 @@ from scalingdb.law_library._core import FloatArray
 __all__ = [
     "asymptotes",
     "best_cells",
+    "best_of_each",
     "centre",
     "floor_and_power",
     "floors_below",
@@ -26,10 +27,14 @@ __all__ = [
     "logistic_starts",
     "projected",
     "straight_line",
+    "thinned",
 ]
 
 MARGINS = (1e-4, 1e-3, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 """Distances of an asymptote from the nearest value, in units of the range of the values."""
+
+ENOUGH_ROWS = 96
+"""Rows that large grids of one input are judged by."""
 
 
 def least_squares(columns: FloatArray, target: FloatArray, weights: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -68,6 +73,22 @@ def best_cells(starts: FloatArray, misfit: FloatArray, count: int = 64) -> Float
     usable = np.isfinite(misfit) & np.isfinite(starts).all(1)
     starts, misfit = starts[usable], misfit[usable]
     return np.asarray(starts[np.argsort(misfit, kind="stable")[:count]])
+
+
+def best_of_each(starts: FloatArray, misfit: FloatArray, place: FloatArray, count: int = 128) -> FloatArray:
+    """The start of least misfit of each place (S,), the `count` best of them: neighbouring cells end at one optimum."""
+    order = np.argsort(misfit, kind="stable")
+    first = np.unique(place[order], return_index=True)[1]
+    return best_cells(starts[order][first], misfit[order][first], count)
+
+
+def thinned(x: FloatArray, y: FloatArray, weights: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """At most :data:`ENOUGH_ROWS` of the rows that count, evenly by rank of `x`: enough to tell good cells from bad."""
+    order = np.flatnonzero(weights > 0)
+    order = order[np.argsort(x[order], kind="stable")]
+    if order.size > ENOUGH_ROWS:
+        order = order[np.linspace(0, order.size - 1, ENOUGH_ROWS).round().astype(int)]
+    return x[order], y[order], weights[order]
 
 
 def floors_below(y: FloatArray, weights: FloatArray) -> FloatArray:
@@ -188,8 +209,9 @@ def logistic_starts(
 ) -> FloatArray:
     """Rows ``floor, ceiling, slope, intercept`` of ``logit((y - floor)/(ceiling - floor)) = slope*x + intercept``.
 
-    Near an asymptote the logit magnifies noise, so a point weighs by the square of the derivative of
-    the sigmoid there.
+    Two ways lead there. Given the asymptotes the logit is a straight line; near an asymptote it magnifies noise, so a
+    point weighs by the square of the derivative of the sigmoid there. Given middle and slope, the asymptotes are
+    linear: this finds what the line cannot, a step between two neighbours and a tail whose middle lies far off.
     """
     rows = []
     used = weights > 0
@@ -206,4 +228,50 @@ def logistic_starts(
             )
             if np.isfinite(slope) and slope != 0:
                 rows.append([floor, ceiling, slope, intercept])
-    return np.array(rows).reshape(-1, 4)
+    lines = np.array(rows).reshape(-1, 4)
+    return np.concatenate([lines, _logistic_cells(x[used], y[used], weights[used], low, high)])
+
+
+def _logistic_cells(x: FloatArray, y: FloatArray, weights: FloatArray, low: float, high: float) -> FloatArray:
+    """The best of a grid over middle and slope, asymptotes solved for within [low, high]: rows as above."""
+    at = np.unique(x)
+    span = float(at[-1] - at[0])
+    if span <= 0:
+        return np.empty((0, 4))
+    wide = at[0] + span * np.concatenate([np.linspace(-0.1, 1.1, 25), [-3.0, -1.0, -0.3, 1.3, 2.0, 4.0]])
+    cells = [(middle, slope / span) for middle in wide for slope in np.geomspace(0.5, 200.0, 12)]
+    between = np.unique(np.linspace(0, at.size - 2, min(at.size - 1, 40)).astype(int))
+    gaps = at[between + 1] - at[between]
+    cells += [
+        (at[i] + part * gap, steep / gap)
+        for i, gap in zip(between, gaps, strict=True)
+        for part in (0.25, 0.75)
+        for steep in (4.0, 20.0)
+    ]
+    middle, slope = np.array(cells).T
+    with np.errstate(over="ignore"):
+        rise = 1 / (1 + np.exp(-slope[:, None] * (x - middle[:, None])))
+    one = np.ones_like(rise)
+    found, misfits = [], []
+    # rising and falling, with both asymptotes free, or one of them or both at the end of its range
+    for up in (rise, 1 - rise):
+        free, _ = least_squares(np.stack([one - up, up], axis=1), y, weights)
+        if np.isfinite(low):
+            top, _ = least_squares(up[:, None], y - low * (1 - up), weights)
+            free = np.concatenate([free, np.column_stack([np.full(len(top), low), top])])
+        if np.isfinite(high):
+            bottom, _ = least_squares((1 - up)[:, None], y - high * up, weights)
+            free = np.concatenate([free, np.column_stack([bottom, np.full(len(bottom), high)])])
+        if np.isfinite(low) and np.isfinite(high):
+            free = np.concatenate([free, np.tile([low, high], (len(up), 1))])
+        times = len(free) // len(up)
+        shape = np.tile(up, (times, 1))
+        ends = np.clip(free, low, high)
+        misfit = (weights * (y - ends[:, :1] * (1 - shape) - ends[:, 1:] * shape) ** 2).sum(1)
+        misfit[ends[:, 1] <= ends[:, 0]] = np.inf
+        tilt = np.tile(slope, times) * (1 if up is rise else -1)
+        found.append(np.column_stack([ends, tilt, -tilt * np.tile(middle, times)]))
+        misfits.append(misfit)
+    rows, misfit = np.concatenate(found), np.concatenate(misfits)
+    place = np.tile(np.unique(middle, return_inverse=True)[1] + 1, len(rows) // middle.size)
+    return best_of_each(rows, misfit, place * np.sign(rows[:, 2]))

@@ -231,21 +231,17 @@ def _saturated(n_experts: Any, E_s: Any, E_m: Any) -> Any:
 
 
 def _routing_starts(inputs: Sequence[FloatArray], y: FloatArray, weights: FloatArray) -> FloatArray:
-    """Given the two saturations ``log10 L`` is linear in ``log10 N``, ``log10 Eh`` and their product."""
+    """Given the two saturations ``log10 L`` is linear in ``log10 N``, ``log10 Eh`` and their product.
+
+    Few values of N or of the experts leave saturations far from any that were published: the grid is wide.
+    """
     log_n, experts = np.log10(inputs[0]), inputs[1]
-
-    def columns(start: float, end: float) -> tuple[FloatArray | float, ...]:
-        log_e = np.log10(_saturated(experts, start, end))
-        return log_n, log_e, log_n * log_e, 1.0
-
-    return projected(
-        grid(np.geomspace(1.05, 12.0, 12), np.geomspace(40.0, 4000.0, 14)),
-        columns,
-        np.log10(y),
-        weights,
-        lambda cell, c: (*c, *cell),
-        relative=False,
-    )
+    cells = np.array(grid(np.geomspace(0.03, 1e3, 28), np.geomspace(0.05, 1e5, 28)))
+    with np.errstate(all="ignore"):
+        log_e = np.log10(_saturated(experts, cells[:, :1], cells[:, 1:]))
+        columns = np.stack([np.broadcast_to(log_n, log_e.shape), log_e, log_n * log_e, np.ones_like(log_e)], axis=1)
+    found, misfit = least_squares(columns, np.log10(y), weights)
+    return best_cells(np.column_stack([found, cells]), misfit, 128)
 
 
 @law(

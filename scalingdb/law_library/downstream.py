@@ -17,7 +17,15 @@ from typing import Any
 import numpy as np
 
 from scalingdb.law_library._core import FloatArray, exponent, law, positive, real
-from scalingdb.law_library._starts import asymptotes, best_cells, grid, least_squares, logistic_starts, straight_line
+from scalingdb.law_library._starts import (
+    asymptotes,
+    best_of_each,
+    grid,
+    least_squares,
+    logistic_starts,
+    straight_line,
+    thinned,
+)
 
 _probability = positive(low=0.0, high=1.0, start=(0.05, 0.95))
 
@@ -449,8 +457,11 @@ def _dip_starts(inputs: Sequence[FloatArray], y: FloatArray, weights: FloatArray
     (x,) = inputs
     low, high = float(x.min()), float(x.max())
     span = max(high - low, 1e-9)
-    middles, slopes = low + span * np.linspace(0.05, 1.3, 11), np.array([2.0, 4.0, 8.0, 16.0, 32.0, 64.0]) / span
-    places, widths = low + span * np.linspace(0.03, 0.97, 16), span * np.array([0.03, 0.08, 0.15, 0.3])
+    x, y, weights = thinned(x, y, weights)
+    # both where the range is and where the rows are: scores crowd at one end of it
+    middles = np.unique([*(low + span * np.linspace(0.05, 1.3, 7)), *np.quantile(x, np.linspace(0.05, 0.95, 9))])
+    places = np.unique([*(low + span * np.linspace(0.03, 0.97, 9)), *np.quantile(x, np.linspace(0.05, 0.95, 11))])
+    slopes, widths = np.geomspace(1.5, 150.0, 9) / span, span * np.geomspace(0.015, 0.4, 8)
     cells = grid(middles, slopes, places, widths)
     at = np.array(cells)
     turned = 1 / (1 + np.exp(-at[:, 1:2] * (x - at[:, :1])))
@@ -464,7 +475,8 @@ def _dip_starts(inputs: Sequence[FloatArray], y: FloatArray, weights: FloatArray
             *(np.maximum(solved[:, 2], 1e-4), at[:, 2], at[:, 3]),
         ]
     )
-    return best_cells(rows, np.where(usable, misfit, misfit * 4 + 1e-9), 64)
+    place = np.unique(at[:, 2:], axis=0, return_inverse=True)[1].ravel()
+    return best_of_each(rows, np.where(usable, misfit, misfit * 4 + 1e-9), place)
 
 
 @law(

@@ -422,14 +422,17 @@ _SIZE_POWERS = np.concatenate([np.linspace(-0.5, -0.02, 13), np.linspace(0.02, 0
 def _lines_in_size(log_n: FloatArray, target: FloatArray, keep: int) -> list[tuple[float, float, float]]:
     """Best (slope, exponent, intercept) of ``target = slope * N**exponent + intercept``, by absolute deviations.
 
-    A size whose floor ran away must not steer the line.
+    A size whose floor ran away must not steer the line. The exponents are spread: of neighbours one is kept.
     """
     lines = []
-    for power_of_n in _SIZE_POWERS:
-        design = np.stack([np.exp(power_of_n * log_n), np.ones_like(log_n)], axis=1)
-        (slope, intercept), *_ = np.linalg.lstsq(design, target, rcond=None)
-        lines.append((float(np.abs(design @ [slope, intercept] - target).sum()), slope, power_of_n, intercept))
-    return [(slope, power_of_n, intercept) for _, slope, power_of_n, intercept in sorted(lines)[:keep]]
+    for powers in np.array_split(_SIZE_POWERS, keep):
+        best: list[tuple[float, float, float, float]] = []
+        for power_of_n in powers:
+            design = np.stack([np.exp(power_of_n * log_n), np.ones_like(log_n)], axis=1)
+            (slope, intercept), *_ = np.linalg.lstsq(design, target, rcond=None)
+            best.append((float(np.abs(design @ [slope, intercept] - target).sum()), slope, power_of_n, intercept))
+        lines.append(min(best)[1:])
+    return lines
 
 
 def _farseer_by_size(inputs: Sequence[FloatArray], y: FloatArray, weights: FloatArray) -> list[list[float]]:
@@ -490,10 +493,46 @@ def _farseer_by_sum(inputs: Sequence[FloatArray], y: FloatArray, weights: FloatA
     return starts
 
 
+def _farseer_by_exponent(inputs: Sequence[FloatArray], y: FloatArray, weights: FloatArray) -> list[list[float]]:
+    """Lay out the power of D, and how it bends with N, on a grid: floor and scale of each size are then linear.
+
+    Few token counts at each size leave the power of one size alone undetermined; all sizes together do not.
+    """
+    n, d = inputs
+    sizes, which = np.unique(n, return_inverse=True)
+    if sizes.size < 3:
+        return []
+    log_n, log_d = np.log(sizes), np.log(d) - np.log(d).mean()
+    far = log_n - log_n.mean()
+    starts = []
+    for at_centre in np.geomspace(0.03, 1.5, 9):
+        for tilt in (-0.6, -0.3, -0.1, 0.02, 0.1, 0.3, 0.6):
+            powers = at_centre * np.exp(tilt * far)
+            of_d = np.exp(-powers[which] * log_d)
+            floor, scale = np.full(sizes.size, np.nan), np.full(sizes.size, np.nan)
+            for i in range(sizes.size):
+                own = which == i
+                if np.unique(d[own]).size > 1:
+                    design = np.stack([np.ones(int(own.sum())), of_d[own]])[None]
+                    (floor[i], scale[i]), *_ = least_squares(design, y[own], weights[own] / y[own] ** 2)[0]
+            good = (floor > 1e-3 * y.mean()) & (scale > 0)
+            if good.sum() < 3:
+                continue
+            level = np.log(scale[good]) + powers[good] * np.log(d).mean()
+            for a3, gamma, b3 in _lines_in_size(log_n[good], np.log(floor[good]), 3):
+                for a2, beta, b2 in _lines_in_size(log_n[good], level, 3):
+                    # a small power of N is as good as a logarithm over the sizes of a study
+                    a1, alpha = (tilt / 0.1, 0.1) if tilt > 0 else (-tilt / 0.1, -0.1)
+                    a1 *= np.exp(-alpha * log_n.mean())
+                    b1 = np.log(at_centre) - a1 * np.exp(alpha * log_n.mean())
+                    starts.append([a3, gamma, b3, a2, beta, b2, a1, alpha, float(b1)])
+    return starts
+
+
 def _farseer_starts(inputs: Sequence[FloatArray], y: FloatArray, weights: FloatArray) -> FloatArray:
-    """Both ways to take the law apart; neither suits all designs."""
-    both = [*_farseer_by_size(inputs, y, weights), *_farseer_by_sum(inputs, y, weights)]
-    return np.array(both).reshape(-1, 9)
+    """Three ways to take the law apart; none suits all designs."""
+    ways = (_farseer_by_size, _farseer_by_sum, _farseer_by_exponent)
+    return np.array([row for way in ways for row in way(inputs, y, weights)]).reshape(-1, 9)
 
 
 _size_exponent = real("power of N", low=-2.0, high=2.0, start=(-0.3, 0.3))

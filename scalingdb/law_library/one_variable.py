@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from scalingdb.law_library._core import FloatArray, exponent, law, positive, real
-from scalingdb.law_library._starts import best_cells, floor_and_power, floors_below, least_squares
+from scalingdb.law_library._starts import best_cells, best_of_each, floor_and_power, floors_below, least_squares
 
 _EXPONENTS = np.geomspace(0.01, 4.0, 60)
 
@@ -502,7 +502,8 @@ def _broken_starts(breaks: int, inputs: Sequence[FloatArray], y: FloatArray, wei
         steps = [part for i in range(breaks) for part in (solved[:, 2 + i], np.exp(d[:, i]), f[:, i])]
         rows.append(np.column_stack([np.full(len(d), floor), scale, solved[:, 1], *steps]))
         misfits.append(misfit)
-    return best_cells(np.concatenate(rows), np.concatenate(misfits), 96)
+    place = np.unique(d, axis=0, return_inverse=True)[1].ravel()
+    return best_of_each(np.concatenate(rows), np.concatenate(misfits), np.tile(place, len(rows)))
 
 
 def _one_break_starts(inputs: Sequence[FloatArray], y: FloatArray, weights: FloatArray) -> FloatArray:

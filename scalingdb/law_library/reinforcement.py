@@ -22,9 +22,9 @@ def _rl_sigmoid_starts(inputs: Sequence[FloatArray], y: FloatArray, weights: Flo
     """Given start and ceiling, the logit of the share gained is a straight line in ln C."""
     (hours,) = inputs
     rows = [
-        [floor, ceiling, slope, np.exp(-intercept / slope)]
+        [*((floor, ceiling) if slope > 0 else (ceiling, floor)), abs(slope), np.exp(-intercept / slope)]
         for floor, ceiling, slope, intercept in logistic_starts(np.log(hours), y, weights)
-        if slope > 0 and abs(intercept / slope) < 600
+        if abs(intercept / slope) < 600
     ]
     return np.array(rows).reshape(-1, 4)
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from scalingdb.law_library._core import FloatArray, exponent, law, positive
 from scalingdb.law_library._schedules import settled
-from scalingdb.law_library._starts import centre, grid, projected
+from scalingdb.law_library._starts import best_of_each, centre, grid, least_squares, projected
 
 AREAS = {
     "lr_area": "sum of the learning rates of all steps so far, warm-up included (S1)",
@@ -77,19 +77,34 @@ def lr_annealing(lr_area: Any, annealing_area: Any, *, L_0: Any, A: Any, alpha: 
 
 
 def _one_drop_starts(inputs: Sequence[FloatArray], y: FloatArray, weights: FloatArray) -> FloatArray:
-    """Given the four exponents and speeds the law is linear in L_0, A and B."""
+    """Given the four exponents and speeds the law is linear in L_0, A and B.
+
+    The speed is laid out where the rows are, as share settled after a typical area at a typical rate: C alone moves
+    by orders of magnitude with gamma.
+    """
     area, before, after, since = inputs
-    middle = centre(area)
-
-    def columns(alpha: float, *memory: float) -> tuple[FloatArray | float, ...]:
-        return 1.0, (area / middle) ** -alpha, -(before - after) * settled(after, since, *memory)
-
-    def assemble(cell: tuple[float, ...], c: FloatArray) -> tuple[float, ...]:
-        alpha, *memory = cell
-        return max(c[0], 1e-3), max(c[1], 1e-6) * middle**alpha, alpha, max(c[2], 1e-3), *memory
-
-    speeds = (np.geomspace(0.3, 12.0, 6), np.linspace(0.2, 1.2, 5), np.linspace(0.2, 1.2, 5))
-    return projected(grid(np.linspace(0.1, 1.2, 7), *speeds), columns, y, weights, assemble)
+    middle, rate, typical = centre(area), centre(after), centre(since)
+    cells = np.array(
+        grid(
+            np.array([0.05, 0.2, 0.4, 0.7, 1.1]),
+            np.geomspace(1e-3, 1e4, 10),
+            np.array([0.1, 0.3, 0.8, 2.0, 9.0]),
+            np.array([0.02, 0.3, 0.7, 1.2, 2.5, 5.0, 9.0]),
+        )
+    )
+    alpha, pace, beta, gamma = cells.T
+    with np.errstate(over="ignore"):
+        gain = (before - after) * settled(after / rate, since / typical, *cells[:, 1:, None].transpose(1, 0, 2))
+    columns = np.stack([np.ones_like(gain), (area / middle) ** -alpha[:, None], -gain], axis=1)
+    solved, misfit = least_squares(columns, y, weights / y**2)
+    rows = np.column_stack(
+        [
+            *(np.maximum(solved[:, 0], 1e-3), np.maximum(solved[:, 1], 1e-6) * middle**alpha, alpha),
+            *(np.maximum(solved[:, 2], 1e-3), pace * rate**gamma / typical, beta, gamma),
+        ]
+    )
+    place = np.unique(cells[:, [1, 3]], axis=0, return_inverse=True)[1].ravel()
+    return best_of_each(rows, np.where((solved > 0).all(1), misfit, 4 * misfit), place)
 
 
 @law(

@@ -75,11 +75,13 @@ def repeated(db: Warehouse) -> Checked:
     return Checked(float(small < large), 1.0, 1e-12, "words")
 
 
-waits(
-    "D6",
-    "2404.01204",
-    "claims of the abstract only; no release with rows was found",
-)
+@checks("D6", "2404.01204")
+def courses(db: Warehouse) -> Checked:
+    """Some scores evolve alike in models of different size: rank correlation of their courses over Pythia's sizes.
+
+    Above 0.8 on four tasks up to 12B parameters; the paper goes to 67B, and no release with its rows was found.
+    """
+    return Checked(float(ledger(db, "hitchhiker.courses", "alike").ours > 0.8), 1.0, 1e-12, "words")
 
 
 @checks("D7", "2406.02061")
@@ -151,9 +153,16 @@ waits(
 
 @checks("D15", "2504.00294")
 def more_tokens(db: Warehouse) -> Checked:
-    """More tokens do not mean more right: most of nine models spend more on chemistry than on physics and do worse."""
-    found = ledger(db, "inference_scaling_gpqa.domains", "more_tokens")
-    return Checked(float(found.ours > 9 / 2), 1.0, 1e-12, "words")
+    """Figure 16: O3-mini answers 77.7 % of GPQA, here from the domains of figure 17 (19, 93 and 86 questions).
+
+    The other eight agree as well, within 0.06 points for the rounding of four numbers. More tokens do not mean more
+    right: most of the nine spend more on chemistry than on physics and do worse.
+    """
+    assert ledger(db, "inference_scaling_gpqa.domains", "weighted_mean").agrees
+    assert ledger(db, "inference_scaling_gpqa.domains", "more_tokens").ours > 9 / 2
+    rows = scores(db, "inference_scaling_gpqa", "e.metric = 'acc' and r.model_name = 'O3-mini' and e.n_items < 198")
+    mean = rows.select((pl.col("value") * pl.col("n_items")).sum() / pl.col("n_items").sum()).item()
+    return Checked(100 * mean, 77.7, 0.06 / 77.7)
 
 
 @checks("D16", "2504.07052")

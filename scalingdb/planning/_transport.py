@@ -105,12 +105,15 @@ def transport_forecast(
 
     Notes
     -----
-    The logarithm makes this a reading of the paper's abstract, not its equation: the text could not be read. It
-    extrapolates without a floor, so keep the size asked for within a decade or so of the pilots.
+    The second stage is the equation in the code of one of the authors (``project_performance``). The first stage there
+    also has products of the distance and the shares, which ask for more runs; the paper's text could not be read. It
+    extrapolates without a floor and may leave the range of a score, so keep the size asked for within a decade or so of
+    the pilots.
 
     References
     ----------
-    Kang et al., arXiv:2307.02460, abstract (two stages; the second without free parameters).
+    Kang et al., arXiv:2307.02460, abstract (two stages; the second without free parameters); ``projektor/projector.py``
+    of github.com/anitksahu/projektor_multimodal at 893bbb4b.
 
     Examples
     --------

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import polars as pl
 
 from scalingdb.display import number
-from scalingdb.evidence.papers import HELPERS, citing_laws, paper_table
+from scalingdb.evidence.papers import citing_laws, paper_table, preamble
 from scalingdb.law_library import all_laws
 from scalingdb.site.words import templates
 from scalingdb.warehouse import Warehouse
@@ -60,7 +59,7 @@ def render_papers(
                 for kind in "LD"
             },
             n_words=sum(row["relation"] == "words" for row in numbers),
-            helpers="\n\n".join(inspect.getsource(helper).rstrip() for helper in HELPERS),
+            preamble=preamble(),
         )
     )
 

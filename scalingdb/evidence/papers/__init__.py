@@ -7,13 +7,13 @@ by ``scalingdb sources --papers`` and shown on the site with their code.
 from __future__ import annotations
 
 from scalingdb.evidence.papers._core import (
-    HELPERS,
     Checked,
     Paper,
     all_papers,
     citing_laws,
     paper_table,
+    preamble,
     stored_results,
 )
 
-__all__ = ["HELPERS", "Checked", "Paper", "all_papers", "citing_laws", "paper_table", "stored_results"]
+__all__ = ["Checked", "Paper", "all_papers", "citing_laws", "paper_table", "preamble", "stored_results"]

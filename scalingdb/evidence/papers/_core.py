@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from scalingdb.warehouse import Warehouse
 
 __all__ = [
-    "HELPERS",
     "Checked",
     "Paper",
     "all_papers",
@@ -35,6 +34,7 @@ __all__ = [
     "ledger",
     "opt_curves",
     "paper_table",
+    "preamble",
     "scores",
     "store_results",
     "stored_results",
@@ -294,3 +294,19 @@ def opt_curves(db: Warehouse) -> pl.DataFrame:
 
 HELPERS = (scores, at, ledger, best_runs, opt_curves)
 """Functions that several checks call."""
+
+IMPORTS = """\
+from typing import Any
+
+import numpy as np
+import polars as pl
+import scalingdb as sdb
+from scalingdb import Warehouse, get_law
+from scalingdb.evidence.papers import Checked
+from scalingdb.evidence.refits.schedules import full_schedules
+from scalingdb.evidence.replication import replicate"""
+
+
+def preamble() -> str:
+    """Code that has to run before the code of any check: imports, and the functions that several call."""
+    return "\n\n\n".join([IMPORTS, *(inspect.getsource(helper).rstrip() for helper in HELPERS)])

@@ -47,19 +47,30 @@ def reducible_loss(db: Warehouse) -> Checked:
 
 @checks("L3", "2102.06701")
 def regime(db: Warehouse) -> Checked:
-    """Teacher and student: 4/alpha, read off the figure for 5 to 9 dimensions, is within a tenth of d on average.
+    """Theorem 1: exponent 1 where variance limits the loss: least squares with ten weights, 100 examples each and more.
 
-    Curves with these exponents are labelled resolution limited, and the exponent expected is 4/d.
+    Other seeds give 1.00 to 1.02, as finite data should. Curves with the exponents of teacher and student, read off the
+    figure for 5 to 9 dimensions, are labelled resolution limited, at a tenth from 4/d on average.
     """
+    rng, x = np.random.default_rng(0), np.geomspace(1000, 16_000, 9).round()
+    excess = []
+    for n in x:  # beyond the noise of the data, on average over it
+        designs = rng.standard_normal((40, int(n), 10))
+        excess.append(np.trace(np.linalg.inv(designs.swapaxes(1, 2) @ designs), axis1=1, axis2=2).mean())
+    fitted = sdb.fit(pl.DataFrame({"n_tokens": x, "loss": 1 + np.array(excess)}), "power_offset", objective="mse_log")
+    variance = sdb.trends.regime(fitted).row(0, named=True)
+    assert variance["regime"] != "resolution limited"
     ratios = []
     for dimension, read_off in {5: 5.8, 6: 6.6, 7: 7.1, 8: 8.3, 9: 8.8}.items():
         x = np.geomspace(1e3, 1e6, 14)
         frame = pl.DataFrame({"n_tokens": x, "loss": 0.01 + x ** (-4 / read_off)})
-        fitted = sdb.fit(frame, "power_offset", objective="mse_log")
-        row = sdb.trends.regime(fitted, dimension=dimension).row(0, named=True)
-        assert row["regime"] == "resolution limited"
-        ratios.append(fitted.params["alpha"] / row["expected"])
-    return Checked(float(np.mean(ratios)), 1.0, 0.1, "words")
+        resolution = sdb.trends.regime(sdb.fit(frame, "power_offset", objective="mse_log"), dimension=dimension).row(
+            0, named=True
+        )
+        assert resolution["regime"] == "resolution limited"
+        ratios.append(resolution["exponent"] / resolution["expected"])
+    assert abs(np.mean(ratios) - 1) < 0.1
+    return Checked(variance["exponent"], 1.0, 0.02)
 
 
 @checks("L4", "2109.07740")
@@ -120,38 +131,55 @@ def mlps(db: Warehouse) -> Checked:
     return Checked(float(straight), 6.0, 1e-12, "words")
 
 
-waits(
-    "L8",
-    "2307.02460",
-    "sdb.planning.transport_forecast is the two-stage predictor, tested on simulated sources; the paper's text "
-    "and its code are in no stored repository, and abstract, README and reviews print no figure",
-)
+@checks("L8", "2307.02460")
+def two_stages(db: Warehouse) -> Checked:
+    """The second stage has no free parameter: a line in the logarithm of the size through two predictions.
+
+    So says the code of one of the authors, with an example (scores of 0.75 and 0.80 at 1,000 and 1,500 examples, wanted
+    at 10,000) but no result. Its first stage also has products of distance and shares. No text prints a figure.
+    """
+    sources = {"near": np.array([0.0, 1.0]), "far": np.array([4.0, 5.0])}
+    share = np.tile([0.2, 0.6, 1.0], 2)
+    runs = pl.DataFrame({"near": share, "far": 1 - share, "n_examples": np.repeat([1000.0, 1500.0], 3)})
+    runs = runs.with_columns(score=pl.when(pl.col("n_examples") == 1000).then(0.75).otherwise(0.80) * pl.col("near"))
+    wanted = pl.DataFrame({"near": [1.0], "far": [0.0], "n_examples": [10_000.0]})
+    made = sdb.planning.transport_forecast(runs, wanted, sources, sources["near"])["prediction"].item()
+    theirs = (np.log(10_000 / 1000) * 0.80 - np.log(10_000 / 1500) * 0.75) / np.log(1500 / 1000)
+    return Checked(made, float(theirs), 1e-9, "words")
 
 
-waits(
-    "L9",
-    "2309.11197",
-    "hours, tokens and throughput are rows, but the crossing near 5e4 hours needs the perplexities of both "
-    "models: in no README or CSV of the release (GPT, LSTM, throughput), and the text could not be read",
-)
+@checks("L9", "2309.11197")
+def accelerator_hours(db: Warehouse) -> Checked:
+    """The class of 96 hours on the reference card: tokens over throughput of the best GPT (READMEs of the release).
+
+    The other nine of both architectures, from 6 hours on, agree as well. The crossing near 5e4 hours stays open: the
+    perplexities of both are in no README or CSV of the release, and the text could not be read.
+    """
+    rows = scores(db, "languini", "r.study = 'best'")
+    hours = rows.with_columns(ours=pl.col("run_tokens") / pl.col("value") / 3600)
+    assert hours.height == 10
+    assert hours.select((pl.col("ours") - pl.col("accelerator_hours")).abs().max()).item() < 0.002
+    longest = hours.filter(accelerator_hours=96, family="gpt")
+    return Checked(longest["ours"].item(), 96.0, 2e-5)
 
 
 @checks("L10", "2310.03262")
 def pass_rate(db: Warehouse) -> Checked:
     """Abstract and table 1: the pass rate of 2.4B on HumanEval is predicted within 0.05 % (0.05987 for 0.05990).
 
-    Table 1 has 0.002608 for emoji_movie, which two passes resolve: inside the interval of stop-at-r.
+    Both rates are the paper's, so this is its arithmetic: the coefficients of the law are printed nowhere. Two passes
+    in 767 draws, as 0.002608 for emoji_movie may be read, hold it inside the interval of stop-at-r.
     """
     found = sdb.downstream.stop_at_r([767], r=2)
     assert found["low"].item() < 0.002608 < found["high"].item()
-    return Checked(100 * (1 - 0.05987 / 0.05990), 0.05, 0.01)
+    return Checked(100 * (1 - 0.05987 / 0.05990), 0.05, 0.01, "words")
 
 
 waits(
     "L11",
     "2312.04567",
-    "README and evaluation code of the release link checkpoints and print no scores; second-hand notes give the"
-    " range of the power law (0.125M to 4M or 8M images) and no exponent",
+    "README and evaluation code of the release link checkpoints and print no scores; second-hand notes, looked "
+    "up again by number and title, give the form (1/D)^k and its range (0.125M to 4M or 8M images), and no k",
 )
 
 
@@ -218,7 +246,11 @@ def image_quality(db: Warehouse) -> Checked:
 
 @checks("L19", "2404.04125")
 def concept_frequency(db: Warehouse) -> Checked:
-    """Accuracy is a line in the logarithm of frequency: correlation above 0.8 for RN50 on CC3M, 17 data sets."""
+    """Accuracy is a line in the logarithm of frequency: correlation above 0.8 for RN50 on CC3M, 17 data sets.
+
+    The paper's text was read: its correlations of accuracy stand in figures, and those of counts between corpora
+    (table 4) follow from none of the released counts.
+    """
     rows = scores(
         db,
         "concept_frequency",
@@ -257,8 +289,8 @@ def mixed_pool(db: Warehouse) -> Checked:
 waits(
     "L22",
     "2404.12803",
-    "the full text was read: the ten scores against data are in figure 5 only, and no slope is printed; the "
-    "ablation (54.9 to 62.6 with 9.1M pairs) does not say how many pairs there were without",
+    "the full text was read, of versions 1 and 3: the ten scores against data are in figure 5 only, and no slope "
+    "is printed; the ablation (54.9 to 62.6 with 9.1M pairs) does not say how many pairs there were without",
 )
 
 

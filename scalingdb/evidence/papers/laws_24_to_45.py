@@ -115,12 +115,16 @@ def forecasts(db: Warehouse) -> Checked:
     return Checked(100 * (1 - best / mean["Moment"]), 30.0, 0.017)
 
 
-waits(
-    "L32",
-    "2410.03717",
-    "a second-hand note has the form P ~ D^(1/b) and eye readings of figure 1, which no power fits (20, 40, 55 "
-    "% at 100, 1,000, 7,500 examples); b is printed in no text that could be read",
-)
+@checks("L32", "2410.03717")
+def fine_tuned(db: Warehouse) -> Checked:
+    """Table 2: 46.5 % of GSM8K after 1,000 examples, by the power of table 7 for Llama-3-8B (as excerpts quote both).
+
+    A curve through all sizes, so 1.5 points beside one of them. The other score of table 2 is not the curve's: 36 % of
+    multihop questions, where it gives 28.
+    """
+    maths, multihop = (at("rising_power", 1000.0, A=a, a=1 / b) for a, b in ((19.47, 7.66), (11.54, 7.77)))
+    assert 27 < multihop < 29
+    return Checked(maths, 46.5, 0.035)
 
 
 @checks("L33", "2410.04343")
@@ -246,7 +250,7 @@ def pruned(db: Warehouse) -> Checked:
 
 @checks("L43", "2502.03738")
 def patches(db: Warehouse) -> Checked:
-    """Abstract: 84.6 % at 50,176 tokens per image, here predicted from the four coarser patches of the base model."""
+    """Abstract: 84.6 % at 50,176 tokens per image, here within 0.1 points from four coarser patches (base model)."""
     rows = scores(db, "patchification", "r.family = 'adventurer_base-224'").sort("tokens_per_sample")
     rows = rows.with_columns(error=1 - pl.col("value"))
     assert rows["tokens_per_sample"][-1] == 50_176
@@ -254,19 +258,20 @@ def patches(db: Warehouse) -> Checked:
         rows.head(4), "power_offset", inputs={"n_tokens": "tokens_per_sample"}, output="error", objective="mse_log",
         pool=True, by_run=False,
     )  # fmt: skip
-    return Checked(100 * (1 - fitted.predict(rows.tail(1))["prediction"].item()), 84.6, 0.15 / 84.6)
+    return Checked(100 * (1 - fitted.predict(rows.tail(1))["prediction"].item()), 84.6, 0.1 / 84.6)
 
 
 @checks("L44", "2502.12118")
 def verifier_gap(db: Warehouse) -> Checked:
-    """Figure 1: the gap grows as the root of the test-time budget."""
+    """Figure 1: the gap grows as the root of the test-time budget, so it doubles at four times the budget."""
     line = sdb.trends.theoretical_rates("verifier-free over verifier-based gap", through=(1.0, 1.0), x=[4.0])
-    return Checked(line["y"].item(), 2.0, 1e-12)
+    return Checked(line["y"].item(), 2.0, 1e-12, "words")
 
 
 waits(
     "L45",
     "2502.17262",
-    "sdb.downstream.cluster_forecast is tested on simulated items; no source holds pass rates of single items for "
-    "models of several sizes, and the paper prints errors (1.55 points at 70B), but no coefficients of a cluster",
+    "the full text of version 4 was read: errors (1.55 points at 70B), no pass rates and no coefficients of a "
+    "cluster; sdb.downstream.cluster_forecast recovers simulated truth, but on eight simulated benchmarks at the "
+    "paper's budgets it missed by 1.7 points on average, and one curve for all items by 1.2",
 )

@@ -16,15 +16,19 @@ sdb = importlib.import_module("scalingdb")
 
 @checks("L46", "2503.04715")
 def learning_rate(db: Warehouse) -> Checked:
-    """Mean of the bootstrap: the scale 1.79 of the best learning rate."""
-    return Checked(sdb.get_law("step_law").coefficients("bootstrap_mean")["c"], 1.79, 0.01)
+    """README: rate and batch by the law cost 0.09 % of the loss beside the best of a search, on 17 pairs of N and D.
+
+    A unit of the last digit apart: the law's optimum is replaced by the nearest run of the grid. The first version of
+    the paper states 0.07 %.
+    """
+    return ledger(db, "steplaw.cost", "site")
 
 
 waits(
     "L47",
     "2505.07858",
-    "abstract, a blog's reading of the figures (R2 near 0.99), summaries in three languages and lists of papers: none "
-    "transcribes the coefficients of the three theorems",
+    "abstract, a blog's reading of the figures (R2 near 0.99), summaries in four languages, lists of papers and texts "
+    "that cite it: none transcribes the coefficients of the three theorems",
 )
 
 
@@ -33,7 +37,7 @@ def superposition(db: Warehouse) -> Checked:
     """Notebook of the release, cell 15: exponent 1.0054 of the width, strong superposition, exponential frequencies."""
     rows = scores(db, "superposition", "r.family = 'strong-exponential'")
     fitted = sdb.fit(rows, "power", inputs={"n_tokens": "d_model"}, output="value", objective="mse_log", by_run=False)
-    return Checked(fitted.params["alpha"], 1.0054, 0.01)
+    return Checked(fitted.params["alpha"], 1.0054, 1e-4)
 
 
 @checks("L49", "2505.10475")
@@ -55,8 +59,9 @@ def qat_ratio(db: Warehouse) -> Checked:
 waits(
     "L51",
     "2505.20522",
-    "the saturation budget is sdb.solve on law ttspm; abstract and a review have the form, and no stored text "
-    "prints a budget or a fitted p",
+    "abstract, a review and an explanation have the form and scores (30.0 to 53.3 % with 32 samples), no budget and "
+    "no fitted p; on best-of-n of another study (backtrack) the law fitted up to 8 samples saturates too early: of "
+    "11 series, 7 still gain over a point a sample at the end, beyond their budget for that",
 )
 
 
@@ -172,8 +177,8 @@ def saturation(db: Warehouse) -> Checked:
 waits(
     "L63",
     "2510.02272",
-    "sdb.downstream.monolingual_gap computes the gap; abstract and four reviews of the submission print no "
-    "exponent (one says: below 1)",
+    "sdb.downstream.monolingual_gap recovers a simulated gap; abstract, two summaries and four reviews of the "
+    "submission print no exponent (one says: below 1)",
 )
 
 
@@ -195,12 +200,33 @@ def rl_asymptote(db: Warehouse) -> Checked:
 
 @checks("L66", "2510.15262")
 def weight_decay(db: Warehouse) -> Checked:
-    """The two rules keep the largest singular value, near sqrt(eta/lambda) d^0.75, the same at four times the width."""
-    top = [
-        np.sqrt(at("layerwise_learning_rate", d, c=1.0) / at("layerwise_weight_decay", d, c=1.0)) * d**0.75
+    """Abstract: weight decay as width to the 0.5, solved for from the other two exponents.
+
+    The learning rate falls as 1/d and the top singular value goes as sqrt(eta/lambda) d^0.75: it stays the same at four
+    times the width if the decay is what this solves for, which is also what the stored rule gives.
+    """
+
+    @sdb.law(
+        "top_singular_value", cite="arXiv:2510.15262, abstract", inputs=("d_model", "learning_rate", "weight_decay"),
+        output="value", params={"k": sdb.positive},
+    )  # fmt: skip
+    def top(d_model, learning_rate, weight_decay, *, k):  # type: ignore[no-untyped-def]
+        return k * (learning_rate / weight_decay) ** 0.5 * d_model**0.75
+
+    decay = [
+        sdb.solve(
+            top,
+            want="weight_decay",
+            output=1.0,
+            k=1.0,
+            d_model=d,
+            learning_rate=at("layerwise_learning_rate", d, c=1.0),
+        ).value
         for d in (256, 1024)
     ]
-    return Checked(top[1] / top[0], 1.0, 1e-9)
+    rule = at("layerwise_weight_decay", 1024, c=1.0) / at("layerwise_weight_decay", 256, c=1.0)
+    assert abs(decay[1] / decay[0] / rule - 1) < 1e-6
+    return Checked(np.log(decay[1] / decay[0]) / np.log(4), 0.5, 1e-6)
 
 
 @checks("L67", "2511.09030")

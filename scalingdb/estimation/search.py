@@ -190,6 +190,27 @@ def _internal(model: Model, given: OwnStarts, rows: Rows, prepared: PreparedInpu
     return np.asarray(u[np.isfinite(u).all(1)])
 
 
+def _nearest_best(
+    model: Model,
+    own: OwnStarts | Hints | None,
+    rows: Rows,
+    prepared: PreparedInputs,
+    u: FloatArray,
+    totals: FloatArray,
+) -> int:
+    """Which end is taken: of equally good ones (aliases of a period, terms that change places) the nearest to a hint."""
+    best = int(np.argmin(totals))
+    given = own.own if isinstance(own, Hints) else own
+    tied = np.flatnonzero(totals <= totals[best] * (1 + AGREE))
+    if given is None or tied.size < 2:
+        return best
+    hints = _internal(model, given, rows, prepared)
+    if not 0 < hints.shape[0] < FEW:
+        return best
+    size = np.where(hints[0] == 0, 1.0, np.abs(hints[0]))
+    return int(tied[np.argmin((((u[tied] - hints[0]) / size) ** 2).sum(1))])
+
+
 def _begun(
     model: Model,
     objective: Objective,
@@ -319,7 +340,7 @@ def search(
         )
         u[best], status[best] = again.u[0], again.status[0]
     totals = solver.objective_value(model, objective, u, prepared, rows.y, rows.weights, penalty)
-    best = int(np.argmin(totals))
+    best = _nearest_best(model, own, rows, prepared, u, totals)
     others = starts.choose(candidates, 8)
     return Found(u[best], float(totals[best]), _STATUS[int(status[best])], u, totals, others, prepared, n_spread)
 

@@ -638,6 +638,100 @@ def test_agreement_of_neighbours_is_no_evidence() -> None:
     assert found(None, [1.0, 1.0, 2.0]).is_certain
     assert not found(None, [1.0, 1.5, 2.0]).is_certain
     assert not found(2, [1.5, 2.0, 1.0, 1.0]).is_certain
+    # two of sixteen agree, and all others ended each somewhere else: as many basins again may be unseen
+    assert not found(None, [1.0, 1.0, *np.linspace(1.1, 3.0, 14)]).is_certain
+    assert found(None, [1.0] * 13 + [1.2, 1.2, 1.5]).is_certain
+
+
+def test_share_of_basins_that_no_start_has_found() -> None:
+    """Boender and Rinnooy Kan: w (w + 1) / (n (n - 1)); against its meaning, simulated over many landscapes."""
+    from scalingdb.estimation.search import unseen_share
+
+    assert unseen_share(np.array([1.0, 2.0, 2.0, np.inf])) == pytest.approx(2 * 3 / (3 * 2))
+    assert unseen_share(np.full(16, 2.0)) == pytest.approx(2 / (16 * 15))
+    rng = np.random.default_rng(0)
+    stated, true = [], []
+    for _ in range(2000):
+        sizes = rng.dirichlet(np.ones(int(rng.integers(1, 8))))
+        ends = rng.choice(sizes.size, size=40, p=sizes)
+        stated.append(unseen_share(1.0 + ends))
+        true.append(1 - sizes[np.unique(ends)].sum())
+    assert np.mean(true) == pytest.approx(np.mean(stated), abs=0.01)
+
+
+SHAPES = {
+    # rises within the first quarter of its range, after a narrow dip
+    "dip_and_rise": (
+        "task_accuracy",
+        (0.025, 25.0),
+        24,
+        (0.20371, 0.94885, 1.78639, 3.54752, 0.12123, 1.66355, 0.63437),
+    ),
+    # two turns close together, both off the coarse grid of places
+    "bnsl_two_breaks": ("loss", (1e3, 1e7), 33, (0.374, 6.94, 0.22, 2.22, 1.5e5, 1.07, -0.53, 9.15e4, 0.05)),
+    # falls, as a form that allows both does
+    "rl_sigmoid": ("pass_rate", (1.5e3, 1e5), 28, (0.666, 0.445, 3.0, 2.4e3)),
+}
+
+
+@pytest.mark.filterwarnings("ignore::scalingdb.errors.FitWarning")
+@pytest.mark.parametrize("objective", ["mse", "mse_log", "huber_log"])
+@pytest.mark.parametrize("name", SHAPES)
+def test_shapes_between_the_places_of_a_grid_are_found(name: str, objective: str) -> None:
+    output, (low, high), count, truth = SHAPES[name]
+    law = sdb.get_law(name)
+    params = dict(zip(law.params, truth, strict=True))
+    x = np.geomspace(low, high, count)
+    y = law(x, **params) * np.exp(0.01 * np.random.default_rng(0).standard_normal(count))
+    fit = sdb.fit(pl.DataFrame({law.inputs[0]: x, output: y}), law, objective=objective)
+    assert fit.objective <= polished(law, objective, [x], y, params) * (1 + 1e-6)
+
+
+@pytest.mark.filterwarnings("ignore::scalingdb.errors.FitWarning")
+def test_a_speed_that_moves_with_its_exponent_is_found() -> None:
+    """C of the multi-power law goes with gamma over orders of magnitude: this optimum lies far off the printed C."""
+    law = sdb.get_law("multi_power")
+    axes = [np.geomspace(*law.domain[name], 3) for name in law.inputs]
+    inputs = [axis.ravel() for axis in np.meshgrid(*axes, indexing="ij")]
+    params = {"L_0": 2.25, "A": 0.77, "alpha": 0.376, "B": 1157.0, "C": 2e-33, "beta": 9.0, "gamma": 7.6}
+    y = law(*inputs, **params) * np.exp(0.01 * np.random.default_rng(1).standard_normal(81))
+    fit = sdb.fit(pl.DataFrame(dict(zip([*law.inputs, "loss"], [*inputs, y], strict=True))), law, objective="mse_log")
+    assert fit.objective <= polished(law, "mse_log", inputs, y, params) * (1 + 1e-6)
+
+
+@pytest.mark.parametrize("objective", ["mse_log", "huber_log"])
+def test_predictions_whose_square_underflows_keep_their_curvature(objective: str) -> None:
+    """p**s of many steps is 1e-162: in logarithms a straight line, which every start must solve."""
+    steps = np.geomspace(1, 1e3, 24)
+    y = 0.69**steps * np.exp(0.01 * np.random.default_rng(2).standard_normal(24))
+    fit = sdb.fit(pl.DataFrame({"n_task_steps": steps, "task_success": y}), "horizon", objective=objective)
+    assert fit.n_agree == fit.n_starts
+    if objective == "mse_log":
+        exact = np.exp((steps @ np.log(y)) / (steps @ steps))
+        assert fit.params["p"] == pytest.approx(exact, rel=1e-12)
+
+
+def polished(law: sdb.Law, objective: str, inputs: list[np.ndarray], y: np.ndarray, params: dict[str, float]) -> float:
+    """Objective where SciPy ends from `params`: no optimum is above it."""
+    from scipy import optimize
+
+    begin = np.array(list(params.values()))
+    specs = list(law.params.values())
+
+    def root(scaled: np.ndarray) -> np.ndarray:
+        with np.errstate(all="ignore"):
+            value = law(*inputs, **dict(zip(params, scaled * begin, strict=True)))
+            plain = np.log(y) - np.log(value) if objective.endswith("_log") else y - value
+        size = np.abs(np.nan_to_num(plain, nan=1e3))
+        if objective.startswith("huber"):
+            return np.sqrt(np.where(size <= 1e-3, 0.5 * size**2, 1e-3 * (size - 0.5e-3)))
+        return size
+
+    low = np.array([spec.low for spec in specs]) / begin
+    high = np.array([spec.high for spec in specs]) / begin
+    ends = np.sort([low, high], axis=0)
+    solved = optimize.least_squares(root, np.ones_like(begin), bounds=(ends[0] - 1e-12, ends[1] + 1e-12), x_scale="jac")
+    return float((solved.fun**2).sum())
 
 
 def test_a_general_form_has_no_coefficients_of_its_own(db: sdb.Warehouse) -> None:

@@ -24,7 +24,7 @@ FEW = 8
 THOROUGH = 16
 """Starts for a problem that fewer did not settle."""
 
-BEGUN, FEW_STEPS = 128, 6
+BEGUN, FEW_STEPS = 192, 6
 """Starts of a law's own, or on more than two axes, that take so many steps before the most promising go on."""
 
 DISTINCT = 1e-3
@@ -198,7 +198,7 @@ def _nearest_best(
     u: FloatArray,
     totals: FloatArray,
 ) -> int:
-    """Which end is taken: of equally good ones (aliases of a period, terms that change places) the nearest to a hint."""
+    """Which end is taken: of equally good ones (aliases of a period, terms changing places) the nearest to a hint."""
     best = int(np.argmin(totals))
     given = own.own if isinstance(own, Hints) else own
     tied = np.flatnonzero(totals <= totals[best] * (1 + AGREE))

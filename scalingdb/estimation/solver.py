@@ -20,7 +20,17 @@ import numpy as np
 from scalingdb.estimation.model import Evaluation, FloatArray, Model, PreparedInputs
 from scalingdb.estimation.objectives import Objective
 
-__all__ = ["CONVERGED", "ITERATION_LIMIT", "STALLED", "Penalty", "Solution", "curvature", "minimise", "objective_value", "solve_spd"]
+__all__ = [
+    "CONVERGED",
+    "ITERATION_LIMIT",
+    "STALLED",
+    "Penalty",
+    "Solution",
+    "curvature",
+    "minimise",
+    "objective_value",
+    "solve_spd",
+]
 
 CONVERGED, STALLED, ITERATION_LIMIT = 0, 1, 2
 """Status of a problem: optimum reached; no step decreases the objective; out of iterations."""
@@ -195,7 +205,7 @@ def _local(
 
 
 def _relative(evaluation: Evaluation, observed: FloatArray) -> tuple[Evaluation, FloatArray]:
-    """The same residuals of logarithms (P, n) from predictions of 1: their derivatives are finite whatever the scale."""
+    """The same residuals of logarithms (P, n) from predictions of 1, whose derivatives are finite at any scale."""
     with np.errstate(all="ignore"):
         slope = 1.0 / evaluation.value
         gradient = None if evaluation.gradient is None else evaluation.gradient * slope[:, None, :]

@@ -18,7 +18,16 @@ from scalingdb.estimation.model import FloatArray, Model, ParamSpec, PreparedInp
 from scalingdb.estimation.objectives import Objective
 from scalingdb.estimation.solver import Penalty, objective_value, solve_spd
 
-__all__ = ["along_valleys", "around", "choose", "disturbed", "grouped_starts", "ranked", "some_rows", "structured_starts"]
+__all__ = [
+    "along_valleys",
+    "around",
+    "choose",
+    "disturbed",
+    "grouped_starts",
+    "ranked",
+    "some_rows",
+    "structured_starts",
+]
 
 BoolArray = np.ndarray[Any, np.dtype[np.bool_]]
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from scalingdb.law_library._core import FloatArray
 
@@ -75,7 +77,7 @@ def best_cells(starts: FloatArray, misfit: FloatArray, count: int = 64) -> Float
     return np.asarray(starts[np.argsort(misfit, kind="stable")[:count]])
 
 
-def best_of_each(starts: FloatArray, misfit: FloatArray, place: FloatArray, count: int = 128) -> FloatArray:
+def best_of_each(starts: FloatArray, misfit: FloatArray, place: NDArray[Any], count: int = 128) -> FloatArray:
     """The start of least misfit of each place (S,), the `count` best of them: neighbouring cells end at one optimum."""
     order = np.argsort(misfit, kind="stable")
     first = np.unique(place[order], return_index=True)[1]

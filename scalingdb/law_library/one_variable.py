@@ -477,7 +477,7 @@ def _broken_starts(breaks: int, inputs: Sequence[FloatArray], y: FloatArray, wei
     """Given floor, places and sharpness of the breaks, the logarithm of the excess is linear in the rest."""
     log_x = np.log(inputs[0])
     low, high = log_x[weights > 0].min(), log_x[weights > 0].max()
-    places = low + (high - low) * np.linspace(0.04, 0.96, 24 if breaks == 1 else 13)
+    places = low + (high - low) * np.linspace(0.04, 0.96, 24 if breaks == 1 else 20)
     sharpness = np.geomspace(0.02, 2.0, 10 if breaks == 1 else 5)
     if breaks == 1:
         cells = np.array([(d, f) for d in places for f in sharpness])
@@ -503,7 +503,7 @@ def _broken_starts(breaks: int, inputs: Sequence[FloatArray], y: FloatArray, wei
         rows.append(np.column_stack([np.full(len(d), floor), scale, solved[:, 1], *steps]))
         misfits.append(misfit)
     place = np.unique(d, axis=0, return_inverse=True)[1].ravel()
-    return best_of_each(np.concatenate(rows), np.concatenate(misfits), np.tile(place, len(rows)))
+    return best_of_each(np.concatenate(rows), np.concatenate(misfits), np.tile(place, len(rows)), 192)
 
 
 def _one_break_starts(inputs: Sequence[FloatArray], y: FloatArray, weights: FloatArray) -> FloatArray:

@@ -9,11 +9,11 @@ copyright = "the scalingdb authors; the numbers belong to their sources"  # noqa
 language = "en"
 
 extensions = [
+    "scalingdb.site.extension",  # first: it keeps the others' imports light
     "myst_nb",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
-    "scalingdb.site.extension",
 ]
 myst_enable_extensions = ["dollarmath", "amsmath", "deflist", "colon_fence", "attrs_inline", "attrs_block"]
 myst_heading_anchors = 4

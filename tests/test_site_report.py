@@ -261,7 +261,7 @@ def test_lists_go_by_section(tmp_path: Path) -> None:
     for name, section in {"a": "Zoo", "b": "Which law?", "c": "", "d": "Guides"}.items():
         path = write(tmp_path, name, prose(f"# Question {name}\n\nAnswer."), scalingdb={"section": section})
         ready.append(notebooks.prepare(path, notebooks.read(path), {}, tmp_path))
-    made = pages.list_pages(ready, [], tmp_path)
+    made = pages.list_pages(ready, [])
     text = made["notebooks"]
     order = ["## Which law?", "Question b", "## Zoo", "Question a", "## More notebooks", "Question c"]
     assert [text.index(part) for part in order] == sorted(text.index(part) for part in order)

@@ -96,7 +96,7 @@ class _SearchEnglish(SearchEnglish):
     """Stems of words, kept: pages share most of theirs, and Sphinx forgets them from one page to the next."""
 
     @functools.cached_property
-    def stem(self) -> Callable[[str], str]:  # type: ignore[override]
+    def stem(self) -> Callable[[str], str]:
         return functools.cache(super().stem)
 
 

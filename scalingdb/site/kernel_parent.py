@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import NoReturn
 
 from scalingdb._imports import import_lightly
@@ -28,7 +29,7 @@ def main() -> None:
     os.environ["JPY_PARENT_PID"] = str(os.getpid())  # kernels end with the process of this id; read by the import
     for name in IMPORTED:
         import_lightly(name)
-    if len(os.listdir("/proc/self/task")) > 1:
+    if len(list(Path("/proc/self/task").iterdir())) > 1:
         return  # no answer: kernels are then started one by one
     gc.freeze()  # a collection in a kernel would copy the memory that it shares
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the system forgets kernels that have ended

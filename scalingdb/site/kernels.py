@@ -125,7 +125,7 @@ class KernelManager(AsyncKernelManager):
         place.process, place.pid, place.pgid = forked, forked.pid, forked.pid
         self._reconcile_connection_info(place.connection_info)
 
-    _launch_kernel = _async_launch_kernel  # type: ignore[assignment]
+    _launch_kernel = _async_launch_kernel
 
 
 @contextmanager

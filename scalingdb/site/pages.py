@@ -31,7 +31,7 @@ from scalingdb.site.sql_pages import render_sql
 from scalingdb.site.words import count, templates
 from scalingdb.warehouse import Warehouse, connect
 
-__all__ = ["SECTIONS", "front_chart", "list_pages", "pages_of_checkout", "reference_pages"]
+__all__ = ["SECTIONS", "front_chart", "front_facts", "list_pages", "pages_of_checkout", "reference_pages"]
 
 SECTIONS = (
     "Which law?",
@@ -76,8 +76,19 @@ def reference_pages(charts: Path, links: dict[str, str], progress: Progress) -> 
     return pages
 
 
-def list_pages(ready: Sequence[Ready], others: Iterable[str], charts: Path) -> dict[str, str]:
-    """The front page, the lists of guides and notebooks, the ledger, and where everything comes from."""
+def list_pages(
+    ready: Sequence[Ready], others: Iterable[str], front: Mapping[str, Any] | None = None
+) -> dict[str, str]:
+    """The front page, the lists of guides and notebooks, the ledger, and where everything comes from.
+
+    Parameters
+    ----------
+    ready : sequence of Ready
+    others : iterable of str
+        Names of the pages made beside these.
+    front : mapping, optional
+        What :func:`front_facts` found; without it the front page is a list of pages.
+    """
     guides = sorted(
         (one for one in ready if one.section == GUIDES),
         key=lambda one: (ORDER.index(one.name) if one.name in ORDER else len(ORDER), one.name),
@@ -95,7 +106,7 @@ def list_pages(ready: Sequence[Ready], others: Iterable[str], charts: Path) -> d
     order = ["guides", "notebooks", "laws", "papers", "sources", "ledger", "sql", "api", "reliability", "changelog"]
     known = {*pages, *others}
     toctree = _toctree("Ledger <ledger>" if name == "ledger" else name for name in order if name in known)
-    pages["index"] = _front(ready, known, toctree, charts, rows) if "laws" in known else f"# scalingdb\n{toctree}"
+    pages["index"] = _front(front, ready, known, toctree, rows) if front else f"# scalingdb\n{toctree}"
     return pages
 
 
@@ -117,10 +128,8 @@ SOURCE, LAW, BUDGET = "epoch_chinchilla", "chinchilla", 1e24
 """What the front page fits, and the budget that it plans."""
 
 
-def _front(
-    ready: Sequence[Ready], known: Iterable[str], toctree: str, charts: Path, rows: Sequence[Mapping[str, Any]] | None
-) -> str:
-    names = {one.name: one for one in ready}
+def front_facts(charts: Path) -> dict[str, Any]:
+    """What the front page says of rows and laws, whichever notebooks there are; JSON can hold it."""
     with connect() as db:
         runs = db.points(SOURCE)
         totals = [
@@ -135,21 +144,34 @@ def _front(
             ),
             (db.sql("select count(*) from claims").item(), "findings of papers", "sources.html"),
         ]
-        predictable = _predictable(db) if "downstream_predictability" in names else {}
+        predictable = _predictable(db)
     result = fit(runs, LAW, bootstrap=200)
     advice = recommend("small_grid")
+    return {
+        "n_sources": totals[2][0],
+        "n_laws": totals[3][0],
+        "picture": figure(front_chart(runs, result), charts),
+        "advice": {**advice.glance().row(0, named=True), "n_sets": advice.table["n_sets"].max()},
+        "plan": _plan(runs, result),
+        "predictable": predictable,
+        "totals": totals,
+    }
+
+
+def _front(
+    facts: Mapping[str, Any],
+    ready: Sequence[Ready],
+    known: Iterable[str],
+    toctree: str,
+    rows: Sequence[Mapping[str, Any]] | None,
+) -> str:
+    names = {one.name: one for one in ready}
     return (
         templates()
         .get_template("index.md")
         .render(
-            n_sources=totals[2][0],
-            n_laws=totals[3][0],
-            picture=figure(front_chart(runs, result), charts),
-            advice={**advice.glance().row(0, named=True), "n_sets": advice.table["n_sets"].max()},
-            plan=_plan(runs, result),
-            predictable=predictable,
+            **facts,
             notebooks=names,
-            totals=totals,
             origins=_origins(rows) if rows else None,
             doors=[(title, f"{name}.html", text) for title, name, text in DOORS if name in set(known)],
             toctree=toctree,

@@ -1,6 +1,9 @@
 """Sphinx settings of the site. Everything is read from this machine; nothing is loaded from a network."""
 
+import gc
 from importlib import metadata
+
+gc.disable()  # trees of pages are large and few of them ever garbage: looking for it took a quarter of the time
 
 project = "scalingdb"
 release = metadata.version("scalingdb")

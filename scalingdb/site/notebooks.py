@@ -373,7 +373,8 @@ def _shown(output: nbformat.NotebookNode, charts: Path) -> nbformat.NotebookNode
 
 
 def _scrolling(text: str) -> str:
-    """Tables of a display, each in a box that scrolls."""
+    """Tables of a display, each in a box that scrolls; short cells stay on one line, as a number and its unit do."""
+    text = re.sub(rf"<td>([^<]{{1,{SHORT}}})</td>", r'<td class="short">\1</td>', text)
     return re.sub(r"(<table.*?</table>)", r'<div class="sdb-table">\1</div>', text, flags=re.DOTALL)
 
 

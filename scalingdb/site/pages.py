@@ -76,9 +76,7 @@ def reference_pages(charts: Path, links: dict[str, str], progress: Progress) -> 
     return pages
 
 
-def list_pages(
-    ready: Sequence[Ready], others: Iterable[str], front: Mapping[str, Any] | None = None
-) -> dict[str, str]:
+def list_pages(ready: Sequence[Ready], others: Iterable[str], front: Mapping[str, Any] | None = None) -> dict[str, str]:
     """The front page, the lists of guides and notebooks, the ledger, and where everything comes from.
 
     Parameters

@@ -15,7 +15,7 @@ import re
 import shutil
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -67,6 +67,16 @@ STILL = """() => new Promise(done => {
 })"""
 """Resolves when every chart in sight is drawn."""
 
+SWITCH = """theme => {
+    for (const view of document.querySelectorAll('.sdb-view')) view.scalingdbResult = null;
+    Object.assign(document.documentElement.dataset, {theme, mode: theme});
+}"""
+
+SIDEWAYS = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+
+HERE = ("file:", "data:", "blob:")
+"""Addresses that do not leave the machine."""
+
 WITHOUT_MOTION = "*, *::before, *::after { transition: none !important; animation: none !important }"
 
 
@@ -85,7 +95,8 @@ async def _audit(
 ) -> list[Finding]:
     axe = resources.files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
     found: list[Finding] = []
-    waiting = iter([(name, width) for width in dict.fromkeys(width for _, width in views) for name in pages])
+    widths = dict.fromkeys(width for _, width in views)
+    done = 0
 
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
@@ -93,48 +104,45 @@ async def _audit(
             args=["--no-sandbox", "--disable-gpu"],
         )
 
-        async def tab() -> None:
-            for name, width in waiting:
-                themes = [theme for theme, other in views if other == width]
-                context = await browser.new_context(viewport={"width": width, "height": 900}, reduced_motion="reduce")
-                page = await context.new_page()
-                async for theme, what in _look(page, site / name, axe, width, themes):
-                    finding = Finding(name, width, theme, what)
-                    found.append(finding)
-                    note(finding)
-                await context.close()
+        async def tab(waiting: Iterator[str], width: int, themes: Sequence[str]) -> None:
+            nonlocal done
+            context = await browser.new_context(viewport={"width": width, "height": 900}, reduced_motion="reduce")
+            await context.add_init_script(f"localStorage.mode = '{themes[0]}'; localStorage.theme = '{themes[0]}'")
+            page, said = await context.new_page(), []
+            page.on("console", lambda entry: said.append(f"console: {entry.text}") if entry.type == "error" else None)
+            page.on("pageerror", lambda error: said.append(f"script: {error}"))
+            page.on(
+                "request",
+                lambda request: None if request.url.startswith(HERE) else said.append(f"request: {request.url}"),
+            )
+            for name in waiting:
+                async for theme in _looks(page, site / name, axe, themes, said):
+                    for what in said:
+                        found.append(Finding(name, width, theme, what))
+                        note(found[-1])
+                    said.clear()
+                done += 1
+                if done % 50 == 0:
+                    print(f"{done} of {len(pages) * len(widths)} pages", file=sys.stderr, flush=True)
+            await context.close()
 
-        await asyncio.gather(*(tab() for _ in range(TABS)))
+        for width in widths:
+            waiting, themes = iter(pages), [theme for theme, other in views if other == width]
+            await asyncio.gather(*(tab(waiting, width, themes) for _ in range(TABS)))
         await browser.close()
     return found
 
 
-async def _look(page: Any, file: Path, axe: str, width: int, themes: Sequence[str]) -> AsyncIterator[tuple[str, str]]:
-    """What is wrong with a page, which is loaded once and then switched from theme to theme."""
-    said: list[str] = []
-    page.on("console", lambda message: said.append(f"console: {message.text}") if message.type == "error" else None)
-    page.on("pageerror", lambda error: said.append(f"script: {error}"))
-    page.on(
-        "request",
-        lambda request: (
-            None if request.url.startswith(("file:", "data:", "blob:")) else said.append(f"request: {request.url}")
-        ),
-    )
-    await page.add_init_script(f"localStorage.mode = '{themes[0]}'; localStorage.theme = '{themes[0]}'")
+async def _looks(page: Any, file: Path, axe: str, themes: Sequence[str], said: list[str]) -> AsyncIterator[str]:
+    """Load a page and switch it from theme to theme; add to `said` what is wrong in each."""
     await page.goto(file.absolute().as_uri())
     await page.add_style_tag(content=WITHOUT_MOTION)
-    await page.evaluate(STILL)
-    sideways = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
     for number, theme in enumerate(themes):
         if number:
-            await page.evaluate(
-                "theme => { for (const view of document.querySelectorAll('.sdb-view')) view.scalingdbResult = null;"
-                "Object.assign(document.documentElement.dataset, {theme, mode: theme}) }",
-                theme,
-            )
-            await page.evaluate(STILL)
-        if (over := await page.evaluate(sideways)) > 0:
-            said.append(f"scrolls sideways by {over} px at {width} px")
+            await page.evaluate(SWITCH, theme)
+        await page.evaluate(STILL)
+        if (over := await page.evaluate(SIDEWAYS)) > 0:
+            said.append(f"scrolls sideways by {over} px")
         if not number:
             await page.evaluate(
                 f"document.querySelectorAll('tbody tr:nth-child(n+{ROWS})').forEach(row => row.remove())"
@@ -142,14 +150,11 @@ async def _look(page: Any, file: Path, axe: str, width: int, themes: Sequence[st
             await page.evaluate(axe)
         rules = {"runOnly": {"type": "rule", "values": OF_COLOURS}} if number else {}
         options = {"resultTypes": ["violations"], "preload": False, "elementRef": False, **rules}
-        result = await page.evaluate("options => axe.run(document, options)", options)
-        for violation in result["violations"]:
+        for violation in (await page.evaluate("options => axe.run(document, options)", options))["violations"]:
             if violation["impact"] in WORST:
                 nodes = violation["nodes"]
                 said.append(f"axe {violation['impact']} {violation['id']}: {len(nodes)} x {nodes[0]['html'][:160]}")
-        for what in said:
-            yield theme, what
-        said.clear()
+        yield theme
 
 
 def unanswered(site: Path) -> list[str]:

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -61,11 +62,17 @@ ORDER = (
 def reference_pages(charts: Path, links: dict[str, str], progress: Progress) -> dict[str, str]:
     """Pages of laws, sources, SQL and functions, by name; adds to `links` which page a name stands for."""
     pages: dict[str, str] = {}
-    with connect() as db:
+
+    def of_sources() -> dict[str, str]:
+        with connect() as own:
+            made = render_source_pages(own, charts, lambda done, total: progress("sources", done, total))
+            return {f"sources/{name}": text for name, text in made}
+
+    with connect() as db, ThreadPoolExecutor(1) as side:  # drawing leaves the interpreter to others
+        sources = side.submit(of_sources)
         for name, text in render_laws(db, charts, lambda done, total: progress("laws", done, total)):
             pages[f"laws/{name}" if name else "laws"] = text
-        for name, text in render_source_pages(db, charts, lambda done, total: progress("sources", done, total)):
-            pages[f"sources/{name}"] = text
+        pages |= sources.result()
         pages |= dict(render_sql(db))
         rows = source_rows(db)
         pages["sources"] = templates().get_template("sources.md").render(sources=rows)

@@ -182,7 +182,9 @@ def headed(chart: _Chart, finding: str, *about: str) -> _Chart:
 def headed_by_sentence(chart: _Chart, sentence: str, *about: str) -> _Chart:
     """A chart under the sentence of its result: the title is what stands before the first semicolon."""
     finding, _, rest = sentence.partition("; ")
-    return headed(chart, finding, rest[:1].upper() + rest[1:], *about)
+    if rest.startswith("the "):  # the name of a law keeps its letters
+        rest = f"T{rest[1:]}"
+    return headed(chart, finding, rest, *about)
 
 
 def _lines(text: str, most: int) -> list[str]:

@@ -1,6 +1,6 @@
 """Look at a built site as a reader's browser does: accessibility, errors, requests, and what scrolls sideways.
 
-    python benchmarks/site_audit.py reports            # every page; about a second per page, theme and width
+    python benchmarks/site_audit.py reports            # every page, wide and narrow, light and dark
     python benchmarks/site_audit.py reports 8          # of each folder of generated pages (laws, sources, api), 8
 
 Prints one line per finding and the counts, and whether the questions that readers come with are answered within two
@@ -9,17 +9,19 @@ clicks from the front page. Needs chromium and the development packages.
 
 from __future__ import annotations
 
+import asyncio
 import random
 import re
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from playwright.async_api import async_playwright
 from playwright.sync_api import sync_playwright
 
 WIDTHS = (1400, 390)
@@ -49,51 +51,110 @@ QUESTIONS: tuple[tuple[str, tuple[str, ...], str], ...] = (
 )
 """A question, the links to click on from the front page, and what the last page must say."""
 
-VIEWS = tuple((theme, width) for theme in THEMES for width in WIDTHS)
+VIEWS = tuple((theme, width) for width in WIDTHS for theme in THEMES)
+
+TABS = 3
+"""Pages looked at side by side, each in a process of its own."""
+
+OF_COLOURS = ["color-contrast", "link-in-text-block"]
+"""Rules of axe that another theme can break; the others see the same page again."""
+
+STILL = """() => new Promise(done => {
+    const drawn = () => [...document.querySelectorAll('.sdb-view.seen')].every(view => view.scalingdbResult || !window.vegaEmbed);
+    const end = performance.now() + 10000;
+    const look = () => (drawn() || performance.now() > end ? setTimeout(done, 120) : setTimeout(look, 30));
+    setTimeout(look, 60);
+})"""
+"""Resolves when every chart in sight is drawn."""
+
+SWITCH = """theme => {
+    for (const view of document.querySelectorAll('.sdb-view')) view.scalingdbResult = null;
+    Object.assign(document.documentElement.dataset, {theme, mode: theme});
+}"""
+
+SIDEWAYS = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+
+HERE = ("file:", "data:", "blob:")
+"""Addresses that do not leave the machine."""
+
+WITHOUT_MOTION = "*, *::before, *::after { transition: none !important; animation: none !important }"
 
 
-def audit(site: Path, pages: Iterable[str], views: Sequence[tuple[str, int]] = VIEWS) -> Iterator[Finding]:
-    """Open pages of a site from the disk, at each width and in each theme."""
+def audit(
+    site: Path,
+    pages: Iterable[str],
+    views: Sequence[tuple[str, int]] = VIEWS,
+    note: Callable[[Finding], None] = lambda finding: None,
+) -> list[Finding]:
+    """Open pages of a site from the disk, at each width and in each theme; `note` is told of findings as they come."""
+    return asyncio.run(_audit(site, list(pages), views, note))
+
+
+async def _audit(
+    site: Path, pages: Sequence[str], views: Sequence[tuple[str, int]], note: Callable[[Finding], None]
+) -> list[Finding]:
     axe = resources.files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
-    browser_path = shutil.which("chromium") or shutil.which("google-chrome")
-    names = list(pages)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=browser_path, args=["--no-sandbox", "--disable-gpu"])
-        for theme, width in views:
-            context = browser.new_context(viewport={"width": width, "height": 900}, reduced_motion="reduce")
-            context.add_init_script(f"localStorage.mode = '{theme}'; localStorage.theme = '{theme}'")
-            for name in names:
-                for what in _look(context.new_page(), site / name, axe, width):
-                    yield Finding(name, width, theme, what)
-            context.close()
-        browser.close()
+    found: list[Finding] = []
+    widths = dict.fromkeys(width for _, width in views)
+    done = 0
 
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(
+            executable_path=shutil.which("chromium") or shutil.which("google-chrome"),
+            args=["--no-sandbox", "--disable-gpu"],
+        )
 
-def _look(page: Any, file: Path, axe: str, width: int) -> list[str]:
-    found: list[str] = []
-    page.on("console", lambda message: found.append(f"console: {message.text}") if message.type == "error" else None)
-    page.on("pageerror", lambda error: found.append(f"script: {error}"))
-    page.on(
-        "request",
-        lambda request: (
-            None if request.url.startswith(("file:", "data:", "blob:")) else found.append(f"request: {request.url}")
-        ),
-    )
-    page.goto(file.absolute().as_uri())
-    page.wait_for_load_state("load")
-    page.wait_for_timeout(300)
-    sideways = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-    if sideways > 0:
-        found.append(f"scrolls sideways by {sideways} px at {width} px")
-    page.evaluate(f"document.querySelectorAll('tbody tr:nth-child(n+{ROWS})').forEach(row => row.remove())")
-    page.evaluate(axe)
-    result = page.evaluate("axe.run(document, {resultTypes: ['violations'], preload: false})")
-    for violation in result["violations"]:
-        if violation["impact"] in WORST:
-            nodes = violation["nodes"]
-            found.append(f"axe {violation['impact']} {violation['id']}: {len(nodes)} x {nodes[0]['html'][:160]}")
-    page.close()
+        async def tab(waiting: Iterator[str], width: int, themes: Sequence[str]) -> None:
+            nonlocal done
+            context = await browser.new_context(viewport={"width": width, "height": 900}, reduced_motion="reduce")
+            await context.add_init_script(f"localStorage.mode = '{themes[0]}'; localStorage.theme = '{themes[0]}'")
+            page, said = await context.new_page(), []
+            page.on("console", lambda entry: said.append(f"console: {entry.text}") if entry.type == "error" else None)
+            page.on("pageerror", lambda error: said.append(f"script: {error}"))
+            page.on(
+                "request",
+                lambda request: None if request.url.startswith(HERE) else said.append(f"request: {request.url}"),
+            )
+            for name in waiting:
+                async for theme in _looks(page, site / name, axe, themes, said):
+                    for what in said:
+                        found.append(Finding(name, width, theme, what))
+                        note(found[-1])
+                    said.clear()
+                done += 1
+                if done % 50 == 0:
+                    print(f"{done} of {len(pages) * len(widths)} pages", file=sys.stderr, flush=True)
+            await context.close()
+
+        for width in widths:
+            waiting, themes = iter(pages), [theme for theme, other in views if other == width]
+            await asyncio.gather(*(tab(waiting, width, themes) for _ in range(TABS)))
+        await browser.close()
     return found
+
+
+async def _looks(page: Any, file: Path, axe: str, themes: Sequence[str], said: list[str]) -> AsyncIterator[str]:
+    """Load a page and switch it from theme to theme; add to `said` what is wrong in each."""
+    await page.goto(file.absolute().as_uri())
+    await page.add_style_tag(content=WITHOUT_MOTION)
+    for number, theme in enumerate(themes):
+        if number:
+            await page.evaluate(SWITCH, theme)
+        await page.evaluate(STILL)
+        if (over := await page.evaluate(SIDEWAYS)) > 0:
+            said.append(f"scrolls sideways by {over} px")
+        if not number:
+            await page.evaluate(
+                f"document.querySelectorAll('tbody tr:nth-child(n+{ROWS})').forEach(row => row.remove())"
+            )
+            await page.evaluate(axe)
+        rules = {"runOnly": {"type": "rule", "values": OF_COLOURS}} if number else {}
+        options = {"resultTypes": ["violations"], "preload": False, "elementRef": False, **rules}
+        for violation in (await page.evaluate("options => axe.run(document, options)", options))["violations"]:
+            if violation["impact"] in WORST:
+                nodes = violation["nodes"]
+                said.append(f"axe {violation['impact']} {violation['id']}: {len(nodes)} x {nodes[0]['html'][:160]}")
+        yield theme
 
 
 def unanswered(site: Path) -> list[str]:
@@ -128,6 +189,10 @@ def _sample(pages: list[str], most: int) -> list[str]:
     return sorted(random.Random(0).sample(pages, min(most, len(pages)))) if made else pages
 
 
+def _say(finding: Finding) -> None:
+    print(f"{finding.page} ({finding.width} px, {finding.theme}): {finding.what}", flush=True)
+
+
 def main() -> None:
     """Audit the site named on the command line."""
     site = Path(sys.argv[1])
@@ -135,10 +200,7 @@ def main() -> None:
     pages = [page for page in pages if not page.startswith("_static")]
     if len(sys.argv) > 2:
         pages = [page for group in _by_folder(pages).values() for page in _sample(group, int(sys.argv[2]))]
-    findings = []
-    for finding in audit(site, pages):
-        findings.append(finding)
-        print(f"{finding.page} ({finding.width} px, {finding.theme}): {finding.what}", flush=True)
+    findings = audit(site, pages, note=_say)
     lost = unanswered(site)
     print(f"{len(QUESTIONS) - len(lost)} of {len(QUESTIONS)} questions answered", *lost, sep="\n  ")
     kinds = Counter(" ".join(finding.what.split(":")[0].split()[:3]) for finding in findings)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -247,6 +248,8 @@ def test_a_forecast_takes_the_law_with_the_smallest_past_error() -> None:
     assert "chinchilla predicts" in repr(told)
     assert "<table>" in told._repr_html_()
     assert told.past()["distance"].min() > 1  # type: ignore[operator]
+    title = " ".join(told.chart().to_dict()["title"]["text"])
+    assert re.fullmatch(rf"chinchilla predicts \S+ \(.* to .*\) at {row['distance']:.3g} times the fitted range", title)
     svg = vl_convert.vegalite_to_svg(told.chart().to_dict(), allowed_base_urls=[])
     assert svg.startswith("<svg")
     assert "NaN" not in svg

@@ -1058,6 +1058,21 @@ def drawn(fit: sdb.Fit, tied: sdb.Fit, db: sdb.Warehouse) -> dict[str, Any]:
     }
 
 
+def test_titles_say_the_result(drawn: dict[str, Any], fit: sdb.Fit, tied: sdb.Fit) -> None:
+    def title(chart: Any) -> str:
+        return " ".join(chart.to_dict()["title"]["text"])
+
+    last = plan(fit, train_flops=[1e20, 1e22, 1e24]).tidy().row(-1, named=True)
+    assert title(drawn["plan_chart"]).startswith("1e24 FLOP train ")
+    assert f"to a loss of {last['loss']:.4g} ({last['loss_low']:.4g} to {last['loss_high']:.4g})" in title(
+        drawn["plan_chart"]
+    )
+    assert "(" not in title(drawn["plan_chart, one budget, no interval"])
+    ratio = planning.compute_multiplier(fit, tied, train_flops=[1e20, 1e22]).tidy()["multiplier"]
+    assert f"needs {ratio[0]:.2f} times the compute of" in title(drawn["multiplier_chart"])
+    assert f"at 1e20 FLOP and {ratio[1]:.2f} times at 1e22 FLOP" in title(drawn["multiplier_chart"])
+
+
 def test_charts_are_valid_and_need_no_network(drawn: dict[str, Any]) -> None:
     for name, chart in drawn.items():
         specification = chart.to_dict(validate=True)

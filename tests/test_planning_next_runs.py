@@ -215,7 +215,11 @@ def test_charts(small: sdb.Fit, played: sdb.planning.RunsReplay) -> None:
     shown = chosen.chart().to_dict()
     assert "not chosen" in str(shown)
     assert "interval narrower by" in str(shown)
-    assert "largest first" in str(played.chart().to_dict())
+    replayed = played.chart().to_dict()
+    assert "largest first" in str(replayed)
+    table = played.glance()
+    least = table.filter(pl.col("share") == pl.col("share").min()).sort("error")["strategy"][0]
+    assert f"of the cost, {least} errs least" in " ".join(replayed["title"]["text"])
     assert chosen.candidates()["chosen"].sum() == chosen.tidy().height
     assert "<table" in chosen._repr_html_()
     assert "<table" in played._repr_html_()

@@ -22,7 +22,7 @@ import scalingdb as sdb
 from scalingdb._store import exclusive
 from scalingdb.charts import SPEC_MIME
 from scalingdb.errors import DataError, NotebookError, OutputError, UnknownNameError, WarehouseError
-from scalingdb.site import figures, notebooks, pages, report
+from scalingdb.site import figures, kernels, notebooks, pages, report
 from scalingdb.site.extension import mathml
 from scalingdb.site.report import Site, build_report, find_notebooks
 
@@ -261,7 +261,7 @@ def test_lists_go_by_section(tmp_path: Path) -> None:
     for name, section in {"a": "Zoo", "b": "Which law?", "c": "", "d": "Guides"}.items():
         path = write(tmp_path, name, prose(f"# Question {name}\n\nAnswer."), scalingdb={"section": section})
         ready.append(notebooks.prepare(path, notebooks.read(path), {}, tmp_path))
-    made = pages.list_pages(ready, [], tmp_path)
+    made = pages.list_pages(ready, [])
     text = made["notebooks"]
     order = ["## Which law?", "Question b", "## Zoo", "Question a", "## More notebooks", "Question c"]
     assert [text.index(part) for part in order] == sorted(text.index(part) for part in order)
@@ -318,6 +318,47 @@ def test_notebooks_run_side_by_side(tmp_path: Path) -> None:
     ]
     finished = asyncio.run(notebooks.execute_all(paths, tmp_path / "store", lambda *_: None, lambda path, _: path.stem))
     assert finished == ["a", "b"]
+
+
+WHO = """
+import os, sys, threading
+from pathlib import Path
+print(os.getpid(), os.getppid(), "polars" in sys.modules, "scipy.stats" in sys.modules, Path.cwd().name, "x" in dir())
+x = 1
+"""
+
+
+def _who(folder: Path) -> list[list[str]]:
+    """Two kernels, one after the other: process, its parent, what is imported, the folder, and what is defined."""
+    paths = [write(folder, name, code(WHO)) for name in "ab"]
+
+    def said(_: Path, notebook: nbformat.NotebookNode) -> list[str]:
+        return str(notebook.cells[0].outputs[0].text).split()
+
+    return asyncio.run(notebooks.execute_all(paths, folder / "store", lambda *_: None, said, fresh=["a", "b"]))
+
+
+def test_kernels_have_one_parent_which_imports_for_them_and_nothing_else_in_common(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if sys.platform != "linux":
+        pytest.skip("kernels are forked on Linux")
+    one, other = _who(tmp_path)
+    assert one[1] == other[1] != str(os.getpid())
+    assert one[0] != other[0]
+    for kernel in (one, other):
+        assert kernel[2:] == ["False", "True", tmp_path.name, "False"]
+    for number in {int(one[0]), int(other[0]), int(one[1])}:
+        assert not Path(f"/proc/{number}").exists()  # they ended with the build
+    monkeypatch.setattr(kernels._Parent, "_ask", lambda *_: "")  # where none can be forked, each is started
+    for kernel in _who(tmp_path):
+        assert kernel[1:] == [str(os.getpid()), "False", "False", tmp_path.name, "False"]
+
+
+def test_a_forked_kernel_that_dies_is_noticed(tmp_path: Path) -> None:
+    path = write(tmp_path, "a", code("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)"))
+    with pytest.raises(NotebookError, match=r"notebook 'a', cell 1: .*[Kk]ernel died"):
+        asyncio.run(notebooks.execute_all([path], tmp_path / "store", lambda *_: None, lambda *_: None))
 
 
 @pytest.fixture

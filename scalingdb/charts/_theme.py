@@ -182,6 +182,8 @@ def headed(chart: _Chart, finding: str, *about: str) -> _Chart:
 def headed_by_sentence(chart: _Chart, sentence: str, *about: str) -> _Chart:
     """A chart under the sentence of its result: the title is what stands before the first semicolon."""
     finding, _, rest = sentence.partition("; ")
+    if rest.startswith("the "):  # the name of a law keeps its letters
+        rest = f"T{rest[1:]}"
     return headed(chart, finding, rest, *about)
 
 

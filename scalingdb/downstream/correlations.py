@@ -16,6 +16,7 @@ import polars as pl
 from scalingdb.display import DEFAULT_LEVEL
 from scalingdb.downstream._checks import (
     BY,
+    FloatArray,
     as_frame,
     canonical,
     check_scores,
@@ -312,9 +313,22 @@ def _final(rows: pl.DataFrame) -> pl.DataFrame:
     return _evaluations(rows).group_by("group", "run", maintain_order=True).last()
 
 
-def _correlations(rows: pl.DataFrame) -> pl.DataFrame:
-    from scipy.stats import kendalltau
+MOST_PAIRED = 300
+"""Rows of a group up to which all pairs are compared at once; scipy, which sorts, takes longer to be called."""
 
+
+def _kendall(x: FloatArray, y: FloatArray) -> float:
+    """Kendall's tau-b; NaN where one of the two is constant."""
+    if x.size > MOST_PAIRED:
+        from scipy.stats import kendalltau
+
+        return float(kendalltau(x, y, method="asymptotic").statistic)
+    dx, dy = (np.sign(values[:, None] - values) for values in (x, y))
+    untied = float(np.sum(dx != 0)) * float(np.sum(dy != 0))
+    return float(np.sum(dx * dy)) / untied**0.5 if untied else np.nan
+
+
+def _correlations(rows: pl.DataFrame) -> pl.DataFrame:
     ranked = rows.select("group", "x", "y", rx=pl.col("x").rank().over("group"), ry=pl.col("y").rank().over("group"))
     linear = ranked.group_by("group", maintain_order=True).agg(pearson=pl.corr("x", "y"), spearman=pl.corr("rx", "ry"))
     if ranked.is_empty():
@@ -322,7 +336,7 @@ def _correlations(rows: pl.DataFrame) -> pl.DataFrame:
     ends = np.flatnonzero(np.diff(ranked["group"].to_numpy())) + 1
     xs = np.split(ranked["rx"].to_numpy(), ends)
     ys = np.split(ranked["ry"].to_numpy(), ends)
-    taus = [kendalltau(a, b, method="asymptotic").statistic for a, b in zip(xs, ys, strict=True)]
+    taus = [_kendall(a, b) for a, b in zip(xs, ys, strict=True)]
     return linear.with_columns(pl.Series("kendall", taus, dtype=pl.Float64)).with_columns(
         pl.col("pearson", "spearman", "kendall").fill_nan(None).clip(-1.0, 1.0)
     )

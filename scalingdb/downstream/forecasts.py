@@ -126,13 +126,15 @@ def forecast(
             continue
         labels = {**dict(zip(keys, key, strict=True))}
         ratio = target["compute"] / seen["compute"].max()
+        made: dict[str, tuple[FloatArray, FloatArray, FloatArray]] = {}
         for name in methods:
             try:
+                chosen = name
                 if name == "backtest":
                     chosen = _backtested([m for m in methods if m != "backtest"], seen, score, chance)
-                    values = _by_method(chosen, seen, target, score, chance, level)
-                else:
-                    values = _by_method(name, seen, target, score, chance, level)
+                if chosen not in made:
+                    made[chosen] = _by_method(chosen, seen, target, score, chance, level)
+                values = made[chosen]
             except ScalingDBError as error:
                 reason = f"{name}: " + re.sub(r"\d[\d.]*", "#", error.fact.splitlines()[0])
                 skipped[reason] = skipped.get(reason, 0) + 1

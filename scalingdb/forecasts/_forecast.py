@@ -135,8 +135,13 @@ class Forecast:
             scale=pl.Series(self._scale(self._rows))
         )
         drawn = charts.forecast_chart(fitted, targets, self.past(), self.level, title=f"{self.law}: {output}")
-        finding, _, rest = self.sentence.partition(", judged ")
-        return charts.headed(drawn, finding, f"judged {rest}")
+        row = self._rows.sort("distance", descending=True).row(0, named=True)
+        return charts.headed(
+            drawn,
+            f"{self.law} predicts {number(row['prediction'], 4)} ({interval(row['low'], row['high'], 4)}) "
+            f"at {number(row['distance'], 3)} times the fitted range",
+            f"{100 * self.level:g} % intervals; the law is judged {self._basis}.",
+        )
 
     def _scale(self, frame: pl.DataFrame) -> Any:
         from scalingdb.fits._law_error import log_axes
@@ -147,16 +152,19 @@ class Forecast:
     def sentence(self) -> str:
         """The forecast of the farthest target as a person would say it."""
         row = self._rows.sort("distance", descending=True).row(0, named=True)
-        best = self.candidates.row(0, named=True)
-        basis = (
-            f"by {best['n_inner']} fits of its smaller rows to its larger ones"
-            if best["n_inner"]
-            else "by the misses of laws on published studies, as these rows allow no inner hold-out"
-        )
         return (
             f"{self.law} predicts {number(row['prediction'], 4)} ({interval(row['low'], row['high'], 4)}, "
-            f"{100 * self.level:g} % interval) at {number(row['distance'], 3)} times the fitted range, judged {basis}"
+            f"{100 * self.level:g} % interval) at {number(row['distance'], 3)} times the fitted range, "
+            f"judged {self._basis}"
         )
+
+    @property
+    def _basis(self) -> str:
+        """What the law was judged by, in words."""
+        best = self.candidates.row(0, named=True)
+        if best["n_inner"]:
+            return f"by {best['n_inner']} fits of its smaller rows to its larger ones"
+        return "by the misses of laws on published studies, as these rows allow no inner hold-out"
 
     def __repr__(self) -> str:
         return f"<Forecast: {self.sentence}>"

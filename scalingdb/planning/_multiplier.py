@@ -106,9 +106,24 @@ class ComputeMultiplier:
         )
         tails = {label.partition(" fitted to ")[2] for label in self.labels}
         shared = f" fitted to {tails.pop()}" if len(tails) == 1 and "" not in tails else ""
-        text = self.sentence.replace(shared, "") if shared else self.sentence
-        *first, last = text.split("; ")
-        return charts.headed(drawn, last, *first, f"Both{shared}." if shared else "")
+        one, other = (label.removesuffix(shared) for label in self.labels)
+        rows = table.rows(named=True)
+        shown = rows if len(rows) == 1 else [rows[0], rows[-1]]
+        amount = "compute" if self.axis == "train_flops" else self.axis
+        parts: list[str] = []
+        for row in shown:
+            place, ratio = f"at {flop(row[self.axis])} {self._unit}", times(row["multiplier"])
+            if np.isinf(row["multiplier"]):
+                parts.append(f"never reaches the {self.output} of {one} {place}")
+            elif parts and parts[0].startswith("needs"):
+                parts.append(f"{ratio} times {place}")
+            else:
+                parts.append(f"needs {ratio} times the {amount} of {one} {place}")
+        finite = [row for row in shown if np.isfinite(row["multiplier"])]
+        ends = " and ".join(f"{times(row['multiplier_low'])} to {times(row['multiplier_high'])}" for row in finite)
+        certainty = self.interval if "unknown" in ends or not ends else f"{100 * self.level:g} % intervals {ends}"
+        about = f"For the {self.output} that {one} has there; {certainty}."
+        return charts.headed(drawn, f"{other} {' and '.join(parts)}", about, f"Both{shared}." if shared else "")
 
     def __repr__(self) -> str:
         return f"<ComputeMultiplier: {self.sentence}>"

@@ -235,9 +235,19 @@ class Plan:
         """A chart under the plan for the last budget."""
         from scalingdb import charts
 
+        row = self._table.row(-1, named=True)
+
+        def ends(name: str, words: Callable[[float | None], str]) -> str:
+            low, high = row[f"{name}_low"], row[f"{name}_high"]
+            return "" if low is None or low == high else f" ({words(low)} to {words(high)})"
+
+        finding = f"{flop(row['train_flops'])} FLOP train {count(row['n_params'])} parameters "
+        finding += f"on {count(row['n_tokens'])} tokens to a loss of {four(row['loss'])}{ends('loss', four)}"
+        about = f"{three(row['tokens_per_param'])} tokens per parameter{ends('tokens_per_param', three)}"
+        if row["extrapolation"] > self._surface.far:
+            about += f", {row['extrapolation']:.2g} times outside what was fitted"
         certainty = f"{100 * self.level:g} % intervals" if self._surface.has_interval else self.interval
-        finding, _, rest = self._say(self._table.row(-1, named=True)).partition(", for a ")
-        return charts.headed(chart, _capital(finding), f"That gives a {rest}. By {self.label}; {certainty}.", marks)
+        return charts.headed(chart, finding, f"{about}. By {self.label}; {certainty}.", marks)
 
     def __repr__(self) -> str:
         return f"<Plan: {self.sentence}>"

@@ -94,9 +94,15 @@ class RunsReplay:
         """Error at the target against the share of the cost, a line for each strategy (Altair)."""
         from scalingdb import charts
 
-        label, _, said = self.sentence.partition(": error with ")
-        finding, _, rest = said.partition("; ")
-        return charts.headed(charts.replay_chart(self.glance()), f"Error with {finding}", f"{label}; {rest}")
+        table = self.glance()
+        first = table.filter(pl.col("share") == pl.col("share").min()).sort("error").row(0, named=True)
+        chance = first["error"] / first["over_random"]
+        return charts.headed(
+            charts.replay_chart(table),
+            f"With {100 * first['share']:g} % of the cost, {first['strategy']} errs least: "
+            f"{number(first['error'], 2)}, random {number(chance, 2)}",
+            f"{self.label}. Mean absolute error at the target; with all runs {number(self.all_runs, 2)}.",
+        )
 
     def __repr__(self) -> str:
         return f"<RunsReplay: {self.sentence}>"

@@ -6,12 +6,13 @@ import functools
 import html
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import latex2mathml.converter
 from docutils import nodes
+from sphinx.search.en import SearchEnglish
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
@@ -91,10 +92,19 @@ def _papers(text: str, address: Any) -> Iterator[nodes.Node]:
         yield nodes.reference("", f"arXiv:{piece}", internal="://" not in uri, refuri=uri)
 
 
+class _SearchEnglish(SearchEnglish):
+    """Stems of words, kept: pages share most of theirs, and Sphinx forgets them from one page to the next."""
+
+    @functools.cached_property
+    def stem(self) -> Callable[[str], str]:
+        return functools.cache(super().stem)
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register with Sphinx."""
     app.add_html_math_renderer(
         "mathml", inline_renderers=(_visit_math, None), block_renderers=(_visit_math_block, None)
     )
+    app.add_search_language(_SearchEnglish)
     app.connect("doctree-resolved", _link_mentions)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -10,6 +10,7 @@ import hashlib
 import html
 import json
 import re
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -122,7 +123,9 @@ def figure(spec: Spec, folder: Path, root: str = "", caption: str = "") -> str:
     if not script.exists():
         folder.mkdir(parents=True, exist_ok=True)
         size = _draw(json.loads(text), folder / name)
-        script.write_text(f'scalingdbChart("{name}",{text},{json.dumps(size)})', encoding="utf-8")
+        scratch = folder / f"{name}.{threading.get_ident()}.new"  # another thread may draw the same chart
+        scratch.write_text(f'scalingdbChart("{name}",{text},{json.dumps(size)})', encoding="utf-8")
+        scratch.replace(script)
     width, height = json.loads("[" + script.read_text(encoding="utf-8").rpartition(",[")[2].rstrip(")"))
     alt = html.escape(describe(spec))
     kind = "svg" if (folder / f"{name}.svg").exists() else "png"

@@ -24,10 +24,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import nbformat
-import traitlets
 from IPython.core.inputtransformer2 import TransformerManager
-from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
-from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
@@ -35,6 +32,7 @@ from scalingdb.charts import SPEC_MIME
 from scalingdb.errors import DataError, NotebookError, UnknownNameError, unknown_name
 from scalingdb.published import default_path
 from scalingdb.site.figures import figure
+from scalingdb.site.kernels import KernelManager, kernels
 from scalingdb.site.words import plain
 from scalingdb.warehouse import connect, local_folder
 
@@ -106,25 +104,6 @@ class FailedCellError(NotebookError):
         self.notebook = notebook
 
 
-class _ThisInterpreter(KernelSpecManager):
-    """Knows one kernel: this Python. An installed kernel called python3 may be another one."""
-
-    def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
-        return KernelSpec(
-            argv=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}", "--log-level=CRITICAL"],
-            display_name="Python",
-            language="python",
-        )
-
-
-class _KernelManager(AsyncKernelManager):
-    """Starts that kernel. The client makes and owns it, so that it also stops it, whatever happens."""
-
-    @traitlets.default("kernel_spec_manager")
-    def _this_interpreter(self) -> KernelSpecManager:
-        return _ThisInterpreter(parent=self)
-
-
 NEEDS = "needs:"
 """Tag of a cell that works on rows which do not ship, followed by their source."""
 
@@ -160,17 +139,22 @@ def leave_out(notebook: nbformat.NotebookNode, present: Collection[str]) -> nbfo
 
 
 @contextmanager
-def _bytecode() -> Iterator[dict[str, str]]:
-    """Variables by which kernels share what they compile, where Python may not keep it beside the modules."""
+def _environment() -> Iterator[dict[str, str]]:
+    """Variables for kernels, which share what they compile also where Python may not keep it beside the modules."""
+    own = {**dict.fromkeys(THREADS, "1"), **os.environ, "SCALINGDB_RENDERER": "spec"}
     if not sys.dont_write_bytecode:
-        yield {}
+        yield own
         return
     with tempfile.TemporaryDirectory(prefix="scalingdb-bytecode-") as folder:
-        yield {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": folder}
+        yield {**own, "PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": folder}
 
 
 async def _execute(
-    path: Path, progress: Progress, present: Collection[str], variables: Mapping[str, str]
+    path: Path,
+    progress: Progress,
+    present: Collection[str],
+    environment: Mapping[str, str],
+    manager: type[KernelManager] = KernelManager,
 ) -> nbformat.NotebookNode:
     """Run every cell that has its rows in the notebook's folder and return the notebook with its outputs."""
     notebook = leave_out(read(path), present)
@@ -185,7 +169,7 @@ async def _execute(
     progress(path.stem, 0, total)
     client = NotebookClient(
         notebook,
-        kernel_manager_class=_KernelManager,
+        kernel_manager_class=manager,
         kernel_name="python3",
         timeout=CELL_TIMEOUT,
         resources={"metadata": {"path": str(path.parent)}},
@@ -193,10 +177,8 @@ async def _execute(
     )
     # an empty profile: the start-up files of the user must not change a page
     with tempfile.TemporaryDirectory(prefix="scalingdb-ipython-") as profile:
-        own = {"SCALINGDB_RENDERER": "spec", "IPYTHONDIR": profile}
-        environment = {**dict.fromkeys(THREADS, "1"), **os.environ, **variables, **own}
         try:
-            await client.async_execute(env=environment)
+            await client.async_execute(env={**environment, "IPYTHONDIR": profile})
         except CellExecutionError as error:
             raise FailedCellError(path.stem, cell_now, f"{error.ename}: {error.evalue}", notebook) from error
         except (CellTimeoutError, DeadKernelError) as error:
@@ -264,7 +246,7 @@ async def execute_all(
     with connect() as db:
         present = set(db.sql("select distinct source_id from evals")["source_id"])
 
-    async def executed(path: Path, variables: Mapping[str, str]) -> nbformat.NotebookNode:
+    async def executed(path: Path) -> nbformat.NotebookNode:
         kept = store / f"{path.stem}.ipynb"
         key = hashlib.sha256(today + path.read_bytes()).hexdigest()
         if kept.exists() and path.stem not in fresh:
@@ -272,16 +254,16 @@ async def execute_all(
             if notebook.metadata.get("scalingdb_key") == key:
                 return notebook
         async with free:
-            notebook = await _execute(path, progress, present, variables)
+            notebook = await _execute(path, progress, present, environment, manager)
         notebook.metadata["scalingdb_key"] = key
         store.mkdir(parents=True, exist_ok=True)
         nbformat.write(notebook, kept)
         return notebook
 
-    with _bytecode() as variables, ThreadPoolExecutor(1) as side:
+    with _environment() as environment, kernels(environment) as manager, ThreadPoolExecutor(1) as side:
 
         async def run(path: Path) -> Finished:
-            notebook = await executed(path, variables)
+            notebook = await executed(path)
             return await asyncio.get_running_loop().run_in_executor(side, finish, path, notebook)
 
         # the longest first, as far as their size tells: none is left to run alone at the end
@@ -391,7 +373,8 @@ def _shown(output: nbformat.NotebookNode, charts: Path) -> nbformat.NotebookNode
 
 
 def _scrolling(text: str) -> str:
-    """Tables of a display, each in a box that scrolls."""
+    """Tables of a display, each in a box that scrolls; short cells stay on one line, as a number and its unit do."""
+    text = re.sub(rf"<td>([^<]{{1,{SHORT}}})</td>", r'<td class="short">\1</td>', text)
     return re.sub(r"(<table.*?</table>)", r'<div class="sdb-table">\1</div>', text, flags=re.DOTALL)
 
 

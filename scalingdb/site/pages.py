@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ from scalingdb.site.sql_pages import render_sql
 from scalingdb.site.words import count, templates
 from scalingdb.warehouse import Warehouse, connect
 
-__all__ = ["SECTIONS", "front_chart", "list_pages", "pages_of_checkout", "reference_pages"]
+__all__ = ["SECTIONS", "front_chart", "front_facts", "list_pages", "pages_of_checkout", "reference_pages"]
 
 SECTIONS = (
     "Which law?",
@@ -61,11 +62,17 @@ ORDER = (
 def reference_pages(charts: Path, links: dict[str, str], progress: Progress) -> dict[str, str]:
     """Pages of laws, sources, SQL and functions, by name; adds to `links` which page a name stands for."""
     pages: dict[str, str] = {}
-    with connect() as db:
+
+    def of_sources() -> dict[str, str]:
+        with connect() as own:
+            made = render_source_pages(own, charts, lambda done, total: progress("sources", done, total))
+            return {f"sources/{name}": text for name, text in made}
+
+    with connect() as db, ThreadPoolExecutor(1) as side:  # drawing leaves the interpreter to others
+        sources = side.submit(of_sources)
         for name, text in render_laws(db, charts, lambda done, total: progress("laws", done, total)):
             pages[f"laws/{name}" if name else "laws"] = text
-        for name, text in render_source_pages(db, charts, lambda done, total: progress("sources", done, total)):
-            pages[f"sources/{name}"] = text
+        pages |= sources.result()
         pages |= dict(render_sql(db))
         rows = source_rows(db)
         pages["sources"] = templates().get_template("sources.md").render(sources=rows)
@@ -76,8 +83,17 @@ def reference_pages(charts: Path, links: dict[str, str], progress: Progress) -> 
     return pages
 
 
-def list_pages(ready: Sequence[Ready], others: Iterable[str], charts: Path) -> dict[str, str]:
-    """The front page, the lists of guides and notebooks, the ledger, and where everything comes from."""
+def list_pages(ready: Sequence[Ready], others: Iterable[str], front: Mapping[str, Any] | None = None) -> dict[str, str]:
+    """The front page, the lists of guides and notebooks, the ledger, and where everything comes from.
+
+    Parameters
+    ----------
+    ready : sequence of Ready
+    others : iterable of str
+        Names of the pages made beside these.
+    front : mapping, optional
+        What :func:`front_facts` found; without it the front page is a list of pages.
+    """
     guides = sorted(
         (one for one in ready if one.section == GUIDES),
         key=lambda one: (ORDER.index(one.name) if one.name in ORDER else len(ORDER), one.name),
@@ -95,7 +111,7 @@ def list_pages(ready: Sequence[Ready], others: Iterable[str], charts: Path) -> d
     order = ["guides", "notebooks", "laws", "papers", "sources", "ledger", "sql", "api", "reliability", "changelog"]
     known = {*pages, *others}
     toctree = _toctree("Ledger <ledger>" if name == "ledger" else name for name in order if name in known)
-    pages["index"] = _front(ready, known, toctree, charts, rows) if "laws" in known else f"# scalingdb\n{toctree}"
+    pages["index"] = _front(front, ready, known, toctree, rows) if front else f"# scalingdb\n{toctree}"
     return pages
 
 
@@ -117,10 +133,8 @@ SOURCE, LAW, BUDGET = "epoch_chinchilla", "chinchilla", 1e24
 """What the front page fits, and the budget that it plans."""
 
 
-def _front(
-    ready: Sequence[Ready], known: Iterable[str], toctree: str, charts: Path, rows: Sequence[Mapping[str, Any]] | None
-) -> str:
-    names = {one.name: one for one in ready}
+def front_facts(charts: Path) -> dict[str, Any]:
+    """What the front page says of rows and laws, whichever notebooks there are; JSON can hold it."""
     with connect() as db:
         runs = db.points(SOURCE)
         totals = [
@@ -135,21 +149,34 @@ def _front(
             ),
             (db.sql("select count(*) from claims").item(), "findings of papers", "sources.html"),
         ]
-        predictable = _predictable(db) if "downstream_predictability" in names else {}
+        predictable = _predictable(db)
     result = fit(runs, LAW, bootstrap=200)
     advice = recommend("small_grid")
+    return {
+        "n_sources": totals[2][0],
+        "n_laws": totals[3][0],
+        "picture": figure(front_chart(runs, result), charts),
+        "advice": {**advice.glance().row(0, named=True), "n_sets": advice.table["n_sets"].max()},
+        "plan": _plan(runs, result),
+        "predictable": predictable,
+        "totals": totals,
+    }
+
+
+def _front(
+    facts: Mapping[str, Any],
+    ready: Sequence[Ready],
+    known: Iterable[str],
+    toctree: str,
+    rows: Sequence[Mapping[str, Any]] | None,
+) -> str:
+    names = {one.name: one for one in ready}
     return (
         templates()
         .get_template("index.md")
         .render(
-            n_sources=totals[2][0],
-            n_laws=totals[3][0],
-            picture=figure(front_chart(runs, result), charts),
-            advice={**advice.glance().row(0, named=True), "n_sets": advice.table["n_sets"].max()},
-            plan=_plan(runs, result),
-            predictable=predictable,
+            **facts,
             notebooks=names,
-            totals=totals,
             origins=_origins(rows) if rows else None,
             doors=[(title, f"{name}.html", text) for title, name, text in DOORS if name in set(known)],
             toctree=toctree,

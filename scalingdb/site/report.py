@@ -38,7 +38,7 @@ from scalingdb.site.notebooks import (
     prepare,
     world,
 )
-from scalingdb.site.pages import list_pages, pages_of_checkout, reference_pages
+from scalingdb.site.pages import front_facts, list_pages, pages_of_checkout, reference_pages
 from scalingdb.site.source_pages import source_rows
 from scalingdb.warehouse import connect
 
@@ -133,14 +133,13 @@ def build_report(
         source = state / "source"
         charts = state / "extra" / CHARTS
         fresh_links: dict[str, str] = {}
-        pages: dict[str, str] = {}
         with connect() as db:
             sources = {row["source_id"]: row for row in source_rows(db)}
         with ThreadPoolExecutor(1) as side:
             written = None if is_light else side.submit(_reference, state, charts, fresh_links, progress)
             ready = _ready(paths, [path.stem for path in asked] if names else [], state, sources, charts, progress)
-            pages |= written.result() if written else {}
-        pages |= list_pages(ready, list(pages), charts)
+            pages, front = written.result() if written else ({}, None)
+        pages |= list_pages(ready, list(pages), front)
         write_runtime(charts)
         texts = _write_source(source, pages, ready, fresh_links)
         remove_unused(charts, texts)
@@ -150,19 +149,27 @@ def build_report(
     return Site(target / "index.html", tuple(target / "notebooks" / f"{path.stem}.html" for path in asked), warnings)
 
 
-def _reference(state: Path, charts: Path, links: dict[str, str], progress: Progress) -> dict[str, str]:
-    """Pages of laws, sources, SQL and functions: those of the last build where nothing that they show has changed."""
+def _reference(
+    state: Path, charts: Path, links: dict[str, str], progress: Progress
+) -> tuple[dict[str, str], dict[str, Any] | None]:
+    """Pages of laws, sources, SQL and functions, and what the front page says of them.
+
+    They are those of the last build where nothing that they show has changed.
+    """
     kept = state / "reference.json"
     key = hashlib.sha256(world() + _version_of_site().encode()).hexdigest()
     if kept.exists():
         known = json.loads(kept.read_text(encoding="utf-8"))
         if known["key"] == key and all((charts / f"{name}.js").exists() for name in known["charts"]):
             links |= known["links"]
-            return {**known["pages"], **pages_of_checkout()}
+            return {**known["pages"], **pages_of_checkout()}, known["front"]
     pages = reference_pages(charts, links, progress)
-    shown = sorted({name for text in pages.values() for name in CHART.findall(text)})
-    kept.write_text(json.dumps({"key": key, "pages": pages, "links": links, "charts": shown}), encoding="utf-8")
-    return {**pages, **pages_of_checkout()}
+    front = front_facts(charts) if "laws" in pages else None
+    texts = [*pages.values(), front["picture"] if front else ""]
+    shown = sorted({name for text in texts for name in CHART.findall(text)})
+    made = {"key": key, "pages": pages, "front": front, "links": links, "charts": shown}
+    kept.write_text(json.dumps(made), encoding="utf-8")
+    return {**pages, **pages_of_checkout()}, front
 
 
 def _require_sphinx() -> None:

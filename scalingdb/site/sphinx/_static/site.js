@@ -56,8 +56,13 @@
     return whole;
   };
 
+  /* room for names of rows beside a narrow chart, and for numbers */
+  const LABEL = 150;
+  const marginOf = (spec) =>
+    /"y":\{"axis":\{[^}]*"labelLimit"/.test(JSON.stringify({ ...spec, datasets: undefined })) ? LABEL + 30 : 110;
+
   /* panels side by side go below each other where the page is narrow */
-  const stacked = (spec, room) => {
+  const stacked = (spec, room, margin) => {
     if (!spec || typeof spec !== "object" || room > 640) return spec;
     const view = { ...spec };
     if (view.hconcat) {
@@ -65,15 +70,15 @@
       delete view.hconcat;
     }
     for (const key of ["vconcat", "concat", "layer"])
-      if (view[key]) view[key] = view[key].map((item) => stacked(item, room));
-    if (view.spec) view.spec = stacked(view.spec, room);
+      if (view[key]) view[key] = view[key].map((item) => stacked(item, room, margin));
+    if (view.spec) view.spec = stacked(view.spec, room, margin);
     if (view.columns > 1) view.columns = 1;
     if (view.facet?.column && !view.facet.row) {
       view.facet = view.facet.column;
       view.columns = 1;
     }
     if (view.title) view.title = wrapped(view.title, room);
-    if (typeof view.width === "number") view.width = Math.min(view.width, Math.max(room - 110, 160));
+    if (typeof view.width === "number") view.width = Math.min(view.width, Math.max(room - margin, 160));
     return view;
   };
 
@@ -83,7 +88,7 @@
     const moved = JSON.parse(JSON.stringify({ ...spec, datasets: undefined }), (key, value) => {
       if (key === "legend" && value && typeof value === "object" && !value.disable)
         return { ...value, orient: "bottom", columns: 2, labelLimit: room - 60 };
-      if (key === "labelLimit" && typeof value === "number") return Math.min(value, 110);
+      if (key === "labelLimit" && typeof value === "number") return Math.min(value, LABEL);
       return value;
     });
     return { ...moved, datasets: spec.datasets, config: { ...config, legend: { ...config.legend, orient: "bottom", columns: 2 } } };
@@ -94,7 +99,7 @@
     try {
       const [spec] = await Promise.all([load(name), loadRuntime()]);
       const room = view.clientWidth;
-      let shown = legendBelow(stacked(spec, room), room);
+      let shown = legendBelow(stacked(spec, room, marginOf(spec)), room);
       if (isDark()) shown = recolored(shown, window.scalingdbDark);
       shown.background = "transparent";
       shown.config = { ...shown.config, background: "transparent", aria: false };

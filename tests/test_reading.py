@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import random
@@ -17,7 +18,7 @@ import polars as pl
 import pytest
 
 import scalingdb as sdb
-from scalingdb.errors import DataError, ScalingDBError, UnknownNameError
+from scalingdb.errors import DataError, ScalingDBError, UnknownNameError, WarehouseError
 from scalingdb.reading import Options, read_measured
 from scalingdb.reading._values import numbers
 from tests import _own_files
@@ -1136,3 +1137,26 @@ def test_a_checkpoint_with_negative_tokens_is_left_out(said: list[str]) -> None:
     frame = sdb.read_runs(rows, unit="nats_per_token", curves=True)
     assert frame["n_tokens"].to_list() == [0.0, 1e9]
     assert "1 run(s) with no tokens" in said[0]
+
+
+@pytest.mark.parametrize("name", ["run.jsonl", "run.ndjson", "run.jsonl.gz"])
+@pytest.mark.parametrize("end", ["", "\n"])
+def test_json_lines_of_one_line_are_read(tmp_path: Path, name: str, end: str) -> None:
+    row = json.dumps({"model": "a", "params": 1e8, "tokens": 2e9, "val_loss": 3.1, "config": {"lr": 1e-3}}) + end
+    (tmp_path / name).write_bytes(gzip.compress(row.encode()) if name.endswith("gz") else row.encode())
+    frame = sdb.read_runs(tmp_path / name, unit="nats_per_token")
+    assert frame.select("model_name", "n_params", "n_tokens", "loss", "learning_rate").rows() == [
+        ("a", 1e8, 2e9, 3.1, 1e-3)
+    ]
+    (tmp_path / name).rename(tmp_path / "summary.json")
+    with pytest.raises(DataError, match="no known kind"):
+        sdb.read_runs(tmp_path / "summary.json")
+
+
+@pytest.mark.parametrize("name", ["runs*.csv", "run?.csv", "run[12].csv"])
+def test_a_pattern_is_no_path_and_a_name_like_one_is(tmp_path: Path, name: str) -> None:
+    (tmp_path / "runs1.csv").write_text("model,params,tokens,val_loss\na,1e8,2e9,3.1\n")
+    with pytest.raises(WarehouseError, match=r"are no pattern here: name the files one by one, or their folder"):
+        sdb.read_runs(tmp_path / name)
+    (tmp_path / name).write_text("model,params,tokens,val_loss\nb,1e8,2e9,3.2\n")
+    assert sdb.read_runs(tmp_path / name, unit="nats_per_token")["loss"].to_list() == [3.2]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import json
 import os
 import re
@@ -587,7 +588,7 @@ def test_whoever_reads_while_pages_are_swapped_finds_one_state(tmp_path: Path) -
     with pytest.MonkeyPatch.context() as patch:
         _end_at(10**9, Crash, patch, lambda: seen.append(_site(tmp_path)))
         _put(tmp_path, NEW_SITE)
-    changes = [i for i, (before, after) in enumerate(zip(seen, seen[1:], strict=False)) if before != after]
+    changes = [i for i, (before, after) in enumerate(itertools.pairwise(seen)) if before != after]
     assert seen[0] == OLD_SITE
     assert seen[-1] == NEW_SITE
     assert len(changes) == 1
@@ -625,7 +626,7 @@ def test_a_swap_without_links_is_undone(
 
 
 @pytest.mark.parametrize("name", ["more.html", "more", "_static/new.css"])
-def test_files_of_others_are_not_replaced(name: str, tmp_path: Path) -> None:
+def test_no_swap_replaces_files_of_others(name: str, tmp_path: Path) -> None:
     _put(tmp_path, OLD_SITE)
     (tmp_path / name).write_text("mine")
     with pytest.raises(OutputError, match=f"{name}' was not written by scalingdb"):

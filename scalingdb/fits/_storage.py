@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from scalingdb.errors import DataError, ScalingDBError
+from scalingdb.errors import DataError, ScalingDBError, path_hint
 from scalingdb.estimation.verdicts import Kind
 from scalingdb.fits._conclude import digest
 from scalingdb.fits._facts import Reason, Recipe, Verdict
@@ -119,7 +119,8 @@ def load(path: str | Path) -> Fit:
         with source.open("rb") as content:  # a path would make columns of folders above it called 'name=value'
             table = pq.read_table(content, page_checksum_verification=True)
     except (OSError, pa.lib.ArrowException) as error:
-        raise DataError(f"cannot read a fit from {source}: {error}", "give a file that Fit.save wrote.") from error
+        hint = path_hint("" if source.exists() else source, "give a file that Fit.save wrote.")
+        raise DataError(f"cannot read a fit from {source}: {error}", hint) from error
     stored = (table.schema.metadata or {}).get(KEY)
     if stored is None:
         raise DataError(f"{source} is a Parquet file but holds no fit", "give a file that Fit.save wrote.")

@@ -3,8 +3,8 @@
 A build writes the source of the site below ``DIR/.site`` and lets Sphinx make all pages in a folder of their own, a
 generation. Pages in the output are links that lead through one pointer, ``DIR/.site/pages``, to the generation that is
 shown: renaming another pointer into its place shows all new pages at once. Whatever ends a build, and wherever, readers
-find the pages of one generation. On Windows, and on file systems without symbolic links, the output has copies: an error
-or Ctrl-C brings the old ones back, a kill among them leaves pages of both until the next build begins.
+find the pages of one generation. On Windows, and on file systems without symbolic links, the output has copies: an
+error or Ctrl-C brings the old ones back, a kill among them leaves pages of both until the next build begins.
 """
 
 from __future__ import annotations
@@ -416,7 +416,7 @@ def _place(folder: Path, names: Iterable[str], target: Path, state: Path) -> Non
     scratch = state / "page.new"
     for name in sorted(names):
         page = target / name
-        if has_links and page.is_symlink() and os.readlink(page) == _link(name):
+        if has_links and page.is_symlink() and page.readlink() == Path(_link(name)):
             continue
         if not has_links and page.exists() and filecmp.cmp(page, folder / name):
             continue

@@ -1160,3 +1160,12 @@ def test_a_pattern_is_no_path_and_a_name_like_one_is(tmp_path: Path, name: str) 
         sdb.read_runs(tmp_path / name)
     (tmp_path / name).write_text("model,params,tokens,val_loss\nb,1e8,2e9,3.2\n")
     assert sdb.read_runs(tmp_path / name, unit="nats_per_token")["loss"].to_list() == [3.2]
+
+
+@pytest.mark.parametrize("where", ["val_loss > 1 and " * 2_000 + "true", "(" * 9_000, "- " * 9_000 + "val_loss < 0"])
+def test_a_condition_that_would_keep_polars_busy_is_refused(tmp_path: Path, where: str) -> None:
+    (tmp_path / "a.csv").write_text("model,params,tokens,val_loss\na,1e8,2e9,3.1\n")
+    with pytest.raises(DataError, match=r"where= has [\d,]+ operators and brackets, of 200 that are allowed"):
+        sdb.read_runs(tmp_path / "a.csv", where=where)
+    many = ", ".join(f"'x{i} - ((({i}'" for i in range(2_000))
+    assert sdb.read_runs(tmp_path / "a.csv", where=f"model not in ({many})", unit="nats_per_token").height == 1

@@ -250,9 +250,22 @@ def _with_ids(table: pl.DataFrame, report: Report) -> pl.DataFrame:
     return table.with_columns(pl.when(twice).then(both).otherwise(pl.col(name).cast(pl.String)).alias(name))
 
 
+MOST_OPERATORS = 200
+"""Of a condition: Polars takes time by a power of their number, and ends the process where there are thousands."""
+
+_OPERATOR = re.compile(r"""[-+*/%|<>=!~^(\[]|\b(?:and|or|not|case|between|like|is)\b""", re.IGNORECASE)
+_QUOTED = re.compile(r"""'[^']*'|"[^"]*\"""")
+
+
 def _where(table: pl.DataFrame, where: str | None, file: str, report: Report) -> pl.DataFrame:
     if not where:
         return table
+    n_operators = len(_OPERATOR.findall(_QUOTED.sub("", where)))
+    if n_operators > MOST_OPERATORS:
+        raise DataError(
+            f"{argument('where')} has {n_operators:,} operators and brackets, of {MOST_OPERATORS} that are allowed",
+            "list values as in \"run in ('a', 'b')\", or filter the frame before.",
+        )
     typed = table.with_columns(
         pl.col(name).cast(pl.Float64)
         if table[name].cast(pl.Float64, strict=False).null_count() == table[name].null_count()

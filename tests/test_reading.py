@@ -1169,3 +1169,18 @@ def test_a_condition_that_would_keep_polars_busy_is_refused(tmp_path: Path, wher
         sdb.read_runs(tmp_path / "a.csv", where=where)
     many = ", ".join(f"'x{i} - ((({i}'" for i in range(2_000))
     assert sdb.read_runs(tmp_path / "a.csv", where=f"model not in ({many})", unit="nats_per_token").height == 1
+
+
+@pytest.mark.parametrize(
+    ("where", "models"),
+    [
+        ("params > 1.5e8", ["b", "c"]),
+        ("tokens <= 2E+9 or val_loss < 2.5e0", ["a", "c"]),
+        ("val_loss < 30e-1 and params < 1e21", ["b", "c"]),
+        ("params between .5e8 and 2e8", ["a", "b"]),
+        ("model <> '1e8' and model <> \"model\" or params = 1e8", ["a"]),
+    ],
+)
+def test_numbers_of_a_condition_may_have_exponents(tmp_path: Path, where: str, models: list[str]) -> None:
+    (tmp_path / "a.csv").write_text("model,params,tokens,val_loss\na,1e8,2e9,3.1\nb,2e8,3e9,2.9\nc,400000000,4e9,2.4\n")
+    assert sdb.read_runs(tmp_path / "a.csv", where=where, unit="nats_per_token")["model_name"].to_list() == models

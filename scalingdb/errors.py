@@ -28,6 +28,7 @@ __all__ = [
     "check_level",
     "check_seed",
     "check_word",
+    "path_hint",
     "unknown_name",
 ]
 
@@ -98,6 +99,13 @@ class FitWarning(UserWarning):
 
 class DomainWarning(UserWarning):
     """A prediction or a plan outside the range of inputs that the coefficients were fitted on."""
+
+
+def path_hint(path: object, otherwise: str) -> str:
+    """Advice for a path that leads nowhere: what looks like a pattern is taken as it stands."""
+    if set("*?[") & set(str(path)):
+        return "'*', '?' and '[' are no pattern here: name the files one by one, or their folder."
+    return otherwise
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str], hint: str | None = None) -> UnknownNameError:

@@ -16,7 +16,7 @@ import duckdb
 import polars as pl
 
 from scalingdb._store import MANIFEST, OBJECTS, State, file_entry, read_state
-from scalingdb.errors import WarehouseError
+from scalingdb.errors import WarehouseError, path_hint
 from scalingdb.schema import COLUMNS, METRICS, TABLES, UNITS
 
 __all__ = ["Verification", "file_faults", "verify"]
@@ -47,7 +47,8 @@ def verify(warehouse: Path, own: Path | None = None) -> Verification:
     """
     if not (warehouse / "tables").is_dir():
         raise WarehouseError(
-            f"no warehouse at {str(warehouse)!r}: it has no folder 'tables'", "reinstall the package, or build it."
+            f"no warehouse at {str(warehouse)!r}: it has no folder 'tables'",
+            path_hint(warehouse, "reinstall the package, or build it."),
         )
     faults: list[str] = []
     frames: dict[str, list[pl.DataFrame]] = {table: [] for table in TABLES}

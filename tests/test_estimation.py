@@ -517,7 +517,7 @@ def test_dask_gives_what_one_process_gives() -> None:
     groups = pl.concat([runs(5, noise=3e-3, seed=i).with_columns(group=pl.lit(i)) for i in range(12)])
     here = sdb.fit_by(groups, "chinchilla", by="group", bootstrap=5)
     with (
-        distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster,
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0") as cluster,
         distributed.Client(cluster) as client,
     ):
         there = sdb.fit_by(groups, "chinchilla", by="group", bootstrap=5, executor=client.get_executor())

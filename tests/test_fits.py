@@ -11,6 +11,7 @@ import pickle
 import random
 import re
 import warnings
+from collections.abc import Callable
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -789,13 +790,109 @@ def test_an_edited_and_sealed_file_of_a_fit_is_no_foreign_exception(
     rows: pl.DataFrame, tmp_path: Path, key: str, value: Any
 ) -> None:
     file = sdb.fit(rows, "chinchilla").save(tmp_path / "one.fit")
-    table = pq.read_table(file)
-    content = json.loads(table.schema.metadata[KEY])
-    content[key] = content[key] | value if key == "params" else value
-    text = json.dumps(content).encode()
-    pq.write_table(table.replace_schema_metadata({KEY: text, SEAL: hashlib.sha256(text).hexdigest().encode()}), file)
+    _sealed_again(file, lambda content: content.update({key: content[key] | value if key == "params" else value}))
     with pytest.raises(DataError):
         sdb.Fit.load(file)
+
+
+def _sealed_again(file: Path, edit: Callable[[dict[str, Any]], None]) -> None:
+    table = pq.read_table(file)
+    content = json.loads(table.schema.metadata[KEY])
+    edit(content)
+    text = json.dumps(content).encode()
+    pq.write_table(table.replace_schema_metadata({KEY: text, SEAL: hashlib.sha256(text).hexdigest().encode()}), file)
+
+
+FORGERIES: dict[str, Callable[[dict[str, Any]], None]] = {
+    "the rows give an objective": lambda c: c.update(objective=c["objective"] * 0.99),
+    "give an objective": lambda c: c["params"].update(E=c["params"]["E"] * 1.001),
+    "the runs are not those": lambda c: c.update(_clusters=[0] * len(c["_clusters"])),
+    "on a bound": lambda c: c["recipe"]["at_bound"].update(E=0.0),
+    "undetermined": lambda c: c["recipe"]["undetermined"].append("E"),
+    "on a log scale": lambda c: c["recipe"]["on_log_scale"].pop(),
+    "the eigenvalues do not follow": lambda c: c.update(eigenvalues=[1.0] * len(c["eigenvalues"])),
+    "the eigenvalues do": lambda c: c["eigenvalues"].pop(),
+    "the unseen directions": lambda c: c.update(_unseen=[[1.0, 0.0, 0.0, 0.0, 0.0]]),
+    "the covariances do not follow": lambda c: c["covariance"][0].__setitem__(0, c["covariance"][0][0] / 4),
+    "the curvatures": lambda c: c.update(_curvature=[[0.0] * 5] * 5),
+    "the covariances": lambda c: c.update(covariance=[[{"float": "nan"}] * 5] * 5),
+    r"the rows make the fit '\w+', the file says 'at_bound'": lambda c: c["verdict"].update(kind="at_bound"),
+}
+
+
+@pytest.mark.parametrize("says", FORGERIES)
+def test_a_file_that_states_what_does_not_follow_from_its_rows_is_refused(
+    rows: pl.DataFrame, tmp_path: Path, says: str
+) -> None:
+    file = sdb.fit(rows, "chinchilla").save(tmp_path / "one.fit")
+    _sealed_again(file, FORGERIES[says])
+    with pytest.raises(DataError, match=says):
+        sdb.Fit.load(file)
+
+
+def test_parameters_that_are_edited_with_their_objective_are_refused(rows: pl.DataFrame, tmp_path: Path) -> None:
+    fit = sdb.fit(rows, "chinchilla")
+    moved = {**fit.params, "alpha": fit.params["alpha"] * 1.05}
+
+    def edit(content: dict[str, Any]) -> None:
+        content.update(params=moved, objective=fit.objective_at(moved))
+
+    file = fit.save(tmp_path / "one.fit")
+    _sealed_again(file, edit)
+    with pytest.raises(DataError, match="do not follow from the rows"):
+        sdb.Fit.load(file)
+
+
+@pytest.mark.filterwarnings("ignore::scalingdb.errors.FitWarning")
+@pytest.mark.parametrize(
+    ("chosen", "tied", "text"),
+    [
+        ([35, 25, 3, 26], {"beta": "alpha"}, "not identified: as many rows as parameters"),
+        ([25, 24, 3, 26, 6], {"beta": "alpha"}, "weak: 1 degree of freedom; A and B have a flat profile"),
+        ([33, 23, 3, 25, 6, 21], {"beta": "alpha"}, "weak: 2 degrees of freedom"),
+    ],
+)
+def test_a_weak_fit_cannot_be_called_identified(
+    tmp_path: Path, chosen: list[int], tied: dict[str, str], text: str
+) -> None:
+    weak = sdb.fit(runs(6, noise=1e-3)[chosen], "chinchilla", tied=tied, n_starts=4)
+    assert str(weak.verdict) == text
+    file = weak.save(tmp_path / "one.fit")
+    assert sdb.Fit.load(file).verdict == weak.verdict
+    _sealed_again(file, lambda content: content.update(verdict={"kind": "identified", "reasons": []}))
+    with pytest.raises(DataError, match="the file says 'identified'"):
+        sdb.Fit.load(file)
+
+
+@pytest.mark.filterwarnings("ignore::scalingdb.errors.FitWarning")
+@pytest.mark.parametrize(
+    ("law", "options"),
+    [
+        ("chinchilla", {}),
+        ("chinchilla", {"objective": "mse"}),
+        ("chinchilla", {"objective": "mae_log"}),
+        ("chinchilla", {"fixed": {"E": 1.69}}),
+        ("chinchilla", {"tied": {"beta": "alpha"}}),
+        ("chinchilla", {"bounds": {"alpha": (0.0, 0.2)}}),
+        ("chinchilla", {"priors": {"E": (1.7, 0.1)}}),
+        ("chinchilla", {"bootstrap": 20, "resample": "rows"}),
+        ("chinchilla", {"by_run": False}),
+        ("kaplan_lnd", {}),
+        ("kaplan_ln", {}),
+        ("farseer", {"n_starts": 1}),
+    ],
+)
+@pytest.mark.parametrize(("n_rows", "noise"), [(8, 5e-3), (200, 5e-3), (200, 0.0)])
+def test_what_a_genuine_file_states_follows_from_its_rows(
+    tmp_path: Path, law: str, options: dict[str, Any], n_rows: int, noise: float
+) -> None:
+    try:
+        fit = sdb.fit(runs(6, noise=noise).head(n_rows), law, **options)
+    except FitError:  # fewer rows than parameters
+        assert (law, n_rows) == ("farseer", 8)
+        return
+    loaded = sdb.Fit.load(fit.save(tmp_path / "one.fit"))
+    assert (loaded.verdict, loaded.recipe) == (fit.verdict, fit.recipe)
 
 
 def test_a_folder_called_like_a_column_adds_none_to_a_fit(rows: pl.DataFrame, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import random
@@ -17,7 +18,7 @@ import polars as pl
 import pytest
 
 import scalingdb as sdb
-from scalingdb.errors import DataError, ScalingDBError, UnknownNameError
+from scalingdb.errors import DataError, ScalingDBError, UnknownNameError, WarehouseError
 from scalingdb.reading import Options, read_measured
 from scalingdb.reading._values import numbers
 from tests import _own_files
@@ -1136,3 +1137,50 @@ def test_a_checkpoint_with_negative_tokens_is_left_out(said: list[str]) -> None:
     frame = sdb.read_runs(rows, unit="nats_per_token", curves=True)
     assert frame["n_tokens"].to_list() == [0.0, 1e9]
     assert "1 run(s) with no tokens" in said[0]
+
+
+@pytest.mark.parametrize("name", ["run.jsonl", "run.ndjson", "run.jsonl.gz"])
+@pytest.mark.parametrize("end", ["", "\n"])
+def test_json_lines_of_one_line_are_read(tmp_path: Path, name: str, end: str) -> None:
+    row = json.dumps({"model": "a", "params": 1e8, "tokens": 2e9, "val_loss": 3.1, "config": {"lr": 1e-3}}) + end
+    (tmp_path / name).write_bytes(gzip.compress(row.encode()) if name.endswith("gz") else row.encode())
+    frame = sdb.read_runs(tmp_path / name, unit="nats_per_token")
+    assert frame.select("model_name", "n_params", "n_tokens", "loss", "learning_rate").rows() == [
+        ("a", 1e8, 2e9, 3.1, 1e-3)
+    ]
+    (tmp_path / name).rename(tmp_path / "summary.json")
+    with pytest.raises(DataError, match="no known kind"):
+        sdb.read_runs(tmp_path / "summary.json")
+
+
+@pytest.mark.parametrize("name", ["runs*.csv", "run?.csv", "run[12].csv"])
+def test_a_pattern_is_no_path_and_a_name_like_one_is(tmp_path: Path, name: str) -> None:
+    (tmp_path / "runs1.csv").write_text("model,params,tokens,val_loss\na,1e8,2e9,3.1\n")
+    with pytest.raises(WarehouseError, match=r"are no pattern here: name the files one by one, or their folder"):
+        sdb.read_runs(tmp_path / name)
+    (tmp_path / name).write_text("model,params,tokens,val_loss\nb,1e8,2e9,3.2\n")
+    assert sdb.read_runs(tmp_path / name, unit="nats_per_token")["loss"].to_list() == [3.2]
+
+
+@pytest.mark.parametrize("where", ["val_loss > 1 and " * 2_000 + "true", "(" * 9_000, "- " * 9_000 + "val_loss < 0"])
+def test_a_condition_that_would_keep_polars_busy_is_refused(tmp_path: Path, where: str) -> None:
+    (tmp_path / "a.csv").write_text("model,params,tokens,val_loss\na,1e8,2e9,3.1\n")
+    with pytest.raises(DataError, match=r"where= has [\d,]+ operators and brackets, of 200 that are allowed"):
+        sdb.read_runs(tmp_path / "a.csv", where=where)
+    many = ", ".join(f"'x{i} - ((({i}'" for i in range(2_000))
+    assert sdb.read_runs(tmp_path / "a.csv", where=f"model not in ({many})", unit="nats_per_token").height == 1
+
+
+@pytest.mark.parametrize(
+    ("where", "models"),
+    [
+        ("params > 1.5e8", ["b", "c"]),
+        ("tokens <= 2E+9 or val_loss < 2.5e0", ["a", "c"]),
+        ("val_loss < 30e-1 and params < 1e21", ["b", "c"]),
+        ("params between .5e8 and 2e8", ["a", "b"]),
+        ("model <> '1e8' and model <> \"model\" or params = 1e8", ["a"]),
+    ],
+)
+def test_numbers_of_a_condition_may_have_exponents(tmp_path: Path, where: str, models: list[str]) -> None:
+    (tmp_path / "a.csv").write_text("model,params,tokens,val_loss\na,1e8,2e9,3.1\nb,2e8,3e9,2.9\nc,400000000,4e9,2.4\n")
+    assert sdb.read_runs(tmp_path / "a.csv", where=where, unit="nats_per_token")["model_name"].to_list() == models

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import json
 import os
 import re
+import shutil
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -529,8 +532,9 @@ def test_a_text_that_is_cut_short_does_not_swallow_its_neighbour() -> None:
 
 # ---- where the swap of the pages ends early --------------------------------------------------------
 
-OLD_SITE = {"index.html": "old", "a.html": "old", "gone.html": "old", "_static/x.css": "old"}
-NEW_SITE = {"index.html": "new", "a.html": "new", "more.html": "new", "_static/x.css": "new"}
+OLD_SITE = {"index.html": "old", "a.html": "old", "gone.html": "old", "_static/x.css": "old", "gone/x.css": "old"}
+NEW_SITE = {"index.html": "new", "a.html": "new", "more.html": "new", "_static/x.css": "new", "more/x.css": "new"}
+STEPS = ("rename", "replace", "unlink", "rmdir", "mkdir", "symlink", "link", "utime", "fsync")
 
 
 class Crash(BaseException):
@@ -539,12 +543,23 @@ class Crash(BaseException):
 
 def _put(target: Path, pages: dict[str, str]) -> None:
     state = report._state_folder(target)
-    report._undo_swap(target, state)
-    with report._staging(target) as staging:
-        for name, text in pages.items():
-            (staging / name).parent.mkdir(parents=True, exist_ok=True)
-            (staging / name).write_text(text)
+    report._recover(target, state)
+    staging = target / ".building-1" / "html"
+    for name, text in pages.items():
+        (staging / name).parent.mkdir(parents=True, exist_ok=True)
+        (staging / name).write_text(text)
+    with report._told(target):
         report._swap(staging, target, state)
+    staging.parent.rmdir()
+
+
+def _as_before(target: Path, pages: dict[str, str]) -> None:
+    """A site of an earlier version: pages in the output itself."""
+    for name, text in pages.items():
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        (target / name).write_text(text)
+    (target / ".site").mkdir()
+    (target / ".site" / "written.json").write_text(json.dumps(sorted({Path(name).parts[0] for name in pages})))
 
 
 def _site(target: Path) -> dict[str, str]:
@@ -553,52 +568,118 @@ def _site(target: Path) -> dict[str, str]:
     return {name: text for name, text in inside.items() if not name.startswith(".")}
 
 
-def _end_at(step: int, error: type[BaseException], patch: pytest.MonkeyPatch) -> list[int]:
-    """Let the `step`-th rename, removal or write fail; after a crash, all later ones too."""
+def _end_at(step: int, error: type[BaseException], patch: pytest.MonkeyPatch, look: Any = lambda: None) -> list[int]:
+    """Let the `step`-th call to the file system fail; after a crash, all later ones too."""
     calls = [0]
-    for owner, name in ((Path, "rename"), (Path, "replace"), (Path, "unlink"), (Path, "mkdir"), (Path, "write_text")):
-        real = getattr(owner, name)
+    for name in STEPS:
+        real = getattr(os, name) if name != "fsync" else lambda handle: None  # power does not fail here
 
         def counted(*args: Any, real: Any = real, **options: Any) -> Any:
             calls[0] += 1
+            look()
             if calls[0] == step or (error is Crash and calls[0] > step):
                 raise error
             return real(*args, **options)
 
-        patch.setattr(owner, name, counted)
+        patch.setattr(os, name, counted)
     return calls
 
 
+@pytest.mark.parametrize("make", [_put, _as_before])
 @pytest.mark.parametrize("error", [OSError, KeyboardInterrupt, Crash])
-def test_wherever_the_swap_ends_the_site_is_whole(error: type[BaseException], tmp_path: Path) -> None:
+def test_wherever_the_swap_ends_the_site_is_whole(
+    error: type[BaseException], make: Callable[[Path, dict[str, str]], None], tmp_path: Path
+) -> None:
+    if os.name == "nt":
+        pytest.skip("copies, where a kill tears: the test below")
+    make(tmp_path / "counted", OLD_SITE)
+    with pytest.MonkeyPatch.context() as patch:
+        calls = _end_at(10**9, error, patch)
+        _put(tmp_path / "counted", NEW_SITE)
+    assert calls[0] > 40
+    states = []
+    for step in range(1, calls[0] + 1):
+        target = tmp_path / str(step)
+        make(target, OLD_SITE)
+        mine = [target / "mine.txt", *([target / "_static" / "mine.txt"] if make is _put else [])]
+        for file in mine:
+            file.write_text("mine")
+        with pytest.MonkeyPatch.context() as patch, contextlib.suppress(OSError, OutputError, KeyboardInterrupt, Crash):
+            _end_at(step, error, patch)
+            _put(target, NEW_SITE)
+        # as it was left: nothing is put right before somebody looks
+        assert _site(target) in (OLD_SITE, NEW_SITE), step
+        states.append(_site(target) == NEW_SITE)
+        shutil.rmtree(target / ".building-1", ignore_errors=True)
+        _put(target, NEW_SITE)
+        assert _site(target) == NEW_SITE
+        outside = {path for path in target.rglob("*") if path.is_file() and ".site" not in path.parts}
+        assert outside == {*(target / name for name in NEW_SITE), *mine}
+        assert [file.read_text() for file in mine] == ["mine"] * len(mine)
+        assert len(list((target / ".site").glob("pages*"))) == 2, list((target / ".site").iterdir())
+        assert not (target / ".site" / "written.json").exists()
+    assert set(states) == {False, True}
+
+
+def test_whoever_reads_while_pages_are_swapped_finds_one_state(tmp_path: Path) -> None:
+    if os.name == "nt":
+        pytest.skip("copies")
+    seen = []
+    _put(tmp_path, OLD_SITE)
+    with pytest.MonkeyPatch.context() as patch:
+        _end_at(10**9, Crash, patch, lambda: seen.append(_site(tmp_path)))
+        _put(tmp_path, NEW_SITE)
+    changes = [i for i, (before, after) in enumerate(itertools.pairwise(seen)) if before != after]
+    assert seen[0] == OLD_SITE
+    assert seen[-1] == NEW_SITE
+    assert len(changes) == 1
+
+
+@pytest.mark.parametrize("error", [OSError, KeyboardInterrupt, Crash])
+def test_a_swap_without_links_is_undone(
+    error: type[BaseException], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report, "_has_links", lambda state: False)
     _put(tmp_path / "counted", OLD_SITE)
     with pytest.MonkeyPatch.context() as patch:
         calls = _end_at(10**9, error, patch)
         _put(tmp_path / "counted", NEW_SITE)
-    assert calls[0] > 20
     states = []
     for step in range(1, calls[0] + 1):
         target = tmp_path / str(step)
         _put(target, OLD_SITE)
         (target / "mine.txt").touch()
-        with pytest.MonkeyPatch.context() as patch, contextlib.suppress(OutputError, KeyboardInterrupt, Crash):
+        with pytest.MonkeyPatch.context() as patch, contextlib.suppress(OSError, OutputError, KeyboardInterrupt, Crash):
             _end_at(step, error, patch)
             _put(target, NEW_SITE)
         if error is Crash:  # what a killed process left is put right when the next one begins
-            report._undo_swap(target, report._state_folder(target))
-        assert _site(target) in (OLD_SITE, NEW_SITE), step
-        states.append(_site(target) == NEW_SITE)
+            report._recover(target, report._state_folder(target))
+        assert not any(path.is_symlink() for path in target.rglob("*"))
+        states.append(_site(target))
+        assert states[-1] in (OLD_SITE, NEW_SITE), step
+        shutil.rmtree(target / ".building-1", ignore_errors=True)
         _put(target, NEW_SITE)
         assert _site(target) == NEW_SITE
-        assert {path.name for path in target.iterdir()} == {*(Path(n).parts[0] for n in NEW_SITE), "mine.txt", ".site"}
-        assert not {"old", "swap.json"} & {path.name for path in (target / ".site").iterdir()}
-    assert set(states) == {False, True}
+        assert (target / "mine.txt").exists()
+        assert len(list((target / ".site").glob("pages*"))) == 2
+    assert OLD_SITE in states
+    assert NEW_SITE in states
 
 
-def test_a_damaged_record_of_a_site_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["more.html", "more", "_static/new.css"])
+def test_no_swap_replaces_files_of_others(name: str, tmp_path: Path) -> None:
     _put(tmp_path, OLD_SITE)
-    (tmp_path / ".site" / "written.json").write_text("[")
-    with pytest.raises(OutputError, match=r"written\.json' is damaged"):
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(OutputError, match=f"{name}' was not written by scalingdb"):
+        _put(tmp_path, {**NEW_SITE, "_static/new.css": "new"})
+    assert (tmp_path / name).read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["written.json", "pages"])
+def test_a_damaged_record_of_a_site_is_named(name: str, tmp_path: Path) -> None:
+    (tmp_path / ".site").mkdir()
+    (tmp_path / ".site" / name).write_text("[")
+    with pytest.raises(OutputError, match=rf"{name}' is damaged"):
         _put(tmp_path, NEW_SITE)
 
 

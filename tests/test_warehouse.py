@@ -1122,6 +1122,28 @@ def test_wherever_an_export_ends_the_old_file_is_whole_and_the_next_run_cleans_u
     assert [path.name for path in folder.iterdir()] == ["all.duckdb"]
 
 
+@pytest.mark.parametrize("name", ["a*b", "a[b]", "a{b,c}", "a?b"])
+def test_folders_called_like_a_pattern_hold_a_warehouse(
+    name: str, make_warehouse: MakeWarehouse, tmp_path: Path
+) -> None:
+    made = make_warehouse([{"run_id": "a"}], [{"run_id": "a", "value": 2.0}])
+    with pytest.raises(WarehouseError, match="no warehouse at" if "{" in name else "are no pattern here"):
+        sdb.connect(tmp_path / name)
+    folder = Path(shutil.copytree(made, tmp_path / name))
+    with sdb.connect(folder) as db:
+        assert db.sql("select value from evals").item() == 2.0
+        if "?" in name:  # DuckDB takes what follows for options
+            with pytest.raises(WarehouseError, match=r"DuckDB cannot write below a folder with '\?'"):
+                db.export(folder / "all.duckdb")
+        file = db.export((tmp_path if "?" in name else folder) / f"{name}.duckdb")
+    with sdb.connect(file) as exported, sdb.connect(made, allow=[folder]) as other:
+        assert exported.sql("select value from evals").item() == 2.0
+        assert exported.export(folder / "again.duckdb").exists()
+        assert other.sql(f"from '{next(folder.glob('tables/evals/*'))}'").height == 1
+    with pytest.raises(WarehouseError, match="are no pattern here"):
+        sdb.connect(made, allow=[tmp_path / "x*"])
+
+
 # ---- another machine -------------------------------------------------------------------------------
 
 

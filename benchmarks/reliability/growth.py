@@ -95,7 +95,7 @@ def measure_fits(sizes: list[int]) -> None:
         tables, seconds = [], []
         for is_killed in (False, True):
             with (
-                LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster,
+                LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0") as cluster,
                 Client(cluster) as client,
             ):
                 client.run(lambda: __import__("scalingdb").get_law("chinchilla"))

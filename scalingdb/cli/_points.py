@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from scalingdb.cli._output import number_of, pairs_of, refuse
-from scalingdb.errors import QueryError
+from scalingdb.errors import QueryError, path_hint
 
 if TYPE_CHECKING:
     import polars as pl
@@ -101,7 +101,7 @@ def read_points(
             "choose its rows with --where.",
         )
     if not Path(source).exists():
-        refuse(f"file {source!r} does not exist", "give a path, or the name of a source.")
+        refuse(f"file {source!r} does not exist", path_hint(source, "give a path, or the name of a source."))
     from scalingdb.notices import notice
     from scalingdb.reading import Options, read_measured
 

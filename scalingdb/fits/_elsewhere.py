@@ -25,7 +25,7 @@ def answers_of(executor: Executor, function: Callable[..., Any], tasks: Iterable
         for job in jobs:
             yield job.result()
     except (pickle.PicklingError, AttributeError, TypeError) as error:
-        if "pickle" not in str(error):
+        if "pickle" not in str(error) and "local object" not in str(error):  # Python 3.13 says it thus
             raise
         raise FitError(
             f"the executor cannot send the law to another process: {error}",

@@ -524,10 +524,14 @@ class Fit:
     def load(path: str | Path) -> Fit:
         """Read a fit that :meth:`save` wrote. A law of your own must be defined first.
 
+        What the file states must follow from its rows and parameters: objective, covariance, eigenvalues, the kind of
+        the verdict. How the search went and the samples of a bootstrap are taken as stated (:meth:`refit` repeats
+        them), so that this tells damage and edits, not who made the file.
+
         Raises
         ------
         DataError
-            If the file is none of ours, is damaged, or its rows no longer give the stored objective.
+            If the file is none of ours, is damaged, or states what does not follow from its rows.
         UnknownNameError
             If the law is not known here.
         """

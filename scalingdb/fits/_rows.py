@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 IntArray = np.ndarray[Any, np.dtype[np.int64]]
 
-__all__ = ["Data", "as_frame", "collect", "columns_of", "refuse_bad_values"]
+__all__ = ["Data", "as_frame", "clusters_of", "collect", "columns_of", "refuse_bad_values"]
 
 COMPARABLE = ("metric", "unit", "eval_set", "tokenizer_id")
 """Columns that must hold one value each for two losses to be comparable."""
@@ -248,7 +248,7 @@ def collect(frame: object, form: Form, objective: Objective, options: Options) -
     arrays = tuple(_floats(table[columns[name]]) for name in law.inputs)
     if not form.held:  # when parameters are fixed, the rest may still be seen
         _refuse_one_value(law, columns, arrays)
-    clusters, resampled, too_few_runs = _clusters(table, n_free, options.by_run and options.resample != "rows")
+    clusters, resampled, too_few_runs = clusters_of(table, n_free, options.by_run and options.resample != "rows")
     if too_few_runs is not None:
         notes.append(f"intervals are {resampled}: checkpoints of one run are alike, so they are too narrow")
     items = _items(table, target, options.n_items) if objective.is_likelihood else None
@@ -312,7 +312,7 @@ def _items(table: pl.DataFrame, target: str, n_items: str | None) -> FloatArray:
     return np.asarray(table[column].cast(pl.Float64).to_numpy(), dtype=float)
 
 
-def _clusters(table: pl.DataFrame, free: int, by_run: bool) -> tuple[IntArray, str, int | None]:
+def clusters_of(table: pl.DataFrame, free: int, by_run: bool) -> tuple[IntArray, str, int | None]:
     """Number of the run that each row belongs to, how resampling goes, in words, and how many runs are too few.
 
     With no more runs than parameters, runs say nothing about the scatter; rows stand in for them.

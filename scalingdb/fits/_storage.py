@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from scalingdb.errors import DataError, ScalingDBError
+from scalingdb.errors import DataError, ScalingDBError, path_hint
 from scalingdb.estimation.verdicts import Kind
-from scalingdb.fits._conclude import digest
+from scalingdb.fits._conclude import contradiction, digest
 from scalingdb.fits._facts import Reason, Recipe, Verdict
 from scalingdb.fits._result import Fit
 from scalingdb.law_library import get_law
@@ -26,16 +26,13 @@ __all__ = ["load", "save"]
 
 KEY = b"scalingdb.fit"
 SEAL = b"scalingdb.fit.sha256"
-FORMAT = 2
-"""Format 1 held the verdict as text."""
+FORMAT = 3
+"""Format 1 held the verdict as text. Of formats 1 and 2, covariances may be by rules of their time."""
 
 ARRAYS = ("covariance", "samples", "eigenvalues", "_clusters", "_weights", "_curvature", "_unseen")
 SCALARS = ("objective", "status", "n_starts", "n_agree", "is_certain", "agree_digits", "weakest")
 
 DAMAGED = "the file is damaged, or the law of this name is another one here."
-
-SAME = 1e-9
-"""Relative difference to which the stored objective must follow from the stored rows."""
 
 
 def _plain(value: Any) -> Any:
@@ -119,7 +116,8 @@ def load(path: str | Path) -> Fit:
         with source.open("rb") as content:  # a path would make columns of folders above it called 'name=value'
             table = pq.read_table(content, page_checksum_verification=True)
     except (OSError, pa.lib.ArrowException) as error:
-        raise DataError(f"cannot read a fit from {source}: {error}", "give a file that Fit.save wrote.") from error
+        hint = path_hint("" if source.exists() else source, "give a file that Fit.save wrote.")
+        raise DataError(f"cannot read a fit from {source}: {error}", hint) from error
     stored = (table.schema.metadata or {}).get(KEY)
     if stored is None:
         raise DataError(f"{source} is a Parquet file but holds no fit", "give a file that Fit.save wrote.")
@@ -135,8 +133,8 @@ def load(path: str | Path) -> Fit:
 
 
 def _made_of(source: Path, table: Any, content: dict[str, Any]) -> Fit:
-    if content["format"] not in {1, FORMAT}:
-        raise DataError(f"{source} is of format {content['format']}, this version reads {FORMAT} and 1")
+    if content["format"] not in range(1, FORMAT + 1):
+        raise DataError(f"{source} is of format {content['format']}, this version reads 1 to {FORMAT}")
     if content.get("columns") not in (None, _columns(table)):  # files of earlier versions do not list them
         raise DataError(f"{source}: the columns are not those that were saved", DAMAGED)
     frame = pl.from_arrow(table.replace_schema_metadata(None))
@@ -168,10 +166,6 @@ def _made_of(source: Path, table: Any, content: dict[str, Any]) -> Fit:
     problem = fit._problem
     if digest([*problem.inputs, problem.y, problem.weights]) != recipe.data_sha256:
         raise DataError(f"{source}: the rows are not those that the fit was made from (data_sha256 differs)", DAMAGED)
-    again = fit.objective_at({})
-    if not math.isclose(again, fit.objective, rel_tol=SAME, abs_tol=1e-300):
-        raise DataError(
-            f"{source}: the rows give an objective of {again!r}, the file says {fit.objective!r}",
-            DAMAGED,
-        )
+    if wrong := contradiction(fit, derived=content["format"] == FORMAT):
+        raise DataError(f"{source}: {wrong}", DAMAGED)
     return fit

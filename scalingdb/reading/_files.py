@@ -17,7 +17,7 @@ from typing import Any
 
 import polars as pl
 
-from scalingdb.errors import DataError, WarehouseError
+from scalingdb.errors import DataError, WarehouseError, path_hint
 from scalingdb.reading import _evaluations
 from scalingdb.reading._columns import SYNONYMS, plain_name
 from scalingdb.reading._evaluations import Results
@@ -94,7 +94,8 @@ def read_files(paths: Sequence[Path]) -> Files:
     hashes: list[tuple[str, str]] = []
     for path in paths:
         if not path.exists():
-            raise WarehouseError(f"{str(path)!r} does not exist", "give a file, a folder, or a dataframe.")
+            hint = path_hint(path, "give a file, a folder, or a dataframe.")
+            raise WarehouseError(f"{str(path)!r} does not exist", hint)
         home = path if path.is_dir() else path.parent
         for file in _walk(path):
             name = file.relative_to(home).as_posix()
@@ -208,6 +209,8 @@ def _json_pieces(file: Path, name: str, text: str) -> list[Piece]:
             return [Piece(results.harness, name, results=results)]
         if value and all(isinstance(column, list) for column in value.values()):
             return [Piece("JSON table", name, _frame_of(value))]
+        if re.search(r"\.(?:jsonl|ndjson|jsonlines)(?:\.gz)?$", name):  # of one line, which is no other than JSON
+            return [_records(file, name, [value], "JSON lines")]
         if name.endswith("run_spec.json") or {"scenario_spec", "adapter_spec"} & set(value):
             beside = (
                 "its numbers are read from stats.json"

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -250,9 +251,37 @@ def _with_ids(table: pl.DataFrame, report: Report) -> pl.DataFrame:
     return table.with_columns(pl.when(twice).then(both).otherwise(pl.col(name).cast(pl.String)).alias(name))
 
 
+MOST_OPERATORS = 200
+"""Of a condition: Polars takes time by a power of their number, and ends the process where there are thousands."""
+
+_OPERATOR = re.compile(r"""[-+*/%|<>=!~^(\[]|\b(?:and|or|not|case|between|like|is)\b""", re.IGNORECASE)
+_QUOTED = re.compile(r"""'[^']*'|"[^"]*\"""")
+
+
+_EXPONENT = re.compile(_QUOTED.pattern + r"|(?<![\w.])(?:\d+\.?\d*|\.\d+)e[+-]?\d{1,2}(?!\w)", re.IGNORECASE)
+
+
+def _without_exponents(condition: str) -> str:
+    """Numbers such as 5e8 written out: Polars before 2.0 reads no exponent."""
+
+    def plain(found: re.Match[str]) -> str:
+        if found[0][0] in "'\"":
+            return found[0]
+        digits = format(Decimal(found[0]), "f")
+        return digits if "." in digits else f"{digits}.0"
+
+    return _EXPONENT.sub(plain, condition)
+
+
 def _where(table: pl.DataFrame, where: str | None, file: str, report: Report) -> pl.DataFrame:
     if not where:
         return table
+    n_operators = len(_OPERATOR.findall(_QUOTED.sub("", where)))
+    if n_operators > MOST_OPERATORS:
+        raise DataError(
+            f"{argument('where')} has {n_operators:,} operators and brackets, of {MOST_OPERATORS} that are allowed",
+            "list values as in \"run in ('a', 'b')\", or filter the frame before.",
+        )
     typed = table.with_columns(
         pl.col(name).cast(pl.Float64)
         if table[name].cast(pl.Float64, strict=False).null_count() == table[name].null_count()
@@ -261,7 +290,7 @@ def _where(table: pl.DataFrame, where: str | None, file: str, report: Report) ->
         if table[name].dtype == pl.String
     )
     try:
-        mask = typed.select(keep=pl.sql_expr(where)).to_series()
+        mask = typed.select(keep=pl.sql_expr(_without_exponents(where))).to_series()
     except (pl.exceptions.PolarsError, ValueError, TypeError) as error:
         raise DataError(
             f"{argument(where=where)} cannot be applied to {file}: {str(error).splitlines()[0]}",

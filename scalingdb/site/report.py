@@ -1,11 +1,16 @@
 """The site: executed notebooks and generated pages, made into one set of pages by Sphinx.
 
-A build writes the source of the site below ``DIR/.site``, lets Sphinx make the pages in a folder beside the old
-ones, and puts them in their place at the end. What fails leaves the old site as it was.
+A build writes the source of the site below ``DIR/.site`` and lets Sphinx make all pages in a folder of their own, a
+generation. Pages in the output are links that lead through one pointer, ``DIR/.site/pages``, to the generation that is
+shown: renaming another pointer into its place shows all new pages at once. Whatever ends a build, and wherever, readers
+find the pages of one generation. On Windows, and on file systems without symbolic links, the output has copies: an
+error or Ctrl-C brings the old ones back, a kill among them leaves pages of both until the next build begins.
 """
 
 from __future__ import annotations
 
+import contextlib
+import filecmp
 import hashlib
 import importlib.util
 import json
@@ -13,17 +18,17 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import nbformat
 from jupyter_core.utils import run_sync
 
-from scalingdb._store import exclusive, replace_durably, scratch_folder
+from scalingdb._store import exclusive, scratch_folder, sync_file, sync_folder
 from scalingdb.errors import NotebookError, OutputError, ScalingDBError
 from scalingdb.site.figures import CHART, remove_unused, write_runtime
 from scalingdb.site.figures import FOLDER as CHARTS
@@ -47,11 +52,11 @@ __all__ = ["Site", "build_report", "find_notebooks", "notebook_folder"]
 STATE = ".site"
 """Folder in the output that keeps what a later build takes up again: executed notebooks, sources, Sphinx's own."""
 
-RECORD = "written.json"
-"""Lists what a build wrote into the output: nothing else there is ever replaced."""
+CURRENT = "pages"
+"""The pointer to the generation that is shown (``pages-7``): a symbolic link, or a file with its name."""
 
-SWAP, ASIDE = "swap.json", "old"
-"""While new pages take the place of old ones: which they are, and where the old ones wait."""
+RECORD = "written.json"
+"""What earlier versions wrote, whose pages lay in the output itself: their names."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +131,8 @@ def build_report(
     target = Path(output)
     state = _state_folder(target)
     with exclusive(state):
-        _undo_swap(target, state)
+        with _told(target):
+            _recover(target, state)
         is_first = not (target / "index.html").exists()
         paths = asked if is_first and names else find_notebooks((), folder)
         is_light = not reference or (is_first and bool(names))
@@ -140,11 +146,11 @@ def build_report(
             ready = _ready(paths, [path.stem for path in asked] if names else [], state, sources, charts, progress)
             pages, front = written.result() if written else ({}, None)
         pages |= list_pages(ready, list(pages), front)
-        write_runtime(charts)
-        texts = _write_source(source, pages, ready, fresh_links)
-        remove_unused(charts, texts)
-        with _staging(target) as staging:
-            warnings = _sphinx(source, state, staging, target, progress)
+        with _told(target), scratch_folder(target, ".building-") as scratch:
+            write_runtime(charts)
+            remove_unused(charts, _write_source(source, pages, ready, fresh_links))
+            staging = scratch / "html"
+            warnings = _sphinx(source, state, staging, progress)
             _swap(staging, target, state)
     return Site(target / "index.html", tuple(target / "notebooks" / f"{path.stem}.html" for path in asked), warnings)
 
@@ -185,7 +191,8 @@ def _state_folder(target: Path) -> Path:
     """The folder that builds share, made before anything runs: a place that cannot be written shows now."""
     if target.exists() and not target.is_dir():
         raise OutputError(f"{str(target)!r} is a file, not a folder", "name a folder with --output DIR.")
-    if (target / "index.html").exists() and not any((target / STATE / name).exists() for name in (RECORD, SWAP)):
+    is_ours = any(os.path.lexists(target / STATE / name) for name in (CURRENT, RECORD))
+    if os.path.lexists(target / "index.html") and not is_ours:
         raise OutputError(
             f"{str(target / 'index.html')!r} was not written by scalingdb; not overwriting it",
             "name another folder with --output DIR.",
@@ -275,31 +282,16 @@ def _without_ids(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
 
 
 @contextmanager
-def _staging(target: Path) -> Iterator[Path]:
-    """A folder to make pages in, on the same disk as the target."""
+def _told(target: Path) -> Iterator[None]:
+    """Errors of the disk, in our words."""
     try:
-        with scratch_folder(target, ".building-") as folder:
-            yield folder / "html"
+        yield
     except OSError as error:
         if isinstance(error, ScalingDBError):
             raise
         raise OutputError(
             f"cannot write to {str(target)!r}: {error}", "free some space, or name another folder."
         ) from error
-
-
-def _record(state: Path) -> list[str]:
-    file = state / RECORD
-    try:
-        return list(json.loads(file.read_text(encoding="utf-8"))) if file.exists() else []
-    except ValueError as error:
-        raise OutputError(f"{str(file)!r} is damaged: {error}", "name another folder with --output DIR.") from error
-
-
-def _write_json(file: Path, content: Any) -> None:
-    scratch = file.with_name(f"{file.name}.new")
-    scratch.write_text(json.dumps(content), encoding="utf-8")
-    replace_durably(scratch, file)
 
 
 def _forget_other_versions(state: Path) -> None:
@@ -325,17 +317,14 @@ def _version_of_site() -> str:
     return digest.hexdigest()
 
 
-def _sphinx(source: Path, state: Path, staging: Path, target: Path, progress: Progress) -> tuple[str, ...]:
+def _sphinx(source: Path, state: Path, staging: Path, progress: Progress) -> tuple[str, ...]:
     """Make the pages; those whose source has not changed are taken from the old site."""
     doctrees = state / "doctrees"
-    staging.mkdir()
-    if doctrees.exists():
-        for name in _record(state):
-            old = target / name
-            if old.is_dir():
-                shutil.copytree(old, staging / name)
-            elif old.exists():
-                shutil.copy2(old, staging / name)
+    shown = _shown(state)
+    if doctrees.exists() and shown:
+        shutil.copytree(shown, staging)
+    else:
+        staging.mkdir()
     progress("pages", 0, 1)
     conf = Path(__file__).parent / "sphinx"
     options = ["-b", "html", "-q", "-j", str(cores()), "-c", str(conf), "-d", str(doctrees)]
@@ -369,48 +358,164 @@ def _remove_stale(source: Path, staging: Path) -> None:
         (staging / name).unlink(missing_ok=True)
 
 
+# ---- which pages are shown -------------------------------------------------------------------
+
+
+def _shown(state: Path) -> Path | None:
+    """The generation that the pointer names."""
+    pointer = state / CURRENT
+    if not os.path.lexists(pointer):
+        return None
+    try:
+        folder = state / (pointer.readlink() if pointer.is_symlink() else pointer.read_text(encoding="utf-8"))
+        if folder.parent == state and folder.is_dir():
+            return folder
+        fact = "it names no pages"
+    except (OSError, ValueError) as error:
+        fact = str(error)
+    raise OutputError(f"{str(pointer)!r} is damaged: {fact}", "name another folder with --output DIR.")
+
+
+def _point(state: Path, folder: Path | None) -> None:
+    """Show another generation: one rename."""
+    if folder is None:
+        (state / CURRENT).unlink(missing_ok=True)
+        return
+    scratch = state / f"{CURRENT}.new"
+    scratch.unlink(missing_ok=True)
+    if _has_links(state):
+        scratch.symlink_to(folder.name)
+    else:
+        scratch.write_text(folder.name, encoding="utf-8")
+        sync_file(scratch)
+    scratch.replace(state / CURRENT)
+    sync_folder(state)
+
+
+def _has_links(state: Path) -> bool:
+    """Whether the output has links; a new one has, where a link can be made and replaced in one step."""
+    if os.path.lexists(state / CURRENT):
+        return (state / CURRENT).is_symlink()
+    if os.name == "nt":
+        return False
+    probe = state / ".probe"
+    probe.unlink(missing_ok=True)
+    try:
+        probe.symlink_to(STATE)
+        probe.unlink()
+    except OSError:
+        return False
+    return True
+
+
+def _names(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+def _link(name: str) -> str:
+    """Where the link of a page leads, seen from its own folder."""
+    return "../" * (len(PurePosixPath(name).parts) - 1) + f"{STATE}/{CURRENT}/{name}"
+
+
+def _place(folder: Path, names: Iterable[str], target: Path, state: Path) -> None:
+    """Give the pages of a generation their names in the output; each appears whole."""
+    has_links = _has_links(state)
+    scratch = state / "page.new"
+    for name in sorted(names):
+        page = target / name
+        if has_links and page.is_symlink() and page.readlink() == Path(_link(name)):
+            continue
+        if not has_links and page.exists() and filecmp.cmp(page, folder / name):
+            continue
+        page.parent.mkdir(parents=True, exist_ok=True)
+        scratch.unlink(missing_ok=True)
+        if has_links:
+            scratch.symlink_to(_link(name))
+        else:
+            shutil.copy2(folder / name, scratch)
+        scratch.replace(page)
+
+
+def _take_away(target: Path, state: Path) -> list[Path]:
+    """Remove names from the output that only other generations have; return these generations."""
+    shown = _shown(state)
+    names = _names(shown) if shown else set()
+    has_links = _has_links(state)
+    others = [folder for folder in state.glob(f"{CURRENT}-*") if folder != shown]
+    for folder in others:
+        for name in _names(folder) - names:
+            page = target / name
+            if page.is_symlink() or not has_links:
+                page.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # not empty
+                for parent in list(PurePosixPath(name).parents)[:-1]:
+                    (target / parent).rmdir()
+    return others
+
+
 def _swap(staging: Path, target: Path, state: Path) -> None:
-    """Put the new pages in the place of the old ones; files of others in the folder stay."""
-    old = _record(state)
-    new = sorted(path.name for path in staging.iterdir())
-    for name in new:
-        if name not in old and (target / name).exists():
+    """Show new pages instead of the old ones; files of others in the folder stay."""
+    shown = _shown(state)
+    old, new = _names(shown) if shown else set(), _names(staging)
+    ours = {PurePosixPath(name).parts[0] for name in old}
+    for name in sorted(new - old):
+        top = PurePosixPath(name).parts[0]
+        place = target / (name if top in ours else top)
+        if os.path.lexists(place):
             raise OutputError(
-                f"{str(target / name)!r} was not written by scalingdb; not overwriting it",
+                f"{str(place)!r} was not written by scalingdb; not overwriting it",
                 "name another folder with --output DIR.",
             )
-    aside = state / ASIDE
-    aside.mkdir(exist_ok=True)
-    _write_json(state / SWAP, {"old": old, "new": new})
+    for name in new:
+        sync_file(staging / name)
+    number = max((int(path.name.partition("-")[2]) for path in state.glob(f"{CURRENT}-*")), default=0) + 1
+    folder = state / f"{CURRENT}-{number}"
+    has_links = _has_links(state)
     try:
-        for name in old:
-            if (target / name).exists():
-                (target / name).rename(aside / name)
-        for name in new:
-            (staging / name).rename(target / name)
-        _write_json(state / RECORD, new)
+        staging.rename(folder)
+        if has_links:  # new names lead nowhere until the pointer changes
+            _place(folder, new, target, state)
+        _point(state, folder)
+        if not has_links:
+            _place(folder, new, target, state)
+        others = _take_away(target, state)
     except BaseException:
-        _undo_swap(target, state)
+        if not has_links:
+            _point(state, shown)
+        _recover(target, state)
         raise
-    (state / SWAP).unlink()
-    shutil.rmtree(aside, ignore_errors=True)
+    for other in others:
+        shutil.rmtree(other)
 
 
-def _undo_swap(target: Path, state: Path) -> None:
-    """Bring the old pages back where a swap ended early: an error, an interrupt, or a run that was killed."""
-    aside, journal = state / ASIDE, state / SWAP
-    if journal.exists():
-        swap = json.loads(journal.read_text(encoding="utf-8"))
-        for name in swap["new"]:
-            page = target / name
-            if name in swap["old"] and not (aside / name).exists():
-                continue  # the old one, which had not been moved yet
-            if page.is_dir():
-                shutil.rmtree(page)
-            else:
-                page.unlink(missing_ok=True)
-        for page in aside.iterdir():
-            page.rename(target / page.name)
-        _write_json(state / RECORD, swap["old"])
-        journal.unlink()
-    shutil.rmtree(aside, ignore_errors=True)
+def _recover(target: Path, state: Path) -> None:
+    """Finish or undo what a build that ended early began; adopt the pages of an earlier version."""
+    record = state / RECORD
+    if record.exists():
+        _adopt(record, target, state)
+    shown = _shown(state)
+    if shown:
+        _place(shown, _names(shown), target, state)
+    for other in _take_away(target, state):
+        shutil.rmtree(other)
+    record.unlink(missing_ok=True)
+
+
+def _adopt(record: Path, target: Path, state: Path) -> None:
+    """Make a generation of pages that lie in the output itself."""
+    if _shown(state):
+        return
+    try:
+        names = list(json.loads(record.read_text(encoding="utf-8")))
+    except ValueError as error:
+        raise OutputError(f"{str(record)!r} is damaged: {error}", "name another folder with --output DIR.") from error
+    folder = state / f"{CURRENT}-1"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    for name in names:
+        page = target / name
+        if page.is_dir():
+            shutil.copytree(page, folder / name)
+        elif page.exists():
+            shutil.copy2(page, folder / name)
+    _point(state, folder)

@@ -24,7 +24,7 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from scalingdb.errors import DataError, QueryError, WarehouseError, unknown_name
+from scalingdb.errors import DataError, QueryError, WarehouseError, path_hint, unknown_name
 from scalingdb.published import default_path
 from scalingdb.warehouse._export import export
 from scalingdb.warehouse._losses import SOURCES, losses
@@ -331,7 +331,9 @@ def connect(
     if not folder.is_file() and not (folder / "tables").is_dir():
         raise WarehouseError(
             f"no warehouse at {str(folder)!r}: it has no folder 'tables'",
-            "give connect() the folder that holds tables/ and views/, or nothing for the shipped one.",
+            path_hint(
+                folder, "give connect() the folder that holds tables/ and views/, or nothing for the shipped one."
+            ),
         )
     return Warehouse(Session(folder, local_folder() if path is None else None, allow, memory_limit, time_limit))
 

@@ -27,6 +27,12 @@ def export(session: Session, file: str | os.PathLike[str]) -> Path:
     target = Path(file)
     if not target.parent.is_dir():
         raise WarehouseError(f"folder {str(target.parent)!r} does not exist", "create it, or choose another one.")
+    if session.files is not None and "?" in str(
+        target.parent.absolute()
+    ):  # DuckDB takes what follows for options of an address
+        raise WarehouseError(
+            f"DuckDB cannot write below a folder with '?' in its name: {str(target)!r}", "choose another folder."
+        )
     try:
         with scratch_folder(target.parent, ".exporting-") as folder:
             scratch = folder / "export.duckdb"

@@ -18,9 +18,9 @@ from typing import Any
 
 import duckdb
 
-from scalingdb.errors import QueryError, ReadOnlyError, WarehouseError
+from scalingdb.errors import QueryError, ReadOnlyError, WarehouseError, path_hint
 
-__all__ = ["allowed_folders", "lock", "quote", "refuse_writes", "settings"]
+__all__ = ["DEPTH_LIMIT", "allowed_folders", "lock", "quote", "refuse_writes", "settings", "too_deep"]
 
 _READ_STATEMENTS = {"SELECT", "EXPLAIN"}
 _GAP = r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/)*"
@@ -49,6 +49,18 @@ change the state of the engine, take addresses in memory, or open databases."""
 
 _REFUSED_FUNCTIONS = {"nextval", "write_log"}
 """Scalar functions with a lasting effect."""
+
+LEVELS = 500
+"""Brackets inside brackets, and operators in a row: DuckDB's parser takes time by their square where one stays open."""
+
+WITHS = 5
+"""WITH inside WITH: a slip in the innermost of ten lets DuckDB's parser fill the memory."""
+
+DEPTH_LIMIT = re.compile("Max expression depth|memory exhausted at or near")
+"""How DuckDB refuses expressions with more than a thousand levels, and how versions before 2.0 did."""
+
+UNIONS, NAME_PARTS = 1000, 50
+"""Binding takes time by their square."""
 
 _REMEDY = "select what you need; to change tables, write your own database with 'scalingdb export FILE.duckdb'."
 
@@ -97,6 +109,7 @@ def refuse_writes(
         raise QueryError("the query contains a zero byte", "remove it: SQL is text.")
     if not query.isascii() and any("\ud800" <= mark <= "\udfff" for mark in query):
         raise QueryError("the query contains half of a surrogate pair", "remove it: SQL is text.")
+    _refuse_depth(query)
     statements = _statements(query)
     if not statements:
         raise QueryError("the query is empty", "write a SELECT, such as 'select * from sources'.")
@@ -116,10 +129,42 @@ def refuse_writes(
     _refuse_parts(_tree(connection, asked), _TABLE_FUNCTIONS | table_macros)
 
 
+def too_deep(what: str = "") -> QueryError:
+    """Refusal of a query that would keep DuckDB busy before it reads a row."""
+    return QueryError(f"the query is nested too deeply{what}", "write it in fewer levels.")
+
+
+def _refuse_depth(query: str) -> None:
+    """Count levels before anything parses them; DuckDB's tokens tell brackets from those in texts and comments."""
+    text = query.encode()
+    withs = [0]  # for each open bracket: on how many levels up to here there is a WITH
+    in_a_row = 0
+    for place, kind in duckdb.tokenize(query):
+        if kind == duckdb.token_type.comment:
+            continue
+        mark = text[place : place + 1]
+        in_a_row = in_a_row + 1 if kind == duckdb.token_type.operator and mark not in b"()[]{},;" else 0
+        if mark in b"([{" and kind == duckdb.token_type.operator:
+            withs.append(withs[-1])
+        elif mark in b")]}" and kind == duckdb.token_type.operator and len(withs) > 1:
+            withs.pop()
+        elif kind == duckdb.token_type.keyword and text[place : place + 4].lower() == b"with":
+            withs[-1] = (withs[-2] if len(withs) > 1 else 0) + 1
+        if len(withs) > LEVELS or in_a_row > LEVELS:
+            raise too_deep()
+        if withs[-1] > WITHS:
+            raise QueryError(
+                f"WITH stands inside WITH on more than {WITHS} levels",
+                "name them one after another: with a as (...), b as (select ... from a) select ...",
+            )
+
+
 def _statements(query: str) -> list[duckdb.Statement]:
     try:
         return duckdb.extract_statements(query)
     except duckdb.Error as error:
+        if DEPTH_LIMIT.search(str(error)):
+            raise too_deep() from error
         first, _, rest = str(error).partition("\n")
         raise QueryError(first, rest.strip() or "db.tables() lists the tables and views.") from error
     except (RuntimeError, UnicodeError) as error:
@@ -156,7 +201,7 @@ def _tree(connection: duckdb.DuckDBPyConnection, query: str) -> dict[str, Any]:
     try:
         tree: dict[str, Any] = json.loads(row[0])
     except RecursionError as error:
-        raise QueryError("the query is nested too deeply to be checked", "write it in fewer levels.") from error
+        raise too_deep(" to be checked") from error
     if tree.get("error"):
         if "Only SELECT" in str(tree.get("error_message")):
             raise ReadOnlyError("the warehouse is read-only: only a SELECT can run", _REMEDY)
@@ -176,6 +221,7 @@ def _parts(tree: Any) -> Iterator[dict[str, Any]]:
 
 
 def _refuse_parts(tree: dict[str, Any], table_functions: Set[str]) -> None:
+    n_united = 0
     for part in _parts(tree):
         kind = part.get("type")
         if isinstance(kind, str) and kind.endswith("_NODE") and kind not in _READ_NODES:
@@ -185,6 +231,14 @@ def _refuse_parts(tree: dict[str, Any], table_functions: Set[str]) -> None:
             function = str(part.get("function", {}).get("function_name", "")).lower()
             if function not in table_functions:
                 raise ReadOnlyError(f"table function {function!r} is not among those a query may call", _REMEDY)
+        if kind == "SET_OPERATION_NODE":
+            n_united += max(len(part.get("children") or ()), 2) - 1  # versions before 2.0 nest pairs
+            if n_united > UNIONS:
+                raise QueryError(
+                    f"more than {UNIONS:,} UNIONs in one query", "write constants as 'values (...), (...)'."
+                )
+        if (n_parts := len(part.get("column_names") or ())) > NAME_PARTS:
+            raise QueryError(f"one name has {n_parts:,} parts", "write it in fewer levels.")
         if str(part.get("function_name", "")).lower() in _REFUSED_FUNCTIONS:
             raise ReadOnlyError(f"function {part['function_name']!r} has a lasting effect and cannot run", _REMEDY)
 
@@ -201,6 +255,6 @@ def allowed_folders(allow: Iterable[str | os.PathLike[str]]) -> list[Path]:
     for given in [allow] if isinstance(allow, str | os.PathLike) else allow:
         folder = Path(given).absolute()
         if not folder.is_dir():
-            raise WarehouseError(f"allow: {str(given)!r} is not a folder", "name folders that exist.")
+            raise WarehouseError(f"allow: {str(given)!r} is not a folder", path_hint(given, "name folders that exist."))
         folders += dict.fromkeys((folder, folder.resolve()))
     return folders

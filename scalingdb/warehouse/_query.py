@@ -21,6 +21,13 @@ THREAD = "scalingdb-query"
 
 Check = Callable[[duckdb.DuckDBPyConnection, str], None]
 
+ODD_TYPES = {
+    name: name.upper() for name in ("bignum", "bit", "geometry", "interval", "time with time zone", "union", "variant")
+}
+
+FIRST_DAY, END_DAY = -719_162, 2_932_897
+"""1 January of the years 1 and 10000, in days since 1970."""
+
 GRACE = 0.8
 """Seconds that an interrupted query is given to end."""
 
@@ -98,17 +105,51 @@ def _read(cursor: duckdb.DuckDBPyConnection, query: str, params: dict[str, Any],
             return pl.DataFrame()
         if twice := [name for i, name in enumerate(relation.columns) if name in relation.columns[:i]]:
             raise QueryError(f"two columns of the result are called {twice[0]!r}", "give one another name with AS.")
+        for name, kind in zip(relation.columns, relation.types, strict=True):
+            if odd := _odd_type(kind):
+                raise QueryError(
+                    f"column {name!r}: a frame holds no value of type {odd}", "cast it to text or a number: x::varchar."
+                )
         # through the Arrow C interface: relation.pl() would import pyarrow, a tenth of a second more
         try:
             frame = pl.DataFrame(ArrowStream(relation))
         except pl.exceptions.PanicException as error:  # no Exception: it would end a program, or a thread unheard
             types = ", ".join(f"{name} {kind}" for name, kind in zip(relation.columns, relation.types, strict=True))
-            raise QueryError(
-                f"a Polars frame holds no column of such a type: {types}", "cast intervals and unions: x::varchar."
-            ) from error
+            raise QueryError(f"a frame holds no column of such a type: {types}", "cast it: x::varchar.") from error
+        for column in frame.get_columns():
+            if _is_beyond(column):
+                raise QueryError(
+                    f"column {column.name!r} holds a date outside the years 1 to 9999, or an infinite one",
+                    "cast it to text (x::varchar), or leave it out (where isfinite(x)).",
+                )
         return frame.with_columns(_plain_number(frame[name]) for name in frame.select(pl.selectors.decimal()).columns)
     finally:
         cursor.close()
+
+
+def _odd_type(kind: Any) -> str | None:
+    """The type in a type that Polars refuses, or takes for bytes or without its zone."""
+    if kind.id in ODD_TYPES:
+        return ODD_TYPES[kind.id]
+    if kind.id in {"list", "array", "struct", "map"}:
+        return next(filter(None, (_odd_type(part) for _, part in kind.children if not isinstance(part, int))), None)
+    return None
+
+
+def _is_beyond(values: pl.Series) -> bool:
+    """Whether a date or time, at any depth, is none that Python can show; Polars panics over some of them."""
+    kind = values.dtype
+    if isinstance(kind, pl.List | pl.Array):
+        return _is_beyond(values.explode())
+    if isinstance(kind, pl.Struct):
+        return any(_is_beyond(values.struct.field(field.name)) for field in kind.fields)
+    if hasattr(kind, "key"):  # a map, of newer versions
+        return _is_beyond(values.map.keys()) or _is_beyond(values.map.values())
+    if not isinstance(kind, pl.Date | pl.Datetime) or (isinstance(kind, pl.Datetime) and kind.time_unit == "ns"):
+        return False  # nanoseconds end in the year 2262
+    per_day = 1 if isinstance(kind, pl.Date) else 86_400 * {"ms": 10**3, "us": 10**6}[kind.time_unit]
+    number = values.to_physical()
+    return bool(((number < FIRST_DAY * per_day) | (number >= END_DAY * per_day)).any())
 
 
 def _plain_number(series: pl.Series) -> pl.Series:

@@ -16,7 +16,7 @@ import polars as pl
 
 from scalingdb._store import OBJECTS
 from scalingdb.errors import QueryError, WarehouseError
-from scalingdb.warehouse._guard import allowed_folders, lock, quote, refuse_writes, settings
+from scalingdb.warehouse._guard import DEPTH_LIMIT, allowed_folders, lock, quote, refuse_writes, settings, too_deep
 from scalingdb.warehouse._query import answer
 from scalingdb.warehouse._tables import KEPT, RESTORE, Files, define_tables, define_views, materialise
 
@@ -199,6 +199,8 @@ class Session:
                     materialise(self._connection, view)
 
     def _read_error(self, text: str) -> Exception:
+        if DEPTH_LIMIT.search(text):
+            return too_deep()
         if self.files is not None:
             try:
                 self.files.check(

@@ -419,7 +419,10 @@ class Fit:
             In natural units and the order of :attr:`params`. With a bootstrap: its samples that are finite;
             else ``nan`` for parameters that the data leave open.
         """
-        return _propagate.draws(self._estimate, count, rng)
+        drawn = _propagate.draws(self._estimate, count, rng)
+        if not self.samples.shape[0]:  # a bound may hold a parameter that the rows leave open
+            drawn[:, np.isin(list(self.params), self.recipe.undetermined)] = np.nan
+        return drawn
 
     def optimum(self, train_flops: float | Sequence[float], level: float = DEFAULT_LEVEL) -> pl.DataFrame:
         """Compute-optimal N and D for budgets in FLOP, under ``C = 6 * N * D``.

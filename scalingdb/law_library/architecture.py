@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from scalingdb.law_library._core import FloatArray, exponent, law, positive, real
-from scalingdb.law_library._starts import best_cells, centre, grid, least_squares, log_plane, projected
+from scalingdb.law_library._starts import best_cells, best_of_each, centre, grid, least_squares, log_plane, projected
 
 MILLION, BILLION = 1e6, 1e9
 
@@ -341,22 +341,26 @@ def _expert_coupled_starts(inputs: Sequence[FloatArray], y: FloatArray, weights:
     """Given floor and outer power, the rest of the loss to one over that power is a sum of two powers."""
     middle = [centre(x) for x in inputs]
     n, experts = (x / at for x, at in zip(inputs, middle, strict=True))
-    rows, misfits = [], []
+    cells = np.array(grid(np.geomspace(0.01, 2.0, 14), np.geomspace(0.02, 2.0, 12)))
+    alpha, gamma = cells.T
+    basis = np.stack([n ** -alpha[:, None], experts ** -gamma[:, None]], axis=1)
+    rows: list[FloatArray] = []
+    misfits: list[FloatArray] = []
+    places: list[FloatArray] = []
     lowest = float(y[weights > 0].min())
     for part in (0.0, 0.3, 0.5, 0.65, 0.8, 0.9, 0.97):
         rest = y - part * lowest
         for outer in (0.25, 0.5, 0.75, 1.0, 1.5):
             target = rest ** (1 / outer)
-            cells = grid(np.geomspace(0.05, 2.0, 12), np.geomspace(0.05, 2.0, 12))
-            basis = np.array([[n**-alpha, experts**-gamma] for alpha, gamma in cells])
             found, misfit = least_squares(basis, target, weights / target**2)
             found = np.maximum(found, 1e-6 * float(target.mean()))
-            for cell, scales, miss in zip(cells, found, misfit, strict=True):
-                alpha, gamma = cell
-                scaled = scales[0] * middle[0] ** alpha, scales[1] * middle[1] ** gamma
-                rows.append([max(part * lowest, 1e-6), scaled[0], alpha, scaled[1], gamma, outer])
-                misfits.append(float(miss) * outer**2 * float(np.mean((rest / y) ** 2)))
-    return best_cells(np.array(rows), np.array(misfits), 48)
+            scaled = found * np.stack([middle[0] ** alpha, middle[1] ** gamma], axis=1)
+            floor, power = np.full(len(cells), max(part * lowest, 1e-6)), np.full(len(cells), outer)
+            rows.append(np.column_stack([floor, scaled[:, 0], alpha, scaled[:, 1], gamma, power]))
+            misfits.append(misfit * outer**2 * float(np.mean((rest / y) ** 2)))
+            # a slow and a fast power of N end in different valleys
+            places.append(2.0 * len(places) + (alpha > 0.15))
+    return best_of_each(np.concatenate(rows), np.concatenate(misfits), np.concatenate(places))
 
 
 @law(

@@ -313,17 +313,20 @@ def search(
     candidates = _candidates(model, objective, rows, prepared, own, penalty, seed)
     if candidates.shape[0] == 0:
         return None
-    is_hard = candidates.shape[0] > n_starts and (model.basis is None or model.n_params - len(model.linear) > 2)
+    # derivatives by differences cost k times as much: such a law goes on only where no two starts agree
+    is_hard = model.is_exact and candidates.shape[0] > n_starts
+    is_hard &= model.basis is None or model.n_params - len(model.linear) > 2
+    is_done = _is_settled if model.is_exact else lambda totals: _reached(totals) > 1
     begun = _begun(model, objective, candidates, prepared, rows, penalty) if is_hard else candidates
     polished = _polish(model, objective, starts.choose(begun, n_starts), prepared, rows, penalty)
     n_spread = len(polished.u)
-    if 1 < n_starts < candidates.shape[0] and not _is_settled(polished.objective):
+    if 1 < n_starts < candidates.shape[0] and not is_done(polished.objective):
         # nobody else found this optimum, or everybody another one: look further before it is believed
         polished = _polish(model, objective, starts.choose(begun, FURTHER * n_starts), prepared, rows, penalty)
-        if is_hard and not _is_settled(polished.objective):
+        if is_hard and not is_done(polished.objective):
             polished = _polish(model, objective, begun, prepared, rows, penalty)
         n_spread = len(polished.u)
-        if not _is_settled(polished.objective):
+        if not is_done(polished.objective):
             polished = _restarted(model, objective, polished, prepared, rows, penalty, n_starts, seed)
     u, status = polished.u.copy(), polished.status.copy()
     best = int(np.argmin(polished.objective))

@@ -497,7 +497,10 @@ def test_two_model_sizes_do_not_fix_a_floor_and_a_power(noisy: pl.DataFrame) -> 
     sizes = noisy["n_params"].unique().sort()
     with pytest.warns(FitWarning, match="not identified"):
         found = sdb.fit(noisy.filter(pl.col("n_params").is_in(sizes.gather([0, 3]).implode())), "chinchilla")
-    assert re.search("not identified: (E and A|A and E)", str(found.verdict))
+    # every point of the ridge fits as well, and which of the three move most along it depends on the point
+    (reason,) = (reason for reason in found.verdict.reasons if reason.code == "undetermined")
+    assert len(reason.names) > 1
+    assert {*reason.names} <= {"E", "A", "alpha"}
 
 
 def test_pure_power_data_put_the_floor_at_its_bound() -> None:

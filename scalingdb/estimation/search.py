@@ -318,14 +318,18 @@ def search(
     is_hard &= model.basis is None or model.n_params - len(model.linear) > 2
     is_done = _is_settled if model.is_exact else lambda totals: _reached(totals) > 1
     begun = _begun(model, objective, candidates, prepared, rows, penalty) if is_hard else candidates
-    polished = _polish(model, objective, starts.choose(begun, n_starts), prepared, rows, penalty)
+    # of few rows all places cost little more than some of them
+    is_small = is_hard and n_starts > 1 and begun.shape[0] * rows.y.size <= solver.CHUNK_ELEMENTS
+    chosen = begun if is_small else starts.choose(begun, n_starts)
+    polished = _polish(model, objective, chosen, prepared, rows, penalty)
     n_spread = len(polished.u)
     if 1 < n_starts < candidates.shape[0] and not is_done(polished.objective):
         # nobody else found this optimum, or everybody another one: look further before it is believed
-        polished = _polish(model, objective, starts.choose(begun, FURTHER * n_starts), prepared, rows, penalty)
-        if is_hard and not is_done(polished.objective):
-            polished = _polish(model, objective, begun, prepared, rows, penalty)
-        n_spread = len(polished.u)
+        further = [FURTHER * n_starts, begun.shape[0] if is_hard else 0]
+        for count in further:
+            if n_spread < min(count, begun.shape[0]) and not is_done(polished.objective):
+                polished = _polish(model, objective, starts.choose(begun, count), prepared, rows, penalty)
+                n_spread = len(polished.u)
         if not is_done(polished.objective):
             polished = _restarted(model, objective, polished, prepared, rows, penalty, n_starts, seed)
     u, status = polished.u.copy(), polished.status.copy()

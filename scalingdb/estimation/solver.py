@@ -56,6 +56,9 @@ TINY = 1e-150
 SMALL_BATCH = 48
 """Systems up to which a call of LAPACK for each costs less than vectorised arithmetic over all."""
 
+MANY_UNKNOWNS, WIDE = 6, 1 << 13
+"""From so many unknowns on, and up to so many of them times problems, an elimination costs calls, not arithmetic."""
+
 CHUNK_ELEMENTS = 1 << 15
 """Problems times rows per chunk: small enough for the cache, large enough to spread the cost of a call."""
 
@@ -231,9 +234,11 @@ def solve_spd(matrix: FloatArray, right: FloatArray) -> tuple[FloatArray, np.nda
             pass
     # LDL': rows of numbers, one for each problem, lie together in memory
     columns = matrix.transpose(1, 2, 0).copy()
-    work = [[columns[i, j] for j in range(i + 1)] for i in range(k)]
     solution = right.T.copy()
-    floors = [PIVOT * np.maximum(work[j][j], 0.0) for j in range(k)]
+    floors = PIVOT * np.maximum(np.einsum("iip->ip", columns), 0.0)
+    if k >= MANY_UNKNOWNS and count * k <= WIDE:
+        return _eliminate_whole(columns, solution, floors)
+    work = [[columns[i, j] for j in range(i + 1)] for i in range(k)]
     lower: dict[tuple[int, int], FloatArray] = {}
     for j in range(k):
         ok = work[j][j] > floors[j]
@@ -249,6 +254,28 @@ def solve_spd(matrix: FloatArray, right: FloatArray) -> tuple[FloatArray, np.nda
         solution[j] /= work[j][j]
         for i in range(j + 1, k):
             solution[j] -= lower[i, j] * solution[i]
+    return solution.T.copy(), good
+
+
+def _eliminate_whole(
+    work: FloatArray, solution: FloatArray, floors: FloatArray
+) -> tuple[FloatArray, np.ndarray[tuple[int], np.dtype[np.bool_]]]:
+    """The same elimination, a whole remainder at a time: twice the arithmetic in a tenth of the calls."""
+    k, count = solution.shape
+    good = np.ones(count, dtype=bool)
+    for j in range(k):
+        ok = work[j, j] > floors[j]
+        if not ok.all():
+            good &= ok
+            work[j, j] = np.where(ok, work[j, j], 1.0)
+        below = work[j + 1 :, j]
+        factor = below / work[j, j]
+        work[j + 1 :, j + 1 :] -= factor[:, None] * below
+        below[:] = factor
+        solution[j + 1 :] -= factor * solution[j]
+    solution /= np.einsum("iip->ip", work)
+    for j in range(k - 1, 0, -1):
+        solution[:j] -= work[j, :j] * solution[j]
     return solution.T.copy(), good
 
 
@@ -471,25 +498,35 @@ def _solve_chunk(
         if is_held:
             matrix = np.where(held[:, :, None] | held[:, None, :], eye, matrix)
         step, good = solve_spd(matrix, -gradient)
-        for _ in range(12):  # an indefinite matrix needs more damping, not another evaluation
-            if good.all():
-                break
-            bad = ~good
-            damp[bad] = np.maximum(10.0 * damp[bad], 1e-2)
-            fixed = local.hessian[bad] + damp[bad, None, None] * local.majoriser[bad]
-            fixed += (ridge[bad] * (1.0 + damp[bad, None]))[:, :, None] * eye
-            fixed = np.where(held[bad][:, :, None] | held[bad][:, None, :], eye, fixed)
-            step[bad], good[bad] = solve_spd(fixed, -gradient[bad])
-            # a coordinate that moves no prediction here (the power of a term of size zero) has no majoriser to
-            # damp it by: the row sums of the Hessian make any matrix positive
-            without = bad & ~good & (damp > SADDLE)
-            if without.any():
+        tries = 0
+        while tries < 12 and not good.all():  # an indefinite matrix needs more damping, not another evaluation
+            bad = np.flatnonzero(~good)
+            # several dampings at once where calls cost more than arithmetic; the least that suffices is taken
+            rungs = 4 if bad.size * eye.size <= WIDE else 1
+            tries += rungs
+            ladder = np.maximum(10.0 * damp[bad], 1e-2)[:, None] * 10.0 ** np.arange(rungs)
+            fixed = local.hessian[bad][:, None] + ladder[:, :, None, None] * local.majoriser[bad][:, None]
+            fixed += (ridge[bad][:, None] * (1.0 + ladder[:, :, None]))[..., None] * eye
+            if is_held:
+                fixed = np.where((held[bad][:, :, None] | held[bad][:, None, :])[:, None], eye, fixed)
+            right = np.repeat(-gradient[bad], rungs, axis=0)
+            answers, safe = (
+                a.reshape(bad.size, rungs, *a.shape[1:]) for a in solve_spd(fixed.reshape(-1, *eye.shape), right)
+            )
+            # a coordinate that moves no prediction here (the power of a term of size zero) has no majoriser to damp
+            # it by: there the row sums of the Hessian make any matrix positive
+            enough = safe | (ladder > SADDLE)
+            first = np.where(enough.any(1), enough.argmax(1), rungs - 1)
+            which = np.arange(bad.size)
+            damp[bad], step[bad], good[bad] = ladder[which, first], answers[which, first], safe[which, first]
+            without = bad[enough[which, first] & ~safe[which, first]]
+            if without.size:
                 rows = np.abs(local.hessian[without]).sum(2)
                 dominant = local.hessian[without] + local.majoriser[without] + (rows * (1 + 1e-9))[:, :, None] * eye
                 dominant = np.where(held[without][:, :, None] | held[without][:, None, :], eye, dominant)
                 step[without], good[without] = solve_spd(dominant, -gradient[without])
                 damp[without] = 1.0
-        else:
+        if not good.all():
             # still indefinite: the negative gradient, scaled, is at least a descent direction
             step = np.where(good[:, None], step, -gradient / (diagonal * (1.0 + damp[:, None]) + 1e-300))
         step *= np.minimum(1.0, 1.0 / np.maximum((np.abs(step) / model.reach).max(1), 1e-300))[:, None]

@@ -424,15 +424,11 @@ def _lines_in_size(log_n: FloatArray, target: FloatArray, keep: int) -> list[tup
 
     A size whose floor ran away must not steer the line. The exponents are spread: of neighbours one is kept.
     """
-    lines = []
-    for powers in np.array_split(_SIZE_POWERS, keep):
-        best: list[tuple[float, float, float, float]] = []
-        for power_of_n in powers:
-            design = np.stack([np.exp(power_of_n * log_n), np.ones_like(log_n)], axis=1)
-            (slope, intercept), *_ = np.linalg.lstsq(design, target, rcond=None)
-            best.append((float(np.abs(design @ [slope, intercept] - target).sum()), slope, power_of_n, intercept))
-        lines.append(min(best)[1:])
-    return lines
+    columns = np.stack([np.exp(_SIZE_POWERS[:, None] * log_n), np.ones((_SIZE_POWERS.size, log_n.size))], axis=1)
+    solved, _ = least_squares(columns, target, np.ones_like(target))
+    misfit = np.abs(np.matmul(solved[:, None, :], columns)[:, 0] - target).sum(1)
+    best = [part[np.argmin(misfit[part])] for part in np.array_split(np.arange(_SIZE_POWERS.size), keep)]
+    return [(float(solved[i, 0]), float(_SIZE_POWERS[i]), float(solved[i, 1])) for i in best]
 
 
 def _farseer_by_size(inputs: Sequence[FloatArray], y: FloatArray, weights: FloatArray) -> list[list[float]]:
@@ -503,29 +499,32 @@ def _farseer_by_exponent(inputs: Sequence[FloatArray], y: FloatArray, weights: F
     if sizes.size < 3:
         return []
     log_n, log_d = np.log(sizes), np.log(d) - np.log(d).mean()
-    far = log_n - log_n.mean()
+    cells = np.array(
+        [(p, tilt) for p in np.geomspace(0.03, 1.5, 9) for tilt in (-0.6, -0.3, -0.1, 0.02, 0.1, 0.3, 0.6)]
+    )
+    powers = cells[:, :1] * np.exp(cells[:, 1:] * (log_n - log_n.mean()))
+    of_d = np.exp(-powers[:, which] * log_d)
+    # a straight line of the loss in a power of D at each size, by weighted sums over its rows
+    at_size = (which[:, None] == np.arange(sizes.size)) * (weights / y**2)[:, None]
+    with np.errstate(all="ignore"):
+        mean_x, mean_y = (of_d @ at_size) / at_size.sum(0), (y @ at_size) / at_size.sum(0)
+        far = of_d - mean_x[:, which]
+        scale = ((far * y) @ at_size) / (far**2 @ at_size)
+        floor = mean_y - scale * mean_x
     starts = []
-    for at_centre in np.geomspace(0.03, 1.5, 9):
-        for tilt in (-0.6, -0.3, -0.1, 0.02, 0.1, 0.3, 0.6):
-            powers = at_centre * np.exp(tilt * far)
-            of_d = np.exp(-powers[which] * log_d)
-            floor, scale = np.full(sizes.size, np.nan), np.full(sizes.size, np.nan)
-            for i in range(sizes.size):
-                own = which == i
-                if np.unique(d[own]).size > 1:
-                    design = np.stack([np.ones(int(own.sum())), of_d[own]])[None]
-                    (floor[i], scale[i]), *_ = least_squares(design, y[own], weights[own] / y[own] ** 2)[0]
-            good = (floor > 1e-3 * y.mean()) & (scale > 0)
-            if good.sum() < 3:
-                continue
-            level = np.log(scale[good]) + powers[good] * np.log(d).mean()
-            for a3, gamma, b3 in _lines_in_size(log_n[good], np.log(floor[good]), 3):
-                for a2, beta, b2 in _lines_in_size(log_n[good], level, 3):
-                    # a small power of N is as good as a logarithm over the sizes of a study
-                    a1, alpha = (tilt / 0.1, 0.1) if tilt > 0 else (-tilt / 0.1, -0.1)
-                    a1 *= np.exp(-alpha * log_n.mean())
-                    b1 = np.log(at_centre) - a1 * np.exp(alpha * log_n.mean())
-                    starts.append([a3, gamma, b3, a2, beta, b2, a1, alpha, float(b1)])
+    for (at_centre, tilt), good, *fitted in zip(
+        cells, (floor > 1e-3 * y.mean()) & (scale > 0) & np.isfinite(scale), floor, scale, powers, strict=True
+    ):
+        if good.sum() < 3:
+            continue
+        floors, scales, own = (values[good] for values in fitted)
+        # a small power of N is as good as a logarithm over the sizes of a study
+        a1, alpha = (tilt / 0.1, 0.1) if tilt > 0 else (-tilt / 0.1, -0.1)
+        a1 *= np.exp(-alpha * log_n.mean())
+        b1 = np.log(at_centre) - a1 * np.exp(alpha * log_n.mean())
+        for a3, gamma, b3 in _lines_in_size(log_n[good], np.log(floors), 3):
+            for a2, beta, b2 in _lines_in_size(log_n[good], np.log(scales) + own * np.log(d).mean(), 3):
+                starts.append([a3, gamma, b3, a2, beta, b2, float(a1), alpha, float(b1)])
     return starts
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import re
@@ -108,7 +109,7 @@ class Files:
         if self.added is None:
             return []
         files = self.added.files(f"tables/{name}/*.parquet")
-        return [files[key] for source in self._own_sources() if (key := f"tables/{name}/{source}.parquet") in files]
+        return [files[key] for source in self._own_sources if (key := f"tables/{name}/{source}.parquet") in files]
 
     def own_file(self, name: str, source: str) -> Path | None:
         """File of one table of one of the user's own sources."""
@@ -116,13 +117,15 @@ class Files:
             return None
         return self.added.files(f"tables/{name}/*.parquet").get(f"tables/{name}/{source}.parquet")
 
+    @functools.cached_property
     def _own_sources(self) -> list[str]:
         assert self.added is not None
         found = [Path(name).stem for name in self.added.files("tables/sources/*.parquet")]
-        if not found:
-            return []
-        files = self.table("sources")
-        curated = {n for file in files for n in pl.read_parquet(file, columns=["source_id"], glob=False).to_series()}
+        held = self.table("sources")
+        if not found or not held:
+            return found
+        shipped = pl.scan_parquet(held, glob=False, extra_columns="ignore", missing_columns="insert")
+        curated = set(shipped.select("source_id").collect().to_series())
         if twice := [name for name in found if name in curated]:
             notice(
                 f"own source(s) {', '.join(map(repr, twice))} left out: the warehouse now has its own of this name "

@@ -501,3 +501,20 @@ def test_charts_import_neither_widgets_nor_a_grammar_of_addresses() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == ["[]", "True False"]  # what was put off works when it is wanted
+
+
+def test_a_display_in_jupyter_shows_the_specification_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[alt.JupyterChart] = []
+    of_altair = alt.JupyterChart._repr_mimebundle_
+
+    def kept(self: alt.JupyterChart, **options: Any) -> Any:
+        made.append(self)
+        return of_altair(self, **options)
+
+    monkeypatch.setattr(alt.JupyterChart, "_repr_mimebundle_", kept)
+    panel = alt.Chart(pl.DataFrame({"x": [1, 2]})).mark_point().encode(x="x")
+    spec = alt.hconcat(panel, panel).properties(description="two panels").to_dict()
+    bundle, _ = alt.renderers.get()(spec)
+    assert made[0].spec == spec
+    assert bundle["text/plain"] == "two panels"
+    assert bundle["application/vnd.jupyter.widget-view+json"]["model_id"] == made[0].model_id

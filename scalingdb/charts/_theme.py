@@ -116,17 +116,31 @@ SPEC_MIME = "application/vnd.vegalite+json"
 """Type of an output that holds a chart as Vega-Lite."""
 
 
+def _as_text(spec: dict[str, Any]) -> dict[str, Any]:
+    return {"text/plain": str(spec.get("description", "a chart"))}
+
+
 def _as_spec(spec: dict[str, Any], **_: Any) -> dict[str, Any]:
-    return {SPEC_MIME: spec, "text/plain": str(spec.get("description", "a chart"))}
+    return {SPEC_MIME: spec, **_as_text(spec)}
+
+
+def _as_widget(spec: dict[str, Any], **_: Any) -> Any:
+    """Altair's widget, which needs no network, from the specification as it is.
+
+    Altair's own renderer reads the specification back into chart objects and checks it once more, which takes
+    seconds for a chart of several panels; only code that listens to selections would need those objects.
+    """
+    alt.JupyterChart.enable_offline(offline=True)
+    widget = alt.JupyterChart(chart=None)
+    widget.spec = spec
+    bundle, metadata = widget._repr_mimebundle_()
+    return {**bundle, **_as_text(spec)}, metadata
 
 
 def _enable_renderer() -> None:
     alt.renderers.register("spec", _as_spec)
-    wanted = os.environ.get("SCALINGDB_RENDERER", "")
-    if wanted:
-        alt.renderers.enable(wanted)
-    else:
-        alt.renderers.enable("jupyter", offline=True)
+    alt.renderers.register("widget", _as_widget)
+    alt.renderers.enable(os.environ.get("SCALINGDB_RENDERER", "") or "widget")
 
 
 _enable_renderer()

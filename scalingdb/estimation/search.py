@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -24,6 +24,9 @@ FEW = 8
 THOROUGH = 16
 """Starts for a problem that fewer did not settle."""
 
+POLISH_STEPS, MANY_STEPS = 80, 2000
+"""Steps that every start may take, and the best of them if that was not enough."""
+
 BEGUN, FEW_STEPS = 192, 6
 """Starts of a law's own, or on more than two axes, that take so many steps before the most promising go on."""
 
@@ -38,6 +41,9 @@ FURTHER = 4
 
 RESTARTS = 4
 """Rounds of starts around the best ends, at least two and at most so many, where starts do not agree on one."""
+
+MOST_TOGETHER = 32
+"""Problems that are searched together: all their starts are in memory at once."""
 
 MANY_ROWS = 20_000
 """From so many rows on the search looks at a sample of them; its ends are then polished on all."""
@@ -211,73 +217,107 @@ def _nearest_best(
     return int(tied[np.argmin((((u[tied] - hints[0]) / size) ** 2).sum(1))])
 
 
-def _begun(
-    model: Model,
-    objective: Objective,
-    candidates: FloatArray,
-    prepared: PreparedInputs,
-    rows: Rows,
-    penalty: Penalty | None,
-) -> FloatArray:
-    """Candidates as they stand after a few steps, best first: more telling than where they begin."""
-    inputs, some = starts.some_rows(prepared, rows.weights)
-    begun = solver.minimise(
-        model,
-        objective.of_rows(some),
-        starts.choose(candidates, BEGUN),
-        inputs,
-        rows.y[some],
-        rows.weights[some],
-        penalty=penalty,
-        max_iterations=FEW_STEPS,
-    )
-    return starts.ranked(model, objective, begun.u, prepared, rows.y, rows.weights, penalty)
+def _stacked(
+    prepared: Sequence[PreparedInputs], ys: Sequence[FloatArray], weights: Sequence[FloatArray]
+) -> tuple[PreparedInputs, FloatArray, FloatArray]:
+    """Problems with rows of their own as arrays (G, n): shorter ones are padded with rows of weight zero."""
+    length = max(y.size for y in ys)
+
+    def padded(values: Sequence[FloatArray], fill: float | None = None) -> FloatArray:
+        rows = [np.pad(v, (0, length - v.size), constant_values=v[0] if fill is None else fill) for v in values]
+        return np.array(rows)
+
+    logs = tuple(padded([one.logs[i] for one in prepared]) for i in range(len(prepared[0].logs)))
+    constants = tuple(np.array([one.constants[i] for one in prepared]) for i in range(len(prepared[0].constants)))
+    return PreparedInputs(logs, constants), padded(ys), padded(weights, 0.0)
 
 
-def _polish(
-    model: Model,
-    objective: Objective,
-    u: FloatArray,
-    prepared: PreparedInputs,
-    rows: Rows,
-    penalty: Penalty | None,
-) -> Solution:
-    return solver.minimise(model, objective, u, prepared, rows.y, rows.weights, penalty=penalty, max_iterations=80)
+@dataclass(frozen=True)
+class _Together:
+    """Problems of one form whose starts are moved in one array: a step costs calls rather than arithmetic.
 
+    Each comes with its own inputs, as prepared for it alone, and its own rows.
+    """
 
-def _restarted(
-    model: Model,
-    objective: Objective,
-    polished: Solution,
-    prepared: PreparedInputs,
-    rows: Rows,
-    penalty: Penalty | None,
-    n_starts: int,
-    seed: int | None,
-) -> Solution:
-    """Start again around the best ends until a round finds nothing better and two starts agree."""
-    for turn in range(RESTARTS):
-        order = np.argsort(polished.objective, kind="stable")
-        best = float(polished.objective[order[0]])
-        ends, turned = starts.choose(polished.u[order], 6), (seed or 0) * RESTARTS + turn
+    model: Model
+    objective: Objective
+    rows: Sequence[Rows]
+    prepared: Sequence[PreparedInputs]
+    penalty: Penalty | None
+
+    def moved(
+        self, starts_of: Mapping[int, FloatArray], max_iterations: int, *, some: bool = False
+    ) -> dict[int, Solution]:
+        """Every start (S, k) of every problem moved to where it ends; of many rows, on `some` of them where asked."""
+        which = list(starts_of)
+        inputs, ys, weights, objective = [], [], [], self.objective
+        for i in which:
+            kept: Any = slice(None)
+            one, rows = self.prepared[i], self.rows[i]
+            if some:
+                one, kept = starts.some_rows(one, rows.weights)
+                objective = self.objective.of_rows(kept)
+            inputs.append(one)
+            ys.append(rows.y[kept])
+            weights.append(rows.weights[kept])
+        counts = [len(starts_of[i]) for i in which]
+        many, y, weight = inputs[0], ys[0], weights[0]
+        if len(which) > 1:
+            many, y, weight = _stacked(inputs, ys, weights)
+            repeated = np.repeat(np.arange(len(which)), counts)
+            many, y, weight = many.take(repeated), y[repeated], weight[repeated]
+        u0 = np.concatenate([starts_of[i] for i in which])
+        solved = solver.minimise(
+            self.model, objective, u0, many, y, weight, penalty=self.penalty, max_iterations=max_iterations
+        )
+        ends = np.cumsum(counts)[:-1]
+        parts = [np.split(getattr(solved, f.name), ends) for f in fields(Solution)]
+        return {i: Solution(*part) for i, part in zip(which, zip(*parts, strict=True), strict=True)}
+
+    def polished(self, starts_of: Mapping[int, FloatArray]) -> dict[int, Solution]:
+        """Where the starts of every problem end."""
+        return self.moved(starts_of, POLISH_STEPS) if starts_of else {}
+
+    def begun(self, candidates: Mapping[int, FloatArray]) -> dict[int, FloatArray]:
+        """Candidates as they stand after a few steps, best first: more telling than where they begin."""
+        if not candidates:
+            return {}
+        chosen = {i: starts.choose(u, BEGUN) for i, u in candidates.items()}
+        return {i: self.ranked(i, done.u) for i, done in self.moved(chosen, FEW_STEPS, some=True).items()}
+
+    def ranked(self, i: int, u: FloatArray) -> FloatArray:
+        """Places of one problem, best first."""
+        rows = self.rows[i]
+        return starts.ranked(self.model, self.objective, u, self.prepared[i], rows.y, rows.weights, self.penalty)
+
+    def restarted(self, found: dict[int, Solution], n_starts: int, seed: int | None) -> dict[int, Solution]:
+        """Start again around the best ends until a round finds nothing better and two starts agree."""
+        waiting = list(found)
+        for turn in range(RESTARTS):
+            near = {i: self._near(i, found[i], n_starts, (seed or 0) * RESTARTS + turn) for i in waiting}
+            for i, again in self.polished(near).items():
+                best = float(found[i].objective.min())
+                joined = (np.concatenate([getattr(found[i], f.name), getattr(again, f.name)]) for f in fields(Solution))
+                found[i] = Solution(*joined)
+                totals = found[i].objective
+                if turn and totals.min() >= best * (1 - AGREE) and _reached(totals) > 1:
+                    waiting.remove(i)
+        return found
+
+    def _near(self, i: int, found: Solution, n_starts: int, seed: int) -> FloatArray:
+        """Starts around the best ends of one problem."""
+        model, objective, rows, prepared = self.model, self.objective, self.rows[i], self.prepared[i]
+        ends = starts.choose(found.u[np.argsort(found.objective, kind="stable")], 6)
         near = np.concatenate(
             [
-                starts.disturbed(model, ends, n_starts, turned),
-                starts.along_valleys(model, objective, ends, prepared, rows.y, rows.weights, n_starts, turned),
+                starts.disturbed(model, ends, n_starts, seed),
+                starts.along_valleys(model, objective, ends, prepared, rows.y, rows.weights, n_starts, seed),
             ]
         )
         if model.basis is not None:
             solved = starts.structured_starts(model, objective, prepared, rows.y, rows.weights, given=near)
             near = np.concatenate([near, solved])
-        ordered = starts.ranked(model, objective, near, prepared, rows.y, rows.weights, penalty)
-        again = _polish(model, objective, ordered[: 2 * n_starts], prepared, rows, penalty)
-        polished = Solution(
-            *(np.concatenate([getattr(polished, f.name), getattr(again, f.name)]) for f in fields(Solution))
-        )
-        least = float(polished.objective.min())
-        if turn and least >= best * (1 - AGREE) and (polished.objective <= least * (1 + AGREE)).sum() > 1:
-            break
-    return polished
+        return self.ranked(i, near)[: 2 * n_starts]
 
 
 def search(
@@ -310,46 +350,57 @@ def search(
     if rows.y.size > MANY_ROWS and objective.n_items is None:
         return _search_sampled(model, objective, rows, held, own=own, penalty=penalty, n_starts=n_starts, seed=seed)
     prepared = model.prepare(rows.inputs, held)
-    candidates = _candidates(model, objective, rows, prepared, own, penalty, seed)
-    if candidates.shape[0] == 0:
-        return None
+    together = _Together(model, objective, [rows], [prepared], penalty)
+    return _search_together(together, own, n_starts, seed)[0]
+
+
+def _search_together(
+    together: _Together, own: OwnStarts | Hints | None, n_starts: int, seed: int | None
+) -> list[Found | None]:
+    """Solve each problem from the best and most different of its starts; None where no start has a finite objective."""
+    model, objective, penalty = together.model, together.objective, together.penalty
+    every = list(zip(together.rows, together.prepared, strict=True))
+    candidates = {
+        i: u
+        for i, (rows, prepared) in enumerate(every)
+        if (u := _candidates(model, objective, rows, prepared, own, penalty, seed)).shape[0]
+    }
     # derivatives by differences cost k times as much: such a law goes on only where no two starts agree
-    is_hard = model.is_exact and candidates.shape[0] > n_starts
-    is_hard &= model.basis is None or model.n_params - len(model.linear) > 2
+    is_hard = model.is_exact and (model.basis is None or model.n_params - len(model.linear) > 2)
     is_done = _is_settled if model.is_exact else lambda totals: _reached(totals) > 1
-    begun = _begun(model, objective, candidates, prepared, rows, penalty) if is_hard else candidates
+    hard = {i: u for i, u in candidates.items() if is_hard and u.shape[0] > n_starts}
+    begun = {**candidates, **together.begun(hard)}
     # of few rows all places cost little more than some of them
-    is_small = is_hard and n_starts > 1 and begun.shape[0] * rows.y.size <= solver.CHUNK_ELEMENTS
-    chosen = begun if is_small else starts.choose(begun, n_starts)
-    polished = _polish(model, objective, chosen, prepared, rows, penalty)
-    n_spread = len(polished.u)
-    if 1 < n_starts < candidates.shape[0] and not is_done(polished.objective):
-        # nobody else found this optimum, or everybody another one: look further before it is believed
-        further = [FURTHER * n_starts, begun.shape[0] if is_hard else 0]
-        for count in further:
-            if n_spread < min(count, begun.shape[0]) and not is_done(polished.objective):
-                polished = _polish(model, objective, starts.choose(begun, count), prepared, rows, penalty)
-                n_spread = len(polished.u)
-        if not is_done(polished.objective):
-            polished = _restarted(model, objective, polished, prepared, rows, penalty, n_starts, seed)
-    u, status = polished.u.copy(), polished.status.copy()
-    best = int(np.argmin(polished.objective))
-    if status[best] == solver.ITERATION_LIMIT:
-        again = solver.minimise(
-            model,
-            objective,
-            u[best : best + 1],
-            prepared,
-            rows.y,
-            rows.weights,
-            penalty=penalty,
-            max_iterations=2000,
-        )
-        u[best], status[best] = again.u[0], again.status[0]
-    totals = solver.objective_value(model, objective, u, prepared, rows.y, rows.weights, penalty)
-    best = _nearest_best(model, own, rows, prepared, u, totals)
-    others = starts.choose(candidates, 8)
-    return Found(u[best], float(totals[best]), _STATUS[int(status[best])], u, totals, others, prepared, n_spread)
+    small = {i for i in hard if n_starts > 1 and begun[i].shape[0] * together.rows[i].y.size <= solver.CHUNK_ELEMENTS}
+    polished = together.polished({i: u if i in small else starts.choose(u, n_starts) for i, u in begun.items()})
+
+    def unsettled() -> list[int]:
+        able = (i for i in polished if 1 < n_starts < candidates[i].shape[0])
+        return [i for i in able if not is_done(polished[i].objective)]
+
+    # nobody else found this optimum, or everybody another one: look further before it is believed
+    for count in (FURTHER * n_starts, BEGUN):
+        wider = [i for i in unsettled() if (count <= FURTHER * n_starts or i in hard)]
+        wider = [i for i in wider if len(polished[i].u) < min(count, begun[i].shape[0])]
+        polished |= together.polished({i: starts.choose(begun[i], count) for i in wider})
+    n_spread = {i: len(found.u) for i, found in polished.items()}
+    polished |= together.restarted({i: polished[i] for i in unsettled()}, n_starts, seed)
+
+    best = {i: int(np.argmin(found.objective)) for i, found in polished.items()}
+    short = {i: j for i, j in best.items() if polished[i].status[j] == solver.ITERATION_LIMIT}
+    if short:
+        again = together.moved({i: polished[i].u[j : j + 1] for i, j in short.items()}, MANY_STEPS)
+        for i, j in short.items():
+            polished[i].u[j], polished[i].status[j] = again[i].u[0], again[i].status[0]
+    results: list[Found | None] = [None] * len(every)
+    for i, found in polished.items():
+        rows, prepared = every[i]
+        totals = solver.objective_value(model, objective, found.u, prepared, rows.y, rows.weights, penalty)
+        taken = _nearest_best(model, own, rows, prepared, found.u, totals)
+        others = starts.choose(candidates[i], 8)
+        status = _STATUS[int(found.status[taken])]
+        results[i] = Found(found.u[taken], float(totals[taken]), status, found.u, totals, others, prepared, n_spread[i])
+    return results
 
 
 def _search_sampled(
@@ -367,7 +418,7 @@ def _search_sampled(
     ends = starts.choose(found.polished[order], ENDS)
     prepared = model.prepare(rows.inputs, held)
     polished = solver.minimise(
-        model, objective, ends, prepared, rows.y, rows.weights, penalty=penalty, max_iterations=2000
+        model, objective, ends, prepared, rows.y, rows.weights, penalty=penalty, max_iterations=MANY_STEPS
     )
     totals = solver.objective_value(model, objective, polished.u, prepared, rows.y, rows.weights, penalty)
     best = int(np.argmin(totals))
@@ -467,10 +518,31 @@ def search_many(
         for i, found in zip(hard, again, strict=True):
             results[i] = found
     else:
-        for i in hard:
-            if not alive[i] or status[i].min() == solver.ITERATION_LIMIT or not np.isfinite(totals[i].min()):
-                results[i] = search(model, objective, problems[i], held, n_starts=max(n_starts, THOROUGH), **wanted)
+        lost = [
+            i
+            for i in hard
+            if not alive[i] or status[i].min() == solver.ITERATION_LIMIT or not np.isfinite(totals[i].min())
+        ]
+        for part in _of_like_size(lost, problems):
+            if max(problems[i].y.size for i in part) > MANY_ROWS or objective.n_items is not None:
+                for i in part:
+                    results[i] = search(model, objective, problems[i], held, n_starts=max(n_starts, THOROUGH), **wanted)
+                continue
+            some = _Together(model, objective, [problems[i] for i in part], [single[i] for i in part], penalty)
+            for i, found in zip(part, _search_together(some, own, max(n_starts, THOROUGH), seed), strict=True):
+                results[i] = found
     return results
+
+
+def _of_like_size(which: Sequence[int], problems: Sequence[Rows]) -> list[list[int]]:
+    """Problems in parts that padding makes no more than half as large again, of at most :data:`MOST_TOGETHER`."""
+    parts: list[list[int]] = []
+    for i in sorted(which, key=lambda i: problems[i].y.size):
+        if parts and len(parts[-1]) < MOST_TOGETHER and problems[i].y.size <= 1.5 * problems[parts[-1][0]].y.size:
+            parts[-1].append(i)
+        else:
+            parts.append([i])
+    return parts
 
 
 def with_dispersion(

@@ -125,10 +125,24 @@ def random_problems(count: int, seed: int, only: list[str]) -> Iterator[tuple[st
         yield f"random {i}", law, rows
 
 
+def measured(db: sdb.Warehouse) -> Iterator[tuple[str, pl.DataFrame]]:
+    """Rows of the headline measurement of every source: losses, or the task with the most scores."""
+    for source in db.sources().filter(pl.col("n_runs") > 0)["source_id"]:
+        try:
+            rows = db.points(source)
+        except ScalingDBError:  # scores, or neither losses nor scores
+            rows = db.sql("select *, score as task_accuracy from scores where source_id = $source", source=source)
+            if rows.is_empty():
+                continue
+            keys = ["task", "metric", "n_shots"]
+            rows = rows.join(rows.group_by(keys).len().top_k(1, by="len"), on=keys, nulls_equal=True, how="semi")
+        rows = rows.with_columns(train_flops=pl.coalesce("train_flops", "train_flops_6nd"))
+        yield source, rows.drop(name for name in rows.columns if rows[name].is_null().all())
+
+
 def source_problems(only: list[str]) -> Iterator[tuple[str, sdb.Law, pl.DataFrame]]:
     """Every law with every source that has its inputs and its output."""
-    points = sdb.connect().points()
-    for (source,), rows in points.group_by("source_id", maintain_order=True):
+    for source, rows in measured(sdb.connect()):
         for name, law in all_laws().items():
             wanted = [*law.inputs, law.output]
             if not law.is_traceable or (only and name not in only) or not set(wanted) <= set(rows.columns):
@@ -139,7 +153,7 @@ def source_problems(only: list[str]) -> Iterator[tuple[str, sdb.Law, pl.DataFram
                 continue
             usable = usable.filter(pl.all_horizontal(pl.all().is_finite() & (pl.all() > 0))).unique(maintain_order=True)
             if usable.height >= len(law.params) + 2 and all(usable[c].n_unique() > 1 for c in wanted):
-                yield str(source), law, usable.sample(min(usable.height, MOST_ROWS), seed=0)
+                yield source, law, usable.sample(min(usable.height, MOST_ROWS), seed=0)
 
 
 def main(problems: int, starts: int, sources: bool, only: list[str], seed: int) -> None:

@@ -660,6 +660,8 @@ def test_share_of_basins_that_no_start_has_found() -> None:
 
 
 SHAPES = {
+    # a shift beyond the data: all but an exponential
+    "shifted_power_floor": ("loss", (1e17, 1e20), 30, (2e132, 1.2e21, 6.3, 0.3)),
     # rises within the first quarter of its range, after a narrow dip
     "dip_and_rise": (
         "task_accuracy",
@@ -685,6 +687,16 @@ def test_shapes_between_the_places_of_a_grid_are_found(name: str, objective: str
     y = law(x, **params) * np.exp(0.01 * np.random.default_rng(0).standard_normal(count))
     fit = sdb.fit(pl.DataFrame({law.inputs[0]: x, output: y}), law, objective=objective)
     assert fit.objective <= polished(law, objective, [x], y, params) * (1 + 1e-6)
+
+
+@pytest.mark.filterwarnings("ignore::scalingdb.errors.FitWarning")
+def test_a_size_that_soon_stops_counting_is_found(db: sdb.Warehouse) -> None:
+    """On all rows of the study the term of N falls with a power that no study of single epochs finds."""
+    law, rows = sdb.get_law("muennighoff_repeat"), db.points("datablations")
+    fit = sdb.fit(rows, law, objective="mse_log")
+    steep = dict(E=1.9472, A=3.399e17, B=1651.33, alpha=2.53184, beta=0.31693, rd=7.60068, rn=1.8e6)
+    inputs = [fit.data[column].to_numpy() for column in law.inputs]
+    assert fit.objective <= polished(law, "mse_log", inputs, fit.data["loss"].to_numpy(), steep) * (1 + 1e-6)
 
 
 @pytest.mark.filterwarnings("ignore::scalingdb.errors.FitWarning")

@@ -28,6 +28,7 @@ __all__ = [
     "log_plane",
     "logistic_starts",
     "projected",
+    "sampled",
     "straight_line",
     "thinned",
 ]
@@ -36,7 +37,7 @@ MARGINS = (1e-4, 1e-3, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 """Distances of an asymptote from the nearest value, in units of the range of the values."""
 
 ENOUGH_ROWS = 96
-"""Rows that large grids of one input are judged by."""
+"""Rows that large grids are judged by."""
 
 
 def least_squares(columns: FloatArray, target: FloatArray, weights: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -91,6 +92,17 @@ def thinned(x: FloatArray, y: FloatArray, weights: FloatArray) -> tuple[FloatArr
     if order.size > ENOUGH_ROWS:
         order = order[np.linspace(0, order.size - 1, ENOUGH_ROWS).round().astype(int)]
     return x[order], y[order], weights[order]
+
+
+def sampled(
+    inputs: Sequence[FloatArray], y: FloatArray, weights: FloatArray
+) -> tuple[list[FloatArray], FloatArray, FloatArray]:
+    """At most :data:`ENOUGH_ROWS` of the rows that count, evenly by rank of `y`: the same in any order of the rows."""
+    order = np.lexsort((*inputs, y))
+    order = order[weights[order] > 0]
+    if order.size > ENOUGH_ROWS:
+        order = order[np.linspace(0, order.size - 1, ENOUGH_ROWS).round().astype(int)]
+    return [values[order] for values in inputs], y[order], weights[order]
 
 
 def floors_below(y: FloatArray, weights: FloatArray) -> FloatArray:

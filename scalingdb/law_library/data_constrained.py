@@ -8,7 +8,14 @@ from typing import Any
 import numpy as np
 
 from scalingdb.law_library._core import FloatArray, exponent, law, positive, real
-from scalingdb.law_library._starts import best_cells, floor_and_power, floors_below, least_squares
+from scalingdb.law_library._starts import (
+    best_cells,
+    best_of_each,
+    floor_and_power,
+    floors_below,
+    least_squares,
+    sampled,
+)
 
 _EXPONENTS = np.geomspace(0.02, 4.0, 60)
 
@@ -27,15 +34,15 @@ def _repeat_starts(inputs: Sequence[FloatArray], y: FloatArray, weights: FloatAr
 
     G ties A to B: ``A = B * (beta / alpha) * G**(alpha + beta)``.
     """
-    n, d, u = inputs
+    (n, d, u), y, weights = sampled(inputs, y, weights)
     rows, misfits = [], []
-    for alpha in (0.15, 0.25, 0.35, 0.5, 0.7):
-        for beta in (0.15, 0.25, 0.35, 0.5, 0.7):
+    for alpha in (0.15, 0.25, 0.35, 0.5, 0.7, 1.2, 2.5):
+        for beta in (0.15, 0.25, 0.35, 0.5, 0.7, 1.2):
             for ratio in np.geomspace(1.0, 300.0, 7):  # tokens per parameter at the geometric mean of U
                 size_of_u = u * np.exp((beta / alpha - 1) * (np.log(u) - np.log(u).mean())) / ratio
                 log_g = (np.log(size_of_u) - beta / alpha * np.log(u))[0] / (1 + beta / alpha)
                 scale = beta / alpha * np.exp(log_g * (alpha + beta))
-                cells = [(rd, rn) for rd in (2.0, 6.0, 15.0, 40.0) for rn in (1.0, 3.0, 8.0, 25.0)]
+                cells = [(rd, rn) for rd in (2.0, 6.0, 15.0, 40.0) for rn in (1.0, 3.0, 8.0, 25.0, 1e3)]
                 reducible = np.array(
                     [scale * _worth(n, size_of_u, rn) ** -alpha + _worth(d, u, rd) ** -beta for rd, rn in cells]
                 )
@@ -47,7 +54,10 @@ def _repeat_starts(inputs: Sequence[FloatArray], y: FloatArray, weights: FloatAr
                 fixed = np.broadcast_to([alpha, beta], (len(cells), 2))
                 rows.append(np.column_stack([solved[:, 0], scale * b, b, fixed, cells]))
                 misfits.append(misfit)
-    return best_cells(np.concatenate(rows), np.concatenate(misfits), 128)
+    found, total = np.concatenate(rows), np.concatenate(misfits)
+    # the exponents are where basins differ
+    place = np.unique(found[:, 3:5], axis=0, return_inverse=True)[1]
+    return np.concatenate([best_cells(found, total, 96), best_of_each(found, total, place, 32)])
 
 
 @law(

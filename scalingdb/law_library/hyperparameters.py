@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from scalingdb.law_library._core import FloatArray, exponent, law, positive
-from scalingdb.law_library._starts import best_cells, grid, least_squares
+from scalingdb.law_library._starts import best_cells, grid, least_squares, sampled
 
 _GRID = {"n_params_non_embedding": (6e7, 1.08e9), "n_tokens": (2e9, 1e11)}
 _STEP_LAW_FIT = (
@@ -162,7 +162,33 @@ def _valley_starts(inputs: Sequence[FloatArray], y: FloatArray, weights: FloatAr
                 ]
             )
             misfits.append(float(misfit[0]))
-    return best_cells(np.array(rows), np.array(misfits), 32)
+    parabolas = best_cells(np.array(rows), np.array(misfits), 32)
+    return np.concatenate([parabolas, _valleys_anywhere(inputs, y, weights)])
+
+
+def _valleys_anywhere(inputs: Sequence[FloatArray], y: FloatArray, weights: FloatArray) -> FloatArray:
+    """The surface under valleys of any place and width, drawn at random.
+
+    Where rate and batch were set by a rule, no parabola can tell the valley from the surface.
+    """
+    inputs, y, weights = sampled(inputs, y, weights)
+    logs = [np.log(values) for values in inputs]
+    middle = [float(log.mean()) for log in logs]
+    n, d, eta, batch = (log - at for log, at in zip(logs, middle, strict=True))
+    low = np.array([0.0, 0.0, -3.0, np.log(1e-4), 0.0, -3.0, np.log(1e-5), np.log(0.05), np.log(0.05)])
+    high = np.array([1.5, 1.5, 3.0, np.log(0.5), 1.5, 3.0, np.log(0.3), np.log(1.2), np.log(1.2)])
+    drawn = low + (high - low) * np.random.default_rng(0).random((4096, low.size))
+    drawn[::2, [2, 5]] *= 8.0  # a flank alone, of a valley far off
+    drawn[:, [3, 6, 7, 8]] = np.exp(drawn[:, [3, 6, 7, 8]])
+    a, b, at, c, q, at_b, e, alpha, beta = drawn.T
+    cost = 1 + c[:, None] * (eta - (at[:, None] - a[:, None] * n + b[:, None] * d)) ** 2
+    cost += e[:, None] * (batch - (at_b[:, None] + q[:, None] * d)) ** 2
+    columns = np.stack([cost, cost * np.exp(-alpha[:, None] * n), cost * np.exp(-beta[:, None] * d)], axis=1)
+    solved, misfit = least_squares(columns, y, weights / y**2)
+    floor, size, data = np.maximum(solved, 1e-3 * float(y.mean())).T
+    scales = [floor, size * np.exp(alpha * middle[0]), data * np.exp(beta * middle[1])]
+    k, m = np.exp(at + middle[2] + a * middle[0] - b * middle[1]), np.exp(at_b + middle[3] - q * middle[1])
+    return best_cells(np.column_stack([*scales, alpha, beta, c, k, a, b, e, m, q]), misfit, 96)
 
 
 @law(

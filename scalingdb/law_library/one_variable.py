@@ -273,10 +273,12 @@ def henighan_n_opt(train_flops: Any, *, C_0: Any, beta: Any) -> Any:
 def _shifted_starts(inputs: Sequence[FloatArray], y: FloatArray, weights: FloatArray) -> FloatArray:
     """Given the shift, it is a power above a floor."""
     x = inputs[0]
-    shifts = np.concatenate([[1e-3 * x.min()], np.geomspace(0.03 * x.min(), 0.3 * x.max(), 16)])
+    shifts = np.concatenate([[1e-3 * x.min()], np.geomspace(0.03 * x.min(), 30.0 * x.max(), 24)])
     rows = []
     for shift in shifts:
-        powers = floor_and_power(x + shift, y, weights, _EXPONENTS)[:6]
+        # beyond the data the shift leaves an exponential, which only a large power bends enough for
+        exponents = np.append(_EXPONENTS, np.geomspace(_EXPONENTS[-1], 10.0, 12)[1:])
+        powers = floor_and_power(x + shift, y, weights, exponents)[:24:4]
         rows.append(np.column_stack([powers[:, 1], np.full(len(powers), shift), powers[:, 2], powers[:, 0]]))
     return np.concatenate(rows)
 

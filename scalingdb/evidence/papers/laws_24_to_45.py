@@ -17,7 +17,12 @@ sdb = importlib.import_module("scalingdb")
 
 @checks("L24", "2406.04391")
 def weaker_link(db: Warehouse) -> Checked:
-    """Each step from likelihood to score weakens the link with compute: rank correlations on the OLMo ladder."""
+    """Section 5: one of four options has probability 0.4; accuracy is 1 if the rest is spread evenly, else it can be 0.
+
+    As notes on the paper quote it; with all of the rest on one option it is 0. Each step from likelihood to score
+    weakens the link with compute, too: rank correlations on the OLMo ladder. Those of the paper (90 % of items above
+    0.75 by likelihood, 40 % among the options) need scores of single items of its five families.
+    """
     names = ("answer_bits_per_byte", "answer_probability", "acc_norm")
     last = scores(
         db,
@@ -32,7 +37,13 @@ def weaker_link(db: Warehouse) -> Checked:
         last.rename({"eval_set": "task", "value": "score"}), ["task", "metric"], compute="train_flops"
     )
     means = dict(table.group_by("metric").agg(pl.col("spearman").median()).iter_rows())
-    return Checked(float(means["acc_norm"] < means["answer_probability"]), 1.0, 1e-12, "words")
+    assert means["acc_norm"] < means["answer_probability"]
+    items = pl.DataFrame({"even": [0.4, 0.2, 0.2, 0.2], "one": [0.4, 0.6, 1e-9, 1e-9]}).unpivot(variable_name="item_id")
+    options = items.select("item_id", log_prob=pl.col("value").log(), is_correct=pl.col("value") == 0.4)
+    steps = {row["item_id"]: row for row in sdb.downstream.answer_chain(options).iter_rows(named=True)}
+    assert all(abs(row["answer_probability"] - 0.4) < 1e-6 for row in steps.values())
+    assert steps["one"]["acc"] == 0
+    return Checked(steps["even"]["acc"], 1.0)
 
 
 @checks("L25", "2406.12295")
@@ -79,16 +90,26 @@ def vocabulary(db: Warehouse) -> Checked:
 
 @checks("L29", "2408.11029")
 def any_schedule(db: Warehouse) -> Checked:
-    """One curve or two predict the loss under any other schedule: mean error below half a percent, 100M parameters."""
-    rows = db.sql(
-        "select run_id, step, loss from curves where source_id = 'multi_power_law' and family = '100M' order by all"
-    )
-    every = full_schedules(db).filter(pl.col("run_id").is_in(rows["run_id"].unique().implode()))
-    law, bound = sdb.schedules.lr_annealing_for(every, rows)
-    is_fitted = pl.col("run_id").str.contains("cosine_24000|constant_24000")
-    made = sdb.fit(bound.filter(is_fitted), law).predict(bound.filter(~is_fitted))
-    errors = made.group_by("run_id").agg((pl.col("prediction") / pl.col("loss") - 1).abs().mean())
-    return Checked(float((errors["prediction"] < 0.005).sum()), float(errors.height), 1e-12, "words")
+    """R2 above 0.999 for a fit to one curve of constant and one of cosine rate, as a review of the submission quotes.
+
+    Here at all three sizes of another study, whose curves are released; the lowest. The losses under its other seven
+    schedules are then predicted within half a percent on average.
+    """
+    r2 = []
+    for size in ("25M", "100M", "400M"):
+        rows = db.sql(
+            "select run_id, step, loss from curves where source_id = 'multi_power_law' and family = $size order by all",
+            size=size,
+        )
+        every = full_schedules(db).filter(pl.col("run_id").is_in(rows["run_id"].unique().implode()))
+        law, bound = sdb.schedules.lr_annealing_for(every, rows)
+        is_fitted = pl.col("run_id").str.contains("cosine_24000|constant_24000")
+        fitted = sdb.fit(bound.filter(is_fitted), law)
+        made = fitted.augment().select("loss", "prediction")
+        r2.append(1 - (made["loss"] - made["prediction"]).pow(2).mean() / made["loss"].var(ddof=0))
+        errors = fitted.predict(bound.filter(~is_fitted)).select("run_id", pl.col("prediction") / pl.col("loss") - 1)
+        assert errors.group_by("run_id").agg(pl.col("prediction").abs().mean())["prediction"].max() < 0.005
+    return Checked(min(r2), 0.999, relation=">=")
 
 
 @checks("L30", "2409.15156")

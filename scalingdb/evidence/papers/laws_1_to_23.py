@@ -218,7 +218,8 @@ waits(
     "L11",
     "2312.04567",
     "README and evaluation code of the release link checkpoints and print no scores; second-hand notes, looked "
-    "up again by number and title, give the form (1/D)^k and its range (0.125M to 4M or 8M images), and no k",
+    "up again by number and title, give the form (1/D)^k and its range (0.125M to 4M or 8M images), and no k; nor do "
+    "three more in public repositories",
 )
 
 
@@ -226,7 +227,7 @@ waits(
     "L12",
     "2401.08865",
     "README and code of the release print a dimension (19) and a sharpness (0.106) of two CIFAR classes and no "
-    "scores; reviews print none, and the theorems' constants are not fitted",
+    "scores; reviews and notes print none, and the theorems' constants are not fitted",
 )
 
 
@@ -247,7 +248,10 @@ def recommender(db: Warehouse) -> Checked:
 
 @checks("L15", "2403.06563")
 def form_holds(db: Warehouse) -> Checked:
-    """The forms still hold at 33B: Kaplan's form fitted to OPT up to 13B gives that of 30B within 2 %."""
+    """The forms still hold at 33B: Kaplan's form fitted to OPT up to 13B gives that of 30B within 2 %.
+
+    No text that quotes the constants of the paper was found: abstracts in two languages and lists only.
+    """
     curves = opt_curves(db).filter(pl.col("n_params") < 1e11)
     small, large = curves.filter(pl.col("n_params") < 2e10), curves.filter(pl.col("n_params") > 2e10)
     fitted = sdb.fit(small, "kaplan_lnd", pool=True, by_run=False, inputs={"n_params_non_embedding": "n_params"})

@@ -60,8 +60,9 @@ waits(
     "L51",
     "2505.20522",
     "abstract, a review and an explanation have the form and scores (30.0 to 53.3 % with 32 samples), no budget and "
-    "no fitted p; on best-of-n of another study (backtrack) the law fitted up to 8 samples saturates too early: of "
-    "11 series, 7 still gain over a point a sample at the end, beyond their budget for that",
+    "no fitted p, and a page under its title is about another paper; on best-of-n of another study (backtrack) the "
+    "law fitted up to 8 samples saturates too early: of 11 series, 7 still gain over a point a sample at the end, "
+    "beyond their budget for that",
 )
 
 
@@ -178,7 +179,7 @@ waits(
     "L63",
     "2510.02272",
     "sdb.downstream.monolingual_gap recovers a simulated gap; abstract, two summaries and four reviews of the "
-    "submission print no exponent (one says: below 1)",
+    "submission print no exponent (one says: below 1); nor do the other texts with its number or terms",
 )
 
 

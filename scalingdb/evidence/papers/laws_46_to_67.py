@@ -168,7 +168,8 @@ def grokking(db: Warehouse) -> Checked:
 def saturation(db: Warehouse) -> Checked:
     """Appendix C.2: compute and data share one efficiency k(N): at 72B its two fits differ by 2 % (base models).
 
-    Fitted from 0.5B to 32B it is 7 % above that of the runs of 72B themselves.
+    Fitted from 0.5B to 32B it is 7 % above that of the runs of 72B themselves. The full text prints no k of a size, and
+    the release has no runs.
     """
     law = sdb.get_law("rl_learning_efficiency")
     assert abs(law(72e9, variant="base_compute_to_32b") / law(72e9) - 1) < 0.08

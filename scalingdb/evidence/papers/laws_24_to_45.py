@@ -120,7 +120,8 @@ def any_schedule(db: Warehouse) -> Checked:
 def crossing(db: Warehouse) -> Checked:
     """Two scaling curves can cross: CLIP is better below, MaMMUT above, in nine of ten resamples of their best runs.
 
-    Of the paper's own crossings no number was found in notes on it.
+    Of the paper's own crossings no number was found in notes on it; what they quote (500 times the size, 250,000 times
+    the compute) is tokens in proportion to size, and no test of a crossing.
     """
     both = [
         sdb.fit(part, "power", inputs={"n_tokens": "train_flops"}, output="error", objective="mse_log", pool=True)

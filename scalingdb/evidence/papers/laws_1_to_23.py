@@ -75,39 +75,53 @@ def regime(db: Warehouse) -> Checked:
 
 @checks("L4", "2109.07740")
 def encoder_share(db: Warehouse) -> Checked:
-    """The decoder's best share is `p_d / (p_e + p_d)`, here at the exponents from which the authors' search starts.
+    """Equally deep encoder and decoder put 0.55 of the parameters into the decoder, at widths of 1,024 and 8,192.
 
-    The fitted exponents stand in a figure only.
+    So a summary quotes text and widths: a decoder has two attentions in each layer. It says that the best split is
+    hardly better. The fitted exponents, which give it, stand in a figure only; at those from which the authors' search
+    starts it is 0.6 and lowers the reducible loss by half a percent.
     """
+    encoder = sdb.units.n_params_body(12, 1024, d_ff=8192, d_attn=1024)
+    decoder = sdb.units.n_params_body(12, 1024, d_ff=8192, d_attn=2 * 1024)
+    exponents = {"alpha": 0.2, "p_e": 0.4, "p_d": 0.6, "L_inf": 1.0}
     best = sdb.optimise(
         "nmt_encdec",
         over=["n_params_encoder", "n_params_decoder"],
         cost=lambda n_params_encoder, n_params_decoder: n_params_encoder + n_params_decoder,
-        budget=1e9,
-        alpha=0.2,
-        p_e=0.4,
-        p_d=0.6,
-        L_inf=1.0,
+        budget=encoder + decoder,
+        **exponents,
     )
-    return Checked(best.tidy()["n_params_decoder"].item() / 1e9, 0.6 / (0.4 + 0.6), 1e-5, "words")
+    split = best.tidy().select("n_params_encoder", "n_params_decoder").row(0)
+    assert abs(split[1] / sum(split) - 0.6) < 1e-5
+    even, least = (at("nmt_encdec", *sizes, **exponents) - 1 for sizes in ((encoder, decoder), split))
+    assert 1 < even / least < 1.01
+    return Checked(decoder / (encoder + decoder), 0.55, 0.01)
 
 
 @checks("L5", "2206.14486")
 def pruning(db: Warehouse) -> Checked:
-    """In theory pruning turns a power law, of exponent 1 for a perceptron, into a decay that is faster than any."""
+    """Introduction: from 3.4 nats on, ten times the data buy about 2.8 in language modelling, by Kaplan's law of data.
+
+    The sentence is quoted in books; the law is the work that it cites. What the paper itself adds has no printed
+    number: in theory pruning turns a power law, of exponent 1 for a perceptron, into a decay that is faster than any.
+    """
     whole = sdb.practices.pruning_theory([30.0, 300.0])["error"].to_numpy()
     table = sdb.practices.pruning_theory(np.geomspace(3, 3000, 13), np.geomspace(0.003, 1, 11))
     best = sdb.pareto_envelope(table, "kept_per_param", "error").filter(pl.col("kept_per_param").is_between(1.5, 4))
     steep = np.polyfit(np.log(best["kept_per_param"].to_numpy()), np.log(best["error"].to_numpy()), 1)[0]
     assert steep < -5
-    return Checked(float(np.log10(whole[0] / whole[1])), 1.0, 0.01, "words")
+    assert abs(np.log10(whole[0] / whole[1]) - 1) < 0.01
+    data = sdb.solve("kaplan_ld", want="n_tokens", output=3.4).value
+    return Checked(at("kaplan_ld", 10 * data), 2.8, 0.036)
 
 
 @checks("L6", "2306.09479")
 def worse_with_size(db: Warehouse) -> Checked:
-    """Larger models score worse: of ten tasks of the contest on Pythia, memo trap is labelled so, and none improves.
+    """Table 1: 7,344 items of Resisting Correction, from the scores of Pythia and their standard errors.
 
-    The cards of hindsight neglect fall for OPT, too, but four sizes leave the label open.
+    A page on the benchmark quotes the table, and the files' sizes. The other nine sets agree as well (1,244 of Redefine
+    in the table, the rest by their files), so the scores are those of complete sets. Larger models score worse: memo
+    trap is labelled so, and none of the ten improves. The scores of the paper's own models are in figures.
     """
     rows = scores(db, "emergent_inabilities", "e.metric = 'acc' and e.eval_set like 'isp_%'").sort("step")
     last = rows.unique(["run_id", "eval_set"], keep="last", maintain_order=True)
@@ -115,20 +129,45 @@ def worse_with_size(db: Warehouse) -> Checked:
         sdb.trends.classify(last, x="n_params", y="value", by="eval_set").select("eval_set", "label").iter_rows()
     )
     assert len(label) == 10
+    assert label["isp_memo_trap"] == "worsens"
     assert "improves" not in label.values()
-    return Checked(float(label["isp_memo_trap"] == "worsens"), 1.0, 1e-12, "words")
+    variance = pl.col("value") * (1 - pl.col("value"))
+    n_items = (
+        rows.filter(pl.col("std_error") > 0)
+        .group_by("eval_set")
+        .agg(n=(1 + variance / pl.col("std_error") ** 2).mean())
+    )
+    n_of = {name.removeprefix("isp_"): n for name, n in n_items.iter_rows()}
+    stated = {
+        "hindsight_neglect": 315, "into_the_unknown": 1824, "memo_trap": 936, "modus_tollens": 1236, "neqa": 300,
+        "pattern_matching_suppression": 1428, "redefine": 1244, "repetitive_algebra": 1000, "sig_figs": 20897,
+    }  # fmt: skip
+    assert all(abs(n_of[name] - n) < 0.5 for name, n in stated.items())
+    return Checked(n_of["resisting_correction"], 7344.0, 1e-5)
 
 
 @checks("L7", "2306.13575")
 def mlps(db: Warehouse) -> Checked:
-    """Error falls as a power of size: log-log correlation below -0.97 over the four MLPs on each of six data sets."""
+    """Table 5: 124M parameters at depth 12 and width 1,024, from images of 64 x 64 x 3 to 11 thousand classes.
+
+    The other five models agree as well, within the rounding of the classes. The exponents of the error in compute
+    (0.12, 0.25, 0.35) have no rows; with size alone it falls as a power: log-log correlation below -0.97 over the four
+    released models on each of six data sets.
+    """
     rows = scores(db, "readme_tables", "r.family = 'mlp'").with_columns(error=1 - pl.col("value"))
     straight = 0
     for _, part in rows.group_by("eval_set"):
         fitted = sdb.fit(part, "power", inputs={"n_tokens": "n_params"}, output="error", objective="mse_log", pool=True)
         both = part.select(pl.col("n_params", "error").log()).to_numpy()
         straight += fitted.params["alpha"] > 0 and np.corrcoef(both.T)[0, 1] < -0.97
-    return Checked(float(straight), 6.0, 1e-12, "words")
+    assert straight == 6
+    stated = {(6, 256): 9, (12, 256): 12, (6, 512): 24, (12, 512): 37, (6, 1024): 74, (12, 1024): 124}
+    millions = {}
+    for depth, width in stated:
+        blocks = sdb.units.n_params_body(depth, width, d_ff=4 * width, d_attn=0)  # two matrices, and no attention
+        millions[depth, width] = (width * (64 * 64 * 3 + 11_000) + blocks) / 1e6
+    assert all(abs(millions[model] - n) < 0.6 for model, n in stated.items())
+    return Checked(millions[12, 1024], 124.0, 0.005)
 
 
 @checks("L8", "2307.02460")
@@ -179,7 +218,8 @@ waits(
     "L11",
     "2312.04567",
     "README and evaluation code of the release link checkpoints and print no scores; second-hand notes, looked "
-    "up again by number and title, give the form (1/D)^k and its range (0.125M to 4M or 8M images), and no k",
+    "up again by number and title, give the form (1/D)^k and its range (0.125M to 4M or 8M images), and no k; nor do "
+    "three more in public repositories",
 )
 
 
@@ -187,7 +227,7 @@ waits(
     "L12",
     "2401.08865",
     "README and code of the release print a dimension (19) and a sharpness (0.106) of two CIFAR classes and no "
-    "scores; reviews print none, and the theorems' constants are not fitted",
+    "scores; reviews and notes print none, and the theorems' constants are not fitted",
 )
 
 
@@ -208,7 +248,10 @@ def recommender(db: Warehouse) -> Checked:
 
 @checks("L15", "2403.06563")
 def form_holds(db: Warehouse) -> Checked:
-    """The forms still hold at 33B: Kaplan's form fitted to OPT up to 13B gives that of 30B within 2 %."""
+    """The forms still hold at 33B: Kaplan's form fitted to OPT up to 13B gives that of 30B within 2 %.
+
+    No text that quotes the constants of the paper was found: abstracts in two languages and lists only.
+    """
     curves = opt_curves(db).filter(pl.col("n_params") < 1e11)
     small, large = curves.filter(pl.col("n_params") < 2e10), curves.filter(pl.col("n_params") > 2e10)
     fitted = sdb.fit(small, "kaplan_lnd", pool=True, by_run=False, inputs={"n_params_non_embedding": "n_params"})
@@ -235,32 +278,45 @@ def alignment(db: Warehouse) -> Checked:
 
 @checks("L18", "2404.02905")
 def image_quality(db: Warehouse) -> Checked:
-    """Loss is a straight line in logarithms (correlation near -0.998); so is the distance (FID) of the four models.
+    """Equation 8: a model of depth d and width 64 d has 73,728 d^3 parameters, the N of the laws of loss.
 
-    The printed laws of loss and of token error have no figure beside them in the text.
+    Attention, a feedforward part of four widths, and an adaptive norm of six square matrices; the four released models
+    agree within 3 %. The printed laws have no loss beside them in the text. Over those models the distance (FID) is
+    as straight a line in logarithms as the loss (correlation near -0.998).
     """
     rows = scores(db, "readme_tables", "r.family = 'var' and e.metric = 'frechet_distance'")
     both = rows.select(pl.col("n_params", "value").cast(pl.Float64).log()).to_numpy()
-    return Checked(float(np.corrcoef(both.T)[0, 1]), -0.998, 0.01, "words")
+    assert abs(np.corrcoef(both.T)[0, 1] + 0.998) < 0.01
+    depth = rows["model_name"].str.extract(r"d(\d+)$").cast(pl.Int64)
+    blocks = [sdb.units.n_params_body(d, 64 * d, d_ff=7 * 64 * d) for d in (1, *depth)]  # the norm as three more widths
+    assert np.abs(np.array(blocks[1:]) / rows["n_params"].to_numpy() - 1).max() < 0.03
+    return Checked(float(blocks[0]), 73_728.0, 1e-12)
 
 
 @checks("L19", "2404.04125")
 def concept_frequency(db: Warehouse) -> Checked:
-    """Accuracy is a line in the logarithm of frequency: correlation above 0.8 for RN50 on CC3M, 17 data sets.
+    """Figure 6: accuracy on the rare concepts of "Let It Wag!" rises 1.58 times as fast as on ImageNet.
 
-    The paper's text was read: its correlations of accuracy stand in figures, and those of counts between corpora
-    (table 4) follow from none of the released counts.
+    Here for 12 of its more capable models, of which the release has both; with ImageNet from openclip_results, 29 give
+    1.59. For the others the figure says 0.60, and eight give 0.63. Its correlations of accuracy and frequency are in
+    figures, too; over 17 data sets that of RN50 on CC3M is above 0.8. Those of counts (table 4) follow from none that
+    is released.
     """
-    rows = scores(
+    rows = scores(db, "concept_frequency", "e.eval_set in ('imagenet:ensemble', 'let_it_wag:ensemble')")
+    both = rows.pivot("eval_set", index="run_id", values="value").drop_nulls()
+    capable = both.filter(pl.col("imagenet:ensemble") > 0.5)  # the next best reaches 0.38
+    assert (both.height, capable.height) == (20, 12)
+    bins = scores(
         db,
         "concept_frequency",
         "e.eval_set like 'curve:classification:ensemble:integrated_rampp0.7:%' and e.run_id like '%/rn50-cc3m'",
     )
     fitted = sdb.fit(
-        rows, "log_linear", inputs={"n_examples": "concept_count"}, output="value", objective="mse", pool=True
+        bins, "log_linear", inputs={"n_examples": "concept_count"}, output="value", objective="mse", pool=True
     )
     made = fitted.augment()
-    return Checked(float(np.corrcoef(made["value"], made["prediction"])[0, 1] > 0.8), 1.0, 1e-12, "words")
+    assert np.corrcoef(made["value"], made["prediction"])[0, 1] > 0.8
+    return Checked(np.polyfit(capable["imagenet:ensemble"], capable["let_it_wag:ensemble"], 1)[0], 1.58, 0.0094)
 
 
 @checks("L20", "2404.05405")

@@ -17,7 +17,12 @@ sdb = importlib.import_module("scalingdb")
 
 @checks("L24", "2406.04391")
 def weaker_link(db: Warehouse) -> Checked:
-    """Each step from likelihood to score weakens the link with compute: rank correlations on the OLMo ladder."""
+    """Section 5: one of four options has probability 0.4; accuracy is 1 if the rest is spread evenly, else it can be 0.
+
+    As notes on the paper quote it; with all of the rest on one option it is 0. Each step from likelihood to score
+    weakens the link with compute, too: rank correlations on the OLMo ladder. Those of the paper (90 % of items above
+    0.75 by likelihood, 40 % among the options) need scores of single items of its five families.
+    """
     names = ("answer_bits_per_byte", "answer_probability", "acc_norm")
     last = scores(
         db,
@@ -32,7 +37,13 @@ def weaker_link(db: Warehouse) -> Checked:
         last.rename({"eval_set": "task", "value": "score"}), ["task", "metric"], compute="train_flops"
     )
     means = dict(table.group_by("metric").agg(pl.col("spearman").median()).iter_rows())
-    return Checked(float(means["acc_norm"] < means["answer_probability"]), 1.0, 1e-12, "words")
+    assert means["acc_norm"] < means["answer_probability"]
+    items = pl.DataFrame({"even": [0.4, 0.2, 0.2, 0.2], "one": [0.4, 0.6, 1e-9, 1e-9]}).unpivot(variable_name="item_id")
+    options = items.select("item_id", log_prob=pl.col("value").log(), is_correct=pl.col("value") == 0.4)
+    steps = {row["item_id"]: row for row in sdb.downstream.answer_chain(options).iter_rows(named=True)}
+    assert all(abs(row["answer_probability"] - 0.4) < 1e-6 for row in steps.values())
+    assert steps["one"]["acc"] == 0
+    return Checked(steps["even"]["acc"], 1.0)
 
 
 @checks("L25", "2406.12295")
@@ -56,9 +67,11 @@ def structured(db: Warehouse) -> Checked:
 
 @checks("L27", "2407.12854")
 def datastore(db: Warehouse) -> Checked:
-    """The datastore adds most where a task asks for facts (table 3: 12.9 and 8.0 points; 3.5 and 2.8 on exams).
+    """Table 4: of 1,000 documents, each kept with probability 0.01, at least three are left in 0.9973 of the samples.
 
-    No datastore beats the large mixed one on all four tasks.
+    So they subsample the datastore; from 0.9973 the 0.01 follows. It adds most where a task asks for facts (table 3:
+    12.9 and 8.0 points; 3.5 and 2.8 on exams), and none beats the large mixed one on all four tasks. The full text has
+    no difference, ratio or exponent of its curves in print.
     """
     names = ["triviaqa", "natural_questions", "mmlu", "medqa"]
     rows = scores(db, "retrieval_datastore", "r.study = 'datastore' and e.metric <> 'perplexity'")
@@ -67,7 +80,9 @@ def datastore(db: Warehouse) -> Checked:
     facts, exams = ([gain[n]["massiveds"] - gain[n]["lm_only"] for n in part] for part in (names[:2], names[2:]))
     front = sdb.trends.pareto_front(table, dict.fromkeys(names, "high"))
     assert "massiveds" in front["family"]
-    return Checked(float(min(facts) > 2 * max(exams)), 1.0, 1e-12, "words")
+    assert min(facts) > 2 * max(exams)
+    two = sdb.downstream.stop_at_r([1000], [2], r=3, level=2 * 0.9973 - 1)  # the interval has two ends
+    return Checked(two["high"].item(), 0.01, 0.007)
 
 
 @checks("L28", "2407.13623")
@@ -79,21 +94,35 @@ def vocabulary(db: Warehouse) -> Checked:
 
 @checks("L29", "2408.11029")
 def any_schedule(db: Warehouse) -> Checked:
-    """One curve or two predict the loss under any other schedule: mean error below half a percent, 100M parameters."""
-    rows = db.sql(
-        "select run_id, step, loss from curves where source_id = 'multi_power_law' and family = '100M' order by all"
-    )
-    every = full_schedules(db).filter(pl.col("run_id").is_in(rows["run_id"].unique().implode()))
-    law, bound = sdb.schedules.lr_annealing_for(every, rows)
-    is_fitted = pl.col("run_id").str.contains("cosine_24000|constant_24000")
-    made = sdb.fit(bound.filter(is_fitted), law).predict(bound.filter(~is_fitted))
-    errors = made.group_by("run_id").agg((pl.col("prediction") / pl.col("loss") - 1).abs().mean())
-    return Checked(float((errors["prediction"] < 0.005).sum()), float(errors.height), 1e-12, "words")
+    """R2 above 0.999 for a fit to one curve of constant and one of cosine rate, as a review of the submission quotes.
+
+    Here at all three sizes of another study, whose curves are released; the lowest. The losses under its other seven
+    schedules are then predicted within half a percent on average.
+    """
+    r2 = []
+    for size in ("25M", "100M", "400M"):
+        rows = db.sql(
+            "select run_id, step, loss from curves where source_id = 'multi_power_law' and family = $size order by all",
+            size=size,
+        )
+        every = full_schedules(db).filter(pl.col("run_id").is_in(rows["run_id"].unique().implode()))
+        law, bound = sdb.schedules.lr_annealing_for(every, rows)
+        is_fitted = pl.col("run_id").str.contains("cosine_24000|constant_24000")
+        fitted = sdb.fit(bound.filter(is_fitted), law)
+        made = fitted.augment().select("loss", "prediction")
+        r2.append(1 - (made["loss"] - made["prediction"]).pow(2).mean() / made["loss"].var(ddof=0))
+        errors = fitted.predict(bound.filter(~is_fitted)).select("run_id", pl.col("prediction") / pl.col("loss") - 1)
+        assert errors.group_by("run_id").agg(pl.col("prediction").abs().mean())["prediction"].max() < 0.005
+    return Checked(min(r2), 0.999, relation=">=")
 
 
 @checks("L30", "2409.15156")
 def crossing(db: Warehouse) -> Checked:
-    """Two scaling curves can cross: CLIP is better below, MaMMUT above, in nine of ten resamples of their best runs."""
+    """Two scaling curves can cross: CLIP is better below, MaMMUT above, in nine of ten resamples of their best runs.
+
+    Of the paper's own crossings no number was found in notes on it; what they quote (500 times the size, 250,000 times
+    the compute) is tokens in proportion to size, and no test of a crossing.
+    """
     both = [
         sdb.fit(part, "power", inputs={"n_tokens": "train_flops"}, output="error", objective="mse_log", pool=True)
         for part in (best_runs(db).filter(family=name) for name in ("clip", "mammut"))
@@ -163,7 +192,10 @@ def four_smallest(db: Warehouse) -> Checked:
 
 @checks("L35", "2410.12360")
 def time_series(db: Warehouse) -> Checked:
-    """Encoders scale better than decoders, in and out of distribution: larger exponents of size and compute (six)."""
+    """Encoders scale better than decoders, in and out of distribution: larger exponents of size and compute (six).
+
+    The logs to which the released notebooks fit them are not released, and reviews quote no loss.
+    """
     law = sdb.get_law("power")
     sets = [f"{axis}_{where}" for axis in "nc" for where in ("in", "out_lsf", "out_monash")]
     alpha = {
@@ -232,7 +264,7 @@ waits(
     "L41",
     "2501.06218",
     "the reviews of the submission and its abstract were read: neither prints a quality at any total of bits; "
-    "no release",
+    "no release, and no other text that quotes one in a search of public files for its title",
 )
 
 
@@ -263,15 +295,29 @@ def patches(db: Warehouse) -> Checked:
 
 @checks("L44", "2502.12118")
 def verifier_gap(db: Warehouse) -> Checked:
-    """Figure 1: the gap grows as the root of the test-time budget, so it doubles at four times the budget."""
+    """Figure 1: the gap grows as the root of the test-time budget, so it doubles at four times the budget.
+
+    Summaries quote the rate alone, which is what is stored here.
+    """
     line = sdb.trends.theoretical_rates("verifier-free over verifier-based gap", through=(1.0, 1.0), x=[4.0])
     return Checked(line["y"].item(), 2.0, 1e-12, "words")
 
 
-waits(
-    "L45",
-    "2502.17262",
-    "the full text of version 4 was read: errors (1.55 points at 70B), no pass rates and no coefficients of a "
-    "cluster; sdb.downstream.cluster_forecast recovers simulated truth, but on eight simulated benchmarks at the "
-    "paper's budgets it missed by 1.7 points on average, and one curve for all items by 1.2",
-)
+@checks("L45", "2502.17262")
+def compute_axis(db: Warehouse) -> Checked:
+    """Table A4, which the law's compute is made of: 475.131 GFLOP per token at 70B; the other eight agree as well.
+
+    The layers, which it lacks, follow from its parameters. No pass rates and no coefficients of a cluster are in the
+    full text of version 4, only errors (1.55 points at 70B); cluster_forecast recovers simulated truth, but on eight
+    simulated benchmarks at the paper's budgets it missed by 1.7 points on average, and one curve for all items by 1.2.
+    """
+    width = np.array([1024, 1280, 1536, 1792, 2048, 2560, 4096, 4608, 8192])
+    inner = np.array([3584, 4480, 5376, 6272, 7168, 8960, 14_336, 16_128, 28_672])
+    keys = 128 * np.array([8, 10, 12, 14, 16, 20, 8, 12, 8])
+    params = np.array([122, 238, 411, 652, 973, 1901, 6980, 12_022, 68_452])
+    layer = width * (2 * width + 2 * keys + 3 * inner)
+    layers = np.round(1e6 * params / layer)
+    per_token = sdb.units.flops_step_law(layers * layer, 1.0, n_layers=layers, d_model=width, n_ctx=8192) / 1e9
+    printed = np.array([1.535, 2.684, 4.275, 6.378, 9.060, 16.436, 54.761, 91.609, 475.131])
+    assert np.allclose(per_token, printed, rtol=0, atol=5e-4)
+    return Checked(per_token[-1], 475.131, 5e-4 / 475)

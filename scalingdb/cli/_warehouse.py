@@ -374,10 +374,11 @@ def _papers(compute: bool, output: Path | None, as_json: bool) -> None:
             rows=0,
         )
     good = frame.filter("agrees")
-    n_words = good.filter(relation="words").height
+    n_words, n_setting = good.filter(relation="words").height, good.filter(~pl.col("is_finding")).height
     say(
-        f"{good.height - n_words} of {frame.height} papers: a number of theirs agrees with ours; of {n_words} more a "
-        "test of ours bears out what they say in words. --json has the code."
+        f"{good.height - n_words - n_setting} of {frame.height} papers: a number that they found agrees with ours; of "
+        f"{n_setting} one of their setting does (a count, a size, a cost); of {n_words} a test of ours bears out what "
+        "they say in words. --json has the code."
     )
 
 

@@ -52,16 +52,18 @@ def render_papers(
             has_figures=figures is not None,
             numbers=numbers,
             n_laws=sum(row["row"][0] == "L" for row in numbers),
-            n_agree={
-                kind: sum(
-                    bool(row["agrees"]) for row in numbers if row["row"][0] == kind and row["relation"] != "words"
-                )
-                for kind in "LD"
-            },
+            n_agree={kind: sum(_agrees(row, kind, is_finding=True) for row in numbers) for kind in "LD"},
+            n_setting={kind: sum(_agrees(row, kind, is_finding=False) for row in numbers) for kind in "LD"},
             n_words=sum(row["relation"] == "words" for row in numbers),
             preamble=preamble(),
         )
     )
+
+
+def _agrees(row: Mapping[str, Any], kind: str, *, is_finding: bool) -> bool:
+    """Whether a printed number of a paper that states a law (L) or publishes data (D) agrees."""
+    is_printed = row["relation"] != "words" and row["is_finding"] == is_finding
+    return bool(row["agrees"]) and row["row"][0] == kind and is_printed
 
 
 def _number(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -60,12 +60,15 @@ class Checked(NamedTuple):
     relation : str
         ``"="``, or what the paper sets is a bound: ``"<="``, ``">="``; ``"words"`` where it prints no number that is
         computed here, and both numbers are those of a test of ours of what it says.
+    is_finding : bool
+        False for a count, a size or a cost of the paper's setting, and for a result that it quotes.
     """
 
     ours: Any
     stated: Any
     within: float = 0.0
     relation: Relation = "="
+    is_finding: bool = True
 
     @property
     def agrees(self) -> bool:
@@ -171,7 +174,8 @@ def paper_table(db: Warehouse, rows: Iterable[str] | None = None, *, compute: bo
     -------
     DataFrame
         ``row, arxiv_id, title, source_id, laws`` (list: those that cite it or have its coefficients), ``n_runs,
-        n_evals`` (rows held), ``what`` (the number in words), ``relation, stated, ours, agrees, tried`` and ``code``.
+        n_evals`` (rows held), ``what`` (the number in words), ``relation, is_finding, stated, ours, agrees, tried``
+        and ``code``.
 
     Raises
     ------
@@ -207,6 +211,7 @@ def paper_table(db: Warehouse, rows: Iterable[str] | None = None, *, compute: bo
                 "n_evals": source.get("n_evals") or 0,
                 "what": paper.what,
                 "relation": None if result is None else result.relation,
+                "is_finding": None if result is None else bool(result.is_finding),
                 "stated": None if result is None else float(result.stated),
                 "ours": None if result is None else float(result.ours),
                 "agrees": None if result is None else bool(result.agrees),
@@ -215,6 +220,7 @@ def paper_table(db: Warehouse, rows: Iterable[str] | None = None, *, compute: bo
             }
         )
     types: dict[str, Any] = {"laws": pl.List(pl.String), "stated": pl.Float64, "ours": pl.Float64, "agrees": pl.Boolean}
+    types["is_finding"] = pl.Boolean
     texts = dict.fromkeys(("relation", "tried", "title", "source_id"), pl.String)
     return pl.DataFrame(out, schema_overrides=types | texts)
 
@@ -222,7 +228,7 @@ def paper_table(db: Warehouse, rows: Iterable[str] | None = None, *, compute: bo
 def stored_results(path: Path = RESULTS) -> dict[str, Checked]:
     """Numbers that ``python -m scalingdb.evidence.papers`` computed, by row."""
     return {
-        row["row"]: Checked(row["ours"], row["stated"], row["within"], row["relation"])
+        row["row"]: Checked(row["ours"], row["stated"], row["within"], row["relation"], row["is_finding"])
         for row in pl.read_csv(path).iter_rows(named=True)
     }
 
@@ -237,6 +243,7 @@ def store_results(db: Warehouse, path: Path = RESULTS) -> int:
             "stated": float(one.stated),
             "within": float(one.within),
             "relation": one.relation,
+            "is_finding": one.is_finding,
         }
         for row, one in found.items()
     ]

@@ -95,7 +95,7 @@ def encoder_share(db: Warehouse) -> Checked:
     assert abs(split[1] / sum(split) - 0.6) < 1e-5
     even, least = (at("nmt_encdec", *sizes, **exponents) - 1 for sizes in ((encoder, decoder), split))
     assert 1 < even / least < 1.01
-    return Checked(decoder / (encoder + decoder), 0.55, 0.01)
+    return Checked(decoder / (encoder + decoder), 0.55, 0.01, is_finding=False)
 
 
 @checks("L5", "2206.14486")
@@ -112,7 +112,7 @@ def pruning(db: Warehouse) -> Checked:
     assert steep < -5
     assert abs(np.log10(whole[0] / whole[1]) - 1) < 0.01
     data = sdb.solve("kaplan_ld", want="n_tokens", output=3.4).value
-    return Checked(at("kaplan_ld", 10 * data), 2.8, 0.036)
+    return Checked(at("kaplan_ld", 10 * data), 2.8, 0.036, is_finding=False)
 
 
 @checks("L6", "2306.09479")
@@ -143,7 +143,7 @@ def worse_with_size(db: Warehouse) -> Checked:
         "pattern_matching_suppression": 1428, "redefine": 1244, "repetitive_algebra": 1000, "sig_figs": 20897,
     }  # fmt: skip
     assert all(abs(n_of[name] - n) < 0.5 for name, n in stated.items())
-    return Checked(n_of["resisting_correction"], 7344.0, 1e-5)
+    return Checked(n_of["resisting_correction"], 7344.0, 1e-5, is_finding=False)
 
 
 @checks("L7", "2306.13575")
@@ -167,7 +167,7 @@ def mlps(db: Warehouse) -> Checked:
         blocks = sdb.units.n_params_body(depth, width, d_ff=4 * width, d_attn=0)  # two matrices, and no attention
         millions[depth, width] = (width * (64 * 64 * 3 + 11_000) + blocks) / 1e6
     assert all(abs(millions[model] - n) < 0.6 for model, n in stated.items())
-    return Checked(millions[12, 1024], 124.0, 0.005)
+    return Checked(millions[12, 1024], 124.0, 0.005, is_finding=False)
 
 
 @checks("L8", "2307.02460")
@@ -290,7 +290,7 @@ def image_quality(db: Warehouse) -> Checked:
     depth = rows["model_name"].str.extract(r"d(\d+)$").cast(pl.Int64)
     blocks = [sdb.units.n_params_body(d, 64 * d, d_ff=7 * 64 * d) for d in (1, *depth)]  # the norm as three more widths
     assert np.abs(np.array(blocks[1:]) / rows["n_params"].to_numpy() - 1).max() < 0.03
-    return Checked(float(blocks[0]), 73_728.0, 1e-12)
+    return Checked(float(blocks[0]), 73_728.0, 1e-12, is_finding=False)
 
 
 @checks("L19", "2404.04125")

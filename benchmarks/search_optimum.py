@@ -179,7 +179,7 @@ def main(problems: int, starts: int, sources: bool, only: list[str], seed: int) 
             best = reference(law, objective, inputs, y, end, starts, seed)
             tried += 1
             excess = fit.objective / best - 1 if best > 0 else 0.0
-            if excess > ABOVE and fit.objective > 1e-20:
+            if excess > ABOVE and fit.objective > 1e-24 * (y**2).sum():  # below that it is rounding
                 above += 1
                 certain += fit.is_certain
                 print(

@@ -48,6 +48,7 @@ def test_the_number_of_the_paper(row: str, db: sdb.Warehouse) -> None:
     assert float(kept.ours) == pytest.approx(float(result.ours), rel=0.02, abs=1e-9)
     assert (kept.stated, kept.relation) == (pytest.approx(float(result.stated), rel=2e-3), result.relation)
     assert kept.is_finding == result.is_finding
+    assert kept.agrees  # as rounded for the file
 
 
 def test_a_bound_and_a_number_agree_by_what_they_say() -> None:

@@ -184,7 +184,7 @@ def two_stages(db: Warehouse) -> Checked:
     wanted = pl.DataFrame({"near": [1.0], "far": [0.0], "n_examples": [10_000.0]})
     made = sdb.planning.transport_forecast(runs, wanted, sources, sources["near"])["prediction"].item()
     theirs = (np.log(10_000 / 1000) * 0.80 - np.log(10_000 / 1500) * 0.75) / np.log(1500 / 1000)
-    return Checked(made, float(theirs), 1e-9, "words")
+    return Checked(made, float(theirs), 1e-5, "words")
 
 
 @checks("L9", "2309.11197")

@@ -36,8 +36,16 @@
     return value;
   };
 
+  /* lines that were broken for the wide picture are put together first: a line that ends a sentence ends it here too */
+  const sentences = (text) =>
+    [text].flat().reduce((done, line) => {
+      if (done.length && !/[.!?]$/.test(done.at(-1))) done[done.length - 1] += ` ${line}`;
+      else done.push(String(line));
+      return done;
+    }, []);
+
   const lines = (text, most) =>
-    [text].flat().flatMap((line) =>
+    sentences(text).flatMap((line) =>
       String(line)
         .split(" ")
         .reduce((done, word) => {

@@ -151,12 +151,11 @@ def recommend(
         print(as_json_text({**advice.glance().row(0, named=True), "sentence": advice.sentence}))
         return
     print(advice.sentence + "\n")
-    shares = {"error": "typical error", "tail": "one in ten exceeds", "worst": "worst", "coverage": "in 95 % interval"}
+    shares = {"error": "typical", "tail": "one in ten", "worst": "worst", "coverage": "covered"}  # fits 80 columns
     print_frame(
         advice.table.select(
             "law",
             advice.table["n_params"].alias("parameters"),
             *((100 * advice.table[name]).round(2).alias(f"{said}, %") for name, said in shares.items()),
-            advice.table["n_sets"].alias("data sets"),
         )
     )

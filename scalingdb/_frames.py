@@ -76,9 +76,9 @@ class PointsFrame(pl.DataFrame):
         if self.height > SHOWN:
             rows.insert(SHOWN // 2, ["…"] * len(columns))
         more = f"{self.height} rows and {self.width} columns; {len(columns)} are shown"
-        kinds = (
-            f"; metric {', '.join(_values(self, 'metric'))}; evaluated on {', '.join(_values(self, 'eval_set')[:3])}"
-        )
+        sets = [name for name in _values(self, "eval_set") if name != "unstated"]
+        where = f"evaluated on {', '.join(sets[:3])}" if sets else "the evaluation set is not stated"
+        kinds = f"; metric {', '.join(_values(self, 'metric'))}; {where}"
         note = f"<p><small>{html.escape(more + kinds)}.</small></p>"
         return f'<div class="scalingdb-points">{html_table([head for _, head in columns], rows)}{note}</div>'
 

@@ -87,7 +87,7 @@ def percent(share: float | None) -> str:
         return f"{number(share)} %"
     value = 100 * share
     decimals = 2 if abs(value) < 9.995 else 1 if abs(value) < 99.95 else 0
-    return f"{value:.{decimals}f} %"
+    return f"{value:z.{decimals}f} %"
 
 
 def interval(low: float | None, high: float | None, digits: int = 5) -> str:

@@ -12,8 +12,9 @@ from typer.testing import CliRunner
 
 import scalingdb as sdb
 from scalingdb.cli import app
+from scalingdb.display import percent
 from scalingdb.errors import DataError, UnknownNameError
-from scalingdb.evidence.arena import _store
+from scalingdb.evidence.arena import _store, recommend
 from scalingdb.evidence.arena._advice import SITUATIONS, own_interval
 from scalingdb.evidence.arena._cells import SCHEMA, run_pair
 from scalingdb.evidence.arena._contests import SAME_CURVE, contests
@@ -652,3 +653,19 @@ def test_what_is_known_of_rows_ships_and_follows_the_tables(
     assert not _store._kept_rows(_store.ROWS, "of other tables")
     (tmp_path / "damaged.json").write_text('{"fingerprint": "a", "rows": {"b": 1}}')
     assert _store._kept_rows(tmp_path / "damaged.json", "a") == {}
+
+
+def test_advice_in_a_notebook_has_shares_in_percent_and_says_why_a_simpler_law_is_taken() -> None:
+    advice = recommend("small_grid")
+    page = advice._repr_html_()
+    row = advice.table.row(0, named=True)
+    assert f"<td>{percent(row['error'])}</td>" in page
+    assert f"<td>{percent(row['worst'])}</td>" in page
+    assert "median_low" not in page
+    assert "is_considered" not in page
+    for name in SITUATIONS:
+        one = recommend(name)
+        errors = dict(one.table.select("law", "error").iter_rows())
+        parameters = dict(one.table.select("law", "n_params").iter_rows())
+        is_simpler = errors[one.rival] < errors[one.law] and parameters[one.law] < parameters[one.rival]
+        assert ("has fewer parameters" in one.sentence) == (is_simpler and one.p_better < 0.9), name

@@ -223,3 +223,18 @@ def test_charts(small: sdb.Fit, played: sdb.planning.RunsReplay) -> None:
     assert chosen.candidates()["chosen"].sum() == chosen.tidy().height
     assert "<table" in chosen._repr_html_()
     assert "<table" in played._repr_html_()
+
+
+def test_a_notebook_sees_the_columns_that_tell_runs_apart_with_units(small: sdb.Fit) -> None:
+    candidates = LARGER.with_columns(
+        run_id=pl.format("run {}", pl.int_range(LARGER.height)),
+        source_id=pl.lit("mine"),
+        d_model=pl.lit(None, pl.Int64),
+    )
+    page = next_runs(small, candidates, budget=1e21, target=FAR)._repr_html_()
+    assert "<th>run</th><th>N, parameters</th><th>D, tokens</th><th>cost</th>" in page
+    assert "d_model" not in page
+    assert "source_id" not in page
+    assert "shrink" not in page
+    bare = next_runs(small, LARGER.rename({"loss": "kept"}), budget=1e21, target=FAR)._repr_html_()
+    assert "<th>N, parameters</th>" in bare

@@ -125,6 +125,33 @@ def test_a_page_says_how_well_the_law_predicts(pages: dict[str, str]) -> None:
     assert "One hold-out in ten exceeds" in pages["chinchilla"]
 
 
+def test_a_law_without_a_rank_has_a_dash_and_places_count_ranked_laws(pages: dict[str, str]) -> None:
+    board = sdb.arena.leaderboard()
+    unranked = board.filter(pl.col("rank").is_null(), pl.col("law").is_in(list(pages)))
+    assert unranked.height
+    assert not any("None" in page for name, page in pages.items() if name in set(unranked["law"]))
+    ranked = board.filter(track="surface")["rank"].count()
+    place = board.filter(track="surface", law="chinchilla")["rank"].item()
+    assert f"{place} of {ranked}<" in pages["chinchilla"]
+
+
+def test_the_list_gives_the_error_of_the_track_that_tries_a_law_most(pages: dict[str, str]) -> None:
+    rows = sdb.arena.leaderboard().filter(pl.col("law") == "chinchilla", pl.col("rank").is_not_null())
+    most = rows.sort("n_sets").row(-1, named=True)
+    row = next(line for line in pages[""].splitlines() if "laws/chinchilla.html" in line and "data-value" in line)
+    assert f'data-value="{most["error"]}"' in row
+    assert f"<td>{most['track']}</td>" in row
+    assert most["error"] > sdb.arena.leaderboard().filter(law="chinchilla")["error"].min()  # another track has less
+
+
+@pytest.mark.parametrize("name", ["gadre_error", "henighan_ln_lc"])
+def test_formulas_have_signs_where_sympy_spells_names(name: str) -> None:
+    law = sdb.get_law(name)
+    assert not re.search(r"<mi>(eps|inf)</mi>", law.mathml)
+    assert re.search(r"\\varepsilon|\\infty", law.latex)
+    assert not re.search(r"(?<![a-z])(eps|inf)(?![a-z])", law.latex)
+
+
 def test_html_parts_hold_no_empty_line(pages: dict[str, str]) -> None:
     for name, page in pages.items():
         for block in re.findall(r'<div class="sdb-(?:table|math).*?</div>', page, re.DOTALL):

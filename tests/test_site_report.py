@@ -525,6 +525,18 @@ def test_what_works_on_rows_that_do_not_ship_is_tagged(path: Path, db: sdb.Wareh
         assert tagged
 
 
+def test_cells_of_tables_are_written_as_elsewhere_on_the_site() -> None:
+    sentence = "all runs of one corpus that saw each of their tokens once, and no others"
+    styled = "".join(
+        f'<td class="gt_row gt_left">{cell}</td>' for cell in ("None", "1.3e+16", "7e-05", "0.1 to 0.2", sentence)
+    )
+    shown = re.findall(r'class="gt_row gt_left ?(\w*)">([^<]*)<', notebooks._unbroken(styled))
+    wanted = [("", ""), ("short", "1.3e16"), ("short", "7e-5"), ("short", "0.1 to 0.2"), ("long", sentence)]
+    assert shown == wanted
+    plain = notebooks._scrolling(f"<table><tr><td>None</td><td>1e+21</td><td>{sentence}</td></tr></table>")
+    assert re.findall(r'<td class="(\w*)">([^<]*)<', plain) == [("", ""), ("short", "1e21"), ("long", sentence)]
+
+
 def test_a_text_that_is_cut_short_does_not_swallow_its_neighbour() -> None:
     table = "<table><thead></thead><tbody><tr><td>&quot;cut …</td></tr><tr><td>&quot;b&quot;</td></tr></tbody></table>"
     assert "<td>cut …</td></tr><tr><td>b</td>" in notebooks._frame_html(table)

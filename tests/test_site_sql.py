@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
+import polars as pl
 import pytest
 
 import scalingdb as sdb
 from scalingdb.schema import TABLES
 from scalingdb.site import sql_pages
 from scalingdb.site.api_pages import GROUPS, render_api
+from scalingdb.site.words import with_code
 
 QUERIES = sql_pages.queries()
 
@@ -30,6 +34,18 @@ def test_pages_name_every_table_view_and_law(db: sdb.Warehouse) -> None:
     assert all(f"\n## {name}\n" in pages["sql/views"] for name in views)
     assert all(f"law_{law.name}(" in pages["sql/macros"] for law in sql_pages.library() if law.published)
     assert "\n\n" not in pages["sql/queries"].partition("<table>")[2].partition("</table>")[0]
+
+
+def test_numbers_of_an_answer_are_aligned_by_their_last_digit() -> None:
+    page = sql_pages._rows(pl.DataFrame({"name": ["a", None], "n": [1, 20], "share": [0.5, None]}))
+    assert page.count('<td class="num">') == 4
+    assert '<th>name</th><th class="num">n</th><th class="num">share</th>' in page
+    assert "<td>a</td>" in page
+
+
+def test_the_list_of_the_reference_shows_no_roles() -> None:
+    assert not re.search(r":(func|class|meth|attr|data|mod):", dict(render_api())["api"])
+    assert with_code("Made by :func:`~scalingdb.fit`; see :class:`Law`.") == "Made by `fit`; see `Law`."
 
 
 def test_the_reference_has_every_public_name() -> None:

@@ -148,8 +148,8 @@ _enable_renderer()
 COUNT = "replace(format(datum.value, '~s'), 'G', 'B')"
 """Labels such as 300M and 10B: how the field writes parameters and tokens."""
 
-POWER = "format(datum.value, '~e')"
-"""Labels such as 1e+21, for FLOP."""
+POWER = "replace(format(datum.value, '~e'), 'e+', 'e')"
+"""Labels such as 1e21, for FLOP."""
 
 
 def log_axis(title: str, low: float, high: float, labels: str = COUNT) -> alt.Axis:

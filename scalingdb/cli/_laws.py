@@ -85,7 +85,7 @@ def law(
         [
             {"set": entry.variant, **{param: entry.params.get(param) for param in one.params}}
             | {"unit of the output": entry.output_unit, "source": entry.source_id}
-            for entry in one.published.values()
+            for entry in sorted(one.published.values(), key=lambda entry: not entry.is_default)
         ],
         infer_schema_length=None,
     )
@@ -151,9 +151,11 @@ def recommend(
         print(as_json_text({**advice.glance().row(0, named=True), "sentence": advice.sentence}))
         return
     print(advice.sentence + "\n")
-    shares = ("error", "tail", "worst", "coverage")
+    shares = {"error": "typical", "tail": "one in ten", "worst": "worst", "coverage": "covered"}  # fits 80 columns
     print_frame(
         advice.table.select(
-            "law", "n_params", *((100 * advice.table[name]).round(2).alias(f"{name}, %") for name in shares), "n_sets"
+            "law",
+            advice.table["n_params"].alias("parameters"),
+            *((100 * advice.table[name]).round(2).alias(f"{said}, %") for name, said in shares.items()),
         )
     )

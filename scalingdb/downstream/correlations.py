@@ -117,7 +117,7 @@ def scores(db: Warehouse, source: str | Sequence[str] | None = None, *, flagged:
     set_aside = frame.height - frame["flag"].null_count()
     if flagged or not set_aside:
         return frame
-    notice(f"{set_aside} flagged scores left out (flagged=True keeps them)", once=True)
+    notice(f"{set_aside:,} flagged scores left out (flagged=True keeps them)", once=True)
     return frame.filter(pl.col("flag").is_null())
 
 

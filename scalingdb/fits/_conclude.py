@@ -444,7 +444,8 @@ def _agreeing_digits(theta: FloatArray) -> float:
     """Digits to which all rows of `theta` (starts that reached one optimum) are equal."""
     if theta.shape[0] < 2:
         return 0.0
-    spread = np.max(np.abs(theta - theta[0]) / np.maximum(np.abs(theta[0]), 1e-300))
+    with np.errstate(over="ignore"):  # beside a parameter that is zero, any other is infinitely far
+        spread = np.max(np.abs(theta - theta[0]) / np.maximum(np.abs(theta[0]), 1e-300))
     return float(np.clip(-np.log10(max(spread, 1e-16)), 0.0, 16.0))
 
 

@@ -210,6 +210,7 @@ def as_html(fit: Fit) -> str:
     )
     remarks = "".join(f"<br>{html.escape(note)}." for note in fit.recipe.notes)
     return (
-        f'<div class="scalingdb-fit">{formula}{html_table(head, rows)}'
+        # JupyterLab cuts what stands above the first line of an output, such as a numerator
+        f'<div class="scalingdb-fit"><div style="padding: 0.4em 0">{formula}</div>{html_table(head, rows)}'
         f"<p><b>{html.escape(str(fit.verdict))}</b>; {html.escape('; '.join(facts))}.{remarks}</p></div>"
     )

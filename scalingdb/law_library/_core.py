@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from scalingdb.display import GREEK
 from scalingdb.errors import DataError, unknown_name
 from scalingdb.law_library import _evaluate
 from scalingdb.law_library._published import PublishedSet, default_of, published_sets_of
@@ -332,19 +333,19 @@ class Law:
     def latex(self) -> str:
         """The formula as LaTeX, with the field's symbols (N, D, C, L)."""
         if "latex" in self._kept:
-            return str(self._kept["latex"])
+            return _greek_latex(str(self._kept["latex"]))
         from scalingdb.law_library import _trace
 
-        return _trace.latex(self.expression, self.output)
+        return _greek_latex(_trace.latex(self.expression, self.output))
 
     @functools.cached_property
     def mathml(self) -> str:
         """The formula as MathML, which browsers draw without a network."""
         if "mathml" in self._kept:
-            return str(self._kept["mathml"])
+            return _greek_mathml(str(self._kept["mathml"]))
         from scalingdb.law_library import _trace
 
-        return _trace.mathml(self.expression, self.output)
+        return _greek_mathml(_trace.mathml(self.expression, self.output))
 
     @functools.cached_property
     def published(self) -> Mapping[str, PublishedSet]:
@@ -692,3 +693,14 @@ def law(
         return made
 
     return decorate
+
+
+def _greek_mathml(formula: str) -> str:
+    """A formula with the signs of names that SymPy spells out: ``eps``, ``inf``."""
+    return re.sub(r"<mi>([a-z]+)</mi>", lambda name: f"<mi>{GREEK.get(name[1], name[1])}</mi>", formula)
+
+
+def _greek_latex(formula: str) -> str:
+    """The same in LaTeX."""
+    formula = re.sub(r"(?<![A-Za-z\\])eps(?![A-Za-z])", r"\\varepsilon", formula)
+    return re.sub(r"(?<![A-Za-z\\])inf(?![A-Za-z])", r"\\infty", formula)

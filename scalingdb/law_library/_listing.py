@@ -68,5 +68,6 @@ def law_as_html(law: Law) -> str:
         remarks.append(FORM_EVIDENCE[law.evidence_kind])
     return (
         f'<div class="scalingdb-law"><b>{html.escape(law.name)}</b> <small>{html.escape(law.cite)}</small>'
-        f"{formula}{table}<small>{html.escape('; '.join(remarks))}</small></div>"
+        f'<div style="padding: 0.4em 0">{formula}</div>{table}'
+        f"<small>{html.escape('; '.join(remarks))}</small></div>"
     )

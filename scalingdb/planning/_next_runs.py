@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import polars as pl
 
-from scalingdb.display import DEFAULT_LEVEL, html_table, number, percent
+from scalingdb.display import DEFAULT_LEVEL, html_table, magnitude, number, percent
 from scalingdb.display import interval as interval_text
 from scalingdb.errors import DataError, check_level, unknown_name
 from scalingdb.fits import Fit, as_frame, checked_inputs, evaluate_law
@@ -29,6 +29,29 @@ NOTHING = 1e-9
 """Share of the error that no run takes: the target does not depend on the candidates."""
 
 Target = Mapping[str, float] | pl.DataFrame | Literal["law"]
+
+
+TOLD: Mapping[str, tuple[str, Callable[[Any], str]]] = {
+    "run_id": ("run", str),
+    "n_params": ("N, parameters", magnitude),
+    "n_params_non_embedding": ("N, non-embedding", magnitude),
+    "n_params_active": ("N, active", magnitude),
+    "n_tokens": ("D, tokens", magnitude),
+    "n_tokens_unique": ("unique tokens", magnitude),
+}
+"""Columns of candidates that a notebook shows, with their heading and how a value is written."""
+
+EXPECTED: Mapping[str, tuple[str, Callable[[Any], str]]] = {
+    "fit": ("for fit", str),
+    "cost": ("cost", lambda value: number(value, 3)),
+    "total_cost": ("cost so far", lambda value: number(value, 3)),
+    "low": ("interval after it, from", lambda value: number(value, 4)),
+    "high": ("to", lambda value: number(value, 4)),
+    "shrink": ("narrower than today by", percent),
+    "separation": ("separation after it", lambda value: number(value, 3)),
+    "error_chance": ("chance of the wrong law", percent),
+}
+"""What is expected of each run, likewise."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,9 +130,18 @@ class NextRuns:
         return f"<NextRuns: {self.sentence}>"
 
     def _repr_html_(self) -> str:
-        shown = self._table
-        rows = [[number(v, 4) if isinstance(v, float) else v for v in row] for row in shown.iter_rows()]
-        return f"<p>{html.escape(self.sentence)}</p>{html_table(shown.columns, rows)}"
+        # the columns of the candidates that the runs fill and that tell them apart, then what is expected of each
+        own = [name for name in self._table.columns if name not in EXPECTED]
+        names = [name for name in TOLD if name in own] or own[:4]
+        shown = self._table.select(*names, *(name for name in EXPECTED if name in self._table.columns))
+        shown = shown.select(column.name for column in shown if column.null_count() < shown.height)
+        said = {**TOLD, **EXPECTED}
+        head = [said[name][0] if name in said else name for name in shown.columns]
+        rows = [
+            [said[name][1](value) if name in said and value is not None else value for name, value in row.items()]
+            for row in shown.iter_rows(named=True)
+        ]
+        return f"<p>{html.escape(self.sentence)}</p>{html_table(head, rows)}"
 
 
 @dataclass(frozen=True, eq=False)

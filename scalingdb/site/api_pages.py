@@ -7,6 +7,8 @@ import inspect
 import types
 from collections.abc import Iterator
 
+from scalingdb.site.words import without_roles
+
 __all__ = ["render_api"]
 
 scalingdb = importlib.import_module("scalingdb")
@@ -56,7 +58,7 @@ def _file(name: str) -> str:
 def _summary(value: object) -> str:
     text = inspect.getdoc(value) or ""
     line = " ".join(text.partition("\n\n")[0].split())
-    return line.replace("``", "`").replace("*", r"\*")
+    return without_roles(line).replace("``", "`").replace("*", r"\*")
 
 
 def _page(name: str) -> str:

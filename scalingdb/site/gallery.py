@@ -179,7 +179,7 @@ def picture(law: Law) -> dict[str, Any] | None:
     chart = law_picture(
         curves,
         x_title="compute 6ND, FLOP" if is_surface else _title(law, along),
-        y_title=law.output.replace("_", " "),
+        y_title=_with_unit(law),
         series_title=_title(law, across) if across else "",
         is_log_y=low > 0 and high / low > 3,
     )
@@ -189,6 +189,13 @@ def picture(law: Law) -> dict[str, Any] | None:
     finding = f"{law.output.replace('_', ' ')} {course} with {along_words}: {_label(ends[0])} to {_label(ends[1])}"
     spec: dict[str, Any] = headed(chart, f"{finding[0].upper()}{finding[1:]}", _caption(law, held)).to_dict()
     return spec
+
+
+def _with_unit(law: Law) -> str:
+    """What a law gives, in the unit of the set that is drawn."""
+    words = law.output.replace("_", " ")
+    unit = law.default_set.output_unit if law.default_set else None
+    return f"{words}, {unit.replace('_', ' ')}" if law.output == "loss" and unit else words
 
 
 def _course(curves: pl.DataFrame) -> str:
@@ -328,9 +335,7 @@ def _overview(laws: Sequence[Law], standings: Mapping[str, Sequence[Mapping[str,
             "output": law.output,
             "evidence": law.evidence_kind.replace("_", " "),
             "n_sets": len(law.published),
-            "error": min(
-                (row["error"] for row in standings.get(law.name, ()) if row["error"] is not None), default=None
-            ),
+            "standing": _main_standing(standings.get(law.name, ())),
         }
         for law in laws
     ]
@@ -342,9 +347,15 @@ def _overview(laws: Sequence[Law], standings: Mapping[str, Sequence[Mapping[str,
             n_laws=len(laws),
             n_variants=sum(len(law.published) for law in laws),
             account=account.rows(named=True),
-            tally=account["status"].value_counts(sort=True).rows(),
+            tally=dict(account["status"].value_counts().iter_rows()),
         )
     )
+
+
+def _main_standing(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """Where a law is measured best: of the tracks that rank it, if any does, the one with the most data sets."""
+    measured = [row for row in rows if row["error"] is not None]
+    return max(measured, key=lambda row: (row["rank"] is not None, row["n_sets"]), default=None)
 
 
 def _standings() -> dict[str, list[dict[str, Any]]]:
@@ -356,7 +367,9 @@ def _standings() -> dict[str, list[dict[str, Any]]]:
         .group_by("track", "law")
         .agg(tail=pl.col("error").quantile(0.9), worst=pl.col("error").max())
     )
-    table = board.join(tails, on=["track", "law"], how="left").with_columns(n_laws=pl.len().over("track"))
+    table = board.join(tails, on=["track", "law"], how="left").with_columns(
+        n_ranked=pl.col("rank").count().over("track")
+    )
     found: dict[str, list[dict[str, Any]]] = {}
     for row in table.iter_rows(named=True):
         found.setdefault(row["law"], []).append(row)

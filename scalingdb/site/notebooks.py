@@ -327,14 +327,32 @@ def _frame_html(text: str) -> str:
 
 
 SHORT = 32
-"""Characters up to which a cell of a styled table stays on one line."""
+"""Characters up to which a cell of a table stays on one line."""
+
+LONG = 60
+"""Characters beyond which a cell keeps room for a line of text, even where the table has to scroll."""
+
+POWER = re.compile(r"(?<=\d)e([+-])0?(?=\d)")
+
+
+def _as_shown(cell: str) -> str:
+    """A cell with nothing for null, and powers of ten as they are written elsewhere: 1e21, 3e-5."""
+    return "" if cell == "None" else POWER.sub(lambda power: f"e{power[1].strip('+')}", cell)
+
+
+def _room(cell: str) -> str:
+    """Class of a cell: a number with its unit or interval stays in one piece, a sentence gets room."""
+    if len(html.unescape(cell)) <= SHORT and any(map(str.isdigit, cell)):
+        return "short"
+    return "long" if len(cell) > LONG else ""
 
 
 def _unbroken(text: str) -> str:
-    """A styled table whose short cells do not wrap: an interval is read in one piece."""
+    """A styled table with its cells as the site writes them."""
 
     def keep(cell: re.Match[str]) -> str:
-        return f'{cell[1]} short">{cell[2]}</td>' if len(html.unescape(cell[2])) <= SHORT else cell[0]
+        shown = _as_shown(cell[2])
+        return f'{cell[1]} {_room(shown)}">{shown}</td>'
 
     return re.sub(r'(<td [^>]*class="gt_row[^">]*)">([^<]*)</td>', keep, text)
 
@@ -373,8 +391,13 @@ def _shown(output: nbformat.NotebookNode, charts: Path) -> nbformat.NotebookNode
 
 
 def _scrolling(text: str) -> str:
-    """Tables of a display, each in a box that scrolls; short cells stay on one line, as a number and its unit do."""
-    text = re.sub(rf"<td>([^<]{{1,{SHORT}}})</td>", r'<td class="short">\1</td>', text)
+    """Tables of a display, each in a box that scrolls, with its cells as the site writes them."""
+
+    def keep(cell: re.Match[str]) -> str:
+        shown = _as_shown(cell[1])
+        return f'<td class="{_room(shown)}">{shown}</td>'
+
+    text = re.sub(r"<td>([^<]+)</td>", keep, text)
     return re.sub(r"(<table.*?</table>)", r'<div class="sdb-table">\1</div>', text, flags=re.DOTALL)
 
 

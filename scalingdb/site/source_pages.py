@@ -214,7 +214,7 @@ def _chart(source: Row, runs: pl.DataFrame | None, charts: Path) -> str | None:
     color = _color(places)
     places = places.with_columns(color.alias("group")).unique(["n", "n_tokens", "group"], maintain_order=True)
     ratio = (runs["n_tokens"] / runs["n"]).sort()
-    least, middle, most = (number(ratio[place], 2) for place in (0, ratio.len() // 2, -1))
+    least, middle, most = (count(float(f"{ratio[place]:.2g}")) for place in (0, ratio.len() // 2, -1))
     chart = headed(
         coverage(places, "group", size=(560, 340)),
         f"{runs.height:,} runs of {_ends(runs['n'])} parameters on {_ends(runs['n_tokens'])} tokens",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -116,7 +117,12 @@ SHOWN = 8
 
 def _rows(frame: pl.DataFrame) -> str:
     cells = [[_short(value) for value in row] for row in frame.head(SHOWN).iter_rows()]
-    table = html_table(frame.columns, cells)
+    numeric = itertools.cycle(dtype.is_numeric() for dtype in frame.dtypes)  # head and rows have the same columns
+    table = re.sub(
+        "<(t[dh])>",
+        lambda cell: f'<{cell[1]} class="num">' if next(numeric) else cell[0],
+        html_table(frame.columns, cells),
+    )
     rest = f"<small>{frame.height - SHOWN} more rows</small>" if frame.height > SHOWN else ""
     return f'<div class="sdb-table">{table}{rest}</div>'.replace("\n", " ")
 

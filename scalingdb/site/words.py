@@ -13,7 +13,10 @@ from markupsafe import Markup, escape
 
 from scalingdb import display
 
-__all__ = ["count", "paragraphs", "plain", "prose", "symbol", "templates", "with_code"]
+__all__ = ["count", "paragraphs", "plain", "prose", "symbol", "templates", "with_code", "without_roles"]
+
+ROLE = re.compile(r":(?:func|class|meth|attr|data|mod):`(~?)([^`]+)`")
+"""A reference of a docstring."""
 
 PARAGRAPH = 420
 """Characters after which a sentence of the notes begins a new paragraph."""
@@ -35,9 +38,14 @@ def plain(text: str | None) -> str:
     return SPECIAL.sub(r"\\\1", (text or "").replace(" -- ", " \u2013 "))
 
 
+def without_roles(text: str | None) -> str:
+    """A docstring's text with its references as plain code; ``~`` asks for the last part of a name."""
+    return ROLE.sub(lambda role: f"`{role[2].rpartition('.')[2] if role[1] else role[2]}`", text or "")
+
+
 def with_code(text: str | None) -> str:
     """Text as Markdown; what stands between backticks, and names with an underscore, as code."""
-    parts = re.split(r"``?([^`]+)``?", (text or "").replace(" -- ", " \u2013 "))
+    parts = re.split(r"``?([^`]+)``?", without_roles(text).replace(" -- ", " \u2013 "))
     shown = []
     for i, part in enumerate(parts):
         if i % 2:
@@ -53,7 +61,7 @@ def with_code(text: str | None) -> str:
 
 def prose(text: str | None) -> Markup:
     """Text as HTML; what stands between backticks, and names with an underscore, as code."""
-    parts = re.split(r"`([^`]+)`", (text or "").replace(" -- ", " \u2013 "))
+    parts = re.split(r"`([^`]+)`", without_roles(text).replace(" -- ", " \u2013 "))
     return Markup("").join(
         Markup("<code>{}</code>").format(part) if i % 2 else Markup(NAME.sub(r"<code>\g<0></code>", str(escape(part))))
         for i, part in enumerate(parts)

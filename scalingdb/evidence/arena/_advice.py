@@ -156,7 +156,17 @@ class Advice:
         return f"<Advice: {self.sentence}>"
 
     def _repr_html_(self) -> str:
-        return f"<p>{html.escape(self.sentence)}</p>{html_table(self.table.columns, self.table.iter_rows())}"
+        own = f"your own run, {100 * self.level:g} % interval"
+        head = ["law", "parameters", "typical error", own, "one in ten exceeds", "worst", "in 95 % prediction interval"]
+        rows = [
+            [
+                *(row["law"], row["n_params"] or "none", percent(row["error"])),
+                f"{percent(row['low'])} to {percent(row['high'])}",
+                *(percent(row["tail"]), percent(row["worst"]), percent(row["coverage"]), row["n_sets"]),
+            ]
+            for row in self.table.iter_rows(named=True)
+        ]
+        return f"<p>{html.escape(self.sentence)}</p>{html_table([*head, 'data sets'], rows)}"
 
 
 def _sentence(advice: Advice) -> str:
@@ -165,8 +175,9 @@ def _sentence(advice: Advice) -> str:
     row, rival = rows[advice.law], rows[advice.rival]
     plain = min((rows[name] for name in BASELINES if name in rows), key=lambda other: other["error"])
     where = "at any distance" if advice.band is None else f"{_far(advice.band)} {about.distance}"
+    is_simpler = rival["error"] < row["error"] and row["n_params"] < (rival["n_params"] or 0)
     difference = (
-        "the difference is no more than noise"
+        f"the difference is no more than noise{f', and {advice.law} has fewer parameters' if is_simpler else ''}"
         if advice.p_better < SURE
         else f"{advice.law} is the better one in {100 * advice.p_better:.0f} % of the resamples"
     )

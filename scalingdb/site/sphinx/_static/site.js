@@ -36,8 +36,16 @@
     return value;
   };
 
+  /* lines that were broken for the wide picture are put together first: a line that ends a sentence ends it here too */
+  const sentences = (text) =>
+    [text].flat().reduce((done, line) => {
+      if (done.length && !/[.!?]$/.test(done.at(-1))) done[done.length - 1] += ` ${line}`;
+      else done.push(String(line));
+      return done;
+    }, []);
+
   const lines = (text, most) =>
-    [text].flat().flatMap((line) =>
+    sentences(text).flatMap((line) =>
       String(line)
         .split(" ")
         .reduce((done, word) => {
@@ -180,10 +188,14 @@
     });
   };
 
+  /* rows of a long table that are shown until all are asked for */
+  const MOST = 100;
+
   const tables = () => {
     document.querySelectorAll("table.sdb-search").forEach((table) => {
-      const rows = [...table.tBodies[0].rows];
-      const words = rows.map((row) => row.textContent.toLowerCase());
+      let rows = [...table.tBodies[0].rows];
+      const words = new Map(rows.map((row) => [row, row.textContent.toLowerCase()]));
+      let most = rows.length > 2 * MOST ? MOST : Infinity;
       const bar = document.createElement("div");
       bar.className = "sdb-filters";
       const search = document.createElement("input");
@@ -199,7 +211,7 @@
           select.setAttribute("aria-label", `Only rows with this ${name}`);
           const values = new Set();
           rows.forEach((row) => row.cells[column].textContent.split(";").forEach((part) => values.add(part.trim())));
-          select.append(new Option(`any ${name}`, ""));
+          select.append(new Option(`any ${name.toLowerCase()}`, ""));
           [...values].filter(Boolean).sort().forEach((value) => select.append(new Option(value, value)));
           chosen.push([column, select]);
           bar.append(select);
@@ -222,25 +234,38 @@
             const sign = Number.isNaN(m) || Number.isNaN(n) ? x.localeCompare(y) : m - n;
             return up ? sign : -sign;
           });
-          table.tBodies[0].append(...order);
+          rows = order;
+          table.tBodies[0].append(...rows);
+          apply();
         });
       });
       const count = document.createElement("output");
       bar.append(count);
+      const more = document.createElement("button");
+      more.type = "button";
+      more.className = "sdb-more";
+      more.addEventListener("click", () => {
+        most = Infinity;
+        apply();
+      });
+      table.closest(".sdb-table").after(more);
       const apply = () => {
         const wanted = search.value.toLowerCase().split(/\s+/).filter(Boolean);
         let left = 0;
-        rows.forEach((row, i) => {
+        rows.forEach((row) => {
           const fits =
-            wanted.every((word) => words[i].includes(word)) &&
+            wanted.every((word) => words.get(row).includes(word)) &&
             chosen.every(
               ([column, select]) =>
                 !select.value || row.cells[column].textContent.split(";").some((part) => part.trim() === select.value),
             );
-          row.hidden = !fits;
           left += fits;
+          row.hidden = !fits || left > most;
         });
-        count.textContent = `${left} of ${rows.length}`;
+        const number = (value) => value.toLocaleString("en");
+        count.textContent = `${number(left)} of ${number(rows.length)}`;
+        more.textContent = `The first ${most} are shown; show all ${number(left)}`;
+        more.hidden = left <= most;
       };
       bar.addEventListener("input", apply);
       table.closest(".sdb-table").before(bar);

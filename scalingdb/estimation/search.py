@@ -13,7 +13,7 @@ from scalingdb.estimation.model import FloatArray, Model, PreparedInputs
 from scalingdb.estimation.objectives import Objective
 from scalingdb.estimation.solver import Penalty, Solution
 
-__all__ = ["AGREE", "Found", "Hints", "Rows", "pad", "search", "search_many", "with_dispersion"]
+__all__ = ["AGREE", "STATUS", "Found", "Hints", "Rows", "pad", "search", "search_many", "with_dispersion"]
 
 AGREE = 1e-9
 """Relative difference in the objective within which two starts count as the same optimum."""
@@ -151,7 +151,7 @@ def _is_settled(totals: FloatArray, best: float | None = None) -> bool:
     return _reached(totals, best) > 1 and (totals.size < THOROUGH or unseen_share(totals) <= UNSEEN)
 
 
-_STATUS = ("converged", "stalled at rounding", "iteration limit")
+STATUS = ("converged", "stalled at rounding", "iteration limit")
 
 
 def _candidates(
@@ -345,7 +345,7 @@ def search(
     totals = solver.objective_value(model, objective, u, prepared, rows.y, rows.weights, penalty)
     best = _nearest_best(model, own, rows, prepared, u, totals)
     others = starts.choose(candidates, 8)
-    return Found(u[best], float(totals[best]), _STATUS[int(status[best])], u, totals, others, prepared, n_spread)
+    return Found(u[best], float(totals[best]), STATUS[int(status[best])], u, totals, others, prepared, n_spread)
 
 
 def _search_sampled(
@@ -367,7 +367,7 @@ def _search_sampled(
     )
     totals = solver.objective_value(model, objective, polished.u, prepared, rows.y, rows.weights, penalty)
     best = int(np.argmin(totals))
-    status = _STATUS[int(polished.status[best])]
+    status = STATUS[int(polished.status[best])]
     return Found(polished.u[best], float(totals[best]), status, polished.u, totals, found.others, prepared, len(ends))
 
 
@@ -447,7 +447,7 @@ def search_many(
             Found(
                 u[i, best],
                 float(totals[i, best]),
-                _STATUS[int(status[i, best])],
+                STATUS[int(status[i, best])],
                 u[i],
                 totals[i],
                 u[i, order[1:9]],

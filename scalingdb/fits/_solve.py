@@ -307,13 +307,4 @@ def no_start(problem: Problem) -> FitError:
 
 def refit(fit: Fit) -> Fit:
     """Fit the rows of a fit again, with its options."""
-    recipe = fit.recipe
-    names = ("objective", "bootstrap", "by_run", "fixed", "rng", "pool", "output", "n_items", "asymmetry", "tied")
-    more = ("priors", "resample", "n_starts", "search_seed", "bounds")
-    options = Options(
-        **{name: getattr(recipe, name) for name in (*names, *more)},
-        delta=recipe.delta or 1e-3,
-        inputs=recipe.columns,
-        weights=fit.own_weights(),
-    )
-    return fit_with(fit.data, fit.law, options)
+    return fit_with(fit.data, fit.law, replace(Options.of(fit.recipe), weights=fit.own_weights()))

@@ -92,6 +92,9 @@ def settings(memory_limit: str | None, spill: Path | None) -> dict[str, Any]:
 
 def lock(connection: duckdb.DuckDBPyConnection, folders: Iterable[Path]) -> None:
     """Take away all files but those below `folders`, and every means to change that."""
+    folders = list(folders)
+    if odd := [folder for folder in folders if any("\ud800" <= mark <= "\udfff" for mark in str(folder))]:
+        raise WarehouseError(f"DuckDB reads no folder whose name is not UTF-8: {str(odd[0])!r}", "rename it.")
     listed = ", ".join(quote(f"{folder}/") for folder in folders)
     connection.execute(f"set allowed_directories = [{listed}]").fetchall()
     connection.execute("set enable_external_access = false").fetchall()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 import polars as pl
 
+from scalingdb._arguments import told
 from scalingdb.errors import DataError, FitError
 from scalingdb.fits._bounded import hints
 from scalingdb.fits._conclude import conclude
@@ -84,6 +85,7 @@ def fit(
 ) -> JointFit: ...
 
 
+@told
 def fit(
     frame: pl.DataFrame | pl.LazyFrame,
     law: str | Law,
@@ -250,7 +252,7 @@ def fit_with(frame: pl.DataFrame | pl.LazyFrame, law: Law, options: Options) -> 
     form, kind = check_options(law, options)
     stated, data = state_problem(frame, form, kind, options)
     problem, found = _solve(stated, options)
-    return conclude(problem, data, found, options, stacklevel=4)
+    return conclude(problem, data, found, options, stacklevel=5)
 
 
 def _solve(problem: Problem, options: Options) -> tuple[Problem, Found]:

@@ -103,7 +103,7 @@ def save(fit: Fit, path: str | Path) -> Path:
             Path(name).replace(target)
         finally:
             Path(name).unlink(missing_ok=True)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # of which a name with a zero byte is one
         raise DataError(f"cannot write the fit to {target}: {error}", "choose a folder that exists.") from error
     return target
 
@@ -117,8 +117,8 @@ def load(path: str | Path) -> Fit:
     try:
         with source.open("rb") as content:  # a path would make columns of folders above it called 'name=value'
             table = pq.read_table(content, page_checksum_verification=True)
-    except (OSError, pa.lib.ArrowException) as error:
-        hint = path_hint("" if source.exists() else source, "give a file that Fit.save wrote.")
+    except (OSError, ValueError, pa.lib.ArrowException) as error:
+        hint = path_hint("" if os.path.exists(source) else source, "give a file that Fit.save wrote.")  # noqa: PTH110
         raise DataError(f"cannot read a fit from {source}: {error}", hint) from error
     stored = (table.schema.metadata or {}).get(KEY)
     if stored is None:

@@ -213,9 +213,9 @@ def splits_of(rule: Holdout, table: pl.DataFrame) -> list[Split]:
 
     Rows are put in an order that depends on their content alone, so that random draws do not depend on theirs.
     """
-    if table.is_empty():
-        raise DataError("the frame has no rows", "give those of a source: db.points('<source>').")
     keys = [name for name, kind in table.schema.items() if kind.is_numeric() or kind in (pl.String, pl.Boolean)]
+    if table.is_empty() or not keys:
+        raise DataError("the frame has no rows, or no columns of numbers or text", "db.points('<source>') gives some.")
     order = table.select(pl.arg_sort_by(keys).cast(pl.Int64)).to_series()
     ordered = table[order]
     numbered = ordered.with_columns(order.alias("row"))

@@ -23,6 +23,9 @@ __all__ = ["told"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
+_OPTIONS: dict[str, Any] = {}
+"""Options of ``fit``, which other functions pass on as ``**options``."""
+
 
 def told(function: Function) -> Function:
     """Let a function name the argument of a wrong kind that made it fail.
@@ -30,6 +33,8 @@ def told(function: Function) -> Function:
     Only a call that fails with an error that is not ours is looked at, so that no right value can be refused. Where
     all arguments are of the kinds that the signature states, the error is a fault of ours and stays as it is.
     """
+    if function.__name__ == "fit":
+        _OPTIONS.update(inspect.get_annotations(function))
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -57,19 +62,12 @@ def _wrong(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str
     for name, parameter in signature.parameters.items():
         if parameter.kind is inspect.Parameter.VAR_KEYWORD and (more := values.pop(name, None)):
             values |= more
-            known = _options_of_fit() if kinds[name] == "Any" else {}
+            known = _OPTIONS if kinds[name] == "Any" else {}
             kinds |= {option: known.get(option, kinds[name]) for option in more}
     for name, value in values.items():
         if not _is(value, str(kinds[name])):
             return DataError(f"{name} is {_short(value)}", f"{function.__name__}() takes {kinds[name]}.")
     return None
-
-
-@functools.cache
-def _options_of_fit() -> dict[str, Any]:
-    from scalingdb.fits import fit
-
-    return {name: parameter.annotation for name, parameter in inspect.signature(fit).parameters.items()}
 
 
 def _short(value: Any) -> str:
@@ -106,9 +104,12 @@ def _is_collection(value: Any) -> bool:
 
 
 def _is_table(value: Any) -> bool:
-    from scalingdb.reading import is_frame
-
-    return is_frame(value) and not isinstance(value, pl.Series)
+    if isinstance(value, list | tuple):
+        return bool(value) and all(isinstance(row, Mapping) for row in value)
+    if isinstance(value, pl.DataFrame | pl.LazyFrame | Mapping):
+        return True
+    is_column = isinstance(value, pl.Series)
+    return not is_column and (hasattr(value, "__arrow_c_stream__") or type(value).__module__.startswith("pandas"))
 
 
 def _is_number(value: Any) -> bool:

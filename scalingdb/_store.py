@@ -418,8 +418,8 @@ def scratch_folder(parent: Path, prefix: str) -> Iterator[Path]:
 
 def sweep(parent: Path, prefix: str) -> None:
     """Remove what dead processes left of :func:`scratch_folder`."""
-    with contextlib.suppress(OSError):
-        for found in [*parent.glob(f"{prefix}*.lock"), *parent.glob(f"{prefix}*")]:
+    for found in [*parent.glob(f"{prefix}*.lock"), *parent.glob(f"{prefix}*")]:
+        with contextlib.suppress(OSError):  # another user's, say
             lock = found if found.suffix == ".lock" else found.with_name(f"{found.name}.lock")
             if not found.exists():
                 continue

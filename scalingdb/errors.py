@@ -8,7 +8,9 @@ expect, so ``except KeyError`` keeps working for an unknown name.
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 __all__ = [
@@ -26,6 +28,7 @@ __all__ = [
     "UnknownNameError",
     "WarehouseError",
     "check_level",
+    "check_path",
     "check_seed",
     "check_word",
     "path_hint",
@@ -108,7 +111,7 @@ def path_hint(path: object, otherwise: str) -> str:
     return otherwise
 
 
-def unknown_name(kind: str, name: str, known: Iterable[str], hint: str | None = None) -> UnknownNameError:
+def unknown_name(kind: str, name: Any, known: Iterable[str], hint: str | None = None) -> UnknownNameError:
     """Build the error for an unknown `name`, with the closest known names as hint.
 
     Parameters
@@ -123,6 +126,8 @@ def unknown_name(kind: str, name: str, known: Iterable[str], hint: str | None = 
         Added after the suggestions.
     """
     choices = sorted(set(known))
+    if not isinstance(name, str):
+        return UnknownNameError(f"{name!r} is not the name of a {kind}", "give its name as text.")
     close = difflib.get_close_matches(name, choices, n=3, cutoff=0.5)
     if close:
         advice = "did you mean " + " or ".join(repr(c) for c in close) + "?"
@@ -132,6 +137,19 @@ def unknown_name(kind: str, name: str, known: Iterable[str], hint: str | None = 
     else:
         advice = f"there are {len(choices)} {kind}s, none of them spelled like this."
     return UnknownNameError(f"unknown {kind} {name!r}", advice if hint is None else f"{advice} {hint}")
+
+
+def check_path(path: Any, name: str) -> Path:
+    """The path of the argument `name`, if it can be one.
+
+    Raises
+    ------
+    DataError
+        For anything but text or a path, and for an empty text, which would be the working folder.
+    """
+    if not isinstance(path, str | os.PathLike) or not isinstance(os.fspath(path), str) or not os.fspath(path):
+        raise DataError(f"{name} is {path!r}, not a path", "give a path as text.")
+    return Path(path)
 
 
 def check_word(value: Any, allowed: Iterable[str], name: str) -> Any:

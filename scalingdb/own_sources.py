@@ -19,6 +19,7 @@ from typing import Any
 
 import polars as pl
 
+from scalingdb._arguments import told
 from scalingdb._store import commit, exclusive, read_state, recover, scratch_folder
 from scalingdb.errors import DataError, ScalingDBError, WarehouseError, unknown_name
 from scalingdb.notices import argument, at_the_shell, notice
@@ -62,6 +63,7 @@ class LocalSource:
     folder: Path
 
 
+@told
 def add_source(
     what: Any,
     source_id: str,
@@ -137,6 +139,7 @@ def add_source(
     return LocalSource(source_id, rows, tuple(dict.fromkeys(measured.report.unused)), folder)
 
 
+@told
 def remove_source(source_id: str) -> None:
     """Take a source that :func:`add_source` added out again.
 

@@ -84,17 +84,20 @@ def verify(warehouse: Path, own: Path | None = None) -> Verification:
 
 def file_faults(state: State, prefix: str, *, needs_manifest: bool) -> Iterator[str]:
     """Files that differ from the manifest, lack, or are not in it."""
+    folders = [prefix.rstrip("/"), "views"] if prefix else list(TABLES)
     if state.entries is None:
-        if needs_manifest:
-            yield f"{MANIFEST} is missing: nothing says which files belong here"
+        if needs_manifest or any(next((state.folder / part).rglob("*.parquet"), None) for part in folders):
+            whose = "" if needs_manifest else f"{state.folder.name}/"
+            yield f"{whose}{MANIFEST} is missing: nothing says which files belong here"
         return
     for name, entry in state.entries.items():
-        file = state.folder / name
-        if not file.is_file():
-            yield f"{name}: missing"
-        elif (found := file_entry(file)) != entry:
-            yield f"{name}: damaged (SHA-256 {found.sha256[:12]}, not {entry.sha256[:12]})"
-    folders = [prefix.rstrip("/"), "views"] if prefix else list(TABLES)
+        # after a swap the content that is read may lie elsewhere than under its own name
+        for file in dict.fromkeys((state.folder / name, state.path(name))):
+            what = file.relative_to(state.folder).as_posix()
+            if not file.is_file():
+                yield f"{what}: missing"
+            elif (found := file_entry(file)) != entry:
+                yield f"{what}: damaged (SHA-256 {found.sha256[:12]}, not {entry.sha256[:12]})"
     for folder in folders:
         for file in sorted((state.folder / folder).rglob("*")):
             name = file.relative_to(state.folder).as_posix()

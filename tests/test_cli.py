@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -48,6 +49,27 @@ def program(*arguments: str, **options: str) -> subprocess.CompletedProcess[str]
     """The installed program in a process of its own."""
     command = [sys.executable, "-c", "from scalingdb.cli import main; main()", *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, **options})
+
+
+def test_a_terminal_that_knows_few_characters_shows_the_rest_by_number() -> None:
+    query = "select 'é日' as u"
+    shown = program("sql", query, PYTHONIOENCODING="ascii", PYTHONUTF8="0")
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert "\\u65e5" in shown.stdout
+    as_json = program("sql", query, "--format", "json", PYTHONIOENCODING="ascii", PYTHONUTF8="0")
+    assert json.loads(as_json.stdout) == [{"u": "é日"}]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+@pytest.mark.parametrize("command", [("sources",), ("sql", "select 1")])
+def test_a_full_disk_behind_the_output_is_no_traceback(command: tuple[str, ...]) -> None:
+    code = "import sys; from scalingdb.cli import main; main()"
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", code, *command], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.returncode == 1
+    assert re.fullmatch(r"Error: the output cannot be written: .*\n", done.stderr)
 
 
 # ---- help and start-up -----------------------------------------------------------------------

@@ -830,6 +830,35 @@ def test_a_file_that_states_what_does_not_follow_from_its_rows_is_refused(
         sdb.Fit.load(file)
 
 
+ODD: dict[str, Callable[[dict[str, Any]], None]] = {
+    "status is": lambda c: c.update(status="well"),
+    "n_starts is": lambda c: c.update(n_starts=2.0),
+    "starts agree": lambda c: c.update(n_agree=c["n_starts"] + 1),
+    "of 10{20} starts": lambda c: c.update(n_starts=10**20),
+    "is_certain is": lambda c: c.update(is_certain=1),
+    "agree_digits is": lambda c: c.update(agree_digits="9"),
+    "weakest is": lambda c: c.update(weakest=None),
+    "notes 0 is": lambda c: c["recipe"].update(notes=[[]]),
+    "resampled is": lambda c: c["recipe"].update(resampled=3),
+    "the recipe says": lambda c: c["recipe"].update(n_rows=c["recipe"]["n_rows"] + 1),
+    "samples of a bootstrap of 5": lambda c: c["recipe"].update(bootstrap=5),
+    "count of resamples": lambda c: c["recipe"].update(bootstrap=10**30),
+    "count of starts": lambda c: c["recipe"].update(n_starts=10**30),
+    "is not a seed": lambda c: c["recipe"].update(rng=-1),
+    "unknown option": lambda c: c["recipe"].update(resample="all"),
+    "the verdict is a text": lambda c: c.update(verdict="identified"),
+    "surrogates not allowed": lambda c: c.update(weakest="\ud800"),
+}
+
+
+@pytest.mark.parametrize("says", ODD)
+def test_a_file_that_states_what_cannot_be_is_refused(rows: pl.DataFrame, tmp_path: Path, says: str) -> None:
+    file = sdb.fit(rows, "chinchilla").save(tmp_path / "one.fit")
+    _sealed_again(file, ODD[says])
+    with pytest.raises(ScalingDBError, match=says):
+        sdb.Fit.load(file)
+
+
 def test_parameters_that_are_edited_with_their_objective_are_refused(rows: pl.DataFrame, tmp_path: Path) -> None:
     fit = sdb.fit(rows, "chinchilla")
     moved = {**fit.params, "alpha": fit.params["alpha"] * 1.05}

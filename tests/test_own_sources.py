@@ -8,6 +8,7 @@ import copy
 import datetime
 import errno
 import json
+import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -646,3 +647,24 @@ def test_a_full_disk_while_adding_leaves_nothing(tmp_path: Path, monkeypatch: py
     assert list(local_folder().glob(".adding-*")) == []
     with sdb.connect() as db:
         assert db.sources().filter(source_id="mine").is_empty()
+
+
+@pytest.mark.skipif(not hasattr(os, "fsencode") or os.name == "nt", reason="names are bytes on Unix alone")
+def test_names_that_are_not_utf_8_are_read_or_refused_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "\udcff.csv"
+    try:
+        file.write_text("params,tokens,val_loss\n1e8,2e9,3.1\n2e8,4e9,2.9\n", encoding="utf-8")
+    except OSError:
+        pytest.skip("the file system takes no such name")
+    sdb.add_source(file, "mine", unit="nats_per_token")
+    with sdb.connect() as db:
+        assert db.points("mine")["loss"].to_list() == [3.1, 2.9]
+        assert db.sql("select distinct raw_file from evals where source_id = 'mine'").item() == "\\xff.csv"
+    monkeypatch.setenv("SCALINGDB_LOCAL", str(tmp_path / "\udcff"))
+    with pytest.raises(WarehouseError, match="name is not UTF-8"):
+        sdb.connect()
+
+
+def test_a_path_that_is_too_long_does_not_exist() -> None:
+    with pytest.raises(WarehouseError, match="does not exist"):
+        sdb.read_runs("x" * 5000)

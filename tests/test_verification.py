@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 import scalingdb as sdb
-from scalingdb._store import write_manifest
+from scalingdb._store import file_entry, write_manifest
 from scalingdb.errors import WarehouseError
 from scalingdb.verification import verify
 from scalingdb.warehouse import view_faults
@@ -50,6 +50,29 @@ def test_a_missing_file_is_found_by_check_and_by_connect(small: Path) -> None:
     assert "tables/evals/farseer.parquet: missing" in verify(small).faults
     with pytest.raises(WarehouseError, match=r"farseer\.parquet' is missing"):
         sdb.connect(small)
+
+
+def test_what_a_swap_keeps_elsewhere_is_checked_where_it_is_read(small: Path) -> None:
+    entry = file_entry(small / "tables" / "evals" / "farseer.parquet")
+    kept = small / ".objects" / "replaced" / f"{entry.sha256}.parquet"
+    kept.parent.mkdir(parents=True)
+    shutil.copy(small / "tables" / "evals" / "farseer.parquet", kept)
+    assert verify(small).faults == ()
+    content = bytearray(kept.read_bytes())
+    content[entry.size // 2] ^= 1
+    kept.write_bytes(content)
+    assert [fault for fault in verify(small).faults if f"{kept.name}: damaged" in fault]
+
+
+@pytest.mark.parametrize("home", ["local", "own"])
+def test_files_beside_the_warehouse_without_a_manifest_are_found(small: Path, home: str) -> None:
+    folder = small / "local" / "evals" if home == "local" else small / "own" / "tables" / "evals"
+    folder.mkdir(parents=True)
+    own = small / "own" if home == "own" else None
+    assert verify(small, own).faults == ()
+    rows = pl.read_parquet(small / "tables" / "evals" / "farseer.parquet")
+    rows.with_columns(eval_set=pl.lit("another")).write_parquet(folder / "farseer.parquet")
+    assert f"{home}/manifest.json is missing: nothing says which files belong here" in verify(small, own).faults
 
 
 def test_a_file_that_does_not_belong_is_found_and_not_read(small: Path) -> None:

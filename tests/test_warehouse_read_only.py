@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
 import time
@@ -268,6 +269,29 @@ def test_a_trick_is_refused_and_changes_nothing(
     assert _everything(folders["home"]) == before
 
 
+@pytest.mark.parametrize(
+    "trick",
+    [
+        "explain analyze /* /* */ select ' */ COPY --'",
+        "explain /* /* */ analyze select ' */ analyze COPY --'",
+        "explain analyze --\r COPY /* \n select 1 -- */",
+        "explain --\r analyze COPY /* \n select 1 -- */",
+        "explain (analyze /* ) select 1 -- */) COPY",
+        "explain (analyze, format /* /* */ json) select ' */ json) COPY --'",
+        "explain (format json, --\r analyze) COPY /* \n analyze) select 1 -- */",
+    ],
+)
+def test_a_comment_that_can_be_read_in_two_ways_hides_nothing(
+    guarded: sdb.Warehouse, folders: dict[str, Path], trick: str
+) -> None:
+    """DuckDB's comments nest and end with a carriage return; either way what runs is what was checked."""
+    before = _everything(folders["home"])
+    copy = f"with t as (copy (select 1) to $${folders[OPEN]}/new$$) select 1"
+    with contextlib.suppress(QueryError):
+        guarded.sql(trick.replace("COPY", copy))
+    assert _everything(folders["home"]) == before
+
+
 def test_there_are_many_tricks() -> None:
     assert len(set(TRICKS)) == len(TRICKS) >= 150
 
@@ -423,6 +447,8 @@ def test_half_a_surrogate_pair_in_a_query_is_refused(db: sdb.Warehouse, query: s
         ("{'a': map {'b': [1::bignum]}}", "BIGNUM"),
         ("'12:00:00+01'::timetz", "TIME WITH TIME ZONE"),
         ("'a'::variant", "VARIANT"),
+        ("340282366920938463463374607431768211455::uhugeint", "UHUGEINT"),
+        ("[time '24:00']", "TIME inside another"),
     ],
 )
 def test_a_type_that_no_frame_holds_is_named(db: sdb.Warehouse, value: str, kind: str) -> None:
@@ -442,6 +468,7 @@ BEYOND = [
     *("timestamp 'infinity'", "timestamptz '-infinity'", "timestamp_s '290000-01-01'", "timestamp_ms 'infinity'"),
     *("[null, date 'infinity']", "{'a': [timestamp 'infinity']}"),
     *("array_value(date '10000-01-01')", "timestamp '10000-01-01'"),
+    *("timestamp_ns 'infinity'", "[timestamp_ns '-infinity']"),
     *(("map {'a': date 'infinity'}", "map {date 'infinity': 1}") if hasattr(pl, "Map") else ()),
 ]
 
@@ -451,6 +478,13 @@ def test_a_date_that_no_frame_can_show_is_refused(db: sdb.Warehouse, value: str)
     with pytest.raises(QueryError, match="column 'x' holds a date outside the years 1 to 9999"):
         db.sql(f"select {value} as x")
     assert db.sql(f"select ({value})::varchar as x").rows()
+
+
+@pytest.mark.parametrize("value", ["time '24:00'", "time_ns '24:00'", "unnest([null, time '24:00'])"])
+def test_the_time_that_polars_does_not_know_is_refused(db: sdb.Warehouse, value: str) -> None:
+    with pytest.raises(QueryError, match="column 'x' holds the time 24:00"):
+        db.sql(f"select {value} as x")
+    assert db.sql("select unnest([null, time '23:59']) as x")["x"].count() == 1
 
 
 @pytest.mark.parametrize(

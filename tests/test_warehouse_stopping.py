@@ -9,13 +9,14 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import polars as pl
 import pytest
 
 import scalingdb as sdb
-from scalingdb.errors import DataError, QueryError
+from scalingdb.errors import DataError, QueryError, ScalingDBError, UnknownNameError
 from scalingdb.warehouse._query import _stop
 
 CHECKOUT = Path(__file__).parents[1]
@@ -71,6 +72,64 @@ def test_a_memory_limit_ends_a_query() -> None:
         assert db.sql("select count(*) from sources").item() > 40
     with pytest.raises(QueryError, match="memory_limit"):
         sdb.connect(SHIPPED, memory_limit="a lot")
+
+
+def test_what_a_killed_process_put_on_the_disk_goes_with_the_next_connection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    query = "select count(*) from (select range, random() r from range(100000000) order by r) where range > 3"
+    code = f"import scalingdb as sdb; sdb.connect({str(SHIPPED)!r}, memory_limit='200MB').sql({query!r})"
+    process = subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "TMPDIR": str(tmp_path)})
+    with sdb.connect(SHIPPED) as db:
+        mine = Path(db.sql("select current_setting('temp_directory')").item()).parent
+        while not any(file.stat().st_size for file in tmp_path.glob("*/duckdb/*")):
+            assert process.poll() is None
+            time.sleep(0.1)
+        process.kill()
+        process.wait()
+        assert len(list(tmp_path.glob("*/duckdb"))) == 1
+        sdb.connect(SHIPPED).close()
+        assert {path.name for path in tmp_path.iterdir()} == {mine.name, f"{mine.name}.lock"}
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *({"path": value} for value in (3, "", b"warehouse", "x" * 5000)),
+        *({"allow": value} for value in (3, None, [None], [""], "")),
+        *({"memory_limit": value} for value in (3, "", "-1GB")),
+        *({"time_limit": value} for value in ("x", [1], float("nan"))),
+    ],
+    ids=str,
+)
+def test_connect_refuses_arguments_of_a_wrong_kind(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ScalingDBError, match=r"path|folder|limit|allow"):
+        sdb.connect(**{"path": SHIPPED, **wrong})
+
+
+@pytest.mark.parametrize("wrong", [None, 3, b"select 1", ["select 1"], Path("select")])
+def test_queries_and_names_of_a_wrong_kind_are_refused(db: sdb.Warehouse, wrong: Any) -> None:
+    with pytest.raises(QueryError, match="not text"):
+        db.sql(wrong)
+    with pytest.raises(UnknownNameError, match="table"):
+        db.table(wrong)
+    with pytest.raises(UnknownNameError, match="source"):
+        db.points([wrong])
+    for option in ("metric", "eval_set", "study", "family", "split"):
+        if wrong is not None:
+            with pytest.raises(DataError, match=f"{option} is .* not text"):
+                db.curves("epoch_chinchilla", **{option: wrong})
+    with pytest.raises(DataError, match="flagged is"):
+        db.points("epoch_chinchilla", flagged=wrong)
+
+
+def test_a_value_without_end_is_refused(db: sdb.Warehouse) -> None:
+    endless: list[Any] = []
+    endless.append(endless)
+    with pytest.raises(QueryError, match="nested too deeply"):
+        db.sql("select $x", x=endless)
 
 
 def test_threads_share_one_warehouse() -> None:

@@ -67,7 +67,8 @@ def rows_of(frame: pl.DataFrame) -> list[dict[str, Any]]:
 
 
 def as_json_text(value: Any) -> str:
-    return json.dumps(plain(value), indent=2, ensure_ascii=False)
+    knows_all = (getattr(sys.stdout, "encoding", None) or "utf-8").lower().startswith("utf")
+    return json.dumps(plain(value), indent=2, ensure_ascii=not knows_all)
 
 
 def _cell(value: Any) -> str:

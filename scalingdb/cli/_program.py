@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import io
 import os
 import sys
 import threading
@@ -48,6 +49,9 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def run(*args: Any, **kwargs: Any) -> None:
+        for stream in (sys.stdout, sys.stderr):  # a terminal or pipe that knows not every character shows its number
+            if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+                stream.reconfigure(errors="backslashreplace")
         try:
             with warnings.catch_warnings(), shell_syntax():
                 # only the project's own warnings speak to a user of the shell
@@ -67,11 +71,20 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
             _leave_stuck_queries()
             raise typer.Exit(INTERRUPTED) from None
         except BrokenPipeError:
-            # the reader (head, less) has gone: Python's own flush at exit must not complain either
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            # the reader (head, less) has gone
+            _write_no_more()
             raise typer.Exit(0) from None
+        except OSError as error:  # a full disk behind the standard output, or none
+            _write_no_more()
+            say(f"Error: the output cannot be written: {error}")
+            raise typer.Exit(FAILED) from None
 
     return run
+
+
+def _write_no_more() -> None:
+    """Python's own flush at exit must not complain either."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _leave_stuck_queries() -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 import polars as pl
 
+from scalingdb._arguments import told
 from scalingdb.comparison import _tables
 from scalingdb.comparison._result import Comparison
 from scalingdb.errors import DataError, FitError, ScalingDBError, check_seed, check_word, unknown_name
@@ -58,6 +59,7 @@ def compare(
 ) -> Comparisons: ...
 
 
+@told
 def compare(
     frame: pl.DataFrame | pl.LazyFrame,
     laws: str | Law | Sequence[str | Law],
@@ -212,6 +214,8 @@ def splits_of(rule: Holdout, table: pl.DataFrame) -> list[Split]:
     Rows are put in an order that depends on their content alone, so that random draws do not depend on theirs.
     """
     keys = [name for name, kind in table.schema.items() if kind.is_numeric() or kind in (pl.String, pl.Boolean)]
+    if table.is_empty() or not keys:
+        raise DataError("the frame has no rows, or no columns of numbers or text", "db.points('<source>') gives some.")
     order = table.select(pl.arg_sort_by(keys).cast(pl.Int64)).to_series()
     ordered = table[order]
     numbered = ordered.with_columns(order.alias("row"))

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
+from scalingdb._arguments import told
 from scalingdb.discovery._cuts import inner_cuts
 from scalingdb.discovery._inputs import Table, read_table
 from scalingdb.discovery._ranking import rank
@@ -28,6 +29,7 @@ MOST_ROWS = 600
 BUDGET = re.compile(r"^\s*([0-9.]+)\s*(s|sec|seconds?|m|min|minutes?|h|hours?)?\s*$", re.IGNORECASE)
 
 
+@told
 def discover(
     frame: pl.DataFrame | pl.LazyFrame,
     output: str,

@@ -13,7 +13,7 @@ from scalingdb.estimation.model import FloatArray, Model, PreparedInputs
 from scalingdb.estimation.objectives import Objective
 from scalingdb.estimation.solver import Penalty, Solution
 
-__all__ = ["AGREE", "Found", "Hints", "Rows", "pad", "search", "search_many", "with_dispersion"]
+__all__ = ["AGREE", "STATUS", "Found", "Hints", "Rows", "pad", "search", "search_many", "with_dispersion"]
 
 AGREE = 1e-9
 """Relative difference in the objective within which two starts count as the same optimum."""
@@ -157,7 +157,7 @@ def _is_settled(totals: FloatArray, best: float | None = None) -> bool:
     return _reached(totals, best) > 1 and (totals.size < THOROUGH or unseen_share(totals) <= UNSEEN)
 
 
-_STATUS = ("converged", "stalled at rounding", "iteration limit")
+STATUS = ("converged", "stalled at rounding", "iteration limit")
 
 
 def _candidates(
@@ -398,7 +398,7 @@ def _search_together(
         totals = solver.objective_value(model, objective, found.u, prepared, rows.y, rows.weights, penalty)
         taken = _nearest_best(model, own, rows, prepared, found.u, totals)
         others = starts.choose(candidates[i], 8)
-        status = _STATUS[int(found.status[taken])]
+        status = STATUS[int(found.status[taken])]
         results[i] = Found(found.u[taken], float(totals[taken]), status, found.u, totals, others, prepared, n_spread[i])
     return results
 
@@ -422,7 +422,7 @@ def _search_sampled(
     )
     totals = solver.objective_value(model, objective, polished.u, prepared, rows.y, rows.weights, penalty)
     best = int(np.argmin(totals))
-    status = _STATUS[int(polished.status[best])]
+    status = STATUS[int(polished.status[best])]
     return Found(polished.u[best], float(totals[best]), status, polished.u, totals, found.others, prepared, len(ends))
 
 
@@ -502,7 +502,7 @@ def search_many(
             Found(
                 u[i, best],
                 float(totals[i, best]),
-                _STATUS[int(status[i, best])],
+                STATUS[int(status[i, best])],
                 u[i],
                 totals[i],
                 u[i, order[1:9]],

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from scalingdb._arguments import told
 from scalingdb.explorer._state import Exploration
 from scalingdb.explorer._widget import Explorer
 from scalingdb.warehouse import connect
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Explorer", "explore"]
 
 
+@told
 def explore(
     frame_or_source: str | pl.DataFrame | pl.LazyFrame = "epoch_chinchilla",
     law: str | Law | None = None,

@@ -439,7 +439,7 @@ def _solved(
         warnings.warn(
             f"law {law.name!r}: at a bound: {', '.join(f'{k}={v:g}' for k, v in optimum.at_bound.items())}",
             FitWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
     return JointFit(
         law=law,

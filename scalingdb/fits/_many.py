@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 
 import polars as pl
 
+from scalingdb._arguments import told
 from scalingdb.display import DEFAULT_LEVEL
 from scalingdb.errors import DataError, ScalingDBError, check_word, unknown_name
 from scalingdb.fits._conclude import conclude_all
@@ -176,11 +177,12 @@ def _fit_batch(frames: Sequence[pl.DataFrame], law: Law, options: Options) -> li
                 results[i] = no_start(problem)
             else:
                 solved[i] = (problem, data, found)
-        for i, fitted in zip(solved, conclude_all(list(solved.values()), options, stacklevel=4), strict=True):
+        for i, fitted in zip(solved, conclude_all(list(solved.values()), options, stacklevel=5), strict=True):
             results[i] = fitted
     return [result for result in results if result is not None]
 
 
+@told
 def fit_by(
     frame: pl.DataFrame | pl.LazyFrame,
     law: str | Law,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 import numpy as np
 import polars as pl
 
-from scalingdb.errors import DataError, check_level, check_word
+from scalingdb.errors import DataError, check_level, check_seed, check_word
 from scalingdb.fits._estimate import BoolArray, natural
 from scalingdb.fits._form import evaluate_law
 from scalingdb.fits._law_error import with_law_error
@@ -51,7 +51,7 @@ def predict(
 def simulate(fit: Fit, frame: pl.DataFrame, *, noise: bool, rng: int) -> FloatArray:
     """See :meth:`Fit.simulate`."""
     table = checked(fit, frame)
-    generator = np.random.default_rng(rng)
+    generator = np.random.default_rng(check_seed(rng))
     if fit.samples.shape[0]:
         values = evaluate_law(fit.law, fit.samples, fit._arrays(table))
     else:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, get_args
 import numpy as np
 
 from scalingdb.errors import DataError, check_seed, check_word
-from scalingdb.fits._facts import Resampling
+from scalingdb.fits._facts import Recipe, Resampling
 from scalingdb.fits._form import Form, evaluate_law, make_form, make_penalty
 from scalingdb.fits._rows import Data, IntArray, collect
 from scalingdb.notices import notice
@@ -30,6 +30,9 @@ __all__ = ["N_STARTS", "Options", "Problem", "check_options", "state_problem"]
 
 N_STARTS = 16
 """Starts that are polished to the end; the search before it looks at several hundred."""
+
+MOST_RESAMPLES = 10_000_000
+"""More fill the memory before the first is drawn."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,14 @@ class Options:
     n_starts: int = N_STARTS
     search_seed: int | None = None
     executor: Executor | None = None
+
+    @classmethod
+    def of(cls, recipe: Recipe) -> Options:
+        """Those of a fit that was made, but for its weights."""
+        names = ("objective", "bootstrap", "by_run", "fixed", "rng", "pool", "output", "n_items", "asymmetry", "tied")
+        more = ("priors", "resample", "n_starts", "search_seed", "bounds")
+        stated = {name: getattr(recipe, name) for name in (*names, *more)}
+        return cls(**stated, delta=recipe.delta or 1e-3, inputs=recipe.columns)
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,10 +142,10 @@ def check_options(law: Law, options: Options) -> tuple[Form, Objective]:
     from scalingdb.estimation import objectives
 
     kind = objectives.make_objective(options.objective, options.delta, options.asymmetry)
-    if not isinstance(options.bootstrap, (int, np.integer)) or options.bootstrap < 0:
+    if not isinstance(options.bootstrap, (int, np.integer)) or not 0 <= options.bootstrap <= MOST_RESAMPLES:
         raise DataError(
-            f"bootstrap={options.bootstrap!r} is not a count of resamples",
-            "give a whole number, for example 1000; 0 for none.",
+            f"bootstrap={options.bootstrap!r:.40} is not a count of resamples",
+            f"give a whole number up to {MOST_RESAMPLES:,}, for example 1000; 0 for none.",
         )
     check_word(options.resample, get_args(Resampling), "resample")
     check_seed(options.rng)
@@ -142,8 +153,8 @@ def check_options(law: Law, options: Options) -> tuple[Form, Objective]:
         check_seed(options.search_seed, "search_seed")
     if options.resample in {"residuals", "wild"} and kind.is_likelihood:
         raise DataError("the residuals of a likelihood cannot be put on other rows", 'use resample="runs" or "rows".')
-    if not isinstance(options.n_starts, (int, np.integer)) or options.n_starts < 1:
-        raise DataError(f"n_starts={options.n_starts!r} is not a count of starts", "16 is the default.")
+    if not isinstance(options.n_starts, (int, np.integer)) or not 1 <= options.n_starts <= MOST_RESAMPLES:
+        raise DataError(f"n_starts={options.n_starts!r:.40} is not a count of starts", "16 is the default.")
     form = make_form(law, options.fixed, options.tied, options.bounds)
     make_penalty(form, options.priors)
     return form, kind

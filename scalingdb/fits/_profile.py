@@ -22,6 +22,9 @@ __all__ = ["Question", "cutoff", "profile", "profile_interval", "rise_less", "so
 
 IndexArray = np.ndarray[Any, np.dtype[np.intp]]
 
+MOST_POINTS = 100_000
+"""Of a profile; each is a fit."""
+
 WIDEST = 6
 """Times that a curve is made twice as wide before its interval counts as open."""
 
@@ -194,6 +197,10 @@ def _curve(estimate: Estimate, param: str, level: float, points: int) -> tuple[p
     centre = float(estimate.centre[position])
     half = max(1.5 * estimate.t_quantile(level) * float(estimate.standard_errors[position]), 1e-9)
     low, high = centre - half, centre + half
+    if not 1 <= points <= MOST_POINTS:
+        raise DataError(
+            f"points={points!r:.40} is no count of points", f"give a whole number from 1 to {MOST_POINTS:,}."
+        )
     for _ in range(WIDEST):
         grid = np.concatenate([np.linspace(low, centre, points // 2 + 1), np.linspace(centre, high, points // 2 + 1)])
         values = np.clip(np.exp(np.clip(grid, -690, 690)) if is_log else grid, spec.low, spec.high)

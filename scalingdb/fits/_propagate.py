@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from scalingdb._frames import OptimumFrame
-from scalingdb.errors import DataError, check_level
+from scalingdb.errors import DataError, check_level, check_seed
 from scalingdb.fits._estimate import NULL_SHARE, BoolArray, Estimate, natural
 from scalingdb.fits._form import evaluate_law
 from scalingdb.fits._law_error import with_law_error
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from scalingdb.law_library import Law
 
 __all__ = ["derived", "draws", "opened", "optimal", "optimum", "propagate"]
+
+MOST = 10_000_000
+"""Draws that may be asked for."""
 
 STEP = 1e-4
 """Standard deviations between the points of a difference: far over the rounding of a quantity that is itself searched
@@ -71,7 +74,7 @@ def propagate(
     with np.errstate(all="ignore"):
         in_logs = (values > 0).all(0)
         slopes = np.where(in_logs, np.log(up) - np.log(down), up - down) / (2 * STEP)
-        along = estimate.scores(np.random.default_rng(rng), count) if scores is None else scores
+        along = estimate.scores(np.random.default_rng(check_seed(rng)), count) if scores is None else scores
         change = np.tensordot(along, slopes, axes=1)
         drawn = np.where(in_logs, here * np.exp(change), here + change)
         return opened(drawn, estimate.is_open(function), is_positive=in_logs)
@@ -92,7 +95,11 @@ def draws(estimate: Estimate, count: int, rng: int) -> FloatArray:
     """See :meth:`Fit.draws`."""
     if estimate.samples.shape[0]:
         return estimate.finite_samples()
-    drawn = natural(estimate.centre + estimate.deviations(np.random.default_rng(rng), count), estimate.is_log)
+    if not 0 <= count <= MOST:
+        raise DataError(f"count={count!r:.40} is no count of draws", f"give a whole number up to {MOST:,}.")
+    drawn = natural(
+        estimate.centre + estimate.deviations(np.random.default_rng(check_seed(rng)), count), estimate.is_log
+    )
     drawn[:, (np.abs(estimate.unseen) > NULL_SHARE).any(0)] = np.nan
     return drawn
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from scalingdb._arguments import told
 from scalingdb.display import DEFAULT_LEVEL
 from scalingdb.errors import unknown_name
 from scalingdb.fits import _predict, _profile, _propagate, _tables
@@ -92,6 +93,7 @@ class Fit:
 
     # ---- tables --------------------------------------------------------------------------
 
+    @told
     def tidy(self, level: float = DEFAULT_LEVEL, method: Method = "auto") -> pl.DataFrame:
         """One row per parameter.
 
@@ -134,6 +136,7 @@ class Fit:
         """
         return _tables.augment(self)
 
+    @told
     def influence(
         self, quantity: Callable[..., Any] | None = None, *, exact: bool = False, **at: float
     ) -> pl.DataFrame:
@@ -217,6 +220,7 @@ class Fit:
 
         return information(self)
 
+    @told
     def profile(self, param: str, level: float = DEFAULT_LEVEL, points: int = 41) -> pl.DataFrame:
         """The lowest objective for every value of one parameter: the curve behind a profile interval.
 
@@ -250,6 +254,7 @@ class Fit:
 
     # ---- what follows from the parameters ------------------------------------------------
 
+    @told
     def predict(
         self,
         frame: pl.DataFrame,
@@ -298,6 +303,7 @@ class Fit:
         """
         return _predict.predict(self, frame, level, error=error, noise=noise, rng=rng)
 
+    @told
     def simulate(self, frame: pl.DataFrame, *, noise: bool = True, rng: int = 0) -> FloatArray:
         """Draws of the predictions: what the intervals of :meth:`predict` are percentiles of.
 
@@ -331,6 +337,7 @@ class Fit:
         """
         return _predict.simulate(self, frame, noise=noise, rng=rng)
 
+    @told
     def derived(
         self, quantities: Mapping[str, Callable[..., Any]], level: float = DEFAULT_LEVEL, rng: int = 0
     ) -> pl.DataFrame:
@@ -403,6 +410,7 @@ class Fit:
         """
         return _propagate.propagate(self._estimate, function, count, rng, scores)
 
+    @told
     def draws(self, count: int = 1000, rng: int = 0) -> FloatArray:
         """Parameter vectors (P, K) that are as uncertain as the fit: for anything :meth:`derived` cannot say.
 
@@ -424,6 +432,7 @@ class Fit:
             drawn[:, np.isin(list(self.params), self.recipe.undetermined)] = np.nan
         return drawn
 
+    @told
     def optimum(self, train_flops: float | Sequence[float], level: float = DEFAULT_LEVEL) -> pl.DataFrame:
         """Compute-optimal N and D for budgets in FLOP, under ``C = 6 * N * D``.
 
@@ -511,6 +520,7 @@ class Fit:
         axes = [*self.recipe.columns.values(), self.recipe.output][:2]
         return self.data.select(axes), str(self.verdict)
 
+    @told
     def save(self, path: str | Path) -> Path:
         """Write the fit to one Parquet file: its rows, and everything else in the file's metadata.
 
@@ -524,6 +534,7 @@ class Fit:
         return save(self, path)
 
     @staticmethod
+    @told
     def load(path: str | Path) -> Fit:
         """Read a fit that :meth:`save` wrote. A law of your own must be defined first.
 

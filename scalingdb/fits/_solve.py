@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 import polars as pl
 
+from scalingdb._arguments import told
 from scalingdb.errors import DataError, FitError
 from scalingdb.fits._bounded import hints
 from scalingdb.fits._conclude import conclude
@@ -84,6 +85,7 @@ def fit(
 ) -> JointFit: ...
 
 
+@told
 def fit(
     frame: pl.DataFrame | pl.LazyFrame,
     law: str | Law,
@@ -250,7 +252,7 @@ def fit_with(frame: pl.DataFrame | pl.LazyFrame, law: Law, options: Options) -> 
     form, kind = check_options(law, options)
     stated, data = state_problem(frame, form, kind, options)
     problem, found = _solve(stated, options)
-    return conclude(problem, data, found, options, stacklevel=4)
+    return conclude(problem, data, found, options, stacklevel=5)
 
 
 def _solve(problem: Problem, options: Options) -> tuple[Problem, Found]:
@@ -307,13 +309,4 @@ def no_start(problem: Problem) -> FitError:
 
 def refit(fit: Fit) -> Fit:
     """Fit the rows of a fit again, with its options."""
-    recipe = fit.recipe
-    names = ("objective", "bootstrap", "by_run", "fixed", "rng", "pool", "output", "n_items", "asymmetry", "tied")
-    more = ("priors", "resample", "n_starts", "search_seed", "bounds")
-    options = Options(
-        **{name: getattr(recipe, name) for name in (*names, *more)},
-        delta=recipe.delta or 1e-3,
-        inputs=recipe.columns,
-        weights=fit.own_weights(),
-    )
-    return fit_with(fit.data, fit.law, options)
+    return fit_with(fit.data, fit.law, replace(Options.of(fit.recipe), weights=fit.own_weights()))

@@ -16,9 +16,11 @@ import numpy as np
 import polars as pl
 
 from scalingdb.errors import DataError, ScalingDBError, path_hint
+from scalingdb.estimation.search import STATUS
 from scalingdb.estimation.verdicts import Kind
 from scalingdb.fits._conclude import contradiction, digest
 from scalingdb.fits._facts import Reason, Recipe, Verdict
+from scalingdb.fits._problem import Options, check_options
 from scalingdb.fits._result import Fit
 from scalingdb.law_library import get_law
 
@@ -101,7 +103,7 @@ def save(fit: Fit, path: str | Path) -> Path:
             Path(name).replace(target)
         finally:
             Path(name).unlink(missing_ok=True)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # of which a name with a zero byte is one
         raise DataError(f"cannot write the fit to {target}: {error}", "choose a folder that exists.") from error
     return target
 
@@ -115,8 +117,8 @@ def load(path: str | Path) -> Fit:
     try:
         with source.open("rb") as content:  # a path would make columns of folders above it called 'name=value'
             table = pq.read_table(content, page_checksum_verification=True)
-    except (OSError, pa.lib.ArrowException) as error:
-        hint = path_hint("" if source.exists() else source, "give a file that Fit.save wrote.")
+    except (OSError, ValueError, pa.lib.ArrowException) as error:
+        hint = path_hint("" if os.path.exists(source) else source, "give a file that Fit.save wrote.")  # noqa: PTH110
         raise DataError(f"cannot read a fit from {source}: {error}", hint) from error
     stored = (table.schema.metadata or {}).get(KEY)
     if stored is None:
@@ -125,7 +127,9 @@ def load(path: str | Path) -> Fit:
     if seal is not None and seal != hashlib.sha256(stored).hexdigest().encode():
         raise DataError(f"{source}: what the file says about the fit was changed (sha256 differs)", DAMAGED)
     try:
-        return _made_of(source, table, _rich(json.loads(stored)))
+        content = json.loads(stored)
+        json.dumps(content, ensure_ascii=False).encode()  # half of a surrogate pair is no text
+        return _made_of(source, table, _rich(content))
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, pl.exceptions.PolarsError) as error:
         if isinstance(error, ScalingDBError):
             raise
@@ -147,6 +151,8 @@ def _made_of(source: Path, table: Any, content: dict[str, Any]) -> Fit:
             f"the law of that name here has {', '.join(law.params)}",
             "define the law as it was when the fit was made.",
         )
+    if isinstance(content["verdict"], str) and content["format"] != 1:
+        raise DataError(f"{source}: the verdict is a text, as in format 1 alone", DAMAGED)
     if content["format"] == 1:  # each undetermined parameter is a direction of its own
         content["_unseen"] = np.eye(len(law.params))[[name in recipe.undetermined for name in law.params]]
     content.setdefault("is_certain", content["n_agree"] > 1)  # files of earlier versions do not say
@@ -166,6 +172,34 @@ def _made_of(source: Path, table: Any, content: dict[str, Any]) -> Fit:
     problem = fit._problem
     if digest([*problem.inputs, problem.y, problem.weights]) != recipe.data_sha256:
         raise DataError(f"{source}: the rows are not those that the fit was made from (data_sha256 differs)", DAMAGED)
+    if wrong := _odd(fit):
+        raise DataError(f"{source}: {wrong}", DAMAGED)
     if wrong := contradiction(fit, derived=content["format"] == FORMAT):
         raise DataError(f"{source}: {wrong}", DAMAGED)
     return fit
+
+
+def _odd(fit: Fit) -> str | None:
+    """The first statement that is taken as it stands and cannot be true, of whatever rows."""
+    recipe = fit.recipe
+    check_options(fit.law, Options.of(recipe))
+    str(fit.verdict)
+    texts = {"weakest": fit.weakest, "resampled": recipe.resampled}
+    texts |= {f"{name} {i}": text for name in ("notes", "sources") for i, text in enumerate(getattr(recipe, name))}
+    kinds: list[tuple[str, Any, type]] = [(name, text, str) for name, text in texts.items()]
+    kinds += [("is_certain", fit.is_certain, bool), ("by_run", recipe.by_run, bool), ("pool", recipe.pool, bool)]
+    kinds += [("n_starts", fit.n_starts, int), ("n_agree", fit.n_agree, int), ("n_rows", recipe.n_rows, int)]
+    for name, value, kind in kinds:
+        if type(value) is not kind:
+            return f"{name} is {value!r:.40}, not of type {kind.__name__}"
+    if fit.status not in STATUS:
+        return f"status is {fit.status!r:.40}, none of {', '.join(map(repr, STATUS))}"
+    if not 0 <= fit.n_agree <= fit.n_starts < 2**31:
+        return f"{fit.n_agree} of {fit.n_starts} starts agree"
+    if not isinstance(fit.agree_digits, int | float) or isinstance(fit.agree_digits, bool):
+        return f"agree_digits is {fit.agree_digits!r:.40}, no number"
+    if recipe.n_rows != fit.data.height:
+        return f"the recipe says {recipe.n_rows} rows, there are {fit.data.height}"
+    if len(fit.samples) != recipe.bootstrap:
+        return f"there are {len(fit.samples)} samples of a bootstrap of {recipe.bootstrap}"
+    return None

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from scalingdb._arguments import told
 from scalingdb.display import DEFAULT_LEVEL, Markup, html_table, interval, number, percent
 from scalingdb.errors import DataError, FitWarning, ScalingDBError, check_level
 from scalingdb.fits import Fit, as_frame, fit
@@ -191,6 +192,7 @@ class Forecast:
         )
 
 
+@told
 def forecast(
     frame: pl.DataFrame | pl.LazyFrame,
     at: pl.DataFrame | Mapping[str, Any],
@@ -264,6 +266,8 @@ def forecast(
             fits[law.name] = _usable(item, targets)
         except ScalingDBError as error:
             problems[law.name] = error
+    if not fits and not problems:
+        raise DataError("no law is given", "name one or several, or leave laws out for those of the library.")
     if not fits:
         raise next(iter(problems.values()))
     table = _candidates(fits, problems)
@@ -273,7 +277,10 @@ def forecast(
 
 def _targets(at: pl.DataFrame | Mapping[str, Any]) -> pl.DataFrame:
     if isinstance(at, Mapping):
-        columns = {name: np.atleast_1d(np.asarray(value, dtype=float)) for name, value in at.items()}
+        try:
+            columns = {str(name): np.atleast_1d(np.asarray(value, dtype=float)) for name, value in at.items()}
+        except (TypeError, ValueError, OverflowError) as error:
+            raise DataError(f"at={dict(at)!r:.60} holds what is no number: {error}") from error
         longest = max((values.size for values in columns.values()), default=0)
         for name, values in columns.items():
             if values.ndim > 1 or values.size not in {1, longest}:

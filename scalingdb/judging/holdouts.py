@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from scalingdb._arguments import told
 from scalingdb.errors import DataError, check_seed, unknown_name
 from scalingdb.notices import at_the_shell
 from scalingdb.schema import N_DEFINITIONS
@@ -194,6 +195,7 @@ def _positive_count(value: object, name: str) -> int:
     return int(value)
 
 
+@told
 def largest(
     column: str, fraction: float | None = None, *, count: int | None = None, distinct: int | None = None
 ) -> Holdout:
@@ -226,6 +228,8 @@ def largest(
     >>> [int(sdb.largest("n_params", **how).mask(points).sum()) for how in ({"count": 3}, {"distinct": 2})]
     [3, 9]
     """
+    if not isinstance(column, str):
+        raise unknown_name("column", column, ())
     if sum(given is not None for given in (fraction, count, distinct)) != 1:
         raise DataError(
             "give one of fraction, count and distinct",

@@ -125,11 +125,13 @@ def get_law(name: str | Law) -> Law:
     if isinstance(name, Law):
         return name
     known = all_laws()
+    if not isinstance(name, str):
+        raise unknown_name("law", name, known)
     if name in known:
         return known[name]
     aliases = all_aliases()
     if name not in aliases:
-        raise unknown_name("law", str(name), [*known, *aliases])
+        raise unknown_name("law", name, [*known, *aliases])
     law_name, variant = aliases[name]
     return known[law_name] if variant is None else default_to(known[law_name], variant)
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from scalingdb._arguments import told
 from scalingdb.display import GREEK
 from scalingdb.errors import DataError, unknown_name
 from scalingdb.law_library import _evaluate
@@ -355,6 +356,7 @@ class Law:
         sets = self.own_sets or published_sets_of(published_rows(), self.name, self.params)
         return MappingProxyType({one.variant: one for one in sets})
 
+    @told
     def coefficients(self, variant: str | None = None) -> dict[str, float]:
         """Published coefficients of one variant (the default one if `variant` is None).
 
@@ -423,6 +425,7 @@ class Law:
         result = self.function(*arrays, **own)
         return result.item() if isinstance(result, np.ndarray | np.generic) and result.ndim == 0 else result
 
+    @told
     def predict(
         self,
         frame: pl.DataFrame,
@@ -461,6 +464,7 @@ class Law:
         """
         return _evaluate.predict(self, frame, variant, inputs, params)
 
+    @told
     def optimum(self, train_flops: float | Sequence[float], variant: str | None = None, **given: float) -> pl.DataFrame:
         """Compute-optimal N and D for budgets in FLOP, under ``C = 6 * N * D``.
 

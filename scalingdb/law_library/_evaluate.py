@@ -83,6 +83,8 @@ def predict(
     import polars as pl
 
     renamed = dict(inputs or {})
+    if not isinstance(frame, pl.DataFrame):
+        raise DataError(f"a Polars frame is needed, not {type(frame).__name__}", "polars.DataFrame makes one.")
     for name in renamed:
         if name not in law.inputs:
             raise unknown_name("input", name, law.inputs, f"(of law {law.name!r})")

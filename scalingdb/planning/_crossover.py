@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from scalingdb import units
+from scalingdb._arguments import told
 from scalingdb.display import DEFAULT_LEVEL, html_table
 from scalingdb.errors import DataError, check_level
 from scalingdb.estimation.uncertainty import interval
@@ -175,6 +176,7 @@ def _path(n_params: float | None, n_tokens: float | None) -> tuple[str, Any]:
     return "along the optimal path of each", lambda surface, theta, budget, cost: surface.best(theta, budget, cost)[2]
 
 
+@told
 def crossover(
     a: str | Law | Fit,
     b: str | Law | Fit,
@@ -256,7 +258,7 @@ def crossover(
             lambda theta, x: follow(surfaces.a, theta, x, surfaces.cost_a),
             lambda theta, x: follow(surfaces.b, theta, x, surfaces.cost_b),
         )
-        low, high = between or BETWEEN
+        low, high = BETWEEN if between is None else between
     else:
         if n_params is not None or n_tokens is not None:
             given = {**given, **{k: v for k, v in (("n_params", n_params), ("n_tokens", n_tokens)) if v is not None}}

@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 
 from scalingdb import units
+from scalingdb._arguments import told
 from scalingdb.display import DEFAULT_LEVEL, html_table
 from scalingdb.errors import DataError, check_level
 from scalingdb.estimation.uncertainty import interval
@@ -146,6 +147,7 @@ class ComputeMultiplier:
         )
 
 
+@told
 def compute_multiplier(
     a: str | Law | Fit,
     b: str | Law | Fit,
@@ -193,10 +195,12 @@ def compute_multiplier(
     """
     check_level(level)
     budgets, wanted = train_flops if at is None else at, loss if output is None else output
-    if (budgets is None) == (wanted is None) or None not in (train_flops, at) or None not in (loss, output):
+    if (budgets is None) == (wanted is None) or not (
+        (train_flops is None or at is None) and (loss is None or output is None)
+    ):
         raise DataError("a multiplier is asked for at a budget or at a loss", "give train_flops=... or loss=...")
     asked = np.atleast_1d(np.asarray(budgets if wanted is None else wanted, dtype=float))
-    if not (np.isfinite(asked).all() and (asked > 0).all()):
+    if asked.ndim > 1 or not asked.size or not (np.isfinite(asked).all() and (asked > 0).all()):
         raise DataError(f"{'loss' if budgets is None else 'train_flops'}={asked.tolist()} is not positive")
     axis = axis_of(a, b, along)
     refuse_unused(a, b, given)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from scalingdb._arguments import told
 from scalingdb.display import DEFAULT_LEVEL, html_table, number
 from scalingdb.display import interval as interval_text
 from scalingdb.errors import DataError, DomainWarning, check_level, unknown_name
@@ -204,6 +205,7 @@ class Optimum:
         return f"<p>{html.escape(self.sentence)}</p>{table}<p>Intervals: {html.escape(self.interval)}.</p>"
 
 
+@told
 def optimise(
     law: str | Law | Fit,
     *,
@@ -292,7 +294,7 @@ def optimise(
     far = problem.curve.beyond({own: table[name].to_numpy() for name, own in problem.names.items()})[1]
     if far:
         warnings.warn(
-            f"the optimum by {problem.curve.label} extrapolates: {'; '.join(far)}", DomainWarning, stacklevel=2
+            f"the optimum by {problem.curve.label} extrapolates: {'; '.join(far)}", DomainWarning, stacklevel=3
         )
     interval = problem.curve.open_reason or problem.curve.interval
     return Optimum(problem.curve.label, tuple(problem.names), output, interval, level, table, problem)

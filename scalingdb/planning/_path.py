@@ -76,7 +76,7 @@ class PathPair(Pair):
             if name is not None and values.size:
                 said += [f"{curve.label}: {text}" for text in curve.beyond({name: values})[1]]
         if said:
-            warnings.warn(f"{what} extrapolates: {'; '.join(said)}", DomainWarning, stacklevel=3)
+            warnings.warn(f"{what} extrapolates: {'; '.join(said)}", DomainWarning, stacklevel=4)
 
 
 def _own_name(curve: Curve, axis: str) -> str | None:

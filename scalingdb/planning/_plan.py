@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 
 from scalingdb import units
+from scalingdb._arguments import told
 from scalingdb.display import DEFAULT_LEVEL, html_table, percent
 from scalingdb.errors import DataError, DomainWarning, check_level
 from scalingdb.estimation.uncertainty import interval
@@ -285,6 +286,7 @@ def _null(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.with_columns(pl.col(pl.Float64).fill_nan(None))
 
 
+@told
 def plan(
     law: str | Law | Fit,
     *,
@@ -433,7 +435,7 @@ def plan(
         notes.append(surface.open_reason)
     if far:
         notes.append(f"outside the fitted range: {'; '.join(far)}")
-        warnings.warn(f"the plan by {surface.label} extrapolates: {'; '.join(far)}", DomainWarning, stacklevel=2)
+        warnings.warn(f"the plan by {surface.label} extrapolates: {'; '.join(far)}", DomainWarning, stacklevel=3)
     return Plan(
         label=surface.label,
         interval=surface.interval,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 import polars as pl
 
+from scalingdb._arguments import told
 from scalingdb.display import DEFAULT_LEVEL, html_table, number, percent
 from scalingdb.display import interval as interval_text
 from scalingdb.errors import DataError, DomainWarning, check_level, check_word
@@ -174,6 +175,7 @@ class Solution:
         return f"{said}{html_table(head, rows)}<p>Intervals: {html.escape(self.interval)}.</p>"
 
 
+@told
 def solve(
     law: str | Law | Fit,
     *,
@@ -345,4 +347,4 @@ def _warn_far(quantity: Quantity, table: pl.DataFrame, want: str) -> None:
         if name:
             said += [f"{side.label}: {text}" for text in side.beyond({name: values})[1]]
     if said:
-        warnings.warn(f"the solution extrapolates: {'; '.join(said)}", DomainWarning, stacklevel=3)
+        warnings.warn(f"the solution extrapolates: {'; '.join(said)}", DomainWarning, stacklevel=4)

@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import io
 import json
+import os
 import re
 import zipfile
 import zlib
@@ -93,12 +94,16 @@ def read_files(paths: Sequence[Path]) -> Files:
     skipped: list[tuple[str, str]] = []
     hashes: list[tuple[str, str]] = []
     for path in paths:
-        if not path.exists():
+        try:
+            exists = path.exists()
+        except OSError:  # a name that is too long
+            exists = False
+        if not exists:
             hint = path_hint(path, "give a file, a folder, or a dataframe.")
             raise WarehouseError(f"{str(path)!r} does not exist", hint)
         home = path if path.is_dir() else path.parent
         for file in _walk(path):
-            name = file.relative_to(home).as_posix()
+            name = os.fsencode(file.relative_to(home).as_posix()).decode("utf-8", "backslashreplace")
             try:
                 content = _content(file)
             except OSError as error:

@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 
+from scalingdb._arguments import told
 from scalingdb.errors import DataError
 from scalingdb.notices import argument, notice
 from scalingdb.reading._measured import Measured, Options, last_rows, read, without_flagged
@@ -15,6 +16,7 @@ from scalingdb.reading._measured import Measured, Options, last_rows, read, with
 __all__ = ["read_measured", "read_runs"]
 
 
+@told
 def read_runs(
     what: Any,
     mapping: Mapping[str, str] | None = None,
@@ -94,6 +96,8 @@ def read_runs(
     >>> frame.select("run_id", "n_params", "loss").rows()
     [('a', 125000000.0, 3.61), ('b', 1300000000.0, 2.74)]
     """
+    if tasks is not None and not len(tasks):
+        raise DataError("tasks names no column", "leave it out, or name those of the scores.")
     options = Options(
         dict(mapping or {}), unit, metric, eval_set, dict(scale or {}), models, where, tasks, tokens_per_step, decimal
     )

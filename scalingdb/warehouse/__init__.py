@@ -17,14 +17,14 @@ from __future__ import annotations
 
 import html
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import polars as pl
 
-from scalingdb.errors import DataError, QueryError, WarehouseError, path_hint, unknown_name
+from scalingdb.errors import DataError, QueryError, WarehouseError, check_path, path_hint, unknown_name
 from scalingdb.published import default_path
 from scalingdb.warehouse._export import export
 from scalingdb.warehouse._losses import SOURCES, losses
@@ -124,6 +124,8 @@ class Warehouse:
         >>> round(sdb.connect().sql("select law_chinchilla(7e9, 1.4e12) as loss").item(), 3)
         2.074
         """
+        if not isinstance(query, str):
+            raise QueryError(f"the query is {query!r}, not text", "write one SELECT.")
         if WORD.search(query):
             self._session.install_laws()
         return self._session.rows(query, params, check=True)
@@ -143,7 +145,7 @@ class Warehouse:
             If there is none of this name.
         """
         known = self.tables()
-        if name not in known:
+        if not isinstance(name, str) or name not in known:
             raise unknown_name("table", name, known)
         return self._session.rows(f'select * from "{name}"')
 
@@ -312,6 +314,8 @@ def connect(
 
     Raises
     ------
+    DataError
+        If an argument is of the wrong kind.
     WarehouseError
         If there is no warehouse at `path`, it cannot be reached, a file of it cannot be read, is missing or has
         another size than its ``manifest.json`` says, or `allow` names no folder.
@@ -323,12 +327,12 @@ def connect(
     >>> "points" in db.tables()
     True
     """
-    if time_limit is not None and not time_limit > 0:
+    if time_limit is not None and not (isinstance(time_limit, int | float) and time_limit > 0):
         raise DataError(f"time_limit is {time_limit!r}", "give a positive number of seconds.")
     if isinstance(path, str) and is_address(path):
         path = fetched(path)
-    folder = (Path(path) if path is not None else default_path()).absolute()
-    if not folder.is_file() and not (folder / "tables").is_dir():
+    folder = (check_path(path, "path") if path is not None else default_path()).absolute()
+    if not _exists(folder.is_file) and not _exists((folder / "tables").is_dir):
         raise WarehouseError(
             f"no warehouse at {str(folder)!r}: it has no folder 'tables'",
             path_hint(
@@ -336,6 +340,13 @@ def connect(
             ),
         )
     return Warehouse(Session(folder, local_folder() if path is None else None, allow, memory_limit, time_limit))
+
+
+def _exists(look: Callable[[], bool]) -> bool:
+    try:
+        return look()
+    except OSError:  # a name that is too long, or a folder that must not be looked into
+        return False
 
 
 def view_faults(path: Path, own: Path | None = None) -> list[str]:

@@ -18,13 +18,16 @@ from typing import Any
 
 import duckdb
 
-from scalingdb.errors import QueryError, ReadOnlyError, WarehouseError, path_hint
+from scalingdb.errors import DataError, QueryError, ReadOnlyError, WarehouseError, check_path, path_hint
 
 __all__ = ["DEPTH_LIMIT", "allowed_folders", "lock", "quote", "refuse_writes", "settings", "too_deep"]
 
 _READ_STATEMENTS = {"SELECT", "EXPLAIN"}
 _GAP = r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/)*"
-_EXPLAIN = re.compile(rf"{_GAP}explain\b{_GAP}(?:analyze\b{_GAP})?(?P<options>\([^()]*\))?", re.IGNORECASE | re.DOTALL)
+_EXPLAIN = re.compile(
+    rf"{_GAP}explain\b{_GAP}(?P<analyze>analyze\b{_GAP})?(?P<options>\((?:\s*(?:analyze|format)\b[\w\s]*,?)+\))?",
+    re.IGNORECASE | re.DOTALL,
+)
 """EXPLAIN ANALYZE runs what it explains, so that too must be a query."""
 
 _READ_NODES = {"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE"}
@@ -70,7 +73,7 @@ def quote(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def settings(memory_limit: str | None, spill: Path) -> dict[str, Any]:
+def settings(memory_limit: str | None, spill: Path | None) -> dict[str, Any]:
     """Configuration of a new DuckDB: no extension from outside, no look at Python's variables."""
     config: dict[str, Any] = {
         "autoinstall_known_extensions": False,
@@ -78,25 +81,30 @@ def settings(memory_limit: str | None, spill: Path) -> dict[str, Any]:
         "allow_community_extensions": False,
         "allow_persistent_secrets": False,
         "python_enable_replacements": False,
-        "temp_directory": str(spill),
+        "temp_directory": "" if spill is None else str(spill),
     }
     if memory_limit is not None:
+        if not isinstance(memory_limit, str) or memory_limit.lstrip().startswith("-"):  # which would be no limit
+            raise QueryError(f"memory_limit is {memory_limit!r}", "write it as '4GB'.")
         config["memory_limit"] = memory_limit
     return config
 
 
 def lock(connection: duckdb.DuckDBPyConnection, folders: Iterable[Path]) -> None:
     """Take away all files but those below `folders`, and every means to change that."""
+    folders = list(folders)
+    if odd := [folder for folder in folders if any("\ud800" <= mark <= "\udfff" for mark in str(folder))]:
+        raise WarehouseError(f"DuckDB reads no folder whose name is not UTF-8: {str(odd[0])!r}", "rename it.")
     listed = ", ".join(quote(f"{folder}/") for folder in folders)
     connection.execute(f"set allowed_directories = [{listed}]").fetchall()
     connection.execute("set enable_external_access = false").fetchall()
     connection.execute("set lock_configuration = true").fetchall()
 
 
-def refuse_writes(
-    connection: duckdb.DuckDBPyConnection, query: str, table_macros: frozenset[str] = frozenset()
-) -> None:
-    """Refuse everything that is not one query. It may call `table_macros` beside DuckDB's own functions.
+def refuse_writes(connection: duckdb.DuckDBPyConnection, query: str, table_macros: frozenset[str] = frozenset()) -> str:
+    """Refuse everything that is not one query; return the text to run, which is the one that was checked.
+
+    It may call `table_macros` beside DuckDB's own functions.
 
     Raises
     ------
@@ -123,10 +131,9 @@ def refuse_writes(
         )
     if kind not in _READ_STATEMENTS:
         raise ReadOnlyError(f"the warehouse is read-only: a statement of type {kind} cannot run", _REMEDY)
-    asked = query if kind == "SELECT" else _explained(statements[0])
-    if asked is None:
-        raise ReadOnlyError("the warehouse is read-only: only queries can be explained", _REMEDY)
+    before, asked = ("", query) if kind == "SELECT" else _explained(statements[0])
     _refuse_parts(_tree(connection, asked), _TABLE_FUNCTIONS | table_macros)
+    return before + asked
 
 
 def too_deep(what: str = "") -> QueryError:
@@ -179,21 +186,27 @@ def _kind(statement: duckdb.Statement) -> str:
         return "unknown"
 
 
-def _explained(statement: duckdb.Statement) -> str | None:
-    """The query that an EXPLAIN explains; None where it explains something else. Anything in doubt counts as that."""
+def _explained(statement: duckdb.Statement) -> tuple[str, str]:
+    """How an EXPLAIN begins, and the query that it explains. Anything in doubt is refused.
+
+    The beginning is written anew. DuckDB's comments nest and end with a carriage return: read by the rule here and run
+    as it stands, ``explain analyze /* /* */ select ' */ with t as (copy ...`` would check one query and run another.
+
+    Raises
+    ------
+    ReadOnlyError
+    """
     found = _EXPLAIN.match(statement.query)
-    if found is None:
-        return None
-    start = found.end() if found["options"] is None else found.start("options")
-    # 'explain (select 1)' and 'explain (analyze) select 1': parentheses hold the query, or options
-    for explained in (statement.query[start:], statement.query[found.end() :]):
+    if found is not None:
+        explained = statement.query[found.end() :]
         try:
             kinds = [_kind(part) for part in duckdb.extract_statements(explained)]
         except (duckdb.Error, RuntimeError):
-            continue
+            kinds = []
         if kinds == ["SELECT"]:
-            return explained
-    return None
+            analyze = "analyze " if found["analyze"] else ""
+            return f"explain {analyze}{found['options'] or ''} ", explained
+    raise ReadOnlyError("the warehouse is read-only: only queries can be explained", _REMEDY)
 
 
 def _tree(connection: duckdb.DuckDBPyConnection, query: str) -> dict[str, Any]:
@@ -248,12 +261,16 @@ def allowed_folders(allow: Iterable[str | os.PathLike[str]]) -> list[Path]:
 
     Raises
     ------
+    DataError
+        If one of them is no path.
     WarehouseError
         If one of them is not a folder.
     """
     folders: list[Path] = []
+    if not isinstance(allow, str | os.PathLike | Iterable):
+        raise DataError(f"allow is {allow!r}", "give a list of folders.")
     for given in [allow] if isinstance(allow, str | os.PathLike) else allow:
-        folder = Path(given).absolute()
+        folder = check_path(given, "a folder of allow").absolute()
         if not folder.is_dir():
             raise WarehouseError(f"allow: {str(given)!r} is not a folder", path_hint(given, "name folders that exist."))
         folders += dict.fromkeys((folder, folder.resolve()))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import polars as pl
 
@@ -51,7 +51,16 @@ def losses(
     flagged: bool,
 ) -> pl.DataFrame:
     """Rows of ``points`` or ``curves`` for one or several sources."""
-    names = [source] if isinstance(source, str) else list(dict.fromkeys(source))
+    if not isinstance(source, Iterable) or isinstance(source, bytes):
+        raise unknown_name("source", source, ())
+    asked = [source] if isinstance(source, str) else source
+    names = list(dict.fromkeys(name if isinstance(name, str) else repr(name) for name in asked))
+    given = {"metric": metric, "eval_set": eval_set, "study": study, "family": family, "split": split}
+    for option, value in given.items():
+        if value is not None and not isinstance(value, str):
+            raise DataError(f"{option} is {value!r}, not text", f"give one {option} as text.")
+    if not isinstance(flagged, bool):
+        raise DataError(f"flagged is {flagged!r}, neither True nor False")
     if not names:
         raise DataError("no source is given", "name at least one: db.sources() lists them.")
     known = {

@@ -19,11 +19,13 @@ __all__ = ["THREAD", "answer"]
 THREAD = "scalingdb-query"
 """Name of the threads that queries run in."""
 
-Check = Callable[[duckdb.DuckDBPyConnection, str], None]
+Check = Callable[[duckdb.DuckDBPyConnection, str], str]
 
 ODD_TYPES = {
-    name: name.upper() for name in ("bignum", "bit", "geometry", "interval", "time with time zone", "union", "variant")
+    name: name.upper()
+    for name in ("bignum", "bit", "geometry", "interval", "time with time zone", "uhugeint", "union", "variant")
 }
+"""UHUGEINT comes as a signed number: its largest value as -1."""
 
 FIRST_DAY, END_DAY = -719_162, 2_932_897
 """1 January of the years 1 and 10000, in days since 1970."""
@@ -42,7 +44,7 @@ def answer(
     """Rows of a query, read on a cursor of its own in a read-only transaction.
 
     DuckDB looks at no signal while it works, so that the main thread only waits: another one asks. `check`
-    refuses what may not run.
+    refuses what may not run, and returns what does.
 
     Raises
     ------
@@ -98,7 +100,7 @@ def _stop(cursor: duckdb.DuckDBPyConnection, done: threading.Event) -> None:
 def _read(cursor: duckdb.DuckDBPyConnection, query: str, params: dict[str, Any], check: Check | None) -> pl.DataFrame:
     try:
         if check is not None:
-            check(cursor, query)
+            query = check(cursor, query)
         cursor.execute("begin transaction read only").fetchall()
         relation = cursor.sql(query, params=params or None)
         if relation is None:
@@ -122,17 +124,22 @@ def _read(cursor: duckdb.DuckDBPyConnection, query: str, params: dict[str, Any],
                     f"column {column.name!r} holds a date outside the years 1 to 9999, or an infinite one",
                     "cast it to text (x::varchar), or leave it out (where isfinite(x)).",
                 )
+            if column.dtype == pl.Time and column.null_count() and _lost_times(relation, column):
+                raise QueryError(f"column {column.name!r} holds the time 24:00", "cast it to text: x::varchar.")
         return frame.with_columns(_plain_number(frame[name]) for name in frame.select(pl.selectors.decimal()).columns)
     finally:
         cursor.close()
 
 
-def _odd_type(kind: Any) -> str | None:
+def _odd_type(kind: Any, *, is_inside: bool = False) -> str | None:
     """The type in a type that Polars refuses, or takes for bytes or without its zone."""
     if kind.id in ODD_TYPES:
         return ODD_TYPES[kind.id]
+    if is_inside and kind.id in {"time", "time_ns"}:
+        return "TIME inside another"
     if kind.id in {"list", "array", "struct", "map"}:
-        return next(filter(None, (_odd_type(part) for _, part in kind.children if not isinstance(part, int))), None)
+        parts = (part for _, part in kind.children if not isinstance(part, int))
+        return next(filter(None, (_odd_type(part, is_inside=True) for part in parts)), None)
     return None
 
 
@@ -145,11 +152,19 @@ def _is_beyond(values: pl.Series) -> bool:
         return any(_is_beyond(values.struct.field(field.name)) for field in kind.fields)
     if hasattr(kind, "key"):  # a map, of newer versions
         return _is_beyond(values.map.keys()) or _is_beyond(values.map.values())
-    if not isinstance(kind, pl.Date | pl.Datetime) or (isinstance(kind, pl.Datetime) and kind.time_unit == "ns"):
-        return False  # nanoseconds end in the year 2262
+    if not isinstance(kind, pl.Date | pl.Datetime):
+        return False
+    if isinstance(kind, pl.Datetime) and kind.time_unit == "ns":  # they end in the year 2262, with the infinite one
+        return bool((values.to_physical().abs() == 2**63 - 1).any())
     per_day = 1 if isinstance(kind, pl.Date) else 86_400 * {"ms": 10**3, "us": 10**6}[kind.time_unit]
     number = values.to_physical()
     return bool(((number < FIRST_DAY * per_day) | (number >= END_DAY * per_day)).any())
+
+
+def _lost_times(relation: duckdb.DuckDBPyRelation, column: pl.Series) -> bool:
+    """Whether there are times among the nulls: Polars knows no 24:00."""
+    name = '"' + column.name.replace('"', '""') + '"'
+    return bool(relation.aggregate(f"count({name})").fetchall() != [(column.count(),)])
 
 
 def _plain_number(series: pl.Series) -> pl.Series:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
-import shutil
 import tempfile
 import threading
+import weakref
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from scalingdb._store import OBJECTS
+from scalingdb._store import OBJECTS, scratch_folder
 from scalingdb.errors import QueryError, WarehouseError
 from scalingdb.warehouse._guard import DEPTH_LIMIT, allowed_folders, lock, quote, refuse_writes, settings, too_deep
 from scalingdb.warehouse._query import answer
@@ -62,10 +63,12 @@ class Session:
         self._laws: dict[str, int] = {}
         self._macros: frozenset[str] = frozenset()
         folders = allowed_folders(allow)
-        self._spill = Path(tempfile.gettempdir()) / f"scalingdb-{os.getpid()}-{id(self):x}"
+        self._scratch = contextlib.ExitStack()
+        weakref.finalize(self, self._scratch.close)
         try:
-            self._connection = duckdb.connect(":memory:", config=settings(memory_limit, self._spill))
+            self._connection = duckdb.connect(":memory:", config=settings(memory_limit, self._spill_folder()))
         except duckdb.Error as error:
+            self._scratch.close()
             raise QueryError(f"memory_limit {memory_limit!r}: {error}", "write it as '4GB'.") from error
         try:
             self._open(folders)
@@ -77,6 +80,13 @@ class Session:
             if self.files is None:
                 raise WarehouseError(f"{str(path)!r} is not a readable DuckDB file: {error}", EXPORT_AGAIN) from error
             raise WarehouseError(f"the warehouse at {str(path)!r} cannot be read: {error}", RESTORE) from error
+
+    def _spill_folder(self) -> Path | None:
+        """Where DuckDB may put what memory does not hold; what dead processes left there goes first."""
+        with contextlib.suppress(OSError):  # no place to write
+            place = Path(tempfile.gettempdir())
+            return self._scratch.enter_context(scratch_folder(place, ".scalingdb-spill-")) / "duckdb"
+        return None
 
     def _open(self, folders: list[Path]) -> None:
         # two hundred files have a footer each: read once and again only where a file changed, half of a small query
@@ -146,12 +156,14 @@ class Session:
                     self._define_again()  # the content has its own name by now
                     continue
                 raise self._read_error(text) from error
+            except RecursionError as error:
+                raise QueryError("a value for the query is nested too deeply", "give fewer levels.") from error
             if not self._moved_since(tokens):
                 return frame
         raise WarehouseError(f"the warehouse at {str(self.path)!r} is being rebuilt all the time", "try again later.")
 
-    def _refuse(self, cursor: duckdb.DuckDBPyConnection, query: str) -> None:
-        refuse_writes(cursor, query, self._macros)
+    def _refuse(self, cursor: duckdb.DuckDBPyConnection, query: str) -> str:
+        return refuse_writes(cursor, query, self._macros)
 
     def _moved_since(self, tokens: list[tuple[int, ...]]) -> bool:
         return self.files is not None and self.files.current() != tokens
@@ -255,7 +267,7 @@ class Session:
     def close(self) -> None:
         """Close the connection and remove what it put on the disk while memory was short."""
         self._connection.close()
-        shutil.rmtree(self._spill, ignore_errors=True)
+        self._scratch.close()
 
 
 WORD = re.compile(r"\blaw_\w", re.IGNORECASE)

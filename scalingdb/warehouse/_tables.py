@@ -259,8 +259,8 @@ def _metrics() -> str:
 
 
 _DEFINITION = re.compile(
-    r"(?:\s|--[^\n]*\n|/\*.*?\*/)*create\s+or\s+replace\s+(?:view\s+(?P<view>\w+)|macro\s+(?P<macro>\w+)\([\w\s,]*\))\s+as\b"
-    r"(?(view)|\s+table\b)",
+    r"(?:\s|--[^\n]*\n|/\*.*?\*/)*(?P<head>create\s+or\s+replace\s+(?:view\s+(?P<view>\w+)|macro\s+(?P<macro>\w+)\([\w\s,]*\))\s+as\b"
+    r"(?(view)|\s+table\b))",
     re.IGNORECASE | re.DOTALL,
 )
 """How a statement of a view file begins; what follows is the query."""
@@ -274,8 +274,8 @@ def _define_view(connection: duckdb.DuckDBPyConnection, name: str, file: Path, m
         found = _DEFINITION.match(statement.query)
         if found is None:
             raise WarehouseError(f"view file {str(file)!r} does more than create views and table macros", RESTORE)
-        refuse_writes(connection, statement.query[found.end() :], frozenset(macros))
-        connection.execute(statement).fetchall()
+        checked = refuse_writes(connection, statement.query[found.end() :], frozenset(macros))
+        connection.execute(f"{found['head']} {checked}").fetchall()  # no other text than the one that was checked
         (macros if found["view"] is None else views).append(found["macro"] or found["view"])
     if views != [name]:
         raise WarehouseError(f"view file {str(file)!r} does not create the view {name!r}", RESTORE)

@@ -135,7 +135,12 @@ def measured(db: sdb.Warehouse) -> Iterator[tuple[str, pl.DataFrame]]:
             if rows.is_empty():
                 continue
             keys = ["task", "metric", "n_shots"]
-            rows = rows.join(rows.group_by(keys).len().sort("len", *keys, descending=True).head(1), on=keys, nulls_equal=True, how="semi")
+            rows = rows.join(
+                rows.group_by(keys).len().sort("len", *keys, descending=True).head(1),
+                on=keys,
+                nulls_equal=True,
+                how="semi",
+            )
         rows = rows.with_columns(train_flops=pl.coalesce("train_flops", "train_flops_6nd"))
         yield source, rows.drop(name for name in rows.columns if rows[name].is_null().all())
 

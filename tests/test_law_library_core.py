@@ -694,7 +694,7 @@ def test_a_size_that_soon_stops_counting_is_found(db: sdb.Warehouse) -> None:
     """On all rows of the study the term of N falls with a power that no study of single epochs finds."""
     law, rows = sdb.get_law("muennighoff_repeat"), db.points("datablations")
     fit = sdb.fit(rows, law, objective="mse_log")
-    steep = dict(E=1.9472, A=3.399e17, B=1651.33, alpha=2.53184, beta=0.31693, rd=7.60068, rn=1.8e6)
+    steep = {"E": 1.9472, "A": 3.399e17, "B": 1651.33, "alpha": 2.53184, "beta": 0.31693, "rd": 7.60068, "rn": 1.8e6}
     inputs = [fit.data[column].to_numpy() for column in law.inputs]
     assert fit.objective <= polished(law, "mse_log", inputs, fit.data["loss"].to_numpy(), steep) * (1 + 1e-6)
 

@@ -510,9 +510,8 @@ def _solve_chunk(
             if is_held:
                 fixed = np.where((held[bad][:, :, None] | held[bad][:, None, :])[:, None], eye, fixed)
             right = np.repeat(-gradient[bad], rungs, axis=0)
-            answers, safe = (
-                a.reshape(bad.size, rungs, *a.shape[1:]) for a in solve_spd(fixed.reshape(-1, *eye.shape), right)
-            )
+            answers, safe = solve_spd(fixed.reshape(-1, *eye.shape), right)
+            answers, safe = answers.reshape(bad.size, rungs, -1), safe.reshape(bad.size, rungs)
             # a coordinate that moves no prediction here (the power of a term of size zero) has no majoriser to damp
             # it by: there the row sums of the Hessian make any matrix positive
             enough = safe | (ladder > SADDLE)

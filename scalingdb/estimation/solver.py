@@ -510,8 +510,8 @@ def _solve_chunk(
             if is_held:
                 fixed = np.where((held[bad][:, :, None] | held[bad][:, None, :])[:, None], eye, fixed)
             right = np.repeat(-gradient[bad], rungs, axis=0)
-            answers, safe = solve_spd(fixed.reshape(-1, *eye.shape), right)
-            answers, safe = answers.reshape(bad.size, rungs, -1), safe.reshape(bad.size, rungs)
+            solved, definite = solve_spd(fixed.reshape(-1, *eye.shape), right)
+            answers, safe = solved.reshape(bad.size, rungs, -1), definite.reshape(bad.size, rungs)
             # a coordinate that moves no prediction here (the power of a term of size zero) has no majoriser to damp
             # it by: there the row sums of the Hessian make any matrix positive
             enough = safe | (ladder > SADDLE)

@@ -210,7 +210,8 @@ def _course(curves: pl.DataFrame) -> str:
 def _caption(law: Law, held: Mapping[str, float]) -> str:
     found = law.default_set
     lacking = "a general form without a default set" if law.published else "no published set is known"
-    whose = f"published set {found.variant}" if found else f"illustrative coefficients: {lacking}"
+    name = "" if not found or found.variant == "published" else f" {found.variant}"
+    whose = f"published set{name}" if found else f"illustrative coefficients: {lacking}"
     fixed = ", ".join(f"{name} = {_label(value)}" for name, value in held.items())
     where = "" if law.domain else "; usual ranges; the source does not state those it fitted"
     return f"{whose}{f'; {fixed}' if fixed else ''}{where}"

@@ -78,7 +78,7 @@ def test_every_law_has_a_picture(name: str) -> None:
     assert said != "falls" or (steps <= 1e-9 * abs(values).max()).all()
     assert said != "rises" or (steps >= -1e-9 * abs(values).max()).all()
     caption = "".join(drawn["title"]["subtitle"])
-    assert caption.startswith("published set ") == (all_laws()[name].default_set is not None)
+    assert caption.startswith("published set") == (all_laws()[name].default_set is not None)
 
 
 def test_a_surface_is_drawn_against_compute() -> None:

@@ -367,6 +367,7 @@ def test_formula_can_be_shown(name: str) -> None:
     converted = latex2mathml.converter.convert(law.latex)
     assert ElementTree.fromstring(converted).tag == "{http://www.w3.org/1998/Math/MathML}math"
     assert "\\" not in re.sub(r"&#x[0-9A-F]+;", "", converted), "a TeX command that did not convert"
+    assert "\\" not in law.mathml
     tree = ElementTree.fromstring(law.mathml)  # strict: a name such as &InvisibleTimes; would be an error
     assert tree.tag == "{http://www.w3.org/1998/Math/MathML}math"
     assert law._repr_latex_()

@@ -700,8 +700,8 @@ def law(
 
 
 def _greek_mathml(formula: str) -> str:
-    """A formula with the signs of names that SymPy spells out: ``eps``, ``inf``."""
-    return re.sub(r"<mi>([a-z]+)</mi>", lambda name: f"<mi>{GREEK.get(name[1], name[1])}</mi>", formula)
+    """A formula with the signs of names that SymPy spells out (``eps``, ``inf``) or takes from LaTeX (``\\eta``)."""
+    return re.sub(r"<mi>\\?([a-z]+)</mi>", lambda name: f"<mi>{GREEK.get(name[1], name[1])}</mi>", formula)
 
 
 def _greek_latex(formula: str) -> str:

@@ -700,7 +700,7 @@ def law(
 
 
 def _greek_mathml(formula: str) -> str:
-    """A formula with the signs of names that SymPy spells out (``eps``, ``inf``) or takes from LaTeX (``\\eta``)."""
+    r"""A formula with the signs of names that SymPy spells out (``eps``, ``inf``) or takes from LaTeX (``\\eta``)."""
     return re.sub(r"<mi>\\?([a-z]+)</mi>", lambda name: f"<mi>{GREEK.get(name[1], name[1])}</mi>", formula)
 
 

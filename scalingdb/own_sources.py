@@ -24,6 +24,7 @@ from scalingdb._store import commit, exclusive, read_state, recover, scratch_fol
 from scalingdb.errors import DataError, ScalingDBError, WarehouseError, unknown_name
 from scalingdb.notices import argument, at_the_shell, notice
 from scalingdb.reading import Measured, Options, listed, read_measured
+from scalingdb.reading._values import MISSING
 from scalingdb.schema import COLUMNS, METRICS, N_DEFINITIONS, TABLES, UNITS, polars_schema
 from scalingdb.warehouse import connect, local_folder
 
@@ -329,22 +330,44 @@ def _appended(folder: Path, source_id: str, tables: Mapping[str, pl.DataFrame]) 
 
 
 def _shaped(table: str, frame: pl.DataFrame, source_id: str) -> pl.DataFrame:
-    """`frame` in the column order and types of `table`; what is not there is null."""
+    """`frame` in the column order and types of `table`; what is not there is null.
+
+    Raises
+    ------
+    DataError
+        If a value is none of the column's type: half a shot, a truth value of another name, a date that is not ISO.
+    """
     frame = frame.with_columns(source_id=pl.lit(source_id))
-    words = {"true": True, "false": False, "yes": True, "no": False, "1": True, "0": False}
+    words = {"true": True, "false": False, "yes": True, "no": False, "1": True, "0": False, "1.0": True, "0.0": False}
     made = []
+    faults: list[str] = []
     for name, dtype in polars_schema(table).items():
         if name not in frame.columns:
-            made.append(pl.lit(None, dtype=dtype).alias(name))
-        elif dtype == pl.Boolean and frame.schema[name] == pl.String:
-            made.append(pl.col(name).str.to_lowercase().replace_strict(words, default=None, return_dtype=pl.Boolean))
-        elif dtype == pl.Date and frame.schema[name] == pl.String:
-            made.append(pl.col(name).str.to_date(strict=False))
-        elif dtype == pl.Int64 and frame.schema[name] == pl.Float64:
-            made.append(pl.col(name).round().cast(pl.Int64, strict=False))
+            made.append(pl.Series(name, [None] * frame.height, dtype=dtype))
+            continue
+        given = frame[name]
+        if dtype in (pl.Boolean, pl.Date) and given.dtype == pl.String:
+            given = given.set(given.str.to_lowercase().is_in(list(MISSING)).fill_null(False), None)
+        if dtype == pl.Boolean and given.dtype == pl.String:
+            value = given.str.to_lowercase().replace_strict(words, default=None, return_dtype=pl.Boolean)
+            broken, kind = value.is_null(), "neither true nor false"
+        elif dtype == pl.Date and given.dtype == pl.String:
+            value = given.str.replace(r"[T ]00:00(:00(\.0+)?)?Z?$", "").str.to_date("%Y-%m-%d", strict=False)
+            broken, kind = value.is_null(), "no date such as 2024-12-31"
+        elif dtype == pl.Int64 and given.dtype == pl.Float64:
+            value = given.cast(pl.Int64, strict=False)
+            # from 2 ** 53 on a number that was read is not every whole number
+            broken, kind = (value != given).fill_null(True) | (given.abs() >= 2.0**53), "no whole number below 2 ** 53"
         else:
-            made.append(pl.col(name).cast(dtype))
-    return frame.select(made)
+            made.append(given.cast(dtype))
+            continue
+        faults += [
+            f"  {table}: {_place(frame, i)}: {name} = {given[i]!r} is {kind}"
+            for i in _rows(broken & given.is_not_null())
+        ]
+        made.append(value)
+    _refuse_faults(source_id, faults)
+    return pl.DataFrame(made)
 
 
 def _column_faults(frame: pl.DataFrame, name: str) -> list[tuple[int, str]]:

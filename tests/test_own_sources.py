@@ -177,6 +177,37 @@ def test_bad_values_are_told_with_their_row(own: Path, rows: list[str], told: li
     assert _stored(own) == []
 
 
+@pytest.mark.parametrize(
+    ("column", "kept", "values", "bad"),
+    [
+        ("seed", [7], ["7.0"], ["2.5", "1e19", "9007199254740993"]),
+        ("n_shots", [5], ["5"], ["2.5"]),
+        ("is_instruct", [True, False, None], ["yes", "0.0", "n/a"], ["maybe", "2"]),
+        (
+            "release_date",
+            [datetime.date(2024, 2, 1), datetime.date(2024, 2, 1)],
+            ["2024-02-01", "2024-02-01 00:00:00.000000"],
+            ["05/06/2020", "2020", "2020-13-01", "20200101", "2024-02-01 12:00:00"],
+        ),
+    ],
+)
+def test_whole_numbers_truth_values_and_dates_are_kept_as_they_are_or_refused(
+    column: str, kept: list[Any], values: list[str], bad: list[str]
+) -> None:
+    def frame(cells: list[str]) -> pl.DataFrame:
+        names = [f"run {i}" for i in range(len(cells))]
+        sizes = [1e8 * (i + 1) for i in range(len(cells))]
+        return pl.DataFrame({"run": names, "params": sizes, column: cells}).with_columns(val_loss=pl.lit(3.0))
+
+    sdb.add_source(frame(values), "mine", unit="nats_per_token")
+    table = "evals" if column == "n_shots" else "runs"
+    with sdb.connect() as db:
+        assert db.sql(f"select {column} from {table} where source_id = 'mine'").to_series().to_list() == kept
+    for cell in bad:
+        with pytest.raises(DataError, match=rf"{column} = '?{re.escape(cell[:2])}.* is (?:no|neither)"):
+            sdb.add_source(frame([cell]), "other", unit="nats_per_token")
+
+
 def test_a_row_without_a_value_is_left_out_and_counted(notices: Callable[[], list[str]]) -> None:
     _table("1,2,2.5,x", "1,3,2.4,x", "1,4,,x", "1,5,nan,x")
     assert sdb.add_source("runs.csv", "mine", MAP, **GIVEN).rows["evals"] == 2

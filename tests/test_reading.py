@@ -244,6 +244,35 @@ def test_counts_as_people_write_them(text: str, value: float | None) -> None:
     assert not cells.faults
 
 
+@pytest.mark.parametrize("cell", ["1,234,5678", "1,234567", "51'234674886902", "1 234567"])
+def test_digits_that_are_grouped_amiss_are_no_number(cell: str) -> None:
+    runs = {"run": ["a", "b"], "params": [cell, "1,234,567"], "val_loss": [3.1, 3.0]}
+    with pytest.raises(DataError, match=re.escape(f"row 1 says {cell!r}")):
+        sdb.read_runs(runs, decimal=".")
+
+
+@pytest.mark.parametrize("cell", ["1.23,4", "1.2.3.4,5", "1234.567,8"])
+def test_dots_before_a_decimal_comma_group_three_digits(cell: str) -> None:
+    runs = {"run": ["a", "b"], "params": ["1.234.567,8", cell], "val_loss": ["3,1", "3,0"]}
+    with pytest.raises(DataError, match=re.escape(f"row 2 says {cell!r}")):
+        sdb.read_runs(runs)
+
+
+def test_bytes_and_lists_that_are_no_text_are_refused() -> None:
+    runs = pl.DataFrame({"run": ["a", "b"], "params": [1e6, 2e6], "val_loss": [3.1, 3.0]})
+    for column, bad in (("val_loss", [b"3.1", b"\xff"]), ("run", [b"a", b"\xff"]), ("run", [["a"], ["b"]])):
+        with pytest.raises(DataError, match=f"column {column!r} holds .* no text"):
+            sdb.read_runs(runs.with_columns(pl.Series(column, bad)))
+
+
+@pytest.mark.parametrize("column", ["params", "seed"])
+def test_runs_under_one_name_stay_apart_where_they_differ_in_the_seventh_digit(column: str) -> None:
+    runs = {"run": ["a", "a"], "params": [1e6, 1e6], "val_loss": [3.1, 3.0]} | {column: [1234567, 1234568]}
+    frame = sdb.read_runs(runs)
+    assert frame["loss"].to_list() == [3.1, 3.0]
+    assert [name.removesuffix(")")[-7:] for name in frame["run_id"]] == ["1234567", "1234568"]
+
+
 def test_a_comma_that_could_be_either_is_refused() -> None:
     with pytest.raises(DataError, match="may group thousands or begin decimals"):
         numbers(pl.Series("x", ["2,345", "3,210"]), is_count=False)

@@ -936,6 +936,30 @@ def test_an_exported_file_stands_alone(exported: Path, db: sdb.Warehouse) -> Non
     assert loss == [db.sql("select law_chinchilla(7e9, 1.4e12), law_kaplan_lnd(1e9, 1e10)").row(0)]
 
 
+def test_a_folder_whose_name_is_too_long_is_told(db: sdb.Warehouse, tmp_path: Path) -> None:
+    long = tmp_path / ("a" * 300)
+    with pytest.raises(WarehouseError, match="too long"):
+        sdb.connect(allow=[long])
+    with pytest.raises(WarehouseError, match="too long"):
+        db.export(long / "out.duckdb")
+
+
+def test_closing_waits_while_another_thread_uses_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    session = sdb.connect()._session
+    connection, calls = session._connection, []
+
+    class Busy:
+        def close(self) -> None:
+            calls.append(1)
+            if len(calls) < 3:
+                raise duckdb.Error("connection is busy with another call")
+            connection.close()
+
+    monkeypatch.setattr(session, "_connection", Busy())
+    session.close()
+    assert len(calls) == 3
+
+
 def test_connect_opens_an_exported_file(exported: Path, db: sdb.Warehouse) -> None:
     with sdb.connect(exported) as file:
         assert file.tables() == db.tables()

@@ -21,7 +21,7 @@ from scalingdb.reading._files import RUN, Files, Piece, read_files
 from scalingdb.reading._frames import as_frame, is_frame
 from scalingdb.reading._guards import guard
 from scalingdb.reading._report import Remark, Report, Unusable, listed
-from scalingdb.reading._values import numbers
+from scalingdb.reading._values import as_text, numbers
 from scalingdb.schema import COLUMNS, METRICS, N_DEFINITIONS, TABLES, UNITS
 
 __all__ = ["Measured", "Options", "read"]
@@ -404,7 +404,7 @@ def _refuse_shares_as_percent(values: pl.Series, table: pl.DataFrame, columns: C
 
 
 def _as_text(column: pl.Series) -> pl.Series:
-    text = column.cast(pl.String).str.strip_chars()
+    text = as_text(column).str.strip_chars()
     return text.set((text == "").fill_null(False), None)
 
 
@@ -532,6 +532,12 @@ def _sql_of_training(column: str, told: pl.Series) -> str:
     return f"{column} = '{value}'"
 
 
+def _shortest(number: float) -> str:
+    """A number in six digits where these are all, so that names made from two numbers differ."""
+    short = format(number, "g")
+    return short if float(short) == number else repr(number).removesuffix(".0")
+
+
 def _told_apart(wide: pl.DataFrame, report: Report) -> pl.DataFrame:
     """Rows under one name that differ in size or seed are different runs, not contradictions.
 
@@ -547,7 +553,7 @@ def _told_apart(wide: pl.DataFrame, report: Report) -> pl.DataFrame:
         if apart.any():
             shared = wide["run_id"].filter(apart).unique(maintain_order=True)
             report.converted.append(f"rows under one name with several {name} are runs of their own: {listed(shared)}")
-            value = wide[name].map_elements(lambda number: format(number, "g"), pl.String)
+            value = wide[name].map_elements(_shortest, pl.String)
             own = pl.format("{} ({} {})", "run_id", pl.lit(name), value)
             wide = wide.with_columns(pl.when(apart).then(own).otherwise("run_id").alias("run_id"))
     return wide

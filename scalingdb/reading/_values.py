@@ -15,7 +15,7 @@ from scalingdb.errors import DataError
 from scalingdb.notices import argument
 from scalingdb.reading._report import listed
 
-__all__ = ["Conversion", "Numbers", "numbers"]
+__all__ = ["Conversion", "Numbers", "as_text", "numbers"]
 
 Conversion = Literal["truth", "percent", "thousands", "decimal_comma", "suffix"]
 
@@ -36,6 +36,7 @@ SUFFIXES |= {"g": 1e9, "t": 1e12, "tn": 1e12, "trillion": 1e12}
 """Factors of counts."""
 
 _THOUSANDS = re.compile(r"[+-]?\d{1,3}(?:[,_ \u00a0\u202f']\d{3})+(?:\.\d+)?")
+_GROUPED = re.compile(rf"(?P<number>{_THOUSANDS.pattern})(?P<rest>(?:[eE][+-]?\d+)?\s*[A-Za-z]*)")
 _DOTTED_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(?:\.\d{3})+(?:,\d+)?")
 _DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+(?:[eE][+-]?\d+)?")
 _SUFFIXED = re.compile(r"([+-]?[\d.]+(?:[eE][+-]?\d+)?)\s*([A-Za-z]+)")
@@ -101,7 +102,7 @@ def numbers(
         return _finite(column.cast(pl.Float64), {"truth": ""})
     if column.dtype.is_temporal() or column.dtype.is_nested():
         raise DataError(f"column {name!r} holds {column.dtype}, not numbers", "map another column.")
-    text = column.cast(pl.String).str.replace_all("\u2212", "-").str.strip_chars(" \t\r\n\u00a0\"'\ufeff")
+    text = as_text(column).str.replace_all("\u2212", "-").str.strip_chars(" \t\r\n\u00a0\"'\ufeff")
     is_missing = text.is_null() | text.str.to_lowercase().is_in(list(MISSING))
     said_nan = int((text.str.to_lowercase() == "nan").sum())
     values = text.cast(pl.Float64, strict=False).set(is_missing, None)
@@ -128,6 +129,23 @@ def numbers(
     for i, value in parsed.items():
         filled[i] = value
     return _finite(pl.Series(name, filled, dtype=pl.Float64), conversions, tuple(faults), said_nan)
+
+
+def as_text(column: pl.Series) -> pl.Series:
+    """A column as text.
+
+    Raises
+    ------
+    DataError
+        For lists, and for bytes that are no text.
+    """
+    try:
+        return column.cast(pl.String)
+    except pl.exceptions.PolarsError as error:
+        raise DataError(
+            f"column {column.name!r} holds {column.dtype} that is no text: {str(error).splitlines()[0]}",
+            "map another column, or convert it first.",
+        ) from error
 
 
 def _finite(
@@ -188,9 +206,11 @@ def _cell(
     if dots_group and "." in body:
         body, kind = body.replace(".", "").replace(",", "."), kind or "thousands"
     elif comma_is_decimal:
+        if "." in (whole := body.partition(",")[0]) and "," in body and not _DOTTED_THOUSANDS.fullmatch(whole):
+            return None
         body, kind = body.replace(".", "").replace(",", ".") if "," in body else body, kind or "decimal_comma"
-    elif _THOUSANDS.fullmatch(body) or _THOUSANDS.match(body):
-        body = re.sub(r"(?<=\d)[,_ \u00a0\u202f'](?=\d{3})", "", body)
+    elif grouped := _GROUPED.fullmatch(body):
+        body = re.sub(r"[,_ \u00a0\u202f']", "", grouped["number"]) + grouped["rest"]
         kind = kind or "thousands"
     if is_count and (suffixed := _SUFFIXED.fullmatch(body)):
         unit = suffixed[2].lower()

@@ -25,7 +25,11 @@ def export(session: Session, file: str | os.PathLike[str]) -> Path:
         If the target cannot be written.
     """
     target = Path(file)
-    if not target.parent.is_dir():
+    try:
+        is_folder = target.parent.is_dir()
+    except OSError as error:  # below a folder that is closed to us, or a name that is too long
+        raise WarehouseError(f"cannot write {str(target)!r}: {error}", "choose a writable place.") from error
+    if not is_folder:
         raise WarehouseError(f"folder {str(target.parent)!r} does not exist", "create it, or choose another one.")
     if session.files is not None and "?" in str(
         target.parent.absolute()

@@ -271,7 +271,11 @@ def allowed_folders(allow: Iterable[str | os.PathLike[str]]) -> list[Path]:
         raise DataError(f"allow is {allow!r}", "give a list of folders.")
     for given in [allow] if isinstance(allow, str | os.PathLike) else allow:
         folder = check_path(given, "a folder of allow").absolute()
-        if not folder.is_dir():
+        try:
+            is_folder = folder.is_dir()
+        except OSError as error:  # below a folder that is closed to us, or a name that is too long
+            raise WarehouseError(f"allow: {str(given)!r} cannot be read: {error}", "name another folder.") from error
+        if not is_folder:
             raise WarehouseError(f"allow: {str(given)!r} is not a folder", path_hint(given, "name folders that exist."))
         folders += dict.fromkeys((folder, folder.resolve()))
     return folders

@@ -7,6 +7,7 @@ import os
 import re
 import tempfile
 import threading
+import time
 import weakref
 from collections.abc import Iterable
 from pathlib import Path
@@ -265,8 +266,21 @@ class Session:
         return self.rows(query)["view_name"].to_list()
 
     def close(self) -> None:
-        """Close the connection and remove what it put on the disk while memory was short."""
-        self._connection.close()
+        """Close the connection and remove what it put on the disk while memory was short.
+
+        Raises
+        ------
+        WarehouseError
+            If another thread keeps the connection busy for five seconds.
+        """
+        for left in range(500, -1, -1):
+            try:
+                self._connection.close()
+                break
+            except duckdb.Error as error:  # another thread is about to begin a query
+                if not left:
+                    raise WarehouseError(f"cannot be closed: {error}", "end the queries of other threads.") from error
+                time.sleep(0.01)
         self._scratch.close()
 
 

@@ -87,6 +87,11 @@ def score_panels(
             data = thinned(shown.filter(pl.col(panel) == name).select(list(dict.fromkeys(keep))).drop_nulls([x, y]))
             if data.is_empty():
                 continue
+            chance = (
+                data["chance_level"].drop_nulls() if "chance_level" in data.columns else pl.Series([], dtype=pl.Float64)
+            )
+            # what no eye can see need not be sent
+            data = data.drop("chance_level", strict=False).with_columns(pl.selectors.float().round_sig_figs(5))
             last = start + columns >= len(names)
             base = log_x(data, x, x_title if last else "", labels)
             dots = (
@@ -95,9 +100,6 @@ def score_panels(
                 .encode(x=base, y=alt.Y(f"{y}:Q", scale=domain, title=y_title if position == 0 else None), color=paint)
             )
             layers: list[Any] = [dots]
-            chance = (
-                data["chance_level"].drop_nulls() if "chance_level" in data.columns else pl.Series([], dtype=pl.Float64)
-            )
             if chance.len():
                 level = pl.DataFrame({"level": [float(chance[0])]})
                 layers.insert(0, alt.Chart(level).mark_rule(color=MUTED, strokeDash=[3, 3]).encode(y="level:Q"))

@@ -24,6 +24,9 @@ AT_BOUND: Label = "at bound"
 LOST: tuple[Label, ...] = ("not identified", "not converged")
 """Verdicts of a fit that the fitted rows do not fix."""
 
+TIE = 1e-9
+"""Win rates closer than this are equal."""
+
 
 def _weighted(values: FloatArray, weights: FloatArray) -> FloatArray:
     """Weighted mean of each column over its numbers."""
@@ -65,7 +68,7 @@ def leaderboard(track: str | None = None, *, table: pl.DataFrame | None = None) 
         ``track, rank, law, origin`` (``"published"``, ``"ours"`` where the law's citation says so, ``"baseline"``),
         ``win_rate, win_low, win_high`` (95 %, sources resampled; data sets where a
         track has fewer than four sources, see ``resampled``), ``p_first`` (share of the resamples in
-        which it has the highest win rate of the ranked laws), ``mean_rank, times_best`` (geometric mean
+        which it has the highest win rate of the ranked laws; laws of equal rates share one), ``mean_rank, times_best`` (geometric mean
         of its error over that of the best law there), ``error`` (median over data sets and bands of the
         mean absolute relative error), one column per band, ``coverage`` of the 95 % prediction interval
         over all held-out rows, ``n_sets, n_sources, n_refused`` (hold-outs), ``same_curve``.
@@ -92,7 +95,10 @@ def _board(table: pl.DataFrame, track: str) -> pl.DataFrame:
     sets = _count_sets(met, "data_set")
     eligible = sets >= 0.5 * met.keys["data_set"].n_unique()
     low, high, drawn = interval_over(clusters, lambda times: _weighted(wins, met.weights * times))
-    first = np.nanargmax(np.where(eligible, np.nan_to_num(drawn, nan=-1.0), -2.0), axis=1)
+    rivals = np.where(eligible, np.nan_to_num(drawn, nan=-1.0), -2.0)
+    # equal rates differ in their last digits, and not in the same way on every machine: they share the place
+    first = rivals >= rivals.max(axis=1, keepdims=True) - TIE
+    first = (first / first.sum(axis=1, keepdims=True)).mean(axis=0)
     with np.errstate(invalid="ignore", divide="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
         best = np.nanmin(met.errors, axis=1, keepdims=True)
@@ -110,7 +116,7 @@ def _board(table: pl.DataFrame, track: str) -> pl.DataFrame:
             "win_rate": rates[order],
             "win_low": low[order],
             "win_high": high[order],
-            "p_first": [float((first == i).mean()) for i in order],
+            "p_first": first[order],
             "mean_rank": _weighted(ranks, met.weights)[order],
             "times_best": ratio[order],
             "n_sets": sets[order],

@@ -24,6 +24,7 @@ __all__ = [
     "FLOPS_PER_6ND",
     "LEDGER_VERDICTS",
     "METRICS",
+    "NAMED_BY_SOURCE",
     "NEEDS_LOCAL_ROWS",
     "N_DEFINITIONS",
     "TABLES",
@@ -1082,6 +1083,10 @@ TABLES: Mapping[str, Table] = MappingProxyType(
         )
     }
 )
+
+
+NAMED_BY_SOURCE = ("runs", "evals")
+"""Tables whose files hold the source they are called after; `literature` brings rows of others into the rest."""
 
 
 def polars_schema(table: str) -> dict[str, pl.DataType | type[pl.DataType]]:

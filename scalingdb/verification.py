@@ -2,7 +2,7 @@
 
 Every file of the manifest must be there with its SHA-256, and none besides; every table file must have the columns and
 types of its table and be readable by DuckDB, which reads it in use; numbers must be finite and within the bounds of
-their column and unit; keys must be unique over all sources, every run and source that a row names must exist, and every
+their column and unit; a file of runs or evaluations must hold the source it is called after; keys must be unique over all sources, every run and source that a row names must exist, and every
 view must answer. The user's own sources are checked in the same way.
 """
 
@@ -17,7 +17,7 @@ import polars as pl
 
 from scalingdb._store import MANIFEST, OBJECTS, State, file_entry, read_state
 from scalingdb.errors import WarehouseError, path_hint
-from scalingdb.schema import COLUMNS, METRICS, TABLES, UNITS
+from scalingdb.schema import COLUMNS, METRICS, NAMED_BY_SOURCE, TABLES, UNITS
 
 __all__ = ["Verification", "file_faults", "verify"]
 
@@ -68,7 +68,7 @@ def verify(warehouse: Path, own: Path | None = None) -> Verification:
         for table in TABLES:
             for name, file in state.files(f"{prefix}{table}/*.parquet").items():
                 n_files += 1
-                frame, wrong = _read(connection, file, table, is_own=folder == own)
+                frame, wrong = _read(connection, name, file, table, is_own=folder == own)
                 label = name if folder == warehouse else f"{folder.name}/{name}"
                 faults += [f"{label}: {fault}" for fault in wrong]
                 frames[table] += [] if frame is None else [frame]
@@ -108,9 +108,9 @@ def file_faults(state: State, prefix: str, *, needs_manifest: bool) -> Iterator[
 
 
 def _read(
-    connection: duckdb.DuckDBPyConnection, file: Path, table: str, *, is_own: bool
+    connection: duckdb.DuckDBPyConnection, name: str, file: Path, table: str, *, is_own: bool
 ) -> tuple[pl.DataFrame | None, list[str]]:
-    """Rows of a table file as Polars reads them, where DuckDB reads the same."""
+    """Rows of the table file `name` as Polars reads them, where DuckDB reads the same."""
     expected = TABLES[table].polars_schema
     try:
         with file.open("rb") as content:
@@ -132,6 +132,10 @@ def _read(
         frame = frame.with_columns(added).select(list(expected))
     if wrong := _schema_faults(frame, expected):
         return None, wrong
+    if table in NAMED_BY_SOURCE:  # a query of one source finds its file by the name
+        others = frame.filter(pl.col("source_id") != Path(name).stem)["source_id"]
+        if others.len():
+            return frame, [f"{others.len()} row(s) belong to another source, first {others[0]!r}"]
     return frame, []
 
 

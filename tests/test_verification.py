@@ -91,6 +91,8 @@ def test_a_file_that_does_not_belong_is_found_and_not_read(small: Path) -> None:
         ("evals", "run_id", "farseer/none", "does not hold"),
         ("runs", "n_params", -1.0, "below"),
         ("runs", "source_id", "none", "does not hold"),
+        ("runs", "source_id", "epoch_chinchilla", "belong to another source"),
+        ("evals", "source_id", "epoch_chinchilla", "belong to another source"),
         ("evals", "raw_file", None, "is required"),
     ],
 )

@@ -23,6 +23,7 @@ from typing import Any
 import duckdb
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
 import scalingdb as sdb
 from scalingdb._store import write_manifest
@@ -132,6 +133,24 @@ def test_sources_counts_what_each_source_holds(db: sdb.Warehouse) -> None:
 
 
 # ---- points and curves ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("table", ["runs", "evals"])
+def test_a_query_of_one_source_reads_its_file_only(db: sdb.Warehouse, table: str) -> None:
+    plan = "\n".join(db.sql(f"explain select * from {table} where source_id = 'farseer'").to_series(1))
+    assert "Scanning Files: 1/" in plan
+
+
+@pytest.mark.parametrize("table", ["runs", "evals"])
+def test_rows_have_the_source_that_their_file_states(db: sdb.Warehouse, table: str) -> None:
+    files = list((SHIPPED / "tables" / table).glob("*.parquet"))
+    stated = pl.concat(pl.read_parquet(file, columns=["source_id"]) for file in files)
+    found = db.sql(
+        f"select source_id, count(*) as n from {table} where source_id in $files group by all",
+        files=[file.stem for file in files],
+    )
+    counts = stated.group_by("source_id").agg(n=pl.len().cast(pl.Int64))
+    assert_frame_equal(found, counts, check_row_order=False)
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,9 @@
 
 Every file of the manifest must be there with its SHA-256, and none besides; every table file must have the columns and
 types of its table and be readable by DuckDB, which reads it in use; numbers must be finite and within the bounds of
-their column and unit; a file of runs or evaluations must hold the source it is called after; keys must be unique over all sources, every run and source that a row names must exist, and every
-view must answer. The user's own sources are checked in the same way.
+their column and unit; a file of runs or evaluations must hold the source that it is called after; keys must be unique
+over all sources, every run and source that a row names must exist, and every view must answer. The user's own sources
+are checked in the same way.
 """
 
 from __future__ import annotations

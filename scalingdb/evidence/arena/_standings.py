@@ -71,7 +71,8 @@ def leaderboard(track: str | None = None, *, table: pl.DataFrame | None = None) 
         which it has the highest win rate of the ranked laws; laws of equal rates share one),
         ``mean_rank, times_best`` (geometric mean of its error over that of the best law there), ``error``
         (median over data sets and bands of the mean absolute relative error), one column per band,
-        ``coverage`` of the 95 % prediction interval over all held-out rows, ``n_sets, n_sources, n_refused`` (hold-outs), ``same_curve``.
+        ``coverage`` of the 95 % prediction interval over all held-out rows,
+        ``n_sets, n_sources, n_refused`` (hold-outs), ``same_curve``.
 
     Examples
     --------

@@ -180,7 +180,7 @@ def test_bad_values_are_told_with_their_row(own: Path, rows: list[str], told: li
 @pytest.mark.parametrize(
     ("column", "kept", "values", "bad"),
     [
-        ("seed", [7], ["7.0"], ["2.5", "1e19", "9007199254740993"]),
+        ("seed", [7, 2**53 + 1], ["7.0", "9007199254740993"], ["2.5", "1e19"]),
         ("n_shots", [5], ["5"], ["2.5"]),
         ("is_instruct", [True, False, None], ["yes", "0.0", "n/a"], ["maybe", "2"]),
         (

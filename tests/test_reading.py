@@ -1213,3 +1213,62 @@ def test_a_condition_that_would_keep_polars_busy_is_refused(tmp_path: Path, wher
 def test_numbers_of_a_condition_may_have_exponents(tmp_path: Path, where: str, models: list[str]) -> None:
     (tmp_path / "a.csv").write_text("model,params,tokens,val_loss\na,1e8,2e9,3.1\nb,2e8,3e9,2.9\nc,400000000,4e9,2.4\n")
     assert sdb.read_runs(tmp_path / "a.csv", where=where, unit="nats_per_token")["model_name"].to_list() == models
+
+
+LARGE = [2**53 + 1, 2**53 + 3, 2**63 - 1]
+
+
+def _written(shape: str, table: dict[str, list[Any]], place: Path) -> Any:
+    rows = [{name: column[i] for name, column in table.items()} for i in range(len(table["run"]))]
+    frame = pl.DataFrame({name: pl.Series(column, strict=False) for name, column in table.items()})
+    file = place / f"runs.{shape}"
+    if shape == "parquet":
+        frame.write_parquet(file)
+    elif shape == "csv":
+        lines = [list(map(str, row.values())) for row in rows]
+        file.write_text("\n".join(",".join(line) for line in [list(table), *lines]))
+    elif shape in {"json", "jsonl"}:
+        file.write_text(json.dumps(table) if shape == "json" else "\n".join(map(json.dumps, rows)))
+    else:
+        import pandas as pd
+
+        return {"dict": table, "rows": rows, "polars": frame, "pandas": pd.DataFrame(table)}[shape]
+    return file
+
+
+SHAPES = ["parquet", "csv", "json", "jsonl", "dict", "rows", "polars", "pandas"]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_whole_numbers_that_a_float_would_round_stay_as_they_are(shape: str, tmp_path: Path) -> None:
+    table = _frame(RUNS[:3], seed=LARGE)
+    frame = sdb.read_runs(_written(shape, table, tmp_path))
+    assert frame["seed"].to_list() == LARGE
+    knobs = _frame(RUNS[:3], job=LARGE)
+    assert sdb.read_runs(_written(shape, knobs, tmp_path), {"job": "job"})["job"].to_list() == LARGE
+    chosen = sdb.read_runs(_written(shape, table, tmp_path), where=f"seed = {LARGE[0]}")
+    assert chosen["seed"].to_list() == LARGE[:1]
+    ids = {**table, "run": LARGE}
+    assert sdb.read_runs(_written(shape, ids, tmp_path))["run_id"].to_list() == list(map(str, LARGE))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("name", ["step", "seed"])
+def test_whole_numbers_that_cannot_be_kept_are_refused(shape: str, name: str, tmp_path: Path) -> None:
+    for cells in ([2**64 + 1, 2, 3], [2**53 + 1, 2, 0.5])[: 1 if shape in {"parquet", "polars", "pandas"} else 2]:
+        what = _written(shape, _frame(RUNS[:3], **{name: cells}), tmp_path)
+        with pytest.raises(DataError, match=rf"{name} = '{name}': row 1 says {cells[0]}, which would be rounded"):
+            sdb.read_runs(what)
+        kept = sdb.read_runs(what, {f"my_{name}": name})  # what the error advises
+        assert kept[f"my_{name}"].to_list() == list(map(str, cells))
+
+
+def test_large_seeds_beside_others_and_in_words_of_people(tmp_path: Path) -> None:
+    files = []
+    for i, seeds in enumerate(([2**53 + 1], [4.0], [5])):
+        files.append(tmp_path / f"{i}.parquet")
+        pl.DataFrame(_frame(RUNS[i : i + 1], seed=seeds) | {f"more_{i}": [1.0]}).write_parquet(files[-1])
+    assert sdb.read_runs(files)["seed"].to_list() == [2**53 + 1, 4, 5]
+    frame = sdb.read_runs(_frame(RUNS[:3], seed=["9,007,199,254,740,993", "1,000", "9.007199254740995e15"]))
+    assert frame["seed"].to_list() == [2**53 + 1, 1000, 2**53 + 3]
+    assert sdb.read_runs(_frame(RUNS[:3], train_flops=[10**22 + 1] * 3))["train_flops"].to_list() == [1e22] * 3

@@ -25,7 +25,7 @@ from scalingdb.reading._evaluations import Results
 from scalingdb.reading._json import json_value
 from scalingdb.reading._report import Unusable
 
-__all__ = ["Files", "Piece", "read_files"]
+__all__ = ["Files", "Piece", "column_of", "read_files"]
 
 RUN, STEP = "run_id", "step"
 """Columns that a log's own structure names."""
@@ -279,17 +279,20 @@ def _flat(row: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]
 def _frame_of(columns: Mapping[str, Sequence[Any]]) -> pl.DataFrame:
     if len({len(values) for values in columns.values()}) > 1:
         raise Unusable("its columns have different lengths")
-    return pl.DataFrame({name: _column_of(name, values) for name, values in columns.items()})
+    return pl.DataFrame({name: column_of(name, values) for name, values in columns.items()})
 
 
-def _column_of(name: str, values: Sequence[Any]) -> pl.Series:
-    """Numbers where all are, else text: truth values and nested lists keep their type's name as text."""
+def column_of(name: str, values: Sequence[Any]) -> pl.Series:
+    """Numbers where all are, else text: truth values and nested lists keep their type's name as text.
+
+    Whole numbers that a float would round stay text, too.
+    """
     given = [value for value in values if value is not None]
     if given and all(isinstance(value, int | float) and not isinstance(value, bool) for value in given):
-        try:
+        if all(isinstance(value, int) and abs(value) < 2**63 for value in given):
+            return pl.Series(name, values, dtype=pl.Int64)
+        if all(isinstance(value, float) or abs(value) <= 2**53 for value in given):
             return pl.Series(name, [None if v is None else float(v) for v in values], dtype=pl.Float64)
-        except OverflowError:
-            pass
     return pl.Series(name, [None if v is None else str(v) for v in values], dtype=pl.String)
 
 

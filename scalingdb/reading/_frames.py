@@ -55,7 +55,7 @@ def as_frame(what: Any) -> pl.DataFrame:
             return pl.DataFrame({str(name): _pandas_column(what[name]) for name in what.columns})
         if hasattr(what, "__arrow_c_stream__"):
             return pl.DataFrame(ArrowStream(what))
-    except (pl.exceptions.PolarsError, TypeError, ValueError) as error:
+    except (pl.exceptions.PolarsError, TypeError, ValueError, OverflowError) as error:
         raise DataError(
             f"this {type(what).__qualname__} cannot become a frame: {error}",
             "give columns of one length and one type each.",
@@ -70,7 +70,7 @@ def _pandas_column(column: Any) -> pl.Series:
     """A pandas column as a series; what Arrow cannot type becomes text."""
     try:
         return pl.Series(pl.from_pandas(column))
-    except (pl.exceptions.PolarsError, TypeError, ValueError, ImportError):
+    except (pl.exceptions.PolarsError, TypeError, ValueError, OverflowError, ImportError):
         return pl.Series(
             [None if value is None or str(value) in {"nan", "NaT", "<NA>"} else str(value) for value in column]
         )

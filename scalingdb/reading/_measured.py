@@ -142,7 +142,8 @@ def _refuse_options_of_tables(options: Options) -> None:
 
 
 def _files(what: Any) -> Files:
-    if isinstance(what, str) and not what.strip():
+    paths = what if isinstance(what, list | tuple) else [what]
+    if any(isinstance(path, str) and not path.strip() for path in paths):
         raise DataError("the path is empty", "give a file or a folder; '.' is the present one.")
     if isinstance(what, str | Path):
         return read_files([Path(what)])
@@ -161,7 +162,7 @@ def _files(what: Any) -> Files:
 
 
 def _exact_lists(what: Any) -> Any:
-    """Columns and rows in Python's own types, with lists of whole and other numbers as text where floats would round."""
+    """Columns and rows in Python's own types, as text where a float would round whole numbers among others."""
     if isinstance(what, list | tuple):
         names = list(dict.fromkeys(str(name) for row in what for name in row))
         what = {name: [row.get(name) for row in what] for name in names}
@@ -179,7 +180,12 @@ def _exact_lists(what: Any) -> Any:
 
 def _flat(table: pl.DataFrame) -> pl.DataFrame:
     """Columns of records (``summary``, ``config`` of an interface) as one column per entry: ``config.lr``."""
-    while nested := [name for name, dtype in table.schema.items() if isinstance(dtype, pl.Struct)]:
+    while nested := {name: dtype for name, dtype in table.schema.items() if isinstance(dtype, pl.Struct)}:
+        names = [name for name in table.columns if name not in nested]
+        names += [f"{name}.{field.name}" for name, dtype in nested.items() for field in dtype.fields]
+        if len(set(names)) < len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            raise DataError(f"two columns are called {twice!r} once records are columns", "give one another name.")
         parts = [table[name].struct.unnest().rename(partial("{}.{}".format, name)) for name in nested]
         table = pl.concat([table.drop(nested), *parts], how="horizontal")
     return table
@@ -314,11 +320,7 @@ def _where(table: pl.DataFrame, where: str | None, file: str, report: Report) ->
             f"{argument('where')} has {n_operators:,} operators and brackets, of {MOST_OPERATORS} that are allowed",
             "list values as in \"run in ('a', 'b')\", or filter the frame before.",
         )
-    typed = table.with_columns(
-        _typed(table[name])
-        for name in table.columns
-        if table[name].dtype == pl.String
-    )
+    typed = table.with_columns(_typed(table[name]) for name in table.columns if table[name].dtype == pl.String)
     try:
         mask = typed.select(keep=pl.sql_expr(_without_exponents(where))).to_series()
     except (pl.exceptions.PolarsError, ValueError, TypeError) as error:

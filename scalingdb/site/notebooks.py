@@ -84,10 +84,17 @@ def find_notebooks(names: Sequence[str] = (), folder: Path | None = None) -> lis
         If the folder does not exist or holds no notebooks, or none of this name.
     """
     place = notebook_folder() if folder is None else folder
-    found = {path.stem: path.resolve() for path in sorted(place.glob("*.ipynb"))}
+    other = "name another one with --notebooks DIR."
+    try:
+        there = sorted(path for path in place.iterdir() if path.suffix == ".ipynb" and not path.name.startswith("."))
+    except FileNotFoundError as error:
+        raise UnknownNameError(f"notebook folder {str(place)!r} does not exist", other) from error
+    except (OSError, ValueError) as error:
+        said = getattr(error, "strerror", None) or error
+        raise NotebookError(f"notebook folder {str(place)!r} cannot be read: {said}", other) from error
+    found = {path.stem: path.resolve() for path in there}
     if not found:
-        state = "holds no notebooks" if place.is_dir() else "does not exist"
-        raise UnknownNameError(f"notebook folder {str(place)!r} {state}", "name another one with --notebooks DIR.")
+        raise UnknownNameError(f"notebook folder {str(place)!r} holds no notebooks", other)
     chosen = [name.removesuffix(".ipynb") for name in names]
     for name in chosen:
         if name not in found:

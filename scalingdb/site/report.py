@@ -29,7 +29,7 @@ import nbformat
 from jupyter_core.utils import run_sync
 
 from scalingdb._store import exclusive, scratch_folder, sync_file, sync_folder
-from scalingdb.errors import NotebookError, OutputError, ScalingDBError
+from scalingdb.errors import NotebookError, OutputError, ScalingDBError, check_path
 from scalingdb.site.figures import CHART, remove_unused, write_runtime
 from scalingdb.site.figures import FOLDER as CHARTS
 from scalingdb.site.notebooks import (
@@ -126,9 +126,9 @@ def build_report(
     PosixPath('reports/index.html')
     """
     _require_sphinx()
-    folder = None if notebooks is None else Path(notebooks)
+    folder = None if notebooks is None else check_path(notebooks, "notebooks")
+    target = check_path(output, "output")
     asked = find_notebooks(names, folder)
-    target = Path(output)
     state = _state_folder(target)
     with exclusive(state):
         with _told(target):
@@ -189,7 +189,7 @@ def _require_sphinx() -> None:
 
 def _state_folder(target: Path) -> Path:
     """The folder that builds share, made before anything runs: a place that cannot be written shows now."""
-    if target.exists() and not target.is_dir():
+    if os.path.exists(target) and not os.path.isdir(target):  # noqa: PTH110, PTH112 - a name may be too long
         raise OutputError(f"{str(target)!r} is a file, not a folder", "name a folder with --output DIR.")
     is_ours = any(os.path.lexists(target / STATE / name) for name in (CURRENT, RECORD))
     if os.path.lexists(target / "index.html") and not is_ours:
@@ -203,11 +203,14 @@ def _state_folder(target: Path) -> Path:
         (state / ".probe").touch()
         (state / ".probe").unlink()
         _forget_other_versions(state)
-    except OSError as error:
-        raise OutputError(
-            f"cannot write to {str(target)!r}: {error}", "name a writable folder with --output DIR."
-        ) from error
+    except (OSError, ValueError) as error:  # of which a name with a null byte is one
+        raise _unwritable(target, error) from error
     return state
+
+
+def _unwritable(target: Path, error: OSError | ValueError) -> OutputError:
+    said = getattr(error, "strerror", None) or error
+    return OutputError(f"cannot write to {str(target)!r}: {said}", "name a writable folder with --output DIR.")
 
 
 def _ready(

@@ -47,6 +47,7 @@ __all__ = [
     "scratch_folder",
     "sync_folder",
     "write_manifest",
+    "write_whole",
 ]
 
 MANIFEST = "manifest.json"
@@ -375,6 +376,13 @@ def replace_durably(scratch: Path, target: Path) -> None:
     sync_file(scratch)
     scratch.replace(target)
     sync_folder(target.parent)
+
+
+def write_whole(file: Path, text: str) -> None:
+    """Write a text file that appears in one step, so that a process that is killed leaves no half of it."""
+    scratch = file.with_name(f".{file.name}.new")
+    scratch.write_bytes(text.encode())
+    scratch.replace(file)
 
 
 # ---- one at a time -------------------------------------------------------------------------------

@@ -9,7 +9,10 @@ import json
 import os
 import re
 import shutil
+import signal
+import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -470,14 +473,34 @@ def test_unknown_declared_source(tmp_path: Path) -> None:
         notebooks.prepare(path, notebooks.read(path), {"kaplan": {}}, tmp_path)
 
 
-def test_a_failure_of_sphinx_leaves_the_old_site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Failed:
-        returncode, stderr = 2, "no theme"
+TRACE = """Traceback (most recent call last):
+  File "builder.py", line 1, in write
+    self.write()
+{error}
+The full traceback has been saved in:
+/tmp/sphinx-err-1.log
+"""
 
-    monkeypatch.setattr(report.subprocess, "run", lambda *_, **__: Failed)
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        ("sphinx.errors.ThemeError: no theme", "Sphinx failed: sphinx.errors.ThemeError: no theme"),
+        ("OSError: [Errno 28] No space left on device", "cannot write to '{site}': No space left on device"),
+        ("OSError: [Errno 122] Disk quota exceeded: 'a'", "cannot write to '{site}': Disk quota exceeded"),
+        ("it went away", "Sphinx failed:"),
+    ],
+)
+def test_a_failure_of_sphinx_leaves_the_old_site(
+    error: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report, "run_sphinx", lambda *_: (2, TRACE.format(error=error)))
     write(tmp_path, "a", prose("# A"))
-    with pytest.raises(OutputError, match="no theme"):
+    with pytest.raises(OutputError) as caught:
         build_report(output=tmp_path / "site", notebooks=tmp_path, reference=False)
+    assert words.format(site=tmp_path / "site") in caught.value.fact
+    assert "Traceback" not in str(caught.value)
+    assert len(str(caught.value).splitlines()) <= 5
     assert [path.name for path in (tmp_path / "site").iterdir()] == [".site"]
 
 
@@ -729,3 +752,91 @@ def test_a_notebook_that_breaks_its_format_is_named(tmp_path: Path, place: tuple
     path.write_text(json.dumps(content))
     with pytest.raises(DataError, match=r"'one\.ipynb' is not a readable notebook"):
         notebooks.read(path)
+
+
+# ---- a build that is killed --------------------------------------------------------------------
+
+
+def _runs(pid: int) -> bool:
+    """Whether a process is there and no mere entry of one that nobody has waited for."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def _wait(until: Callable[[], object], seconds: float = 30) -> None:
+    end = time.monotonic() + seconds
+    while not until() and time.monotonic() < end:
+        time.sleep(0.02)
+    assert until()
+
+
+def _pids(folder: Path) -> list[int]:
+    return [int(path.name) for path in folder.iterdir()]
+
+
+SLEEPY = """
+import os, pathlib, time
+def read(app, name, source):
+    pathlib.Path({place!r}, str(os.getpid())).touch()
+    time.sleep(60)
+def setup(app):
+    pathlib.Path({place!r}, str(os.getpid())).touch()
+    app.connect("source-read", read)
+    return dict(parallel_read_safe=True)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("victim", ["the build", "Sphinx"])
+def test_sphinx_and_its_workers_end_with_the_build(number: signal.Signals, victim: str, tmp_path: Path) -> None:
+    source, place = tmp_path / "source", tmp_path / "pids"
+    source.mkdir()
+    place.mkdir()
+    (source / "conf.py").write_text(SLEEPY.format(place=str(place)))
+    for i in range(12):  # Sphinx starts workers from six pages on
+        (source / f"{'index' if i == 0 else i}.rst").write_text("Title\n=====\n")
+    arguments = ["-q", "-j", "2", str(source), str(tmp_path / "html")]
+    code = f"import os; from scalingdb.site.children import run_sphinx; run_sphinx({arguments!r}, os.environ)"
+    with subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL) as build:
+        _wait(lambda: len(_pids(place)) == 3)
+        sphinx = [pid for pid in _pids(place) if Path(f"/proc/{pid}/stat").read_text().split()[3] == str(build.pid)]
+        os.kill(build.pid if victim == "the build" else sphinx[0], number)
+        build.wait(30)
+    _wait(lambda: not any(map(_runs, _pids(place))), 10)
+    assert len(_pids(place)) == 3  # none was started later
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_kernels_end_with_the_build_and_the_next_one_leaves_nothing(number: signal.Signals, tmp_path: Path) -> None:
+    place, site = tmp_path / "pids", tmp_path / "site"
+    place.mkdir()
+    busy = (
+        "import os, pathlib, time\n"
+        f"place = pathlib.Path({str(place)!r})\n"
+        "is_first = not list(place.iterdir())\n"
+        "(place / str(os.getpid())).touch()\n"
+        "while is_first:\n    pass"
+    )
+    folder = tmp_path / "notebooks"
+    folder.mkdir()
+    write(folder, "busy", prose("# A"), code(busy))
+    arguments = f"output={str(site)!r}, notebooks={str(folder)!r}, reference=False"
+    command = [sys.executable, "-c", f"from scalingdb.site.report import build_report; build_report({arguments})"]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as build:
+        _wait(lambda: _pids(place))
+        build.send_signal(number)
+        build.wait(30)
+    _wait(lambda: not any(map(_runs, _pids(place))), 10)
+    for name in ("executed/busy.ipynb", "reference.json", "source/index.md", "extra/charts/.vega.js.new"):
+        torn = site / ".site" / name  # as a kill between two writes of earlier versions left it
+        torn.parent.mkdir(parents=True, exist_ok=True)
+        torn.write_bytes(b'{"half": "\xc3')
+    report.build_report(output=site, notebooks=folder, reference=False)
+    assert (site / "notebooks" / "busy.html").exists()
+    left = {path.name for path in site.rglob("*") if path.name.startswith(".") or path.suffix == ".new"}
+    assert left <= {".site", ".lock", ".doctrees"}
+    assert len(list((site / ".site").glob("pages-*"))) == 1

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from scalingdb._imports import import_lightly
+from scalingdb.site.children import die_with_parent
 
 __all__ = ["IMPORTED", "main"]
 
@@ -33,9 +34,11 @@ def main() -> None:
         return  # no answer: kernels are then started one by one
     gc.freeze()  # a collection in a kernel would copy the memory that it shares
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the system forgets kernels that have ended
+    own = os.getpid()
     for line in sys.stdin:
         kernel = os.fork()
         if kernel == 0:
+            die_with_parent(own)
             _become_kernel(**json.loads(line))
         print(kernel, flush=True)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import contextlib
 import hashlib
 import html
 import os
@@ -28,6 +29,7 @@ from IPython.core.inputtransformer2 import TransformerManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
+from scalingdb._store import write_whole
 from scalingdb.charts import SPEC_MIME
 from scalingdb.errors import DataError, NotebookError, UnknownNameError, unknown_name
 from scalingdb.published import default_path
@@ -257,14 +259,15 @@ async def execute_all(
         kept = store / f"{path.stem}.ipynb"
         key = hashlib.sha256(today + path.read_bytes()).hexdigest()
         if kept.exists() and path.stem not in fresh:
-            notebook = read(kept)
-            if notebook.metadata.get("scalingdb_key") == key:
-                return notebook
+            with contextlib.suppress(DataError):  # damaged: it is made again
+                notebook = read(kept)
+                if notebook.metadata.get("scalingdb_key") == key:
+                    return notebook
         async with free:
             notebook = await _execute(path, progress, present, environment, manager)
         notebook.metadata["scalingdb_key"] = key
         store.mkdir(parents=True, exist_ok=True)
-        nbformat.write(notebook, kept)
+        write_whole(kept, nbformat.writes(notebook))
         return notebook
 
     with _environment() as environment, kernels(environment) as manager, ThreadPoolExecutor(1) as side:

@@ -10,14 +10,14 @@ error or Ctrl-C brings the old ones back, a kill among them leaves pages of both
 from __future__ import annotations
 
 import contextlib
+import errno
 import filecmp
 import hashlib
 import importlib.util
 import json
 import os
+import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -28,8 +28,9 @@ from typing import Any
 import nbformat
 from jupyter_core.utils import run_sync
 
-from scalingdb._store import exclusive, scratch_folder, sync_file, sync_folder
+from scalingdb._store import exclusive, scratch_folder, sync_file, sync_folder, write_whole
 from scalingdb.errors import NotebookError, OutputError, ScalingDBError, check_path
+from scalingdb.site.children import run_sphinx
 from scalingdb.site.figures import CHART, remove_unused, write_runtime
 from scalingdb.site.figures import FOLDER as CHARTS
 from scalingdb.site.notebooks import (
@@ -129,10 +130,10 @@ def build_report(
     folder = None if notebooks is None else check_path(notebooks, "notebooks")
     target = check_path(output, "output")
     asked = find_notebooks(names, folder)
-    state = _state_folder(target)
-    with exclusive(state):
-        with _told(target):
-            _recover(target, state)
+    with _told(target):
+        state = _state_folder(target)
+    with _told(target), exclusive(state):
+        _recover(target, state)
         is_first = not (target / "index.html").exists()
         paths = asked if is_first and names else find_notebooks((), folder)
         is_light = not reference or (is_first and bool(names))
@@ -146,7 +147,7 @@ def build_report(
             ready = _ready(paths, [path.stem for path in asked] if names else [], state, sources, charts, progress)
             pages, front = written.result() if written else ({}, None)
         pages |= list_pages(ready, list(pages), front)
-        with _told(target), scratch_folder(target, ".building-") as scratch:
+        with scratch_folder(target, ".building-") as scratch:
             write_runtime(charts)
             remove_unused(charts, _write_source(source, pages, ready, fresh_links))
             staging = scratch / "html"
@@ -174,7 +175,7 @@ def _reference(
     texts = [*pages.values(), front["picture"] if front else ""]
     shown = sorted({name for text in texts for name in CHART.findall(text)})
     made = {"key": key, "pages": pages, "front": front, "links": links, "charts": shown}
-    kept.write_text(json.dumps(made), encoding="utf-8")
+    write_whole(kept, json.dumps(made))
     return {**pages, **pages_of_checkout()}, front
 
 
@@ -263,9 +264,9 @@ def _write_source(
     texts["links.json"] = json.dumps(links, sort_keys=True)
     for name, text in texts.items():
         file = folder / name
-        if not file.exists() or file.read_text(encoding="utf-8") != text:
+        if not file.exists() or file.read_bytes() != text.encode():
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(text, encoding="utf-8")
+            write_whole(file, text)
     for file in folder.rglob("*"):
         if file.is_file() and file.relative_to(folder).as_posix() not in texts:
             file.unlink()
@@ -332,19 +333,29 @@ def _sphinx(source: Path, state: Path, staging: Path, progress: Progress) -> tup
     conf = Path(__file__).parent / "sphinx"
     options = ["-b", "html", "-q", "-j", str(cores()), "-c", str(conf), "-d", str(doctrees)]
     extra = ["-D", f"html_extra_path={(state / 'extra').absolute()}"]  # Sphinx takes others from its settings
-    done = subprocess.run(
-        [sys.executable, "-m", "sphinx", *options, *extra, str(source), str(staging)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "PYTHONWARNINGS": "ignore", "NO_COLOR": "1"},
+    code, said = run_sphinx(
+        [*options, *extra, str(source), str(staging)], {**os.environ, "PYTHONWARNINGS": "ignore", "NO_COLOR": "1"}
     )
-    if done.returncode:
+    if code:
         shutil.rmtree(doctrees, ignore_errors=True)
-        raise OutputError(f"Sphinx failed: {done.stderr.strip()[-2000:]}", "the old site is unchanged.")
+        if found := _OF_THE_DISK.search(said):
+            raise OSError(found[0])
+        raise OutputError(f"Sphinx failed: {_reason(said)}", "the old site is unchanged.")
     _remove_stale(source, staging)
     progress("pages", 1, 1)
-    return tuple(line for line in done.stderr.splitlines() if line.strip())
+    return tuple(line for line in said.splitlines() if line.strip())
+
+
+_OF_THE_DISK = re.compile(
+    "|".join(os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG))
+)
+
+
+def _reason(said: str) -> str:
+    """What Sphinx says of its failure, without the trace that leads to it."""
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    wrong = [line for line in lines if re.match(r"(?:[\w.]*(?:Error|Exception)\b|.*\bERROR\b|Could not )", line)]
+    return "\n".join(dict.fromkeys(wrong[-3:] or lines[-3:])) or "it gave no reason"
 
 
 def _remove_stale(source: Path, staging: Path) -> None:
@@ -502,6 +513,9 @@ def _recover(target: Path, state: Path) -> None:
     for other in _take_away(target, state):
         shutil.rmtree(other)
     record.unlink(missing_ok=True)
+    for folder in (state, state / "executed", state / "extra" / CHARTS):
+        for file in folder.glob("*.new"):
+            file.unlink()
 
 
 def _adopt(record: Path, target: Path, state: Path) -> None:

@@ -7,6 +7,7 @@ import contextlib
 import itertools
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -504,6 +505,13 @@ def test_a_failure_of_sphinx_leaves_the_old_site(
     assert [path.name for path in (tmp_path / "site").iterdir()] == [".site"]
 
 
+def test_a_copy_that_fails_is_one_line(tmp_path: Path) -> None:
+    failed = [(f"a{i}", f"b{i}", "[Errno 28] No space left on device") for i in range(500)]
+    with pytest.raises(OutputError) as caught, report._told(tmp_path):
+        raise shutil.Error(failed)
+    assert caught.value.fact == f"cannot write to {str(tmp_path)!r}: [Errno 28] No space left on device"
+
+
 def test_a_chart_that_is_no_chart_of_ours_is_drawn_too(tmp_path: Path) -> None:
     spec = {"mark": "bar", "data": {"values": [{"x": 1}]}, "encoding": {"x": {"field": "x", "type": "quantitative"}}}
     shown = _shown({"output_type": "display_data", "data": {SPEC_MIME: spec}, "metadata": {}}, tmp_path)
@@ -840,3 +848,114 @@ def test_kernels_end_with_the_build_and_the_next_one_leaves_nothing(number: sign
     left = {path.name for path in site.rglob("*") if path.name.startswith(".") or path.suffix == ".new"}
     assert left <= {".site", ".lock", ".doctrees"}
     assert len(list((site / ".site").glob("pages-*"))) == 1
+
+
+# ---- damaged notebooks -------------------------------------------------------------------------
+
+ODD: list[Any] = [
+    None,
+    True,
+    -1,
+    0,
+    1.5,
+    10**30,
+    "",
+    "text",
+    "\ud800",
+    "\0",
+    [],
+    [[]],
+    [None],
+    ["a", 1],
+    {},
+    {"a": None},
+]
+
+
+def _sound() -> dict[str, Any]:
+    made = new_notebook(
+        cells=[
+            prose("# Which?\n\nThis `kaplan` one.", metadata={"tags": ["needs:kaplan"]}),
+            code(
+                "%%sql n\nselect 1",
+                metadata={"tags": ["parameters"], "jupyter": {"source_hidden": True}},
+                outputs=[
+                    new_output("stream", name="stdout", text="a.py:1: UserWarning: b\n  code\n"),
+                    new_output("display_data", {"text/html": "<table><td>1e+21</td></table>", "text/plain": "x"}),
+                    new_output("execute_result", {SPEC_MIME: {"mark": "bar"}, "text/markdown": "# H"}),
+                    new_output("display_data", {notebooks.TABLE_MIME: {"rows": [{"a": 1}]}}),
+                    new_output("error", ename="E", evalue="e", traceback=["t"]),
+                ],
+            ),
+            nbformat.v4.new_raw_cell("raw"),
+            code("db.sql('select 1')"),
+        ],
+        metadata={
+            "scalingdb": {"section": "Guides", "sources": ["kaplan"]},
+            "kernelspec": {"name": "julia", "display_name": "J"},
+        },
+    )
+    return json.loads(nbformat.writes(made))  # type: ignore[no-any-return]
+
+
+def _places(value: Any) -> list[tuple[Any, Any]]:
+    """Every container of a document with each key that it has."""
+    inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [place for key, part in inside for place in ((value, key), *_places(part))]
+
+
+def _mutant(rng: random.Random) -> bytes:
+    document = _sound()
+    for _ in range(rng.choice((1, 1, 2))):
+        container, key = rng.choice(_places(document))
+        match rng.randrange(5):
+            case 0:
+                del container[key]
+            case 1 if isinstance(container, list):
+                container.append(container[key])  # ids twice
+            case 2 if isinstance(container[key], str):
+                container[key] = container[key] * 20_000
+            case _:
+                container[key] = rng.choice(ODD)
+    content = json.dumps(document).encode()
+    if rng.random() < 0.25:
+        at = rng.randrange(len(content))
+        damage = [content[:at], content[:at] + b"\xff" + content[at:], content[:at] + content[at + 1 :], content * 2]
+        content = rng.choice(damage)
+    return content
+
+
+def _as_far_as_the_page(path: Path, charts: Path) -> None:
+    """What a report does with a notebook, apart from running it: stored outputs stand for what a kernel sends."""
+    notebook = notebooks.leave_out(notebooks.read(path), {"kaplan"})
+    sources = {"kaplan": {"title": "T", "authors": None, "year": 2020, "licence": "none", "source_id": "kaplan"}}
+    ready = notebooks.prepare(path, notebook, sources, charts)
+    pages.list_pages([ready], [], None)
+    nbformat.writes(report._without_ids(ready.notebook)).encode()
+
+
+@pytest.mark.parametrize("data", [{SPEC_MIME: 3}, {SPEC_MIME: {"mark": "none"}}, {notebooks.TABLE_MIME: 3}])
+def test_an_output_that_is_not_what_it_says_is_named(data: dict[str, Any], tmp_path: Path) -> None:
+    cell = code("1", outputs=[nbformat.from_dict({"output_type": "display_data", "data": data, "metadata": {}})])
+    with pytest.raises(NotebookError, match="notebook 'a', cell 2: an output that no page can show"):
+        notebooks.prepare(tmp_path / "a.ipynb", new_notebook(cells=[prose("# A"), cell]), {}, tmp_path / "charts")
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_damaged_notebooks_are_read_or_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(figures, "_draw", lambda *_: (1, 1))
+    rng = random.Random(int(os.environ.get("SEED", "0")))
+    path = tmp_path / "a.ipynb"
+    path.write_text(json.dumps(_sound()))
+    _as_far_as_the_page(path, tmp_path / "charts")
+    refused = 0
+    for _ in range(int(os.environ.get("MUTANTS", "300"))):
+        path.write_bytes(_mutant(rng))
+        try:
+            _as_far_as_the_page(path, tmp_path / "charts")
+        except (DataError, NotebookError, UnknownNameError):
+            refused += 1
+        except BaseException:
+            (tmp_path / "found.ipynb").write_bytes(path.read_bytes())
+            raise
+    assert refused

@@ -197,8 +197,16 @@ async def _execute(
 
 
 def read(path: Path) -> nbformat.NotebookNode:
-    """A notebook as it is stored."""
+    """A notebook as it is stored.
+
+    Raises
+    ------
+    DataError
+        If it is no file, may not be read, or is no notebook.
+    """
     try:
+        if not path.is_file():  # a pipe would be waited for
+            raise FileNotFoundError("there is no file behind this name")
         notebook: nbformat.NotebookNode = nbformat.read(path, as_version=4)
         nbformat.validate(notebook)  # which reading only logs
         nbformat.writes(notebook).encode()  # half of a surrogate pair has no bytes
@@ -250,6 +258,8 @@ async def execute_all(
     FailedCellError
         A cell raised an error, ran out of time, or its kernel died. The notebooks beside it are stopped.
     """
+    for path in paths:  # a damaged one shows before others run for minutes
+        read(path)
     free = asyncio.Semaphore(cores())
     today = world()
     with connect() as db:
@@ -435,6 +445,11 @@ def prepare(
         Rows of the table ``sources`` by id.
     charts : Path
         Folder that the files of charts go to.
+
+    Raises
+    ------
+    NotebookError
+        If an output claims to be a chart or a table, and is none.
     """
     facts = notebook.metadata.get("scalingdb", {})
     is_guide = facts.get("section") == "Guides"
@@ -449,11 +464,17 @@ def prepare(
         elif cell.cell_type == "code":
             if not cell.source.strip():
                 continue
-            prose += [item.data["text/markdown"] for item in cell.outputs if "text/markdown" in item.get("data", {})]
             queries += [(number, text) for text in _queries(cell.source)]
-            for item in cell.outputs:
-                tables |= item.get("data", {}).pop(TABLE_MIME, {})
-            cell.outputs = [shown for item in cell.outputs if (shown := _shown(item, charts)) is not None]
+            try:
+                for data in (item.get("data", {}) for item in cell.outputs):
+                    prose += [str(data["text/markdown"])] if "text/markdown" in data else []
+                    tables |= data.pop(TABLE_MIME, {})
+                cell.outputs = [shown for item in cell.outputs if (shown := _shown(item, charts)) is not None]
+            except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RecursionError) as error:
+                raise NotebookError(
+                    f"notebook {path.stem!r}, cell {number}: an output that no page can show: {error}",
+                    "display a chart of Altair, a frame or text.",
+                ) from error
             tags = set(cell.metadata.get("tags", []))
             if not is_guide or "parameters" in tags:
                 tags.add("hide-input")

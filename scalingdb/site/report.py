@@ -166,10 +166,11 @@ def _reference(
     kept = state / "reference.json"
     key = hashlib.sha256(world() + _version_of_site().encode()).hexdigest()
     if kept.exists():
-        known = json.loads(kept.read_text(encoding="utf-8"))
-        if known["key"] == key and all((charts / f"{name}.js").exists() for name in known["charts"]):
-            links |= known["links"]
-            return {**known["pages"], **pages_of_checkout()}, known["front"]
+        with contextlib.suppress(ValueError, LookupError, TypeError):  # damaged: made again
+            known = json.loads(kept.read_text(encoding="utf-8"))
+            if known["key"] == key and all((charts / f"{name}.js").exists() for name in known["charts"]):
+                links |= known["links"]
+                return {**known["pages"], **pages_of_checkout()}, known["front"]
     pages = reference_pages(charts, links, progress)
     front = front_facts(charts) if "laws" in pages else None
     texts = [*pages.values(), front["picture"] if front else ""]
@@ -293,8 +294,10 @@ def _told(target: Path) -> Iterator[None]:
     except OSError as error:
         if isinstance(error, ScalingDBError):
             raise
+        # of a folder that is copied every file that failed is listed
+        said = error.args[0][0][2] if isinstance(error, shutil.Error) and error.args[0] else error
         raise OutputError(
-            f"cannot write to {str(target)!r}: {error}", "free some space, or name another folder."
+            f"cannot write to {str(target)!r}: {said}", "free some space, or name another folder."
         ) from error
 
 

@@ -105,7 +105,8 @@ def _versions(site: Path) -> set[str]:
     for path in site.rglob("*"):
         path.stat()
     shown = {version for text in pages.values() for version in re.findall(r"v\d+v", text)}
-    search = re.findall(r"v\d+v", (site / "searchindex.js").read_text(encoding="utf-8"))
+    # Sphinx keeps words that no page has any more, with an empty list
+    search = re.findall(r"(v\d+v)(?!\":\[\])", (site / "searchindex.js").read_text(encoding="utf-8"))
     return shown | set(search)
 
 

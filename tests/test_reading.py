@@ -1220,7 +1220,7 @@ def test_numbers_of_a_condition_may_have_exponents(tmp_path: Path, where: str, m
 LARGE = [2**53 + 1, 2**53 + 3, 2**63 - 1]
 
 
-def _written(shape: str, table: dict[str, list[Any]], place: Path) -> Any:
+def _shaped(shape: str, table: dict[str, list[Any]], place: Path) -> Any:
     rows = [{name: column[i] for name, column in table.items()} for i in range(len(table["run"]))]
     frame = pl.DataFrame({name: pl.Series(column, strict=False) for name, column in table.items()})
     file = place / f"runs.{shape}"
@@ -1243,21 +1243,21 @@ SHAPES = ["parquet", "csv", "json", "jsonl", "dict", "rows", "polars", "pandas"]
 @pytest.mark.parametrize("shape", SHAPES)
 def test_whole_numbers_that_a_float_would_round_stay_as_they_are(shape: str, tmp_path: Path) -> None:
     table = _frame(RUNS[:3], seed=LARGE)
-    frame = sdb.read_runs(_written(shape, table, tmp_path))
+    frame = sdb.read_runs(_shaped(shape, table, tmp_path))
     assert frame["seed"].to_list() == LARGE
     knobs = _frame(RUNS[:3], job=LARGE)
-    assert sdb.read_runs(_written(shape, knobs, tmp_path), {"job": "job"})["job"].to_list() == LARGE
-    chosen = sdb.read_runs(_written(shape, table, tmp_path), where=f"seed = {LARGE[0]}")
+    assert sdb.read_runs(_shaped(shape, knobs, tmp_path), {"job": "job"})["job"].to_list() == LARGE
+    chosen = sdb.read_runs(_shaped(shape, table, tmp_path), where=f"seed = {LARGE[0]}")
     assert chosen["seed"].to_list() == LARGE[:1]
     ids = {**table, "run": LARGE}
-    assert sdb.read_runs(_written(shape, ids, tmp_path))["run_id"].to_list() == list(map(str, LARGE))
+    assert sdb.read_runs(_shaped(shape, ids, tmp_path))["run_id"].to_list() == list(map(str, LARGE))
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("name", ["step", "seed"])
 def test_whole_numbers_that_cannot_be_kept_are_refused(shape: str, name: str, tmp_path: Path) -> None:
     for cells in ([2**64 + 1, 2, 3], [2**53 + 1, 2, 0.5])[: 1 if shape in {"parquet", "polars", "pandas"} else 2]:
-        what = _written(shape, _frame(RUNS[:3], **{name: cells}), tmp_path)
+        what = _shaped(shape, _frame(RUNS[:3], **{name: cells}), tmp_path)
         with pytest.raises(DataError, match=rf"{name} = '{name}': row 1 says {cells[0]}, which would be rounded"):
             sdb.read_runs(what)
         kept = sdb.read_runs(what, {f"my_{name}": name})  # what the error advises

@@ -914,7 +914,7 @@ def _mutant(rng: random.Random) -> bytes:
                 del container[key]
             case 1 if isinstance(container, list):
                 container.append(copy.deepcopy(container[key]))  # ids twice
-            case 2 if isinstance(container[key], str):
+            case 2 if isinstance(container[key], str) and len(container[key]) < 1_000:
                 container[key] = container[key] * 20_000
             case _:
                 container[key] = copy.deepcopy(rng.choice(ODD))

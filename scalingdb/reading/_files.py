@@ -251,20 +251,22 @@ def _refuse_twice(content: bytes) -> None:
     from pyarrow import parquet
     from pyarrow.ipc import open_file
 
+    twice = None
     try:
         is_parquet = content[:4] == b"PAR1"
         place = io.BytesIO(content)
-        schema = parquet.read_schema(place) if is_parquet else open_file(place).schema
-    except (pa.lib.ArrowException, OSError):
-        return
-    waiting = [("", list(schema))]
-    while waiting:
-        prefix, inside = waiting.pop()
-        names = [one.name for one in inside]
-        for one in inside:
-            if names.count(one.name) > 1:
-                raise Unusable(f"two columns have one name: {prefix + one.name!r}; {RENAME}")
-            waiting.append((f"{prefix}{one.name}.", [one.type.field(i) for i in range(one.type.num_fields)]))
+        waiting = [("", list(parquet.read_schema(place) if is_parquet else open_file(place).schema))]
+        while waiting and twice is None:
+            prefix, inside = waiting.pop()
+            names = [one.name for one in inside]
+            twice = next((prefix + name for name in names if names.count(name) > 1), None)
+            waiting += [
+                (f"{prefix}{one.name}.", [one.type.field(i) for i in range(one.type.num_fields)]) for one in inside
+            ]
+    except (pa.lib.ArrowException, ArithmeticError, LookupError, MemoryError, OSError, TypeError, ValueError):
+        return  # damaged, as the caller says
+    if twice is not None:
+        raise Unusable(f"two columns have one name: {twice!r}; {RENAME}")
 
 
 def _decoded(content: bytes) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 
 import polars as pl
@@ -71,8 +71,10 @@ def as_frame(what: Any) -> pl.DataFrame:
 
 def _refuse_twice(what: Any) -> None:
     """Columns whose names are equal as text would be one, in silence."""
+    if isinstance(what, pl.LazyFrame):  # which looks itself, and takes time to say its columns
+        return
     given = list(what) if isinstance(what, Mapping) else getattr(what, "columns", getattr(what, "column_names", []))
-    if isinstance(what, pl.LazyFrame) or not all(isinstance(name, Hashable) for name in given):
+    if not isinstance(given, Iterable) or not all(isinstance(name, Hashable) for name in given):
         return
     names = [str(name) for name in given]
     twice = next((name for name in names if names.count(name) > 1), None)

@@ -749,6 +749,8 @@ def test_two_reports_into_one_folder_do_not_mix(tmp_path: Path) -> None:
         (("metadata", "scalingdb"), {"section": 1}),
         (("metadata", "scalingdb"), {"sources": 1}),
         (("metadata", "scalingdb"), {"sources": [1]}),
+        (("metadata", "scalingdb"), {"sources": 0}),
+        (("metadata", "scalingdb"), {"sources": "kaplan"}),
     ],
 )
 def test_a_notebook_that_breaks_its_format_is_named(tmp_path: Path, place: tuple[Any, ...], value: Any) -> None:
@@ -960,3 +962,42 @@ def test_damaged_notebooks_are_read_or_refused(tmp_path: Path, monkeypatch: pyte
             (tmp_path / "found.ipynb").write_bytes(path.read_bytes())
             raise
     assert refused
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("x" * 300, "File name too long"),
+        ("/".join(["y" * 200] * 25), "File name too long"),
+        ("file/site", "Not a directory"),
+        ("file", "is a file, not a folder"),
+        ("a\0b", "null byte"),
+    ],
+)
+def test_places_where_no_site_can_be_are_refused(name: str, words: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match=words) as caught:
+        report._state_folder(tmp_path / name)
+    assert "name a" in str(caught.value.hint)
+
+
+def test_folders_of_notebooks_that_cannot_be_read_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(NotebookError, match="cannot be read: File name too long"):
+        find_notebooks(folder=tmp_path / ("x" * 300))
+
+    def closed(self: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "iterdir", closed)
+    with pytest.raises(NotebookError, match="cannot be read: Permission denied"):
+        find_notebooks(folder=tmp_path)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such files there")
+def test_what_is_no_file_is_no_notebook(tmp_path: Path) -> None:
+    (tmp_path / "folder.ipynb").mkdir()
+    (tmp_path / "nowhere.ipynb").symlink_to("gone")
+    os.mkfifo(tmp_path / "pipe.ipynb")
+    for path in find_notebooks(folder=tmp_path):
+        with pytest.raises(DataError, match="is not a readable notebook: there is no file"):
+            notebooks.read(path)

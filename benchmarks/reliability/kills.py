@@ -84,9 +84,9 @@ def _report(site: Path, notebooks: Path, number: int) -> subprocess.Popen[bytes]
 
 
 def _remaining(site: Path) -> int:
-    """Processes of a report that are still there, given two seconds to end."""
+    """Processes of a report that are still there, given five seconds to end."""
     mark = f"{MARK}={site}\0".encode()
-    end = time.monotonic() + 2
+    end = time.monotonic() + 5
     while True:
         n = 0
         for place in Path("/proc").glob("[0-9]*/environ"):
@@ -112,7 +112,7 @@ def _versions(site: Path) -> set[str]:
 
 def kill_reports(n_kills: int) -> None:
     rng = random.Random(0)
-    torn = finished = remaining = 0
+    torn = finished = failed = remaining = 0
     with tempfile.TemporaryDirectory() as scratch:
         site, notebooks = Path(scratch, "site"), Path(scratch, "notebooks")
         notebooks.mkdir()
@@ -127,6 +127,7 @@ def kill_reports(n_kills: int) -> None:
                 time.sleep(rng.uniform(0.2, 1.1) * whole)
                 process.send_signal(signal.SIGTERM if kill % 2 else signal.SIGKILL)
             finished += process.returncode == 0
+            failed += process.returncode > 0
             remaining += _remaining(site)
             try:
                 versions = _versions(site)
@@ -140,7 +141,7 @@ def kill_reports(n_kills: int) -> None:
         more = {path.name for path in (site / ".site").iterdir()} - usual
         scraps = [path.name for path in site.rglob("*.new")]
     print(
-        f"{torn} torn or mixed sites after {n_kills} kills ({finished} reports had finished, of {whole:.1f} s each); "
+        f"{torn} torn or mixed sites after {n_kills} kills ({finished} reports had finished, {failed} failed, of {whole:.1f} s each); "
         f"{remaining} processes remained; after the next report: {hidden}, beside the usual state {sorted(more)}, {scraps}"
     )
 

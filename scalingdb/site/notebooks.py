@@ -211,8 +211,9 @@ def read(path: Path) -> nbformat.NotebookNode:
         nbformat.validate(notebook)  # which reading only logs
         nbformat.writes(notebook).encode()  # half of a surrogate pair has no bytes
         own = notebook.metadata.get("scalingdb", {})
-        texts = [own.get("section") or "", *(own.get("sources") or ())]
-        if not all(isinstance(text, str) for text in texts):
+        section, sources = own.get("section") or "", own.get("sources")
+        texts = [section, *([] if sources is None else sources)]
+        if not isinstance(sources, list | None) or not all(isinstance(text, str) for text in texts):
             raise TypeError("metadata 'scalingdb' hold a section and a list of sources, in words")
     except Exception as error:  # nbformat raises JSON, schema and its own errors alike
         raise DataError(
@@ -490,7 +491,7 @@ def prepare(
         kernelspec={"name": "python3", "display_name": "Python"}, language_info={"name": "python"}
     )
     title = heading or path.stem.replace("_", " ")
-    return Ready(path.stem, title, answer, str(facts.get("section", "")), notebook, tables)
+    return Ready(path.stem, title, answer, str(facts.get("section") or ""), notebook, tables)
 
 
 def short_authors(authors: str | None) -> str:

@@ -31,18 +31,18 @@ class ArrowStream:
         With a method ``__arrow_c_stream__``.
     limit : int, optional
         Bytes after which the stream ends with an error, by batches.
-
-    Attributes
-    ----------
-    is_over : bool
-        Whether it did.
     """
 
     def __init__(self, result: Any, limit: int | None = None) -> None:
         self._result = result
         self._limit = limit
         self._callbacks: tuple[Any, ...] = ()
-        self.is_over = False
+        self._over: list[bool] = []  # apart, so that the callbacks do not hold this object, and it the result
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the stream ended at its limit."""
+        return bool(self._over)
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
         capsule: object = self._result.__arrow_c_stream__(requested_schema)
@@ -58,7 +58,7 @@ class ArrowStream:
         _RELEASE(schema.release)(ctypes.addressof(schema))
         original, error = _GET(stream.get_next), _ERROR(stream.get_last_error)
         message = ctypes.create_string_buffer(b"larger than memory allows")
-        n_bytes, n_rows, n_batches = 0.0, 0, 0
+        n_bytes, n_rows, n_batches, over = 0.0, 0, 0, self._over
 
         def following(this: int, place: int) -> int:
             nonlocal n_bytes, n_rows, n_batches
@@ -74,12 +74,12 @@ class ArrowStream:
             n_rows = 0
             if n_bytes <= limit:
                 return 0
-            self.is_over = True
+            over.append(True)
             _RELEASE(batch.release)(place)
             return errno.ENOMEM
 
         def reason(this: int) -> int | None:
-            return ctypes.addressof(message) if self.is_over else error(this)
+            return ctypes.addressof(message) if over else error(this)
 
         self._callbacks = (_GET(following), _ERROR(reason), message)  # as long as the stream
         stream.get_next, stream.get_last_error = (ctypes.cast(one, ctypes.c_void_p) for one in self._callbacks[:2])

@@ -821,7 +821,7 @@ def test_sphinx_and_its_workers_end_with_the_build(number: signal.Signals, victi
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_kernels_end_with_the_build_and_the_next_one_leaves_nothing(number: signal.Signals, tmp_path: Path) -> None:
     place, site = tmp_path / "pids", tmp_path / "site"
     place.mkdir()
@@ -840,7 +840,7 @@ def test_kernels_end_with_the_build_and_the_next_one_leaves_nothing(number: sign
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as build:
         _wait(lambda: _pids(place))
         build.send_signal(number)
-        build.wait(30)
+        assert build.wait(30) == -number
     _wait(lambda: not any(map(_runs, _pids(place))), 10)
     for name in ("executed/busy.ipynb", "reference.json", "source/index.md", "extra/charts/.vega.js.new"):
         torn = site / ".site" / name  # as a kill between two writes of earlier versions left it

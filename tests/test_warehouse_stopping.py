@@ -255,3 +255,13 @@ def test_an_error_of_duckdb_among_the_rows_is_told_as_it_is() -> None:
     query = "select case when i = 500_000 then error('boom') else i end as x from range(1_000_000) t(i)"
     with sdb.connect(SHIPPED) as db, pytest.raises(QueryError, match="boom"):
         db.sql(query)
+
+
+def test_no_result_outlives_its_query() -> None:
+    code = (
+        "import gc; gc.disable()\nimport scalingdb as sdb\n"
+        f"db = sdb.connect({str(SHIPPED)!r}, memory_limit='60MB')\ndb.sql('from units')\n"
+        "try:\n    db.sql('from range(100_000_000)')\nexcept sdb.errors.QueryError:\n    pass\ndb.close()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "leaked" not in done.stderr

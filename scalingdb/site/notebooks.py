@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import nbformat
 from IPython.core.inputtransformer2 import TransformerManager
@@ -158,6 +158,21 @@ def _environment() -> Iterator[dict[str, str]]:
         yield {**own, "PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": folder}
 
 
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """Ctrl-C and SIGTERM end this process as usual; nbclient would stop its kernel, and end in an error of its own."""
+
+    def refuse(*_: Any) -> NoReturn:
+        raise RuntimeError("signals are not for the kernel")  # nbclient goes on without
+
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler = refuse  # type: ignore[assignment, method-assign]
+    try:
+        yield
+    finally:
+        del loop.add_signal_handler
+
+
 async def _execute(
     path: Path,
     progress: Progress,
@@ -281,7 +296,12 @@ async def execute_all(
         write_whole(kept, nbformat.writes(notebook))
         return notebook
 
-    with _environment() as environment, kernels(environment) as manager, ThreadPoolExecutor(1) as side:
+    with (
+        _own_signals(),
+        _environment() as environment,
+        kernels(environment) as manager,
+        ThreadPoolExecutor(1) as side,
+    ):
 
         async def run(path: Path) -> Finished:
             notebook = await executed(path)

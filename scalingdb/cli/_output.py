@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from scalingdb._store import replace_durably, scratch_folder
+from scalingdb._store import check_target, replace_durably, scratch_folder
 from scalingdb.cli._program import (
     say,
 )
@@ -162,10 +162,7 @@ def cropped(text: str, room: int) -> str:
 @contextmanager
 def replacing(target: Path) -> Iterator[Path]:
     """A scratch path beside `target` that takes its place when the block ends well."""
-    if not target.parent.is_dir():
-        raise OutputError(f"folder {str(target.parent)!r} does not exist", "create it, or choose another one.")
-    if target.is_dir():
-        raise OutputError(f"{str(target)!r} is a folder", "name a file.")
+    check_target(target)
     try:
         with scratch_folder(target.parent, ".writing-") as folder:
             scratch = folder / target.name

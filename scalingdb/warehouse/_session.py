@@ -71,6 +71,7 @@ class Session:
         except duckdb.Error as error:
             self._scratch.close()
             raise QueryError(f"memory_limit {memory_limit!r}: {error}", "write it as '4GB'.") from error
+        self._room = _half_of_memory(self._connection)
         try:
             self._open(folders)
         except WarehouseError:
@@ -148,7 +149,9 @@ class Session:
             tokens = self._follow()
             try:
                 self._keep(query)
-                frame = answer(self._connection, query, params or {}, self.time_limit, self._refuse if check else None)
+                frame = answer(
+                    self._connection, query, params or {}, self.time_limit, self._refuse if check else None, self._room
+                )
             except (duckdb.Error, pl.exceptions.ComputeError) as error:  # Polars passes on what DuckDB meets on the way
                 if self._moved_since(tokens):
                     continue
@@ -282,6 +285,13 @@ class Session:
                     raise WarehouseError(f"cannot be closed: {error}", "end the queries of other threads.") from error
                 time.sleep(0.01)
         self._scratch.close()
+
+
+def _half_of_memory(connection: duckdb.DuckDBPyConnection) -> int | None:
+    """Bytes that the rows of an answer may take: DuckDB's limit is for its own tables, and rows may be copied once."""
+    ((text,),) = connection.execute("select current_setting('memory_limit')").fetchall()
+    found = re.fullmatch(r"([\d.]+) (bytes|[KMGTP]iB)", str(text))
+    return int(float(found[1]) * 1024 ** "bKMGTP".index(found[2][0]) / 2) if found else None
 
 
 WORD = re.compile(r"\blaw_\w", re.IGNORECASE)

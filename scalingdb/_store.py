@@ -450,13 +450,14 @@ def scratch_folder(parent: Path, prefix: str) -> Iterator[Path]:
         with _lock_file(parent / f"{name}.lock") as is_ours:
             if not is_ours:
                 continue
-            folder = parent / name
+            folder, owner = parent / name, os.getpid()
             folder.mkdir(mode=0o700)
             try:
                 yield folder
             finally:
-                shutil.rmtree(folder, ignore_errors=True)
-                (parent / f"{name}.lock").unlink(missing_ok=True)
+                if os.getpid() == owner:  # a fork that ends leaves its parent's
+                    shutil.rmtree(folder, ignore_errors=True)
+                    (parent / f"{name}.lock").unlink(missing_ok=True)
             return
 
 

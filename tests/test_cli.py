@@ -18,7 +18,7 @@ from typer.testing import CliRunner, Result
 import scalingdb as sdb
 from ingest._raw import find_raw_directory
 from scalingdb._store import write_manifest
-from scalingdb.cli import app
+from scalingdb.cli import _output, app
 from scalingdb.cli._program import CHECKOUT
 from scalingdb.errors import DataError
 from scalingdb.fits import _storage
@@ -59,6 +59,40 @@ def test_a_terminal_that_knows_few_characters_shows_the_rest_by_number() -> None
     assert "\\u65e5" in shown.stdout
     as_json = program("sql", query, "--format", "json", PYTHONIOENCODING="ascii", PYTHONUTF8="0")
     assert json.loads(as_json.stdout) == [{"u": "é日"}]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="another shell")
+@pytest.mark.parametrize(
+    ("line", "said", "code"),
+    [
+        ("sql 'select 1' >&-", "Error: the output cannot be written: ", 1),
+        ("--version >/dev/full", "Error: the output cannot be written: ", 1),
+        ("sql --help >/dev/full", "Error: the output cannot be written: ", 1),
+        ("sql 'select 1' -o \"$(printf 'x\\377.csv')\" && ls x*.csv", "", 0),
+        ("sql 'select 1' -o \"$(printf 'x\\377.parquet')\" <&-", "", 0),
+        ("sql 'select 1' --allow . ; true", "", 0),
+        ("export x.duckdb", "Error: the current folder was deleted\nHint: change to another one.", 1),
+    ],
+)
+def test_odd_places_of_the_shell_are_told(line: str, said: str, code: int, tmp_path: Path) -> None:
+    if said.startswith("Error: the current"):
+        line = f'mkdir gone; cd gone; rmdir "$PWD"; SCALINGDB {line}'
+    else:
+        line = f"SCALINGDB {line}"
+    program = f"{sys.executable} -c 'from scalingdb.cli import main; main()'"
+    ran = subprocess.run(
+        ["sh", "-c", line.replace("SCALINGDB", program)], cwd=tmp_path, capture_output=True, check=False
+    )
+    error = ran.stderr.decode(errors="replace")
+    assert (ran.returncode, "Traceback" in error) == (code, False)
+    assert said in error
+
+
+def test_a_pager_with_an_open_quote_prints_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("PAGER", 'less "')
+    assert _output._pager() is None
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")

@@ -250,7 +250,8 @@ def _write_frame(frame: pl.DataFrame, path: Path, kind: Format) -> None:
 
     if kind is not Format.json:
         try:
-            frame.write_parquet(path) if kind is Format.parquet else flat(frame).write_csv(path)
+            with path.open("wb") as file:  # of any name: Polars takes those in UTF-8 only
+                frame.write_parquet(file) if kind is Format.parquet else flat(frame).write_csv(file)
         except pl.exceptions.PolarsError as error:  # a full disk, among others
             raise OutputError(f"cannot write {path.name!r}: {error}", "choose a writable place with room.") from error
     else:
@@ -265,7 +266,10 @@ def _pager() -> list[str] | None:
     if not (sys.stdout.isatty() and sys.stdin.isatty()):
         return None
     wanted = os.environ.get("PAGER")
-    command = ["less"] if wanted is None else shlex.split(wanted)
+    try:
+        command = ["less"] if wanted is None else shlex.split(wanted)
+    except ValueError:  # a quote that stays open
+        return None
     return command if command and shutil.which(command[0]) else None
 
 

@@ -20,7 +20,7 @@ from scalingdb._store import OBJECTS, scratch_folder
 from scalingdb.errors import QueryError, WarehouseError
 from scalingdb.warehouse._guard import DEPTH_LIMIT, allowed_folders, lock, quote, refuse_writes, settings, too_deep
 from scalingdb.warehouse._query import answer
-from scalingdb.warehouse._tables import KEPT, RESTORE, Files, define_tables, define_views, materialise
+from scalingdb.warehouse._tables import KEPT, Files, define_tables, define_views, materialise, remedy
 
 __all__ = ["Session"]
 
@@ -81,7 +81,7 @@ class Session:
             self.close()
             if self.files is None:
                 raise WarehouseError(f"{str(path)!r} is not a readable DuckDB file: {error}", EXPORT_AGAIN) from error
-            raise WarehouseError(f"the warehouse at {str(path)!r} cannot be read: {error}", RESTORE) from error
+            raise WarehouseError(f"the warehouse at {str(path)!r} cannot be read: {error}", remedy(error)) from error
 
     def _spill_folder(self) -> Path | None:
         """Where DuckDB may put what memory does not hold; what dead processes left there goes first."""
@@ -234,7 +234,8 @@ class Session:
                 )
             hint = rest.strip() or "db.tables() lists the tables and views; warehouse/README.md describes every column."
             return QueryError(first, hint)
-        return WarehouseError(f"a table file cannot be read: {text}", EXPORT_AGAIN if self.files is None else RESTORE)
+        hint = EXPORT_AGAIN if self.files is None else remedy(text)
+        return WarehouseError(f"a table file cannot be read: {text}", hint)
 
     # ---- laws ------------------------------------------------------------------------------------
 

@@ -1413,3 +1413,11 @@ def test_two_columns_of_one_name_are_refused_by_name(
         sdb.read_runs(_twice(shape, tmp_path))
     assert re.search("one name|twice|are called|more than one", caught.value.fact)
     assert "panicked" not in capfd.readouterr().err
+
+
+def test_rows_whose_keys_are_no_text_keep_their_values() -> None:
+    from scalingdb.reading._frames import as_frame
+
+    assert as_frame([{1: 2.0, "loss": 3.0}, {1: 4.0}]).to_dicts() == [{"1": 2.0, "loss": 3.0}, {"1": 4.0, "loss": None}]
+    with pytest.raises(DataError, match="two columns are called '1'"):
+        as_frame([{1: 2.0}, {"1": 3.0}])

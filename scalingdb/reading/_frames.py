@@ -47,8 +47,9 @@ def as_frame(what: Any) -> pl.DataFrame:
         if isinstance(what, Mapping):
             return pl.DataFrame(dict(what), strict=False)
         if isinstance(what, list | tuple) and what and all(isinstance(row, Mapping) for row in what):
-            names = list(dict.fromkeys(str(name) for row in what for name in row))
-            return pl.DataFrame({name: [row.get(name) for row in what] for name in names}, strict=False)
+            names = list(dict.fromkeys(name for row in what for name in row))
+            _refuse_twice(dict.fromkeys(names))
+            return pl.DataFrame({str(name): [row.get(name) for row in what] for name in names}, strict=False)
         if type(what).__module__.partition(".")[0] == "pandas" and hasattr(what, "columns"):
             if any(name is not None for name in what.index.names):
                 what = what.reset_index()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import polars as pl
@@ -11,7 +11,7 @@ import polars as pl
 from scalingdb.display import Markup, html_table, magnitude, number
 from scalingdb.schema import N_DEFINITIONS
 
-__all__ = ["SPLIT", "OptimumFrame", "PointsFrame", "with_unit"]
+__all__ = ["SPLIT", "OptimumFrame", "PointsFrame", "common_types", "with_unit"]
 
 SHOWN = 10
 """Rows of a longer frame that are shown: half from its start, half from its end."""
@@ -104,3 +104,32 @@ def _said(name: str, value: Any) -> Any:
     if name.startswith("train_flops"):
         return number(float(value), 3)
     return Markup(f"<b>{number(float(value), 5)}</b>") if name == "loss" else number(float(value))
+
+
+def common_types(frames: Sequence[pl.DataFrame]) -> list[pl.DataFrame]:
+    """The frames with one type for each column, which holds the values of all exactly: numbers, else text."""
+    types: dict[str, list[pl.Series]] = {}
+    for frame in frames:
+        for column in frame.iter_columns():
+            types.setdefault(column.name, []).append(column)
+    casts = {name: _common_type(columns) for name, columns in types.items() if len({c.dtype for c in columns}) > 1}
+    return [frame.cast({name: casts[name] for name in frame.columns if casts.get(name)}) for frame in frames]  # type: ignore[misc]
+
+
+def _common_type(columns: Sequence[pl.Series]) -> pl.DataType | type[pl.DataType] | None:
+    """What holds every value of some columns exactly; nothing where they are nested."""
+    known = [column for column in columns if column.dtype != pl.Null]
+    dtypes = {column.dtype for column in known}
+    if len(dtypes) < 2:
+        return known[0].dtype if known else None
+    if any(dtype.is_nested() for dtype in dtypes):
+        return None
+    if not all(dtype.is_numeric() for dtype in dtypes):
+        return pl.String
+    if all(dtype.is_integer() for dtype in dtypes):
+        return pl.Int64
+    whole = [column.cast(pl.Int64, strict=False) for column in known]
+    if all((part.abs() <= 2**53).all() for part, column in zip(whole, known, strict=True) if column.dtype.is_integer()):
+        return pl.Float64
+    is_whole = all((part == column).all() for part, column in zip(whole, known, strict=True))
+    return pl.Int64 if is_whole else pl.String

@@ -1,95 +1,99 @@
 """A DuckDB result handed to Polars without either remembering the other, and no more of it than memory allows.
 
 Polars caches the type of whatever a frame is made from. A DuckDB type in that cache outlives DuckDB
-and is reported as a leak when Python exits, so it gets this one instead; that is why the class has a
-module of its own, which must not import DuckDB.
+and is reported as a leak when Python exits, so it gets one of these instead; that is why the classes have a
+module of their own, which must not import DuckDB.
 
-A stream of the Arrow C interface is a struct of functions. To count its batches on their way the one that gives the
-next batch is replaced: importing pyarrow for the same would cost a tenth of a second.
+Batches are taken from the Arrow C interface one by one: importing pyarrow for the same would cost a tenth of a second,
+and a function of Python called from within the stream would end the program with an abort where Python exits meanwhile.
 """
 
 from __future__ import annotations
 
 import ctypes
-import errno
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["ArrowStream"]
+import polars as pl
+
+__all__ = ["ArrowStream", "TooLargeError", "frame_within"]
 
 
-ROWS, BATCHES = 2048, 4
-"""After the first batches one in so many rows is looked at, and stands for those before: looking at each costs time."""
+class TooLargeError(Exception):
+    """A stream takes more bytes than it may."""
 
 
 class ArrowStream:
-    """Whatever has an Arrow C stream, under a type that nobody minds being kept.
+    """Whatever has an Arrow C stream, under a type that nobody minds being kept."""
 
-    Parameters
-    ----------
-    result : object
-        With a method ``__arrow_c_stream__``.
-    limit : int, optional
-        Bytes after which the stream ends with an error, by batches.
-    """
-
-    def __init__(self, result: Any, limit: int | None = None) -> None:
+    def __init__(self, result: Any) -> None:
         self._result = result
-        self._limit = limit
-        self._callbacks: tuple[Any, ...] = ()
-        self._over: list[bool] = []  # apart, so that the callbacks do not hold this object, and it the result
-
-    @property
-    def is_over(self) -> bool:
-        """Whether the stream ended at its limit."""
-        return bool(self._over)
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
-        capsule: object = self._result.__arrow_c_stream__(requested_schema)
-        if self._limit is not None:
-            self._count(_Stream.from_address(_pointer(capsule, b"arrow_array_stream")), self._limit)
-        return capsule
-
-    def _count(self, stream: _Stream, limit: int) -> None:
-        schema = _Schema()
-        if _GET(stream.get_schema)(ctypes.addressof(stream), ctypes.addressof(schema)):
-            return  # whoever reads the stream meets the same error
-        kind = _kind(schema)
-        _RELEASE(schema.release)(ctypes.addressof(schema))
-        original, error = _GET(stream.get_next), _ERROR(stream.get_last_error)
-        message = ctypes.create_string_buffer(b"larger than memory allows")
-        n_bytes, n_rows, n_batches, over = 0.0, 0, 0, self._over
-
-        def following(this: int, place: int) -> int:
-            nonlocal n_bytes, n_rows, n_batches
-            code = original(this, place)
-            batch = _Array.from_address(place)
-            if code or not batch.release:
-                return int(code)
-            n_rows += batch.length
-            n_batches += 1
-            if n_rows < ROWS and n_batches > BATCHES:
-                return 0
-            n_bytes += kind.size(batch) * n_rows / max(batch.length, 1)
-            n_rows = 0
-            if n_bytes <= limit:
-                return 0
-            over.append(True)
-            _RELEASE(batch.release)(place)
-            return errno.ENOMEM
-
-        def reason(this: int) -> int | None:
-            return ctypes.addressof(message) if over else error(this)
-
-        self._callbacks = (_GET(following), _ERROR(reason), message)  # as long as the stream
-        stream.get_next, stream.get_last_error = (ctypes.cast(one, ctypes.c_void_p) for one in self._callbacks[:2])
+        return self._result.__arrow_c_stream__(requested_schema)
 
 
+class _Held(ArrowStream):
+    """A stream that is there already."""
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        return self._result
+
+
+class _Batch:
+    """One batch of a stream, for Polars to take over."""
+
+    def __init__(self, schema: _Schema, array: _Array) -> None:
+        self._parts = schema, array
+
+    def __arrow_c_array__(self, requested_schema: object | None = None) -> tuple[object, object]:
+        schema, array = self._parts
+        return _capsule(ctypes.addressof(schema), b"arrow_schema", None), _capsule(
+            ctypes.addressof(array), b"arrow_array", None
+        )
+
+
+def frame_within(result: Any, limit: int) -> pl.DataFrame:
+    """The rows of a result with an Arrow C stream.
+
+    Raises
+    ------
+    TooLargeError
+        If they take more than `limit` bytes, by batches.
+    polars.exceptions.ComputeError
+        With the words of the stream, if it fails.
+    """
+    capsule = result.__arrow_c_stream__(None)
+    stream = _Stream.from_address(_pointer(capsule, b"arrow_array_stream"))
+    place = ctypes.addressof(stream)
+    following, frames, n_bytes = _GET(stream.get_next), [], 0
+    kind: _Kind | None = None
+    while True:
+        array, schema = _Array(), _Schema()
+        if following(place, ctypes.addressof(array)) or _GET(stream.get_schema)(place, ctypes.addressof(schema)):
+            raise pl.exceptions.ComputeError((_ERROR(stream.get_last_error)(place) or b"").decode(errors="replace"))
+        if not array.release:
+            _RELEASE(schema.release)(ctypes.addressof(schema))
+            break
+        kind = kind or _kind(schema)
+        n_bytes += kind.size(array)
+        if n_bytes > limit:
+            for part in (array, schema):
+                _RELEASE(part.release)(ctypes.addressof(part))
+            raise TooLargeError
+        frames.append(pl.DataFrame(_Batch(schema, array)))
+    if not frames:
+        return pl.DataFrame(_Held(capsule))
+    return frames[0] if len(frames) == 1 else pl.concat(frames, rechunk=False)
+
+
+_capsule = ctypes.pythonapi.PyCapsule_New
+_capsule.restype, _capsule.argtypes = ctypes.py_object, [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p]
 _pointer = ctypes.pythonapi.PyCapsule_GetPointer
 _pointer.restype, _pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
 
 _GET = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
-_ERROR = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p)
+_ERROR = ctypes.CFUNCTYPE(ctypes.c_char_p, ctypes.c_void_p)
 _RELEASE = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 
 

@@ -8,6 +8,7 @@ user's data folder. :func:`scalingdb.connect` without a path shows it beside the
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import datetime
 import hashlib
 import math
@@ -20,10 +21,12 @@ from typing import Any
 import polars as pl
 
 from scalingdb._arguments import told
+from scalingdb._frames import common_types
 from scalingdb._store import commit, exclusive, read_state, recover, scratch_folder
 from scalingdb.errors import DataError, ScalingDBError, WarehouseError, unknown_name
 from scalingdb.notices import argument, at_the_shell, notice
 from scalingdb.reading import Measured, Options, listed, read_measured
+from scalingdb.reading._guards import unplaced
 from scalingdb.reading._values import MISSING
 from scalingdb.schema import COLUMNS, METRICS, N_DEFINITIONS, TABLES, UNITS, polars_schema
 from scalingdb.warehouse import connect, local_folder
@@ -116,7 +119,7 @@ def add_source(
     read_runs : The same rows as a frame, without keeping them.
     remove_source : Take it out again.
     """
-    _check_id(source_id, may_exist=replace or append)
+    computed = _check_id(source_id, may_exist=replace or append)
     if append and source_id not in (known := [file.stem for file in map(Path, own_files(local_folder()))]):
         hint = f"{argument(append=True)} adds to one; leave it out for a new source."
         raise unknown_name("own source", source_id, known, hint)
@@ -131,11 +134,19 @@ def add_source(
     )
     measured = read_measured(what, options, curves=True, flagged=True)
     notice(str(measured.report).replace("read_runs:", f"source {source_id!r}:", 1))
-    source = {"title": title or source_id, "licence": licence, "year": year, "n_definition": n_definition}
-    tables = _tables(measured, source_id, source)
+    source = {
+        "title": title or source_id,
+        "licence": licence,
+        "year": year,
+        "n_definition": n_definition,
+        "computed": computed,
+    }
     folder = local_folder()
-    _refuse_broken_rules(source_id, tables)
-    _install(folder, source_id, tables, may_exist=replace or append, append=append)
+    tables = None if append else _tables(measured, source_id, source)
+    with _changing(folder), scratch_folder(folder, ".adding-") as scratch:
+        if tables is None:
+            tables = _appended(_stored(folder, source_id), measured, source_id, source)
+        _install(folder, scratch, source_id, tables, may_exist=replace or append)
     rows = {name: frame.height for name, frame in tables.items() if name != KNOBS}
     return LocalSource(source_id, rows, tuple(dict.fromkeys(measured.report.unused)), folder)
 
@@ -159,7 +170,8 @@ def remove_source(source_id: str) -> None:
         commit(folder, {_key(table, source_id): None for table in (*TABLES, KNOBS)})
 
 
-def _check_id(source_id: str, *, may_exist: bool) -> None:
+def _check_id(source_id: str, *, may_exist: bool) -> frozenset[str]:
+    """Refuse a name that cannot be or is taken; return the columns of the views."""
     if not isinstance(source_id, str) or not re.fullmatch(r"[a-z][a-z0-9_]*", source_id):
         raise DataError(
             f"{source_id!r} is not a valid name of a source",
@@ -167,6 +179,7 @@ def _check_id(source_id: str, *, may_exist: bool) -> None:
         )
     with connect() as db:
         known = db.table("sources").filter(source_id=source_id)
+        computed = [name for view in ("points", "scores") for name in db.sql(f"from {view} limit 0").columns]
     own = _key("sources", source_id) in own_files(local_folder())
     if known.height and not (own and may_exist):
         raise DataError(
@@ -176,6 +189,7 @@ def _check_id(source_id: str, *, may_exist: bool) -> None:
             if own
             else "choose another name.",
         )
+    return frozenset(computed)
 
 
 # ---- from measurements to tables -----------------------------------------------------------------
@@ -189,7 +203,11 @@ def _tables(measured: Measured, source_id: str, source: Mapping[str, Any]) -> di
     run_columns = [name for name in frame.columns if name in TABLES["runs"].columns]
     shared = [name for name in run_columns if name in TABLES["evals"].columns and name != "run_id"]
     varying = {name for name in run_columns if name != "run_id" and _varies(frame, name)}
-    _refuse_faults(source_id, _run_faults(frame, varying - set(shared)))
+    knobs = [name for name in frame.columns if name not in COLUMNS and name not in {"loss", "score"}]
+    if computed := sorted(set(knobs) & source["computed"]):
+        raise DataError(f"{computed[0]!r} is a column that the warehouse computes", "map the column to another name.")
+    varying_knobs = {name for name in knobs if _varies(frame, name)}
+    _refuse_faults(source_id, _run_faults(frame, varying - set(shared) | varying_knobs))
     runs = frame.group_by("run_id", maintain_order=True).agg(
         pl.col(name).drop_nulls().first() for name in run_columns if name != "run_id" and name not in varying
     )
@@ -199,7 +217,6 @@ def _tables(measured: Measured, source_id: str, source: Mapping[str, Any]) -> di
     constant = {name for name in shared if name not in varying}
     kept = [n for n in frame.columns if n in TABLES["evals"].columns and n not in constant]
     evals = _numbered(frame).select(kept).with_columns(value_origin=pl.lit("reported"))
-    knobs = [name for name in frame.columns if name not in COLUMNS and name not in {"loss", "score"}]
     counts = [name for name in N_DEFINITIONS if name in runs.columns and runs[name].count()]
     if source["n_definition"] is not None and source["n_definition"] not in counts:
         raise DataError(
@@ -294,110 +311,157 @@ def _tell_other_sets(source_id: str, before: pl.DataFrame, added: pl.DataFrame) 
             )
 
 
-def _appended(folder: Path, source_id: str, tables: Mapping[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
-    """Rows of a source with new ones added.
+# ---- joining new rows to old ones ----------------------------------------------------------------
 
-    What is known of a run is completed; what differs is refused, but for its tokens and characters: these belong to a
-    measurement where a run has several.
-    """
+
+def _stored(folder: Path, source_id: str) -> dict[str, pl.DataFrame]:
+    """The tables of a source."""
     state, old = read_state(folder), {}
     for name in (*TABLES, KNOBS):
         file = state.files(f"tables/{name}/*.parquet").get(_key(name, source_id))
-        if file is not None:
-            old[name] = pl.read_parquet(file, glob=False)
-            if name in TABLES:  # may be older than the schema
-                absent = {n: d for n, d in polars_schema(name).items() if n not in old[name].columns}
-                old[name] = old[name].with_columns(pl.lit(None, dtype=d).alias(n) for n, d in absent.items())
-    new = _renumbered(source_id, old, tables)
-    _own_amounts(old, new)
-    joined = {**new, **old}
-    for name in old.keys() & new.keys() - {"sources"}:
-        before, added = old[name], new[name]
-        if name in {"runs", KNOBS}:
-            joined[name] = _completed(source_id, before, added)
+        if file is None:
             continue
-        key = TABLES[name].key
-        again = added.join(before, on=key, how="inner", suffix=" before", nulls_equal=True)
-        other = again.filter(pl.col("value") != pl.col("value before"))
+        old[name] = pl.read_parquet(file, glob=False)
+        if name in TABLES:  # may be older than the schema
+            absent = {n: d for n, d in polars_schema(name).items() if n not in old[name].columns}
+            old[name] = old[name].with_columns(pl.lit(None, dtype=d).alias(n) for n, d in absent.items())
+    return old
+
+
+def _appended(
+    old: Mapping[str, pl.DataFrame], measured: Measured, source_id: str, source: Mapping[str, Any]
+) -> dict[str, pl.DataFrame]:
+    """Tables of the old and the new rows, as if all had been added at once."""
+    before = _measurements(old, source_id)
+    after = _numbered(measured.frame.filter(~pl.col("flag").eq_missing("repeated")))
+    before, after = common_types([before, after])
+    if not any(taken.startswith("run_id =") for taken in measured.report.taken):
+        after = _renumbered(before, after)
+    head = old["sources"].row(0, named=True)
+    tables = _tables(
+        dataclasses.replace(measured, frame=_once(source_id, before, after)),
+        source_id,
+        {**source, "n_definition": source["n_definition"] or head["n_definition"]},
+    )
+    if "items" in old:
+        new = tables.get("items", old["items"].clear())
+        key = TABLES["items"].key
+        _refuse_other(source_id, new.join(old["items"], on=key, suffix=BEFORE, nulls_equal=True), ["value"])
+        tables["items"] = pl.concat([old["items"], new], how="diagonal_relaxed").unique(
+            key, keep="first", maintain_order=True
+        )
+    row = tables["sources"].row(0, named=True)
+    kept = {name: head[name] for name in ("title", "licence", "year")}
+    notes = head["notes"] if row["notes"] in head["notes"] else f"{head['notes']} {row['notes']}"
+    sums = {
+        "notes": notes,
+        "n_raw_files": head["n_raw_files"] + row["n_raw_files"],
+        "raw_sha256": hashlib.sha256(f"{head['raw_sha256']}\n{row['raw_sha256']}".encode()).hexdigest(),
+    }
+    tables["sources"] = pl.DataFrame([{**row, **kept, **sums}], schema=tables["sources"].schema)
+    return tables
+
+
+BEFORE = " before"
+MADE_UP = r"^(?:.* \()?row \d+\)?$"
+"""Names that runs without one get from the number of their row."""
+
+
+def _measurements(old: Mapping[str, pl.DataFrame], source_id: str) -> pl.DataFrame:
+    """Rows of a source as they were measured: each with what is known of its run."""
+    runs = old["runs"].drop("source_id")
+    if KNOBS in old:
+        runs = runs.join(old[KNOBS], on="run_id", how="left")
+    frame = old["evals"].drop("source_id", "value_origin").join(runs, on="run_id", how="left", suffix=" of the run")
+    twice = [name for name in old["evals"].columns if f"{name} of the run" in frame.columns]
+    frame = frame.with_columns(pl.coalesce(name, f"{name} of the run") for name in twice).drop(
+        f"{name} of the run" for name in twice
+    )
+    frame = frame.with_columns(
+        pl.col("run_id").str.strip_prefix(f"{source_id}/"), pl.col("study", "family").replace(source_id, None)
+    )
+    always = {"run_id", "metric", "value", "unit", "eval_set", "split", "flag", "flag_reason"}
+    return frame.select(name for name in frame.columns if name in always or frame[name].count())
+
+
+def _renumbered(before: pl.DataFrame, after: pl.DataFrame) -> pl.DataFrame:
+    """The new rows; those without a name of their run get the next numbers, unless the source holds them already."""
+    held = set(before["run_id"])
+    met = after.filter(pl.col("run_id").str.contains(MADE_UP), pl.col("run_id").is_in(held))
+    of_run = [n for n in dict.fromkeys([*before.columns, *after.columns]) if _is_of_run(n)]
+    facts = []
+    for frame in (before.filter(pl.col("run_id").is_in(set(met["run_id"]))), met):
+        said = [pl.col(n).drop_nulls().first() if n in frame.columns else pl.lit(None).alias(n) for n in of_run]
+        facts.append(frame.group_by("run_id").agg(said))
+    both = facts[0].join(facts[1], on="run_id", suffix=BEFORE)
+    is_other = both.select(
+        pl.any_horizontal(pl.lit(False), *(pl.col(n).ne_missing(pl.col(n + BEFORE)) for n in of_run)).any()
+    ).item()
+    again = met.join(before, on=_key_of(before, after), suffix=BEFORE, nulls_equal=True)
+    if not is_other and again.filter(pl.col("value") != pl.col("value" + BEFORE)).is_empty():
+        return after
+    numbers = pl.col("run_id").str.extract(r"row (\d+)\)?$").cast(pl.Int64)
+    last = before.filter(pl.col("run_id").str.contains(MADE_UP)).select(numbers.max()).item()
+    notice(f"rows without a name of their run are numbered from {last + 1} on: those of the source are others")
+    head, tail = (pl.col("run_id").str.extract(pattern) for pattern in (r"^(.*row )\d+\)?$", r"row \d+(\)?)$"))
+    renamed = pl.when(pl.col("run_id").str.contains(MADE_UP)).then(pl.concat_str(head, numbers + last, tail))
+    return after.with_columns(renamed.otherwise("run_id").alias("run_id"))
+
+
+def _is_of_run(name: str) -> bool:
+    """Whether a column describes a run: one of the table, or a knob."""
+    if name in {"run_id", "source_id", "study", "family", "loss", "score"}:
+        return False
+    return name in TABLES["runs"].columns or name not in COLUMNS
+
+
+def _key_of(*frames: pl.DataFrame) -> list[str]:
+    """Columns that name a measurement, as far as all frames have them."""
+    return [name for name in TABLES["evals"].key if all(name in frame.columns for frame in frames)]
+
+
+def _once(source_id: str, before: pl.DataFrame, after: pl.DataFrame) -> pl.DataFrame:
+    """Rows of both, those that are in both once and completed."""
+    for name in TABLES["evals"].key:
+        if name not in before.columns and name in after.columns:
+            before = before.with_columns(pl.lit(None, dtype=after.schema[name]).alias(name))
+        elif name not in after.columns and name in before.columns:
+            after = after.with_columns(pl.lit(None, dtype=before.schema[name]).alias(name))
+    key = _key_of(before, after)
+    again = after.join(before, on=key, suffix=BEFORE, nulls_equal=True)
+    own = [name for name in TABLES["evals"].columns if name not in key and name + BEFORE in again.columns]
+    _refuse_other(source_id, again, [name for name in own if not name.startswith(("raw_", "flag"))])
+    both = pl.concat([before, after], how="diagonal")
+    if again.height:
+        notice(f"{again.height} row(s) of evals were in the source before")
+        kept = pl.col("flag", "flag_reason").first()
+        said = pl.exclude(*key, "flag", "flag_reason").drop_nulls().first()
+        joined = both.join(again, on=key, how="semi", nulls_equal=True).group_by(key, maintain_order=True)
+        rest = both.join(again, on=key, how="anti", nulls_equal=True)
+        both = pl.concat([joined.agg(said, kept).select(both.columns), rest])
+    _tell_other_sets(source_id, before, after)
+    for remark in unplaced(both):
+        notice(f"source {source_id!r}: {remark.text}")
+        is_bare = pl.int_range(pl.len()).is_in(list(remark.rows)) & pl.col("flag").is_null()
+        both = both.with_columns(
+            flag=pl.when(is_bare).then(pl.lit(remark.check)).otherwise("flag"),
+            flag_reason=pl.when(is_bare).then(pl.lit(remark.text)).otherwise("flag_reason"),
+        )
+    return both
+
+
+def _refuse_other(source_id: str, again: pl.DataFrame, names: Sequence[str]) -> None:
+    """Refuse rows that give a measurement of the source another value, unit or size."""
+    for name in names:
+        other = again.filter(pl.col(name) != pl.col(name + BEFORE))
         if other.height:
-            places = listed(map(str, other.select("run_id", "metric").unique(maintain_order=True).rows()))
+            named = (pl.lit(f"{source_id}/") + pl.col("run_id").str.strip_prefix(f"{source_id}/"), "metric")
+            runs = other.select(*named).unique(maintain_order=True).rows()
             raise DataError(
-                f"{other.height} measurement(s) are in source {source_id!r} with another value: {places}",
+                f"{other.height} measurement(s) are in source {source_id!r} with another {name}: "
+                f"{listed(map(str, runs))}",
                 f"{argument(replace=True)} takes the new rows instead of the old; nothing was added.",
             )
-        if again.height:
-            notice(f"{again.height} row(s) of {name} were in the source before")
-        if name == "evals":
-            _tell_other_sets(source_id, before, added)
-        joined[name] = pl.concat([before, added], how="diagonal_relaxed").unique(key, keep="first", maintain_order=True)
-    return joined
-
-
-def _renumbered(
-    source_id: str, old: Mapping[str, pl.DataFrame], new: Mapping[str, pl.DataFrame]
-) -> dict[str, pl.DataFrame]:
-    """The new rows; runs called after their row get the next numbers, unless they are those of the source once more."""
-    numbers = pl.col("run_id").str.extract(rf"^{source_id}/row (\d+)$").cast(pl.Int64)
-    is_other = False
-    for name in {"runs", "evals", KNOBS} & old.keys() & new.keys():
-        keys = list(TABLES[name].key) if name == "evals" else ["run_id"]
-        said = ["value"] if name == "evals" else [n for n in new[name].columns if n not in {*keys, "study", "family"}]
-        said = [n for n in said if n in old[name].columns]
-        met = new[name].filter(numbers.is_not_null()).join(old[name], on=keys, suffix=" before", nulls_equal=True)
-        is_other |= bool(met.select(pl.any_horizontal(pl.col(n) != pl.col(f"{n} before") for n in said).any()).item())
-    if not is_other:
-        return dict(new)
-    last = old["runs"].select(numbers.max()).item()
-    notice(f"rows without a name of their run are numbered from {last + 1} on: those of the source are others")
-    moved = pl.when(numbers.is_null()).then("run_id").otherwise(pl.format(f"{source_id}/row {{}}", numbers + last))
-    return {n: t.with_columns(moved.alias("run_id")) if "run_id" in t.columns else t for n, t in new.items()}
-
-
-def _own_amounts(old: dict[str, pl.DataFrame], new: dict[str, pl.DataFrame]) -> None:
-    """Move amounts that differ between the old and the new rows of a run from the run to its measurements."""
-    for name in ("n_tokens", "n_chars"):
-        stated = [tables["runs"].select("run_id", name) for tables in (old, new)]
-        both = stated[0].join(stated[1], on="run_id", suffix=" new")
-        moved = both.filter(pl.col(name).ne_missing(pl.col(f"{name} new")))["run_id"].implode()
-        for tables, runs in zip((old, new), stated, strict=True):
-            own = runs.filter(pl.col("run_id").is_in(moved)).rename({name: "of the run"})
-            tables["evals"] = (
-                tables["evals"]
-                .join(own, on="run_id", how="left", maintain_order="left")
-                .with_columns(pl.coalesce(name, "of the run").alias(name))
-                .drop("of the run")
-            )
-            kept = pl.when(~pl.col("run_id").is_in(moved)).then(name)
-            tables["runs"] = tables["runs"].with_columns(kept.alias(name))
-
-
-def _completed(source_id: str, before: pl.DataFrame, added: pl.DataFrame) -> pl.DataFrame:
-    """One row a run, with what either of two tables says of it.
-
-    Raises
-    ------
-    DataError
-        If they say different things.
-    """
-    both = pl.concat([before, added], how="diagonal_relaxed")
-    unsaid = [name for name in ("study", "family") if name in both.columns]
-    both = both.with_columns(pl.col(name).replace(source_id, None) for name in unsaid)
-    said = both.group_by("run_id", maintain_order=True).agg(pl.all().drop_nulls().unique(maintain_order=True))
-    faults = [
-        f"  run {str(run_id).partition('/')[2]!r}: {name} is {values[0]!r} in the source, {values[1]!r} in the new rows"
-        for name in said.columns
-        if name != "run_id"
-        for run_id, values in said.filter(pl.col(name).list.len() > 1).select("run_id", name).iter_rows()
-    ]
-    if faults:
-        shown = "\n".join(faults[:5]) + (f"\n  and {len(faults) - 5} more" if len(faults) > 5 else "")
-        raise DataError(
-            f"the new rows say otherwise of run(s) in source {source_id!r}:\n{shown}",
-            f"give other runs other names, or {argument(replace=True)} takes the new rows instead of the old; nothing "
-            "was added.",
-        )
-    found = said.with_columns(pl.exclude("run_id").list.first())
-    return found.with_columns(pl.col(name).fill_null(source_id) for name in unsaid).select(both.columns)
 
 
 # ---- checks --------------------------------------------------------------------------------------
@@ -539,27 +603,22 @@ def _refuse_faults(source_id: str, faults: Sequence[str]) -> None:
 
 
 def _install(
-    folder: Path, source_id: str, tables: Mapping[str, pl.DataFrame], *, may_exist: bool, append: bool
+    folder: Path, scratch: Path, source_id: str, tables: Mapping[str, pl.DataFrame], *, may_exist: bool
 ) -> None:
     """Make the tables part of the user's sources, all in one step.
 
     Raises
     ------
     DataError
-        If another process has added a source of this name meanwhile.
-    WarehouseError
-        If the folder cannot be written.
+        If rows break a rule, or another process has added a source of this name meanwhile.
     """
-    with _changing(folder), scratch_folder(folder, ".adding-") as scratch:
-        if _key("sources", source_id) in own_files(folder) and not may_exist:
-            raise DataError(f"source {source_id!r} exists already: it was added meanwhile", "choose another name.")
-        if append:
-            tables = _appended(folder, source_id, tables)
-            _refuse_broken_rules(source_id, tables)
-        for table, frame in tables.items():
-            frame.write_parquet(scratch / f"{table}.parquet", compression="zstd")
-        new: dict[str, Path | None] = {_key(table, source_id): None for table in (*TABLES, KNOBS)}
-        commit(folder, new | {_key(table, source_id): scratch / f"{table}.parquet" for table in tables})
+    if _key("sources", source_id) in own_files(folder) and not may_exist:
+        raise DataError(f"source {source_id!r} exists already: it was added meanwhile", "choose another name.")
+    _refuse_broken_rules(source_id, tables)
+    for table, frame in tables.items():
+        frame.write_parquet(scratch / f"{table}.parquet", compression="zstd")
+    new: dict[str, Path | None] = {_key(table, source_id): None for table in (*TABLES, KNOBS)}
+    commit(folder, new | {_key(table, source_id): scratch / f"{table}.parquet" for table in tables})
 
 
 @contextlib.contextmanager

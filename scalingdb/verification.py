@@ -73,6 +73,10 @@ def verify(warehouse: Path, own: Path | None = None) -> Verification:
                 label = name if folder == warehouse else f"{folder.name}/{name}"
                 faults += [f"{label}: {fault}" for fault in wrong]
                 frames[table] += [] if frame is None else [frame]
+        if folder == own:  # what the user mapped beside the schema
+            for name, file in state.files("tables/knobs/*.parquet").items():
+                n_files += 1
+                faults += [f"{folder.name}/{name}: {fault}" for fault in _knob_faults(file, frames["runs"])]
     connection.close()
     whole = {
         table: pl.concat(parts) if parts else pl.DataFrame(schema=TABLES[table].polars_schema)
@@ -138,6 +142,24 @@ def _read(
         if others.len():
             return frame, [f"{others.len()} row(s) belong to another source, first {others[0]!r}"]
     return frame, []
+
+
+def _knob_faults(file: Path, runs: list[pl.DataFrame]) -> Iterator[str]:
+    """What is wrong with further columns of the runs of an own source."""
+    try:
+        frame = pl.read_parquet(file, glob=False)
+    except BaseException as error:  # as above
+        if isinstance(error, KeyboardInterrupt | SystemExit):
+            raise
+        yield f"cannot be read: {str(error).splitlines()[0]}"
+        return
+    if "run_id" not in frame.columns or frame["run_id"].is_duplicated().any():
+        yield "it has not one row for each run"
+        return
+    known = pl.concat(part["run_id"] for part in runs) if runs else pl.Series(dtype=pl.String)
+    orphans = frame.filter(~pl.col("run_id").is_in(known.implode()))
+    if orphans.height:
+        yield f"{orphans.height} row(s) name a run that 'runs' does not hold, first {orphans['run_id'][0]!r}"
 
 
 def _row_faults(table: str, frame: pl.DataFrame, whole: dict[str, pl.DataFrame]) -> Iterator[str]:

@@ -24,8 +24,10 @@ from scalingdb import own_sources
 from scalingdb._store import write_manifest
 from scalingdb.cli import app
 from scalingdb.errors import DataError, ScalingDBError, UnknownNameError, WarehouseError
+from scalingdb.published import default_path
 from scalingdb.schema import TABLES
-from scalingdb.warehouse import local_folder
+from scalingdb.verification import verify
+from scalingdb.warehouse import _session, local_folder
 from tests import _own_files
 
 HEADER = "Params,Tokens,val_loss,note"
@@ -251,16 +253,16 @@ SAID = {"run": ["a", "b"], "P": [1e9, 2e9], "T": [2e10, 2e10], "L": [2.5, 2.4], 
 @pytest.mark.parametrize(
     ("column", "values", "stated"),
     [
-        ("P", [7e9, 2e9], "n_params is 1000000000.0 in the source, 7000000000.0 in"),
-        ("c", ["pile", "c4"], "corpus is 'c4' in the source, 'pile'"),
-        ("k", [3, 2], "k is 1.0 in the source, 3.0"),
+        ("P", [7e9, 2e9], "'n_params': 1000000000.0, 7000000000.0"),
+        ("c", ["pile", "c4"], "'corpus': 'c4', 'pile'"),
+        ("k", [3, 2], "'k': 1.0, 3.0"),
     ],
 )
 def test_rows_that_say_otherwise_of_a_run_are_refused(column: str, values: list[Any], stated: str) -> None:
     mapping, count = {**WIDE, "k": "k"}, "select count(*) as n from evals where source_id = 'mine'"
     _append(mapping, eval_set="x", append=False, **SAID)
     other = {**SAID, "L": [2.1, 2.0]}
-    with pytest.raises(DataError, match=rf"say otherwise of run\(s\) in .*\n  run 'a': {re.escape(stated)}"):
+    with pytest.raises(DataError, match=rf"rows 1: run 'a' has several values of {re.escape(stated)}"):
         _append(mapping, **{**other, column: values})
     assert sdb.connect().sql(count).item() == 2
     _append(mapping, **other)
@@ -273,6 +275,88 @@ def test_each_measurement_of_a_run_keeps_its_own_tokens() -> None:
     found = sdb.connect().sql("select eval_set, n_params, n_tokens, loss from points where source_id = 'mine'")
     wanted = [("x", 1e9, 2e10, 2.5), ("x", 2e9, 2e10, 2.4), ("y", 1e9, 5e11, 2.1), ("y", 3e9, 6e11, 2.0)]
     assert sorted(found.rows()) == wanted
+
+
+def test_what_is_appended_is_as_if_all_had_been_added_at_once() -> None:
+    """N and D of a run hold for an evaluation that states neither; N of a later table becomes the source's."""
+    only = {"run_id": "run", "loss": "L"}
+    _append(eval_set="x", append=False, run=["a", "b"], P=[1e9, 2e9], T=[2e10, 4e10], L=[2.5, 2.4], c=["c4", "c4"])
+    _append(only, run=["a", "b"], L=[2.1, 2.0])
+    found = sdb.connect().sql("select eval_set, n, n_tokens, loss from points where source_id = 'mine' order by all")
+    assert found.rows() == [("x", 1e9, 2e10, 2.5), ("x", 2e9, 4e10, 2.4), ("y", 1e9, 2e10, 2.1), ("y", 2e9, 4e10, 2.0)]
+    flops = {"run_id": "run", "train_flops": "F", "loss": "L"}
+    sdb.add_source(
+        pl.DataFrame({"run": ["a"], "F": [1e20], "L": [2.5]}),
+        "mine",
+        flops,
+        unit="nats_per_token",
+        eval_set="x",
+        replace=True,
+    )
+    _append({**only, "n_params_non_embedding": "P"}, run=["a"], P=[1e9], L=[2.1])
+    assert sdb.connect().sql("select n from points where source_id = 'mine'").to_series().to_list() == [1e9, 1e9]
+
+
+def test_a_measurement_that_is_added_again_must_be_the_same(notices: Callable[[], list[str]]) -> None:
+    row = {"run": ["a"], "P": [1e9], "T": [2e10], "L": [2.5], "c": ["c4"]}
+    _append(append=False, **row)
+    for other, name in (({"L": [2.4]}, "value"), ({"T": [3e10]}, "n_tokens")):
+        with pytest.raises(DataError, match=rf"1 measurement\(s\) are in source 'mine' with another {name}: .*mine/a"):
+            _append(**{**row, **other})
+    with pytest.raises(DataError, match="with another unit"):
+        sdb.add_source(pl.DataFrame(row), "mine", WIDE, unit="bits_per_token", eval_set="y", append=True)
+    _append({**WIDE, "std_error": "s"}, **row, s=[0.1])
+    assert sdb.connect().sql("select loss, std_error from points where source_id = 'mine'").rows() == [(2.5, 0.1)]
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_row_without_its_place_on_the_curve_is_not_taken_for_the_last(at_once: bool) -> None:
+    mapping = {"run_id": "run", "n_params": "P", "n_tokens": "T", "step": "s", "loss": "L"}
+    frame = pl.DataFrame(
+        {"run": "a", "P": 1e9, "s": [1000, 2000, 3000, 4000], "T": [1e9, None, 3e9, 4e9], "L": [3.0, 2.8, 2.6, 2.5]}
+    )
+    given: dict[str, Any] = {"unit": "nats_per_token", "eval_set": "x"}
+    if at_once:
+        sdb.add_source(frame, "mine", mapping, **given)
+    else:
+        sdb.add_source(frame.filter(pl.col("T").is_not_null()), "mine", mapping, **given)
+        bare = frame.filter(pl.col("T").is_null()).drop("T")
+        sdb.add_source(bare, "mine", {k: v for k, v in mapping.items() if v != "T"}, **given, append=True)
+    db = sdb.connect()
+    assert db.points("mine")["loss"].to_list() == [2.5]
+    assert db.curves("mine").sort("step")["loss"].to_list() == [3.0, 2.6, 2.5]
+    assert db.curves("mine", flagged=True).filter(flag="unplaced")["loss"].to_list() == [2.8]
+    if at_once:
+        assert sdb.read_runs(frame, mapping, **given).sort("loss")["loss"][0] == 2.5
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "kept"),
+    [
+        (2**60 + 1, 5, [2**60 + 1, 5]),
+        (2**60 + 1, 0.5, [str(2**60 + 1), "0.5"]),
+        (1, 0.5, [1.0, 0.5]),
+        (0.1, "big", ["0.1", "big"]),
+    ],
+)
+def test_knobs_of_two_types_keep_their_values(first: Any, then: Any, kept: list[Any]) -> None:
+    mapping = {**WIDE, "my_knob": "k"}
+    row = {"P": [1e9], "T": [2e10], "L": [2.5], "c": ["c4"]}
+    _append(mapping, append=False, run=["a"], k=[first], **row)
+    _append(mapping, run=["b"], k=[then], **row)
+    assert sdb.connect().points("mine").sort("run_id")["my_knob"].to_list() == kept
+    sdb.add_source(
+        pl.DataFrame({**row, "run": ["c"], "k": ["b"]}), "other", mapping, unit="nats_per_token", eval_set="y"
+    )
+    assert sdb.connect().points(["mine", "other"])["my_knob"].to_list() == [*map(str, kept), "b"]
+
+
+def test_a_knob_that_changes_within_a_run_or_has_the_name_of_a_views_column_is_refused() -> None:
+    rows = {"run": ["a", "a"], "P": [1e9] * 2, "L": [2.5, 2.4], "s": [1, 2], "k": [0.1, 0.2]}
+    with pytest.raises(DataError, match=r"run 'a' has several values of 'k': 0\.1, 0\.2"):
+        _append({"run_id": "run", "n_params": "P", "loss": "L", "step": "s", "k": "k"}, append=False, **rows)
+    with pytest.raises(DataError, match="'loss_nats' is a column that the warehouse computes"):
+        _append({"run_id": "run", "n_params": "P", "loss": "L", "loss_nats": "k"}, append=False, **rows)
 
 
 def test_runs_without_a_name_are_not_taken_for_those_of_the_same_row(notices: Callable[[], list[str]]) -> None:
@@ -713,7 +797,7 @@ def test_a_key_that_occurs_twice_is_refused(tmp_path: Path) -> None:
 
 def test_two_adds_of_one_name_one_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both have looked whether the name is free before either has written."""
-    monkeypatch.setattr(own_sources, "_check_id", lambda source_id, **_: None)
+    monkeypatch.setattr(own_sources, "_check_id", lambda source_id, **_: frozenset())
     sdb.add_source(_one(tmp_path), "mine", unit="nats_per_token")
     with pytest.raises(DataError, match="added meanwhile"):
         sdb.add_source(_one(tmp_path, loss=2.0), "mine", unit="nats_per_token")
@@ -754,3 +838,44 @@ def test_names_that_are_not_utf_8_are_read_or_refused_in_words(tmp_path: Path, m
 def test_a_path_that_is_too_long_is_told() -> None:
     with pytest.raises(WarehouseError, match="File name too long"):
         sdb.read_runs("x" * 5000)
+
+
+def test_rows_kept_in_memory_are_of_the_state_that_was_opened(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process replaces the source between the look at the manifest and the reading of the costly views."""
+    frame = {"run": ["a"], "P": [1e9], "T": [2e10], "L": [2.5], "c": ["c4"]}
+    _append(eval_set="x", append=False, **frame)
+    db = sdb.connect()
+    wanted = db.points("mine").select("n", "loss").rows()
+    original, done = _session.materialise, []
+
+    def late(*arguments: Any) -> bool:
+        if not done:
+            done.append(1)
+            new = pl.DataFrame({**frame, "P": [7e9], "L": [1.5]})
+            sdb.add_source(new, "mine", WIDE, unit="nats_per_token", eval_set="x", replace=True)
+        return original(*arguments)
+
+    monkeypatch.setattr(_session, "materialise", late)
+    for _ in range(4):
+        assert db.points("mine").select("n", "loss").rows() == wanted
+    assert done
+    assert sdb.connect().points("mine").select("n", "loss").rows() == [(7e9, 1.5)]
+
+
+def test_knobs_are_checked_and_damage_is_told() -> None:
+    _append({**WIDE, "k": "k"}, append=False, **SAID)
+    own = local_folder()
+    file = own / "tables" / "knobs" / "mine.parquet"
+    content, rows = file.read_bytes(), pl.read_parquet(file)
+    for broken, fault in (
+        (pl.concat([rows, rows]), "not one row for each run"),
+        (rows.with_columns(run_id=pl.lit("mine/none")).head(1), "a run that 'runs' does not hold, first 'mine/none'"),
+    ):
+        broken.write_parquet(file)
+        write_manifest(own)
+        assert [text for text in verify(default_path(), own).faults if fault in text]
+    file.write_bytes(b"j" * len(content))
+    write_manifest(own)
+    assert [text for text in verify(default_path(), own).faults if "cannot be read" in text]
+    with pytest.raises(WarehouseError, match="knobs"):
+        sdb.connect().points("mine")

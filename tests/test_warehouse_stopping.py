@@ -16,9 +16,11 @@ from typing import Any
 import duckdb
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
 import scalingdb as sdb
 from scalingdb import _stream
+from scalingdb._stream import ArrowStream, frame_within
 from scalingdb.errors import DataError, QueryError, ScalingDBError, UnknownNameError
 from scalingdb.warehouse._query import _stop
 
@@ -260,12 +262,40 @@ def test_an_error_of_duckdb_among_the_rows_is_told_as_it_is() -> None:
 
 
 def test_no_result_outlives_its_query() -> None:
-    stream = _stream.ArrowStream(duckdb.sql("select 1 as a"), 10**6)
-    assert pl.DataFrame(stream).item() == 1
+    stream = _stream.ArrowStream(duckdb.sql("select 1 as a"))
+    assert frame_within(stream, 10**6).item() == 1
     kept = weakref.ref(stream)
-    gc.disable()  # which would find a ring of callbacks and what they hold, later
+    gc.disable()  # which would find a ring, later
     try:
         del stream
         assert kept() is None
     finally:
         gc.enable()
+
+
+def test_leaving_while_a_thread_reads_a_large_answer_is_no_abort() -> None:
+    code = """
+import sys, threading, time
+import scalingdb as sdb
+db = sdb.connect()
+query = "select i, 'longer than twelve ' || i as t, [i, i + 1] as l from range(30000000) t(i)"
+threading.Thread(target=lambda: db.sql(query), daemon=True).start()
+time.sleep(0.5)
+sys.exit(7)
+"""
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 7
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "select 1 where false",
+        "select i, 'longer than twelve ' || i as t, [i] as l, {'a': i} as s, map {i: i} as m from range(200000) t(i)",
+        "select (if(i % 2 = 0, 'a', 'b'))::enum('a', 'b') as e, i::decimal(18, 3) as d from range(200000) t(i)",
+        "select * from (values ({'a': [1, 2]}), (null)) t(x)",
+    ],
+)
+def test_batches_are_the_rows_of_the_whole(query: str) -> None:
+    connection = duckdb.connect()
+    whole = pl.DataFrame(ArrowStream(connection.sql(query)))
+    assert_frame_equal(frame_within(connection.sql(query), 10**10), whole)

@@ -163,6 +163,21 @@ def missing_inputs(frame: pl.DataFrame) -> Iterator[Remark]:
             yield from _remark(frame, frame[name].is_null(), "missing", text, flags=True)
 
 
+def unplaced(frame: pl.DataFrame) -> Iterator[Remark]:
+    """Rows of a curve that do not say where on it they lie, though its other rows do: the last value may be any."""
+    places = [name for name in ("n_tokens", "n_examples", "step") if name in frame.columns]
+    if "run_id" not in frame.columns or not places:
+        return
+    curve = ["run_id", *_series(frame)]
+    # a curve goes by the first of these that any of its rows has
+    bare = pl.lit(False)
+    for name in reversed(places):
+        bare = pl.when(pl.col(name).count().over(curve) > 0).then(pl.col(name).is_null()).otherwise(bare)
+    mask = frame.select(bare.alias("bare")).to_series()
+    text = f"{{n}} row(s) without {' or '.join(places)} on curves whose other rows have them: {{rows}}"
+    yield from _remark(frame, mask, "unplaced", text, flags=True)
+
+
 def _copies(frame: pl.DataFrame, unit: list[str], same: list[str], long: pl.Series, far: pl.Expr) -> pl.Series:
     """Rows of units (runs, checkpoints) of which nearly every value stands in one earlier unit as well.
 
@@ -461,6 +476,7 @@ GUARDS: tuple[Callable[[pl.DataFrame], Iterator[Remark]], ...] = (
     groups,
     standard_errors,
     missing_inputs,
+    unplaced,
     tokenizers,
 )
 

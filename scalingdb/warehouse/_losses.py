@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import polars as pl
 
-from scalingdb._frames import PointsFrame
+from scalingdb._frames import PointsFrame, common_types
 from scalingdb.errors import DataError, unknown_name
 from scalingdb.notices import argument, notice
 from scalingdb.schema import METRICS
@@ -106,7 +106,7 @@ def losses(
             n_flagged += frame["flag"].count()
             frame = frame.filter(pl.col("flag").is_null())
         frames.append(_with_own_columns(db, frame, name))
-    result = pl.concat(frames, how="diagonal")
+    result = pl.concat(common_types(frames), how="diagonal")  # knobs of two sources may be numbers and text
     if n_flagged:
         notice(
             f"{view}({', '.join(map(repr, names))}): {result.height} rows; {n_flagged} flagged rows left out "
@@ -117,12 +117,9 @@ def losses(
 
 def _with_own_columns(db: Session, frame: pl.DataFrame, source: str) -> pl.DataFrame:
     """Whatever else the user mapped: columns of the run that the view leaves out, and knobs of their own."""
-    if db.files is None:
-        return frame
     for table in ("runs", "knobs"):
-        file = db.files.own_file(table, source)
-        if file is not None:
-            rows = pl.read_parquet(file, glob=False)
+        rows = db.own_rows(table, source)
+        if rows is not None:
             more = [name for name in rows.columns if name not in frame.columns and rows[name].count()]
             frame = frame.join(rows.select("run_id", *more), on="run_id", how="left", maintain_order="left")
     return frame

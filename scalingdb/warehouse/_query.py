@@ -11,7 +11,7 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from scalingdb._stream import ArrowStream
+from scalingdb._stream import ArrowStream, TooLargeError, frame_within
 from scalingdb.errors import QueryError
 from scalingdb.notices import argument
 
@@ -117,12 +117,10 @@ def _read(
                     f"column {name!r}: a frame holds no value of type {odd}", "cast it to text or a number: x::varchar."
                 )
         # through the Arrow C interface: relation.pl() would import pyarrow, a tenth of a second more
-        stream = ArrowStream(relation, room)
         try:
-            frame = pl.DataFrame(stream)
-        except pl.exceptions.ComputeError as error:
-            if not stream.is_over or room is None:
-                raise
+            frame = pl.DataFrame(ArrowStream(relation)) if room is None else frame_within(relation, room)
+        except TooLargeError as error:
+            assert room is not None
             raise QueryError(
                 f"the rows of the answer take more than {room / 1e9:.3g} GB, half of the memory limit",
                 "ask for fewer rows or columns, for an aggregate, or for a part at a time (LIMIT and OFFSET); "

@@ -20,7 +20,7 @@ from scalingdb._store import OBJECTS, scratch_folder
 from scalingdb.errors import QueryError, WarehouseError
 from scalingdb.warehouse._guard import DEPTH_LIMIT, allowed_folders, lock, quote, refuse_writes, settings, too_deep
 from scalingdb.warehouse._query import answer
-from scalingdb.warehouse._tables import KEPT, Files, define_tables, define_views, materialise, remedy
+from scalingdb.warehouse._tables import ADD_AGAIN, KEPT, Files, define_tables, define_views, materialise, remedy
 
 __all__ = ["Session"]
 
@@ -148,7 +148,7 @@ class Session:
         for attempt in range(TRIES):
             tokens = self._follow()
             try:
-                self._keep(query)
+                self._keep(query, tokens)
                 frame = answer(
                     self._connection, query, params or {}, self.time_limit, self._refuse if check else None, self._room
                 )
@@ -162,6 +162,26 @@ class Session:
                 raise self._read_error(text) from error
             except RecursionError as error:
                 raise QueryError("a value for the query is nested too deeply", "give fewer levels.") from error
+            if not self._moved_since(tokens):
+                return frame
+        raise WarehouseError(f"the warehouse at {str(self.path)!r} is being rebuilt all the time", "try again later.")
+
+    def own_rows(self, table: str, source: str) -> pl.DataFrame | None:
+        """Rows of a file of one of the user's own sources, in the state that was opened; None where there is none."""
+        if self.files is None:
+            return None
+        for _ in range(TRIES):
+            tokens = self._follow()
+            file = self.files.own_file(table, source)
+            try:
+                frame = None if file is None else pl.read_parquet(file, glob=False)
+            except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
+                if self._moved_since(tokens):
+                    continue
+                self.files.check()
+                raise WarehouseError(
+                    f"table file {str(file)!r} cannot be read: {error}", ADD_AGAIN.format(source)
+                ) from error
             if not self._moved_since(tokens):
                 return frame
         raise WarehouseError(f"the warehouse at {str(self.path)!r} is being rebuilt all the time", "try again later.")
@@ -198,7 +218,7 @@ class Session:
             self.files.tokens = tokens
             return
 
-    def _keep(self, query: str) -> None:
+    def _keep(self, query: str, tokens: list[tuple[int, ...]]) -> None:
         """Turn the costly views that a query needs into tables in memory, from its second query on.
 
         A first question about one source is answered faster by reading that source only; whoever asks again
@@ -211,8 +231,11 @@ class Session:
                 continue
             with self._changing:
                 self._asked[view] += 1
-                if self._asked[view] == 2:
-                    materialise(self._connection, view)
+                # files of another state than that of `tokens`: with the next query
+                if self._asked[view] == 2 and not materialise(
+                    self._connection, view, lambda: not self._moved_since(tokens)
+                ):
+                    self._asked[view] = 1
 
     def _read_error(self, text: str) -> Exception:
         if DEPTH_LIMIT.search(text):

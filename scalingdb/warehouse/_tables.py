@@ -7,7 +7,7 @@ import functools
 import hashlib
 import os
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import duckdb
@@ -20,7 +20,7 @@ from scalingdb.published import default_path
 from scalingdb.schema import METRICS, NAMED_BY_SOURCE, TABLES, UNITS, polars_schema
 from scalingdb.warehouse._guard import quote, refuse_writes
 
-__all__ = ["KEPT", "RESTORE", "Files", "define_tables", "define_views", "materialise", "remedy"]
+__all__ = ["ADD_AGAIN", "KEPT", "RESTORE", "Files", "define_tables", "define_views", "materialise", "remedy"]
 
 NEW_COLUMN = (
     "a new column of the schema comes into the shipped tables with 'scalingdb build --without-raw'; else restore the "
@@ -319,18 +319,30 @@ def _define_view(connection: duckdb.DuckDBPyConnection, name: str, file: Path, m
         raise WarehouseError(f"view file {str(file)!r} does not create the view {name!r}", RESTORE)
 
 
-def materialise(connection: duckdb.DuckDBPyConnection, view: str) -> None:
-    """Replace a view by a table of its rows, where there is such a view (a warehouse folder may lack it)."""
+def materialise(
+    connection: duckdb.DuckDBPyConnection, view: str, is_current: Callable[[], bool] = lambda: True
+) -> bool:
+    """Replace a view by a table of its rows, where there is such a view (a warehouse folder may lack it).
+
+    Returns
+    -------
+    bool
+        False, and nothing has changed, where `is_current` says that the files were others by the end.
+    """
     found = "select count(*) from duckdb_views() where not internal and view_name = ?"
     if connection.execute(found, [view]).fetchall() == [(0,)]:
-        return
+        return True
     scratch = _column(f"{view} kept")
     connection.execute("begin transaction").fetchall()
     try:
         connection.execute(f"create table {scratch} as from {view}").fetchall()
+        if not is_current():
+            connection.execute("rollback").fetchall()
+            return False
         connection.execute(f"drop view {view}").fetchall()
         connection.execute(f"alter table {scratch} rename to {view}").fetchall()
     except BaseException:
         connection.execute("rollback").fetchall()
         raise
     connection.execute("commit").fetchall()
+    return True

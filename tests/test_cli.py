@@ -156,7 +156,7 @@ def test_wrong_use_is_exit_code_2() -> None:
 
 def test_a_reader_that_leaves_is_no_error() -> None:
     code = "from scalingdb.cli import main; main()"
-    command = [sys.executable, "-c", code, "sql", "select * from points", "--rows", "0"]
+    command = [sys.executable, "-c", code, "sql", "select run_id from curves limit 20000", "--rows", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stderr is not None
@@ -294,7 +294,10 @@ def test_fit_draws_a_chart(tmp_path: Path, suffix: str, start: bytes) -> None:
 # ---- export, check, build --------------------------------------------------------------------
 
 
-def test_export_does_not_replace_a_file_unless_told(tmp_path: Path) -> None:
+def test_export_does_not_replace_a_file_unless_told(
+    small_warehouse: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("scalingdb.warehouse.default_path", lambda: small_warehouse)
     file = tmp_path / "scaling.duckdb"
     file.write_text("mine")
     refused = run("export", str(file))
@@ -395,6 +398,7 @@ def test_build_from_raw_files_makes_the_shipped_bytes(tmp_path: Path) -> None:
 # ---- lab -------------------------------------------------------------------------------------
 
 
+@pytest.mark.ci  # starts JupyterLab; what it is started with is tested below
 def test_lab_passes_options_on() -> None:
     done = program("lab", "--", "--version")
     assert done.returncode == 0, done.stderr

@@ -141,7 +141,8 @@ def test_several_metrics_and_columns_that_are_named_as_ours() -> None:
     assert sorted(db.points("mine")["loss"]) == [2.4, 2.5]
 
 
-def test_an_export_holds_own_sources(tmp_path: Path) -> None:
+def test_an_export_holds_own_sources(small_warehouse: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scalingdb.warehouse.default_path", lambda: small_warehouse)
     sdb.add_source(_table(*_grid()), "mine", MAP, **GIVEN)
     file = sdb.connect().export(tmp_path / "all.duckdb")
     with sdb.connect(file) as db:

@@ -925,11 +925,10 @@ def test_a_folder_name_with_quotes_and_glob_characters_works(copied_warehouse: P
 
 
 @pytest.fixture(scope="module")
-def exported_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The shipped warehouse without its largest tables, exported; what it was made from is gone."""
+def exported_once(small_warehouse: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A few shipped sources, exported; what the file was made from is gone."""
     folder = tmp_path_factory.mktemp("exported")
-    shutil.copytree(SHIPPED, folder / "made", ignore=shutil.ignore_patterns("hitchhiker.parquet", "items", "local"))
-    write_manifest(folder / "made")
+    shutil.copytree(small_warehouse, folder / "made")
     with sdb.connect(folder / "made") as db:
         target = db.export(folder / "export.duckdb")
     shutil.rmtree(folder / "made")  # the file must stand alone
@@ -983,7 +982,8 @@ def test_connect_opens_an_exported_file(exported: Path, db: sdb.Warehouse) -> No
     with sdb.connect(exported) as file:
         assert file.tables() == db.tables()
         assert file.points("farseer").equals(db.points("farseer"))
-        assert file.table("published_fits").height == db.table("published_fits").height
+        fits = [set(one.table("published_fits").filter(source_id="kaplan").rows()) for one in (file, db)]
+        assert fits[0] == fits[1] != set()
         assert file.sql("select law_chinchilla(7e9, 1.4e12) as x").equals(
             db.sql("select law_chinchilla(7e9, 1.4e12) as x")
         )
@@ -1126,6 +1126,7 @@ class Crash(BaseException):
     """The process ends here."""
 
 
+@pytest.mark.ci  # test_an_interrupted_export_leaves_the_old_file_and_nothing_else shows one of these points
 @pytest.mark.parametrize("error", [Crash, OSError])
 def test_wherever_an_export_ends_the_old_file_is_whole_and_the_next_run_cleans_up(
     error: type[BaseException], make_warehouse: MakeWarehouse, tmp_path: Path

@@ -38,9 +38,10 @@ README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture(autouse=True)
-def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty data folder, and a working directory, for every test."""
+def own(tmp_path: Path, small_warehouse: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty data folder beside a few curated sources, and a working directory, for every test."""
     monkeypatch.setenv("SCALINGDB_LOCAL", str(tmp_path / "own"))
+    monkeypatch.setattr("scalingdb.warehouse.default_path", lambda: small_warehouse)
     work = tmp_path / "work"
     work.mkdir()
     monkeypatch.chdir(work)
@@ -141,8 +142,7 @@ def test_several_metrics_and_columns_that_are_named_as_ours() -> None:
     assert sorted(db.points("mine")["loss"]) == [2.4, 2.5]
 
 
-def test_an_export_holds_own_sources(small_warehouse: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("scalingdb.warehouse.default_path", lambda: small_warehouse)
+def test_an_export_holds_own_sources(tmp_path: Path) -> None:
     sdb.add_source(_table(*_grid()), "mine", MAP, **GIVEN)
     file = sdb.connect().export(tmp_path / "all.duckdb")
     with sdb.connect(file) as db:

@@ -36,7 +36,10 @@ def rows() -> pl.DataFrame:
     )
 
 
-def test_what_ships_passes_the_guards(rows: pl.DataFrame) -> None:
+@pytest.mark.parametrize("few", [("farseer", "misfitting", "sloth"), pytest.param((), marks=pytest.mark.ci)])
+def test_what_ships_passes_the_guards(rows: pl.DataFrame, few: tuple[str, ...]) -> None:
+    rows = rows.filter(pl.col("source_id").is_in(few)) if few else rows
+    assert rows.height
     found = {
         (str(source), remark.check)
         for (source,), part in rows.group_by("source_id", maintain_order=True)

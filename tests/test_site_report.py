@@ -358,6 +358,7 @@ def test_kernels_have_one_parent_which_imports_for_them_and_nothing_else_in_comm
         assert kernel[1:] == [str(os.getpid()), "False", "False", tmp_path.name, "False"]
 
 
+@pytest.mark.ci
 def test_a_forked_kernel_that_dies_is_noticed(tmp_path: Path) -> None:
     path = write(tmp_path, "a", code("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)"))
     with pytest.raises(NotebookError, match=r"notebook 'a', cell 1: .*[Kk]ernel died"):

@@ -170,6 +170,8 @@ def noisy_rows(name: str) -> pl.DataFrame:
     *("m4", "multi_power", "pass_at_k_kumaraswamy"),  # numerical derivatives
     *("bnsl", "bnsl_two_breaks", "dip_and_rise", "farseer", "frantar_sparse", "muennighoff_repeat", "vocab_loss"),
     *("bleu_log", "expert_coupled", "fp_quant", "precision_ptq", "rag_compute", "routing_moe", "sloth_score"),
+    *("cod_accuracy", "gstack_timing", "kaplan_lnd", "lr_annealing", "parscale", "pass_at_k_mixture", "qqt_filter"),
+    *("rl_sigmoid", "shifted_power_floor", "sigmoid_link", "task_accuracy", "vocab_free"),
 )
 def test_a_parameter_held_where_it_was_fitted_changes_nothing(name: str) -> None:
     """Nor does a prior that is sure of the value that the rows give."""

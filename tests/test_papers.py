@@ -14,7 +14,7 @@ from scalingdb.evidence.papers import Checked, all_papers, paper_table, preamble
 PAPERS = all_papers()
 STORED = stored_results()
 WORKS = [row for row, paper in PAPERS.items() if paper.check is not None]
-SLOW = {"D13", "L5", "L29", "L53"}
+SLOW = {"D13", "L3", "L5", "L29", "L53", "L65"}
 """Numbers that take many fits: only CI computes them again."""
 
 

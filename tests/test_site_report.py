@@ -341,6 +341,7 @@ def _who(folder: Path) -> list[list[str]]:
     return asyncio.run(notebooks.execute_all(paths, folder / "store", lambda *_: None, said, fresh=["a", "b"]))
 
 
+@pytest.mark.ci
 def test_kernels_have_one_parent_which_imports_for_them_and_nothing_else_in_common(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -657,9 +658,8 @@ def test_whoever_reads_while_pages_are_swapped_finds_one_state(tmp_path: Path) -
     assert len(changes) == 1
 
 
-@pytest.mark.parametrize(
-    "error", [OSError, *(pytest.param(error, marks=pytest.mark.ci) for error in (KeyboardInterrupt, Crash))]
-)
+@pytest.mark.ci
+@pytest.mark.parametrize("error", [OSError, KeyboardInterrupt, Crash])
 def test_a_swap_without_links_is_undone(
     error: type[BaseException], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -135,7 +135,7 @@ def test_a_value_without_end_is_refused(db: sdb.Warehouse) -> None:
 
 
 def test_threads_share_one_warehouse() -> None:
-    n_threads, n_queries = (int(os.environ.get(name, few)) for name, few in (("THREADS", "8"), ("QUERIES", "20")))
+    n_threads, n_queries = (int(os.environ.get(name, few)) for name, few in (("THREADS", "8"), ("QUERIES", "8")))
     faults: list[str] = []
     answers: list[float] = []
 

@@ -11,12 +11,14 @@ behind is finished or removed by the next :func:`recover`.
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import hashlib
 import json
 import os
 import re
 import shutil
+import stat
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -25,7 +27,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import IO
 
-from scalingdb.errors import WarehouseError
+from scalingdb.errors import OutputError, ScalingDBError, WarehouseError
 
 __all__ = [
     "INCOMING",
@@ -34,6 +36,7 @@ __all__ = [
     "REPLACED",
     "Entry",
     "State",
+    "check_target",
     "commit",
     "exclusive",
     "file_entry",
@@ -44,6 +47,7 @@ __all__ = [
     "scratch_folder",
     "sync_folder",
     "write_manifest",
+    "write_whole",
 ]
 
 MANIFEST = "manifest.json"
@@ -334,11 +338,51 @@ def sync_folder(folder: Path) -> None:
             os.close(handle)
 
 
+def check_target(target: Path, error: type[ScalingDBError] = OutputError) -> None:
+    """Refuse a place for a new file where none can be, before anything is computed for it.
+
+    Raises
+    ------
+    ScalingDBError
+        Of the class `error`: a folder that is missing, closed, or none; a name that is too long, or of a folder.
+    """
+    parent, fault = str(target.parent), f"cannot write {str(target)!r}: "
+    try:
+        if not stat.S_ISDIR(target.parent.stat().st_mode):
+            raise error(f"{fault}{parent!r} is a file, not a folder", "choose another folder.")
+        if target.is_dir():
+            raise error(f"{fault}it is a folder", "name a file in it.")
+        target.stat()
+    except ScalingDBError:
+        raise
+    except (FileNotFoundError, NotADirectoryError) as why:
+        try:
+            target.parent.lstat()
+        except OSError:
+            raise error(f"{fault}folder {parent!r} does not exist", "create it, or choose another one.") from why
+    except PermissionError as why:
+        raise error(f"{fault}folder {parent!r} may not be entered", "choose a folder that is yours.") from why
+    except OSError as why:
+        hint = "choose a shorter name." if why.errno == errno.ENAMETOOLONG else "choose another place."
+        raise error(f"{fault}{why.strerror}", hint) from why
+    except ValueError as why:  # a null byte
+        raise error(f"{fault}{why}", "choose another name.") from why
+    if not os.access(target.parent, os.W_OK):
+        raise error(f"{fault}folder {parent!r} may not be written to", "choose a folder that is yours.")
+
+
 def replace_durably(scratch: Path, target: Path) -> None:
     """Move a finished file to its place in one step: after a crash there is the old one or the new one."""
     sync_file(scratch)
     scratch.replace(target)
     sync_folder(target.parent)
+
+
+def write_whole(file: Path, text: str) -> None:
+    """Write a text file that appears in one step, so that a process that is killed leaves no half of it."""
+    scratch = file.with_name(f".{file.name}.new")
+    scratch.write_bytes(text.encode())
+    scratch.replace(file)
 
 
 # ---- one at a time -------------------------------------------------------------------------------
@@ -406,13 +450,14 @@ def scratch_folder(parent: Path, prefix: str) -> Iterator[Path]:
         with _lock_file(parent / f"{name}.lock") as is_ours:
             if not is_ours:
                 continue
-            folder = parent / name
+            folder, owner = parent / name, os.getpid()
             folder.mkdir(mode=0o700)
             try:
                 yield folder
             finally:
-                shutil.rmtree(folder, ignore_errors=True)
-                (parent / f"{name}.lock").unlink(missing_ok=True)
+                if os.getpid() == owner:  # a fork that ends leaves its parent's
+                    shutil.rmtree(folder, ignore_errors=True)
+                    (parent / f"{name}.lock").unlink(missing_ok=True)
             return
 
 

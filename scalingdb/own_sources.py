@@ -295,22 +295,29 @@ def _tell_other_sets(source_id: str, before: pl.DataFrame, added: pl.DataFrame) 
 
 
 def _appended(folder: Path, source_id: str, tables: Mapping[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
-    """Rows of a source with new ones added; runs that are known already keep what was said of them."""
-    state, joined = read_state(folder), dict(tables)
+    """Rows of a source with new ones added.
+
+    What is known of a run is completed; what differs is refused, but for its tokens and characters: these belong to a
+    measurement where a run has several.
+    """
+    state, old = read_state(folder), {}
     for name in (*TABLES, KNOBS):
         file = state.files(f"tables/{name}/*.parquet").get(_key(name, source_id))
-        if file is None:
-            continue
-        before = pl.read_parquet(file, glob=False)
-        if name not in tables or name == "sources":
-            joined[name] = before
-            continue
-        both = pl.concat([before, tables[name]], how="diagonal_relaxed")
+        if file is not None:
+            old[name] = pl.read_parquet(file, glob=False)
+            if name in TABLES:  # may be older than the schema
+                absent = {n: d for n, d in polars_schema(name).items() if n not in old[name].columns}
+                old[name] = old[name].with_columns(pl.lit(None, dtype=d).alias(n) for n, d in absent.items())
+    new = _renumbered(source_id, old, tables)
+    _own_amounts(old, new)
+    joined = {**new, **old}
+    for name in old.keys() & new.keys() - {"sources"}:
+        before, added = old[name], new[name]
         if name in {"runs", KNOBS}:
-            joined[name] = both.unique("run_id", keep="first", maintain_order=True)
+            joined[name] = _completed(source_id, before, added)
             continue
         key = TABLES[name].key
-        again = tables[name].join(before, on=key, how="inner", suffix=" before", nulls_equal=True)
+        again = added.join(before, on=key, how="inner", suffix=" before", nulls_equal=True)
         other = again.filter(pl.col("value") != pl.col("value before"))
         if other.height:
             places = listed(map(str, other.select("run_id", "metric").unique(maintain_order=True).rows()))
@@ -321,9 +328,76 @@ def _appended(folder: Path, source_id: str, tables: Mapping[str, pl.DataFrame]) 
         if again.height:
             notice(f"{again.height} row(s) of {name} were in the source before")
         if name == "evals":
-            _tell_other_sets(source_id, before, tables[name])
-        joined[name] = both.unique(key, keep="first", maintain_order=True)
+            _tell_other_sets(source_id, before, added)
+        joined[name] = pl.concat([before, added], how="diagonal_relaxed").unique(key, keep="first", maintain_order=True)
     return joined
+
+
+def _renumbered(
+    source_id: str, old: Mapping[str, pl.DataFrame], new: Mapping[str, pl.DataFrame]
+) -> dict[str, pl.DataFrame]:
+    """The new rows; runs called after their row get the next numbers, unless they are those of the source once more."""
+    numbers = pl.col("run_id").str.extract(rf"^{source_id}/row (\d+)$").cast(pl.Int64)
+    is_other = False
+    for name in {"runs", "evals", KNOBS} & old.keys() & new.keys():
+        keys = list(TABLES[name].key) if name == "evals" else ["run_id"]
+        said = ["value"] if name == "evals" else [n for n in new[name].columns if n not in {*keys, "study", "family"}]
+        said = [n for n in said if n in old[name].columns]
+        met = new[name].filter(numbers.is_not_null()).join(old[name], on=keys, suffix=" before", nulls_equal=True)
+        is_other |= bool(met.select(pl.any_horizontal(pl.col(n) != pl.col(f"{n} before") for n in said).any()).item())
+    if not is_other:
+        return dict(new)
+    last = old["runs"].select(numbers.max()).item()
+    notice(f"rows without a name of their run are numbered from {last + 1} on: those of the source are others")
+    moved = pl.when(numbers.is_null()).then("run_id").otherwise(pl.format(f"{source_id}/row {{}}", numbers + last))
+    return {n: t.with_columns(moved.alias("run_id")) if "run_id" in t.columns else t for n, t in new.items()}
+
+
+def _own_amounts(old: dict[str, pl.DataFrame], new: dict[str, pl.DataFrame]) -> None:
+    """Move amounts that differ between the old and the new rows of a run from the run to its measurements."""
+    for name in ("n_tokens", "n_chars"):
+        stated = [tables["runs"].select("run_id", name) for tables in (old, new)]
+        both = stated[0].join(stated[1], on="run_id", suffix=" new")
+        moved = both.filter(pl.col(name).ne_missing(pl.col(f"{name} new")))["run_id"].implode()
+        for tables, runs in zip((old, new), stated, strict=True):
+            own = runs.filter(pl.col("run_id").is_in(moved)).rename({name: "of the run"})
+            tables["evals"] = (
+                tables["evals"]
+                .join(own, on="run_id", how="left", maintain_order="left")
+                .with_columns(pl.coalesce(name, "of the run").alias(name))
+                .drop("of the run")
+            )
+            kept = pl.when(~pl.col("run_id").is_in(moved)).then(name)
+            tables["runs"] = tables["runs"].with_columns(kept.alias(name))
+
+
+def _completed(source_id: str, before: pl.DataFrame, added: pl.DataFrame) -> pl.DataFrame:
+    """One row a run, with what either of two tables says of it.
+
+    Raises
+    ------
+    DataError
+        If they say different things.
+    """
+    both = pl.concat([before, added], how="diagonal_relaxed")
+    unsaid = [name for name in ("study", "family") if name in both.columns]
+    both = both.with_columns(pl.col(name).replace(source_id, None) for name in unsaid)
+    said = both.group_by("run_id", maintain_order=True).agg(pl.all().drop_nulls().unique(maintain_order=True))
+    faults = [
+        f"  run {str(run_id).partition('/')[2]!r}: {name} is {values[0]!r} in the source, {values[1]!r} in the new rows"
+        for name in said.columns
+        if name != "run_id"
+        for run_id, values in said.filter(pl.col(name).list.len() > 1).select("run_id", name).iter_rows()
+    ]
+    if faults:
+        shown = "\n".join(faults[:5]) + (f"\n  and {len(faults) - 5} more" if len(faults) > 5 else "")
+        raise DataError(
+            f"the new rows say otherwise of run(s) in source {source_id!r}:\n{shown}",
+            f"give other runs other names, or {argument(replace=True)} takes the new rows instead of the old; nothing "
+            "was added.",
+        )
+    found = said.with_columns(pl.exclude("run_id").list.first())
+    return found.with_columns(pl.col(name).fill_null(source_id) for name in unsaid).select(both.columns)
 
 
 # ---- checks --------------------------------------------------------------------------------------

@@ -17,9 +17,10 @@ from typer.testing import CliRunner, Result
 import scalingdb as sdb
 from ingest._raw import find_raw_directory
 from scalingdb._store import write_manifest
-from scalingdb.cli import app
+from scalingdb.cli import _output, app
 from scalingdb.cli._program import CHECKOUT
 from scalingdb.errors import DataError
+from scalingdb.fits import _storage
 from scalingdb.published import default_path
 from scalingdb.verification import verify
 
@@ -57,6 +58,40 @@ def test_a_terminal_that_knows_few_characters_shows_the_rest_by_number() -> None
     assert "\\u65e5" in shown.stdout
     as_json = program("sql", query, "--format", "json", PYTHONIOENCODING="ascii", PYTHONUTF8="0")
     assert json.loads(as_json.stdout) == [{"u": "é日"}]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="another shell")
+@pytest.mark.parametrize(
+    ("line", "said", "code"),
+    [
+        ("sql 'select 1' >&-", "Error: the output cannot be written: ", 1),
+        ("--version >/dev/full", "Error: the output cannot be written: ", 1),
+        ("sql --help >/dev/full", "Error: the output cannot be written: ", 1),
+        ("sql 'select 1' -o \"$(printf 'x\\377.csv')\" && ls x*.csv", "", 0),
+        ("sql 'select 1' -o \"$(printf 'x\\377.parquet')\" <&-", "", 0),
+        ("sql 'select 1' --allow . ; true", "", 0),
+        ("export x.duckdb", "Error: the current folder was deleted\nHint: change to another one.", 1),
+    ],
+)
+def test_odd_places_of_the_shell_are_told(line: str, said: str, code: int, tmp_path: Path) -> None:
+    if said.startswith("Error: the current"):
+        line = f'mkdir gone; cd gone; rmdir "$PWD"; SCALINGDB {line}'
+    else:
+        line = f"SCALINGDB {line}"
+    program = f"{sys.executable} -c 'from scalingdb.cli import main; main()'"
+    ran = subprocess.run(
+        ["sh", "-c", line.replace("SCALINGDB", program)], cwd=tmp_path, capture_output=True, check=False
+    )
+    error = ran.stderr.decode(errors="replace")
+    assert (ran.returncode, "Traceback" in error) == (code, False)
+    assert said in error
+
+
+def test_a_pager_with_an_open_quote_prints_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("PAGER", 'less "')
+    assert _output._pager() is None
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
@@ -511,3 +546,74 @@ def test_options_of_files_are_refused_for_a_source_and_the_other_way_round(tmp_p
     alone = run("plan", "chinchilla", "--unit", "nats_per_token", "--train-flops", "1e22")
     assert alone.exit_code == 2
     assert "--unit: for the rows of --fit only" in alone.stderr
+
+
+PLACES = [
+    ("x" * 300 + ".{suffix}", "File name too long", "shorter name"),
+    ("/".join(["y" * 200] * 25) + "/a.{suffix}", "File name too long", "shorter name"),
+    ("file/a.{suffix}", "'file' is a file, not a folder", "another folder"),
+    ("nowhere/a.{suffix}", "folder 'nowhere' does not exist", "create it"),
+    ("folder.{suffix}", "it is a folder", "name a file in it"),
+    ("a\0b.{suffix}", "null byte", "another name"),
+    ("closed/a.{suffix}", "may not be written to", "is yours"),
+]
+
+
+@pytest.mark.parametrize(("name", "words", "hint"), PLACES, ids=[words for _, words, _ in PLACES])
+@pytest.mark.parametrize("command", ["export", "sql", "Fit.save"])
+def test_places_where_no_file_can_be_are_refused_before_any_work(
+    command: str, name: str, words: str, hint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if "\0" in name and command != "Fit.save":
+        pytest.skip("no argument of a program holds a null byte")
+    suffix = {"export": "duckdb", "sql": "csv", "Fit.save": "fit"}[command]
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    for folder in (f"folder.{suffix}", "closed"):
+        (tmp_path / folder).mkdir()
+    is_open = os.access
+    monkeypatch.setattr("os.access", lambda path, mode: Path(path).name != "closed" and is_open(path, mode))
+    monkeypatch.setattr("scalingdb.warehouse.connect", None)  # nothing is computed
+    before = sorted(tmp_path.rglob("*"))
+    place = name.format(suffix=suffix)
+    if command == "Fit.save":
+        with pytest.raises(DataError) as caught:
+            _storage.save(None, place)  # type: ignore[arg-type]
+        said = str(caught.value)
+    else:
+        result = run("export", place) if command == "export" else run("sql", "select 1 as a", "-o", place)
+        assert result.exit_code == 2
+        said = result.stderr
+    assert "cannot write" in said
+    assert words in said
+    assert hint in said
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_names_with_a_new_line_are_names(tmp_path: Path) -> None:
+    place = tmp_path / "two\nlines.csv"
+    assert run("sql", "select 1 as a", "-o", str(place)).exit_code == 0
+    assert place.read_text() == "a\n1\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["add", "", "--source-id", "mine"], "the path is empty"),
+        (["add", "runs.csv", "", "--source-id", "mine"], "the path is empty"),
+        (["add", "/", "--source-id", "mine"], "files and folders, too many to be results of runs"),
+        (["sql", "select 1", "--allow", ""], "is '', not a path"),
+        (["report", "-o", ""], "output is '', not a path"),
+        (["report", "--notebooks", ""], "notebooks is '', not a path"),
+    ],
+)
+def test_no_path_is_not_the_working_folder_and_the_root_is_not_walked(
+    arguments: list[str], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("scalingdb.reading._files.MOST_FILES", 1_000)
+    (tmp_path / "runs.csv").write_text("run,params,tokens,val_loss\na,1e8,1e9,3\n")
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert words in result.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["runs.csv"]

@@ -13,6 +13,7 @@ import re
 import warnings
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -674,6 +675,24 @@ def same_fits(first: sdb.Fits, second: sdb.Fits) -> None:
 def test_fit_by_on_threads(families: pl.DataFrame, fits: sdb.Fits) -> None:
     with ThreadPoolExecutor(2) as executor:
         same_fits(sdb.fit_by(families, "chinchilla", by="family", bootstrap=10, executor=executor), fits)
+
+
+class _Dead(ThreadPoolExecutor):
+    """An executor one of whose processes has died."""
+
+    def submit(self, *_: Any, **__: Any) -> Any:
+        job: Future[Any] = Future()
+        job.set_exception(BrokenProcessPool("a process was terminated abruptly"))
+        return job
+
+
+def test_an_executor_that_cannot_work_is_told() -> None:
+    rows = sdb.connect().points("gadre_overtraining")
+    over = ThreadPoolExecutor(1)
+    over.shutdown()
+    for executor, told in ((over, "takes no work: cannot schedule"), (_Dead(1), "a process of the executor died")):
+        with pytest.raises(FitError, match=told):
+            sdb.fit_by(rows, "chinchilla", by="family", executor=executor)
 
 
 def test_fit_by_on_processes(families: pl.DataFrame, fits: sdb.Fits) -> None:

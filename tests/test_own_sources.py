@@ -181,7 +181,7 @@ def test_bad_values_are_told_with_their_row(own: Path, rows: list[str], told: li
 @pytest.mark.parametrize(
     ("column", "kept", "values", "bad"),
     [
-        ("seed", [7], ["7.0"], ["2.5", "1e19", "9007199254740993"]),
+        ("seed", [7, 2**53 + 1], ["7.0", "9007199254740993"], ["2.5", "1e19"]),
         ("n_shots", [5], ["5"], ["2.5"]),
         ("is_instruct", [True, False, None], ["yes", "0.0", "n/a"], ["maybe", "2"]),
         (
@@ -237,6 +237,61 @@ def test_a_source_is_replaced_or_gets_more_rows() -> None:
     assert sdb.connect().points("mine")["loss"].sort().to_list() == [2.3, 2.45]
     with pytest.raises(UnknownNameError, match="unknown own source 'mien'"):
         sdb.add_source(table, "mien", MAP, **GIVEN, append=True)
+
+
+WIDE = {"run_id": "run", "n_params": "P", "n_tokens": "T", "loss": "L", "corpus": "c"}
+
+
+def _append(mapping: dict[str, str] = WIDE, *, eval_set: str = "y", append: bool = True, **columns: list[Any]) -> None:
+    sdb.add_source(pl.DataFrame(columns), "mine", mapping, unit="nats_per_token", eval_set=eval_set, append=append)
+
+
+SAID = {"run": ["a", "b"], "P": [1e9, 2e9], "T": [2e10, 2e10], "L": [2.5, 2.4], "c": ["c4", "c4"], "k": [1, 2]}
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "stated"),
+    [
+        ("P", [7e9, 2e9], "n_params is 1000000000.0 in the source, 7000000000.0 in"),
+        ("c", ["pile", "c4"], "corpus is 'c4' in the source, 'pile'"),
+        ("k", [3, 2], "k is 1.0 in the source, 3.0"),
+    ],
+)
+def test_rows_that_say_otherwise_of_a_run_are_refused(column: str, values: list[Any], stated: str) -> None:
+    mapping, count = {**WIDE, "k": "k"}, "select count(*) as n from evals where source_id = 'mine'"
+    _append(mapping, eval_set="x", append=False, **SAID)
+    other = {**SAID, "L": [2.1, 2.0]}
+    with pytest.raises(DataError, match=rf"say otherwise of run\(s\) in .*\n  run 'a': {re.escape(stated)}"):
+        _append(mapping, **{**other, column: values})
+    assert sdb.connect().sql(count).item() == 2
+    _append(mapping, **other)
+    assert sdb.connect().sql(count).item() == 4
+
+
+def test_each_measurement_of_a_run_keeps_its_own_tokens() -> None:
+    _append(eval_set="x", append=False, run=["a", "b"], P=[1e9, 2e9], T=[2e10, 2e10], L=[2.5, 2.4], c=["c4", "c4"])
+    _append(run=["a", "d"], P=[1e9, 3e9], T=[5e11, 6e11], L=[2.1, 2.0], c=["c4", None])
+    found = sdb.connect().sql("select eval_set, n_params, n_tokens, loss from points where source_id = 'mine'")
+    wanted = [("x", 1e9, 2e10, 2.5), ("x", 2e9, 2e10, 2.4), ("y", 1e9, 5e11, 2.1), ("y", 3e9, 6e11, 2.0)]
+    assert sorted(found.rows()) == wanted
+
+
+def test_runs_without_a_name_are_not_taken_for_those_of_the_same_row(notices: Callable[[], list[str]]) -> None:
+    sdb.add_source(_table("1,2,2.5,x", "3,2,2.3,x"), "mine", MAP, **GIVEN)
+    sdb.add_source(_table("1,2,2.5,x", "3,2,2.3,x", "4,2,2.2,x"), "mine", MAP, **GIVEN, append=True)  # the table grew
+    assert sdb.connect().points("mine")["loss"].sort().to_list() == [2.2, 2.3, 2.5]
+    assert not [text for text in notices() if "are numbered" in text]
+    sdb.add_source(_table("9,2,2.1,x"), "mine", MAP, **GIVEN, append=True)
+    points = sdb.connect().points("mine").sort("n_params")
+    assert points.select("run_id", "n_params", "loss").row(3) == ("mine/row 4", 9e9, 2.1)
+    assert [text for text in notices() if "rows without a name of their run are numbered from 4 on" in text]
+
+
+def test_what_was_not_known_of_a_run_is_completed() -> None:
+    _append(eval_set="x", append=False, run=["a", "b"], P=[1e9, 2e9], T=[2e10, 2e10], L=[2.5, 2.4], c=[None, "c4"])
+    _append({**WIDE, "family": "f"}, run=["a"], P=[1e9], T=[2e10], L=[2.1], c=["pile"], f=["llama"])
+    found = sdb.connect().sql("select corpus, family, n_tokens from runs where source_id = 'mine' order by run_id")
+    assert found.rows() == [("pile", "llama", 2e10), ("c4", "mine", 2e10)]
 
 
 def test_a_headline_is_what_was_mapped() -> None:
@@ -697,6 +752,6 @@ def test_names_that_are_not_utf_8_are_read_or_refused_in_words(tmp_path: Path, m
         sdb.connect()
 
 
-def test_a_path_that_is_too_long_does_not_exist() -> None:
-    with pytest.raises(WarehouseError, match="does not exist"):
+def test_a_path_that_is_too_long_is_told() -> None:
+    with pytest.raises(WarehouseError, match="File name too long"):
         sdb.read_runs("x" * 5000)

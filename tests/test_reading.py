@@ -5,11 +5,13 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import os
 import random
 import re
 import string
+import tempfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -1213,3 +1215,209 @@ def test_a_condition_that_would_keep_polars_busy_is_refused(tmp_path: Path, wher
 def test_numbers_of_a_condition_may_have_exponents(tmp_path: Path, where: str, models: list[str]) -> None:
     (tmp_path / "a.csv").write_text("model,params,tokens,val_loss\na,1e8,2e9,3.1\nb,2e8,3e9,2.9\nc,400000000,4e9,2.4\n")
     assert sdb.read_runs(tmp_path / "a.csv", where=where, unit="nats_per_token")["model_name"].to_list() == models
+
+
+LARGE = [2**53 + 1, 2**53 + 3, 2**63 - 1]
+
+
+def _shaped(shape: str, table: dict[str, list[Any]], place: Path) -> Any:
+    rows = [{name: column[i] for name, column in table.items()} for i in range(len(table["run"]))]
+    frame = pl.DataFrame({name: pl.Series(column, strict=False) for name, column in table.items()})
+    file = place / f"runs.{shape}"
+    if shape == "parquet":
+        frame.write_parquet(file)
+    elif shape == "csv":
+        lines = [list(map(str, row.values())) for row in rows]
+        file.write_text("\n".join(",".join(line) for line in [list(table), *lines]))
+    elif shape in {"json", "jsonl"}:
+        file.write_text(json.dumps(table) if shape == "json" else "\n".join(map(json.dumps, rows)))
+    else:
+        pandas = pytest.importorskip("pandas").DataFrame(table)
+        return {"dict": table, "rows": rows, "polars": frame, "pandas": pandas}[shape]
+    return file
+
+
+SHAPES = ["parquet", "csv", "json", "jsonl", "dict", "rows", "polars", "pandas"]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_whole_numbers_that_a_float_would_round_stay_as_they_are(shape: str, tmp_path: Path) -> None:
+    table = _frame(RUNS[:3], seed=LARGE)
+    frame = sdb.read_runs(_shaped(shape, table, tmp_path))
+    assert frame["seed"].to_list() == LARGE
+    knobs = _frame(RUNS[:3], job=LARGE)
+    assert sdb.read_runs(_shaped(shape, knobs, tmp_path), {"job": "job"})["job"].to_list() == LARGE
+    chosen = sdb.read_runs(_shaped(shape, table, tmp_path), where=f"seed = {LARGE[0]}")
+    assert chosen["seed"].to_list() == LARGE[:1]
+    ids = {**table, "run": LARGE}
+    assert sdb.read_runs(_shaped(shape, ids, tmp_path))["run_id"].to_list() == list(map(str, LARGE))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("name", ["step", "seed"])
+def test_whole_numbers_that_cannot_be_kept_are_refused(shape: str, name: str, tmp_path: Path) -> None:
+    for cells in ([2**64 + 1, 2, 3], [2**53 + 1, 2, 0.5])[: 1 if shape in {"parquet", "polars", "pandas"} else 2]:
+        what = _shaped(shape, _frame(RUNS[:3], **{name: cells}), tmp_path)
+        with pytest.raises(DataError, match=rf"{name} = '{name}': row 1 says {cells[0]}, which would be rounded"):
+            sdb.read_runs(what)
+        kept = sdb.read_runs(what, {f"my_{name}": name})  # what the error advises
+        assert kept[f"my_{name}"].to_list() == list(map(str, cells))
+
+
+def test_large_seeds_beside_others_and_in_words_of_people(tmp_path: Path) -> None:
+    files = []
+    for i, seeds in enumerate(([2**53 + 1], [4.0], [5])):
+        files.append(tmp_path / f"{i}.parquet")
+        pl.DataFrame(_frame(RUNS[i : i + 1], seed=seeds) | {f"more_{i}": [1.0]}).write_parquet(files[-1])
+    assert sdb.read_runs(files)["seed"].to_list() == [2**53 + 1, 4, 5]
+    frame = sdb.read_runs(_frame(RUNS[:3], seed=["9,007,199,254,740,993", "1,000", "9.007199254740995e15"]))
+    assert frame["seed"].to_list() == [2**53 + 1, 1000, 2**53 + 3]
+    assert sdb.read_runs(_frame(RUNS[:3], train_flops=[10**22 + 1] * 3))["train_flops"].to_list() == [1e22] * 3
+
+
+@pytest.fixture
+def closed() -> Iterator[Path]:
+    """A folder whose parts can be closed to this process, as root lets itself in everywhere."""
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        folder.chmod(0o755)
+        sdb.read_runs(_frame(RUNS[:3]))  # import everything now
+        is_root = os.geteuid() == 0
+        if is_root:
+            os.seteuid(65534)
+        try:
+            yield folder
+        finally:
+            if is_root:
+                os.seteuid(0)
+            for path in [*folder.iterdir()]:
+                path.chmod(0o755)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows keeps no such modes")
+@pytest.mark.parametrize("which", ["file", "file in it", "folder", "folder in it", "names alone"])
+def test_what_may_not_be_read_is_not_called_empty_or_missing(which: str, closed: Path) -> None:
+    is_root = os.getuid() == 0
+    if is_root:
+        os.seteuid(0)
+    folder, runs = closed / "runs", pl.DataFrame(_frame(RUNS[:3]))
+    (folder / "below").mkdir(parents=True)
+    for file in (folder / "a.csv", folder / "below" / "b.csv"):
+        runs.write_csv(file)
+    shut = {"file": folder / "a.csv", "file in it": folder / "a.csv", "folder in it": folder / "below"}
+    shut.get(which, folder).chmod(0o744 if which == "names alone" else 0)
+    if is_root:
+        os.seteuid(65534)
+    with pytest.raises(WarehouseError) as caught:
+        sdb.read_runs(folder / "a.csv" if which == "file" else folder)
+    assert "may not be read: permission denied" in caught.value.fact
+    assert str(folder if which == "names alone" else shut.get(which, folder)) in caught.value.fact
+
+
+def test_a_folder_of_very_many_files_is_refused_before_it_is_walked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("scalingdb.reading._files.MOST_FILES", 20)
+    for i in range(10):
+        (tmp_path / f"{i}").mkdir()
+        pl.DataFrame(_frame(RUNS[:3])).write_csv(tmp_path / f"{i}" / "runs.csv")
+    seen: list[str] = []
+    walk = os.walk
+
+    def counted(*args: Any, **options: Any) -> Iterator[Any]:
+        for found in walk(*args, **options):
+            seen.append(found[0])
+            yield found
+
+    monkeypatch.setattr("os.walk", counted)
+    assert sdb.read_runs(tmp_path).height
+    seen.clear()
+    monkeypatch.setattr("scalingdb.reading._files.MOST_FILES", 13)
+    with pytest.raises(DataError, match="holds more than 13 files and folders"):
+        sdb.read_runs(tmp_path)
+    assert len(seen) < 10  # not walked to its end
+
+
+def test_a_loop_of_links_has_an_end(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to(tmp_path, target_is_directory=True)
+    (tmp_path / "own").symlink_to("own")
+    pl.DataFrame(_frame(RUNS[:3])).write_csv(tmp_path / "runs.csv")
+    assert sdb.read_runs(tmp_path)["raw_file"].unique().to_list() == ["runs.csv"]
+    with pytest.raises(WarehouseError, match="cannot be read: Too many levels of symbolic links"):
+        sdb.read_runs(tmp_path / "own")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("x" * 300, "cannot be read: File name too long"),
+        ("a\0b", "is no name of a file"),
+        ("runs.csv/more", "does not exist"),
+        ("new\nline", "does not exist"),
+        ("pipe", "is neither a file nor a folder"),
+    ],
+)
+def test_odd_paths_are_told_apart(name: str, words: str, tmp_path: Path) -> None:
+    (tmp_path / "runs.csv").write_text("a")
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(WarehouseError, match=words):
+        sdb.read_runs(tmp_path / name)
+
+
+@pytest.mark.parametrize("what", ["", ["runs.csv", ""], [" "]])
+def test_an_empty_path_among_others_is_no_folder(what: Any) -> None:
+    with pytest.raises(DataError, match="the path is empty"):
+        sdb.read_runs(what)
+
+
+def _twice(shape: str, place: Path) -> Any:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    runs = [pa.array(["a", "b"]), pa.array([1e8, 2e8]), pa.array([3.1, 3.2])]
+    fields = pa.StructArray.from_arrays([pa.array([1, 2]), pa.array([3, 4])], names=["lr", "lr"])
+    is_nested = shape.endswith("nested")
+    last = ("config", fields) if is_nested else ("val_loss", pa.array([3.0, 3.3]))
+    table = pa.table([*runs, last[1]], names=["run", "params", "val_loss", last[0]])
+    file = place / "runs"
+    match shape.removesuffix(" nested"):
+        case "parquet":
+            pq.write_table(table, file)
+        case "arrow":
+            with pa.ipc.new_file(file, table.schema) as writer:
+                writer.write_table(table)
+        case "memory":
+            return table
+        case "pandas":
+            return table.to_pandas()
+        case "csv":
+            file.write_text("run,params,val_loss, val_loss\na,1e8,3.1,3.0\n")
+        case "jsonl":
+            line = '{"run":"a","config":{"lr":1,"lr":2}}' if is_nested else '{"run":"a","val_loss":3,"val_loss":4}'
+            file.write_text(f"{line}\n{line}\n")
+        case "keys":
+            file.write_text('{"run":"a","config.lr":1,"config":{"lr":2}}\n' * 2)
+    return file
+
+
+@pytest.mark.parametrize(
+    "shape",
+    ["parquet", "arrow", "memory", "pandas", "csv", "jsonl"]
+    + [f"{shape} nested" for shape in ("keys", "parquet", "arrow", "memory", "jsonl")],
+)
+def test_two_columns_of_one_name_are_refused_by_name(
+    shape: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    name = "val_loss" if not shape.endswith("nested") else "lr" if shape == "jsonl nested" else "config.lr"
+    with pytest.raises(DataError, match=f"'{name}'") as caught:
+        sdb.read_runs(_twice(shape, tmp_path))
+    assert re.search("one name|twice|are called|more than one", caught.value.fact)
+    assert "panicked" not in capfd.readouterr().err
+
+
+def test_rows_whose_keys_are_no_text_keep_their_values() -> None:
+    from scalingdb.reading._frames import as_frame
+
+    assert as_frame([{1: 2.0, "loss": 3.0}, {1: 4.0}]).to_dicts() == [{"1": 2.0, "loss": 3.0}, {"1": 4.0, "loss": None}]
+    with pytest.raises(DataError, match="two columns are called '1'"):
+        as_frame([{1: 2.0}, {"1": 3.0}])

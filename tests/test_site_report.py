@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import copy
 import itertools
 import json
 import os
+import random
 import re
 import shutil
+import signal
+import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -472,15 +477,42 @@ def test_unknown_declared_source(tmp_path: Path) -> None:
         notebooks.prepare(path, notebooks.read(path), {"kaplan": {}}, tmp_path)
 
 
-def test_a_failure_of_sphinx_leaves_the_old_site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Failed:
-        returncode, stderr = 2, "no theme"
+TRACE = """Traceback (most recent call last):
+  File "builder.py", line 1, in write
+    self.write()
+{error}
+The full traceback has been saved in:
+/tmp/sphinx-err-1.log
+"""
 
-    monkeypatch.setattr(report.subprocess, "run", lambda *_, **__: Failed)
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        ("sphinx.errors.ThemeError: no theme", "Sphinx failed: sphinx.errors.ThemeError: no theme"),
+        ("OSError: [Errno 28] No space left on device", "cannot write to '{site}': No space left on device"),
+        ("OSError: [Errno 122] Disk quota exceeded: 'a'", "cannot write to '{site}': Disk quota exceeded"),
+        ("it went away", "Sphinx failed:"),
+    ],
+)
+def test_a_failure_of_sphinx_leaves_the_old_site(
+    error: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report, "run_sphinx", lambda *_: (2, TRACE.format(error=error)))
     write(tmp_path, "a", prose("# A"))
-    with pytest.raises(OutputError, match="no theme"):
+    with pytest.raises(OutputError) as caught:
         build_report(output=tmp_path / "site", notebooks=tmp_path, reference=False)
+    assert words.format(site=tmp_path / "site") in caught.value.fact
+    assert "Traceback" not in str(caught.value)
+    assert len(str(caught.value).splitlines()) <= 5
     assert [path.name for path in (tmp_path / "site").iterdir()] == [".site"]
+
+
+def test_a_copy_that_fails_is_one_line(tmp_path: Path) -> None:
+    failed = [(f"a{i}", f"b{i}", "[Errno 28] No space left on device") for i in range(500)]
+    with pytest.raises(OutputError) as caught, report._told(tmp_path):
+        raise shutil.Error(failed)
+    assert caught.value.fact == f"cannot write to {str(tmp_path)!r}: [Errno 28] No space left on device"
 
 
 def test_a_chart_that_is_no_chart_of_ours_is_drawn_too(tmp_path: Path) -> None:
@@ -729,6 +761,8 @@ def test_two_reports_into_one_folder_do_not_mix(tmp_path: Path) -> None:
         (("metadata", "scalingdb"), {"section": 1}),
         (("metadata", "scalingdb"), {"sources": 1}),
         (("metadata", "scalingdb"), {"sources": [1]}),
+        (("metadata", "scalingdb"), {"sources": 0}),
+        (("metadata", "scalingdb"), {"sources": "kaplan"}),
     ],
 )
 def test_a_notebook_that_breaks_its_format_is_named(tmp_path: Path, place: tuple[Any, ...], value: Any) -> None:
@@ -741,3 +775,241 @@ def test_a_notebook_that_breaks_its_format_is_named(tmp_path: Path, place: tuple
     path.write_text(json.dumps(content))
     with pytest.raises(DataError, match=r"'one\.ipynb' is not a readable notebook"):
         notebooks.read(path)
+
+
+# ---- a build that is killed --------------------------------------------------------------------
+
+
+def _runs(pid: int) -> bool:
+    """Whether a process is there and no mere entry of one that nobody has waited for."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def _wait(until: Callable[[], object], seconds: float = 30) -> None:
+    end = time.monotonic() + seconds
+    while not until() and time.monotonic() < end:
+        time.sleep(0.02)
+    assert until()
+
+
+def _pids(folder: Path) -> list[int]:
+    return [int(path.name) for path in folder.iterdir()]
+
+
+SLEEPY = """
+import os, pathlib, time
+def read(app, name, source):
+    pathlib.Path({place!r}, str(os.getpid())).touch()
+    time.sleep(60)
+def setup(app):
+    pathlib.Path({place!r}, str(os.getpid())).touch()
+    app.connect("source-read", read)
+    return dict(parallel_read_safe=True)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("victim", ["the build", "Sphinx"])
+def test_sphinx_and_its_workers_end_with_the_build(number: signal.Signals, victim: str, tmp_path: Path) -> None:
+    source, place = tmp_path / "source", tmp_path / "pids"
+    source.mkdir()
+    place.mkdir()
+    (source / "conf.py").write_text(SLEEPY.format(place=str(place)))
+    for i in range(12):  # Sphinx starts workers from six pages on
+        (source / f"{'index' if i == 0 else i}.rst").write_text("Title\n=====\n")
+    arguments = ["-q", "-j", "2", str(source), str(tmp_path / "html")]
+    code = f"import os; from scalingdb.site.children import run_sphinx; run_sphinx({arguments!r}, os.environ)"
+    with subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL) as build:
+        _wait(lambda: len(_pids(place)) == 3)
+        sphinx = [pid for pid in _pids(place) if Path(f"/proc/{pid}/stat").read_text().split()[3] == str(build.pid)]
+        os.kill(build.pid if victim == "the build" else sphinx[0], number)
+        build.wait(30)
+    _wait(lambda: not any(map(_runs, _pids(place))), 10)
+    assert len(_pids(place)) == 3  # none was started later
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_kernels_end_with_the_build_and_the_next_one_leaves_nothing(number: signal.Signals, tmp_path: Path) -> None:
+    place, site = tmp_path / "pids", tmp_path / "site"
+    place.mkdir()
+    busy = (
+        "import os, pathlib, time\n"
+        f"place = pathlib.Path({str(place)!r})\n"
+        "is_first = not list(place.iterdir())\n"
+        "(place / str(os.getpid())).touch()\n"
+        "while is_first:\n    pass"
+    )
+    folder = tmp_path / "notebooks"
+    folder.mkdir()
+    write(folder, "busy", prose("# A"), code(busy))
+    arguments = f"output={str(site)!r}, notebooks={str(folder)!r}, reference=False"
+    command = [sys.executable, "-c", f"from scalingdb.site.report import build_report; build_report({arguments})"]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as build:
+        _wait(lambda: _pids(place))
+        build.send_signal(number)
+        assert build.wait(30) == -number
+    _wait(lambda: not any(map(_runs, _pids(place))), 10)
+    for name in ("executed/busy.ipynb", "reference.json", "source/index.md", "extra/charts/.vega.js.new"):
+        torn = site / ".site" / name  # as a kill between two writes of earlier versions left it
+        torn.parent.mkdir(parents=True, exist_ok=True)
+        torn.write_bytes(b'{"half": "\xc3')
+    report.build_report(output=site, notebooks=folder, reference=False)
+    assert (site / "notebooks" / "busy.html").exists()
+    left = {path.name for path in site.rglob("*") if path.name.startswith(".") or path.suffix == ".new"}
+    assert left <= {".site", ".lock", ".doctrees"}
+    assert len(list((site / ".site").glob("pages-*"))) == 1
+
+
+# ---- damaged notebooks -------------------------------------------------------------------------
+
+ODD: list[Any] = [
+    None,
+    True,
+    -1,
+    0,
+    1.5,
+    10**30,
+    "",
+    "text",
+    "\ud800",
+    "\0",
+    [],
+    [[]],
+    [None],
+    ["a", 1],
+    {},
+    {"a": None},
+]
+
+
+def _sound() -> dict[str, Any]:
+    made = new_notebook(
+        cells=[
+            prose("# Which?\n\nThis `kaplan` one.", metadata={"tags": ["needs:kaplan"]}),
+            code(
+                "%%sql n\nselect 1",
+                metadata={"tags": ["parameters"], "jupyter": {"source_hidden": True}},
+                outputs=[
+                    new_output("stream", name="stdout", text="a.py:1: UserWarning: b\n  code\n"),
+                    new_output("display_data", {"text/html": "<table><td>1e+21</td></table>", "text/plain": "x"}),
+                    new_output("execute_result", {SPEC_MIME: {"mark": "bar"}, "text/markdown": "# H"}),
+                    new_output("display_data", {notebooks.TABLE_MIME: {"rows": [{"a": 1}]}}),
+                    new_output("error", ename="E", evalue="e", traceback=["t"]),
+                ],
+            ),
+            nbformat.v4.new_raw_cell("raw"),
+            code("db.sql('select 1')"),
+        ],
+        metadata={
+            "scalingdb": {"section": "Guides", "sources": ["kaplan"]},
+            "kernelspec": {"name": "julia", "display_name": "J"},
+        },
+    )
+    return json.loads(nbformat.writes(made))  # type: ignore[no-any-return]
+
+
+def _places(value: Any) -> list[tuple[Any, Any]]:
+    """Every container of a document with each key that it has."""
+    inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [place for key, part in inside for place in ((value, key), *_places(part))]
+
+
+def _mutant(rng: random.Random) -> bytes:
+    document = _sound()
+    for _ in range(rng.choice((1, 1, 2))):
+        container, key = rng.choice(_places(document))
+        match rng.randrange(5):
+            case 0:
+                del container[key]
+            case 1 if isinstance(container, list):
+                container.append(copy.deepcopy(container[key]))  # ids twice
+            case 2 if isinstance(container[key], str) and len(container[key]) < 1_000:
+                container[key] = container[key] * 20_000
+            case _:
+                container[key] = copy.deepcopy(rng.choice(ODD))
+    content = json.dumps(document).encode()
+    if rng.random() < 0.25:
+        at = rng.randrange(len(content))
+        damage = [content[:at], content[:at] + b"\xff" + content[at:], content[:at] + content[at + 1 :], content * 2]
+        content = rng.choice(damage)
+    return content
+
+
+def _as_far_as_the_page(path: Path, charts: Path) -> None:
+    """What a report does with a notebook, apart from running it: stored outputs stand for what a kernel sends."""
+    notebook = notebooks.leave_out(notebooks.read(path), {"kaplan"})
+    sources = {"kaplan": {"title": "T", "authors": None, "year": 2020, "licence": "none", "source_id": "kaplan"}}
+    ready = notebooks.prepare(path, notebook, sources, charts)
+    pages.list_pages([ready], [], None)
+    nbformat.writes(report._without_ids(ready.notebook)).encode()
+
+
+@pytest.mark.parametrize("data", [{SPEC_MIME: 3}, {SPEC_MIME: {"mark": "none"}}, {notebooks.TABLE_MIME: 3}])
+def test_an_output_that_is_not_what_it_says_is_named(data: dict[str, Any], tmp_path: Path) -> None:
+    cell = code("1", outputs=[nbformat.from_dict({"output_type": "display_data", "data": data, "metadata": {}})])
+    with pytest.raises(NotebookError, match="notebook 'a', cell 2: an output that no page can show"):
+        notebooks.prepare(tmp_path / "a.ipynb", new_notebook(cells=[prose("# A"), cell]), {}, tmp_path / "charts")
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_damaged_notebooks_are_read_or_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(figures, "_draw", lambda *_: (1, 1))
+    rng = random.Random(int(os.environ.get("SEED", "0")))
+    path = tmp_path / "a.ipynb"
+    path.write_text(json.dumps(_sound()))
+    _as_far_as_the_page(path, tmp_path / "charts")
+    refused = 0
+    for _ in range(int(os.environ.get("MUTANTS", "150"))):
+        path.write_bytes(_mutant(rng))
+        try:
+            _as_far_as_the_page(path, tmp_path / "charts")
+        except (DataError, NotebookError, UnknownNameError):
+            refused += 1
+        except BaseException:
+            (tmp_path / "found.ipynb").write_bytes(path.read_bytes())
+            raise
+    assert refused
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("x" * 300, "File name too long"),
+        ("/".join(["y" * 200] * 25), "File name too long"),
+        ("file/site", "Not a directory"),
+        ("file", "is a file, not a folder"),
+        ("a\0b", "null byte"),
+    ],
+)
+def test_places_where_no_site_can_be_are_refused(name: str, words: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match=words) as caught:
+        report._state_folder(tmp_path / name)
+    assert "name a" in str(caught.value.hint)
+
+
+def test_folders_of_notebooks_that_cannot_be_read_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(NotebookError, match="cannot be read: File name too long"):
+        find_notebooks(folder=tmp_path / ("x" * 300))
+
+    def closed(self: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "iterdir", closed)
+    with pytest.raises(NotebookError, match="cannot be read: Permission denied"):
+        find_notebooks(folder=tmp_path)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such files there")
+def test_what_is_no_file_is_no_notebook(tmp_path: Path) -> None:
+    (tmp_path / "folder.ipynb").mkdir()
+    (tmp_path / "nowhere.ipynb").symlink_to("gone")
+    os.mkfifo(tmp_path / "pipe.ipynb")
+    for path in find_notebooks(folder=tmp_path):
+        with pytest.raises(DataError, match="is not a readable notebook: there is no file"):
+            notebooks.read(path)

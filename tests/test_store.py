@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -233,3 +234,40 @@ def test_readers_keep_the_state_that_they_opened(make_warehouse: Callable[..., P
     assert [fault for _, faults in results for fault in faults] == []
     with sdb.connect(folder) as late:
         assert late.sql(MIXED).rows() == [(0.0, n_builds + 1.0)]
+
+
+@pytest.mark.parametrize(
+    "ask", [lambda db: db.sql(MIXED).rows(), lambda db: db.points("toy")["loss"].unique().to_list()]
+)
+def test_rows_that_are_no_longer_kept_are_not_taken_for_the_new_ones(
+    make_warehouse: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, ask: Callable[[sdb.Warehouse], Any]
+) -> None:
+    folder = make_warehouse([{"run_id": "toy/0", "n_params": 1.0}], [{"run_id": "toy/0", "value": 1.0}])
+    write_manifest(folder)
+    monkeypatch.setattr(_store, "KEEP_SECONDS", -1.0)  # stands for a reader who stays for longer
+    with sdb.connect(folder) as early:
+        before = ask(early)
+        assert before
+        _rewrite(folder, 2.0)  # of the same size
+        with pytest.raises(WarehouseError, match=r"the rows opened here are gone: .* holds other rows now"):
+            ask(early)
+        _rewrite(folder, 1.0)
+        assert ask(early) == before
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_a_fork_that_ends_leaves_the_folder_of_its_parent(tmp_path: Path) -> None:
+    code = f"""
+import os
+from pathlib import Path
+from scalingdb._store import scratch_folder
+with scratch_folder(Path({str(tmp_path)!r}), ".spill-") as folder:
+    child = os.fork()
+    if child:
+        os.waitpid(child, 0)
+        print(folder.is_dir(), folder.with_name(folder.name + ".lock").is_file())
+if child:
+    print(folder.exists())
+"""
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.split() == ["True", "True", "False"]

@@ -15,7 +15,7 @@ import polars as pl
 import pytest
 
 import scalingdb as sdb
-from scalingdb.errors import QueryError, WarehouseError
+from scalingdb.errors import QueryError, ReadOnlyError, WarehouseError
 
 SHIPPED = Path(__file__).parents[1] / "warehouse"
 
@@ -302,6 +302,19 @@ def test_a_comment_that_can_be_read_in_two_ways_hides_nothing(
     with contextlib.suppress(QueryError):
         guarded.sql(trick.replace("COPY", copy))
     assert _everything(folders["home"]) == before
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "explain (" + "analyze format," * 40 + "analyze 'x') select 1",
+        "explain (" + "analyze format " * 40 + "'x') select 1",
+        "/**/" * 40 + "explain select 1 /* /* */ x",
+    ],
+)
+def test_an_explain_that_could_be_read_in_many_ways_is_refused_at_once(db: sdb.Warehouse, query: str) -> None:
+    with pytest.raises((ReadOnlyError, QueryError)):  # it took longer than the age of the universe
+        db.sql(query)
 
 
 def test_there_are_many_tricks() -> None:

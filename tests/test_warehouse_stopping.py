@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ import polars as pl
 import pytest
 
 import scalingdb as sdb
+from scalingdb import _stream
 from scalingdb.errors import DataError, QueryError, ScalingDBError, UnknownNameError
 from scalingdb.warehouse._query import _stop
 
@@ -215,3 +218,58 @@ def _of_build(target: str) -> list[str]:
         ):
             found.append(command)
     return found
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        "range as i",
+        "range::decimal(20, 0) as i",
+        "'text ' || range as t",
+        "repeat('x', 100) as t",
+        "[range, range] as l",
+        "{'a': range, 'b': 'text'} as s",
+        "range % 2 = 0 as b, current_date as d, range::float as f, now() as n",
+        "case when range % 2 = 0 then 'yes' else 'no' end::enum('yes', 'no') as e",
+    ],
+)
+def test_rows_that_take_more_than_half_of_the_memory_are_refused_as_they_come(
+    columns: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken = []
+    real = pl.DataFrame.estimated_size
+
+    class Counted(_stream._Kind):
+        def size(self, array: Any) -> int:
+            taken.append(super().size(array))
+            return taken[-1]
+
+    with sdb.connect(SHIPPED, memory_limit="60MB") as db:
+        with pytest.raises(QueryError, match=r"take more than 0\.03 GB, half of the memory limit") as caught:
+            db.sql(f"select {columns} from range(1_000_000_000_000)")
+        assert "memory_limit" in str(caught.value.hint)
+        with pytest.raises(QueryError, match="half of the memory limit"):  # few rows, but large ones
+            db.sql("select repeat('x', 100_000) as t from range(1_000)")
+        assert db.sql("select 1 as a").item() == 1  # the connection goes on
+        monkeypatch.setattr(_stream, "_Kind", Counted)
+        rows = db.sql(f"select {columns} from range(20_000)")
+    size = real(rows)
+    assert 0.5 * size <= sum(taken) <= 4 * size + 1_000_000  # what is counted is what the frame takes, about
+
+
+def test_an_error_of_duckdb_among_the_rows_is_told_as_it_is() -> None:
+    query = "select case when i = 500_000 then error('boom') else i end as x from range(1_000_000) t(i)"
+    with sdb.connect(SHIPPED) as db, pytest.raises(QueryError, match="boom"):
+        db.sql(query)
+
+
+def test_no_result_outlives_its_query() -> None:
+    stream = _stream.ArrowStream(duckdb.sql("select 1 as a"), 10**6)
+    assert pl.DataFrame(stream).item() == 1
+    kept = weakref.ref(stream)
+    gc.disable()  # which would find a ring of callbacks and what they hold, later
+    try:
+        del stream
+        assert kept() is None
+    finally:
+        gc.enable()

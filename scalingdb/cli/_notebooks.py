@@ -27,11 +27,9 @@ from scalingdb.errors import OutputError
 @guarded
 def report(
     names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Notebooks; all by default.")] = None,
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder of the site.")] = Path(
-        "reports"
-    ),
+    output: Annotated[str, typer.Option("--output", "-o", metavar="DIR", help="Folder of the site.")] = "reports",
     notebooks: Annotated[
-        Path | None, typer.Option("--notebooks", metavar="DIR", help="Folder of the notebooks. Default: the project's.")
+        str | None, typer.Option("--notebooks", metavar="DIR", help="Folder of the notebooks. Default: the project's.")
     ] = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from scalingdb._store import replace_durably, scratch_folder
+from scalingdb._store import check_target, replace_durably, scratch_folder
 from scalingdb.cli._program import (
     say,
 )
@@ -162,10 +162,7 @@ def cropped(text: str, room: int) -> str:
 @contextmanager
 def replacing(target: Path) -> Iterator[Path]:
     """A scratch path beside `target` that takes its place when the block ends well."""
-    if not target.parent.is_dir():
-        raise OutputError(f"folder {str(target.parent)!r} does not exist", "create it, or choose another one.")
-    if target.is_dir():
-        raise OutputError(f"{str(target)!r} is a folder", "name a file.")
+    check_target(target)
     try:
         with scratch_folder(target.parent, ".writing-") as folder:
             scratch = folder / target.name
@@ -253,7 +250,8 @@ def _write_frame(frame: pl.DataFrame, path: Path, kind: Format) -> None:
 
     if kind is not Format.json:
         try:
-            frame.write_parquet(path) if kind is Format.parquet else flat(frame).write_csv(path)
+            with path.open("wb") as file:  # of any name: Polars takes those in UTF-8 only
+                frame.write_parquet(file) if kind is Format.parquet else flat(frame).write_csv(file)
         except pl.exceptions.PolarsError as error:  # a full disk, among others
             raise OutputError(f"cannot write {path.name!r}: {error}", "choose a writable place with room.") from error
     else:
@@ -268,7 +266,10 @@ def _pager() -> list[str] | None:
     if not (sys.stdout.isatty() and sys.stdin.isatty()):
         return None
     wanted = os.environ.get("PAGER")
-    command = ["less"] if wanted is None else shlex.split(wanted)
+    try:
+        command = ["less"] if wanted is None else shlex.split(wanted)
+    except ValueError:  # a quote that stays open
+        return None
     return command if command and shutil.which(command[0]) else None
 
 

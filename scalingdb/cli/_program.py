@@ -74,12 +74,22 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
             # the reader (head, less) has gone
             _write_no_more()
             raise typer.Exit(0) from None
-        except OSError as error:  # a full disk behind the standard output, or none
-            _write_no_more()
-            say(f"Error: the output cannot be written: {error}")
+        except OSError as error:
+            _say_unwritten(error)
             raise typer.Exit(FAILED) from None
 
     return run
+
+
+def _say_unwritten(error: OSError) -> None:
+    """A full disk behind the standard output, or none; or a working folder that is no more."""
+    _write_no_more()
+    try:
+        os.getcwd()  # noqa: PTH109 - Path.cwd says the same
+    except FileNotFoundError:
+        say("Error: the current folder was deleted\nHint: change to another one.")
+    else:
+        say(f"Error: the output cannot be written: {error}")
 
 
 def _write_no_more() -> None:
@@ -105,7 +115,25 @@ app = typer.Typer(
 
 def main() -> None:
     """Entry point of the program ``scalingdb``."""
-    app()
+    _open_closed_streams()
+    try:
+        try:
+            app()
+        finally:
+            sys.stdout.flush()  # the help, too, may meet a full disk
+    except BrokenPipeError:
+        _write_no_more()
+    except OSError as error:
+        _say_unwritten(error)
+        sys.exit(FAILED)
+
+
+def _open_closed_streams() -> None:
+    """Streams that the shell has closed (``>&-``) are None to Python; what is printed then is an error like others."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            flags = os.O_WRONLY if name == "stderr" else os.O_RDONLY  # writing to the second one fails
+            setattr(sys, name, os.fdopen(os.open(os.devnull, flags), mode))
 
 
 def _print_version(asked: bool) -> None:

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from scalingdb._progress import working
+from scalingdb._store import check_target
 from scalingdb.cli._output import (
     TABLE_ROWS,
     Format,
@@ -208,7 +209,7 @@ def check(
 @app.command()
 @guarded
 def add(
-    paths: Annotated[list[Path] | None, typer.Argument(metavar="[FILE_OR_FOLDER]...", help="What to read.")] = None,
+    paths: Annotated[list[str] | None, typer.Argument(metavar="[FILE_OR_FOLDER]...", help="What to read.")] = None,
     source_id: Annotated[str | None, typer.Option("--source-id", metavar="NAME", help="Name of the source.")] = None,
     mapping: MapOption = None,
     unit: UnitOption = None,
@@ -394,7 +395,7 @@ def sql(
     ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to a file.")] = None,
     allow: Annotated[
-        list[Path] | None, typer.Option("--allow", metavar="DIR", help="Folder whose files the query may read too.")
+        list[str] | None, typer.Option("--allow", metavar="DIR", help="Folder whose files the query may read too.")
     ] = None,
     memory_limit: Annotated[str | None, typer.Option("--memory-limit", metavar="SIZE", help="Such as 4GB.")] = None,
     time_limit: Annotated[
@@ -419,6 +420,8 @@ def sql(
     from scalingdb.warehouse import connect
 
     chosen = _sql_format(output_format, output, as_json)
+    if output is not None:
+        check_target(output)
     if query == "-":
         query = sys.stdin.read()
     params = {name: number_of(value) for name, value in pairs_of(param, "--param").items()}
@@ -467,8 +470,7 @@ def export(
     """
     from scalingdb.warehouse import connect
 
-    if file.is_dir():
-        raise OutputError(f"{str(file)!r} is a folder", "name a file, such as scaling.duckdb.")
+    check_target(file)
     if file.exists() and not force:
         raise OutputError(f"{str(file)!r} exists", "choose another name, or replace it with --force.")
     connect().export(file)

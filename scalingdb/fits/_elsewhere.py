@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor
+from concurrent.futures import BrokenExecutor, Executor, Future
 from typing import Any
 
 from scalingdb.errors import FitError
@@ -18,12 +18,21 @@ def answers_of(executor: Executor, function: Callable[..., Any], tasks: Iterable
     Raises
     ------
     FitError
-        If an argument, such as a law that was defined inside a function, cannot be sent to another process.
+        If an argument, such as a law that was defined inside a function, cannot be sent to another process; if the
+        executor is shut down, or one of its processes died.
     """
-    jobs = [executor.submit(function, *task) for task in tasks]
+    jobs: list[Future[Any]] = []
     try:
+        try:
+            jobs += (executor.submit(function, *task) for task in tasks)
+        except RuntimeError as error:
+            raise FitError(f"the executor takes no work: {error}", "give one that is not shut down.") from error
         for job in jobs:
             yield job.result()
+    except BrokenExecutor as error:
+        raise FitError(
+            f"a process of the executor died: {error}", "give a new executor; a process may have run out of memory."
+        ) from error
     except (pickle.PicklingError, AttributeError, TypeError) as error:
         if "pickle" not in str(error) and "local object" not in str(error):  # Python 3.13 says it thus
             raise

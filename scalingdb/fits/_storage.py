@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from scalingdb._store import check_target
 from scalingdb.errors import DataError, ScalingDBError, path_hint
 from scalingdb.estimation.search import STATUS
 from scalingdb.estimation.verdicts import Kind
@@ -84,6 +85,7 @@ def save(fit: Fit, path: str | Path) -> Path:
     import pyarrow.parquet as pq
 
     target = Path(path)
+    check_target(target, DataError)
     content = {
         "format": FORMAT,
         "params": dict(fit.params),

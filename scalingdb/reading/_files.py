@@ -9,12 +9,13 @@ import io
 import json
 import os
 import re
+import stat
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import polars as pl
 
@@ -25,7 +26,7 @@ from scalingdb.reading._evaluations import Results
 from scalingdb.reading._json import json_value
 from scalingdb.reading._report import Unusable
 
-__all__ = ["Files", "Piece", "read_files"]
+__all__ = ["Files", "Piece", "column_of", "read_files"]
 
 RUN, STEP = "run_id", "step"
 """Columns that a log's own structure names."""
@@ -35,6 +36,9 @@ MOST_BYTES = 2_000_000_000
 
 MOST_ROWS = 5_000_000
 """So is a longer table, which may take little room on disk."""
+
+MOST_FILES = 50_000
+"""Files and folders in a folder of results; a home folder, or the root, has more."""
 
 
 @dataclass(frozen=True)
@@ -94,20 +98,14 @@ def read_files(paths: Sequence[Path]) -> Files:
     skipped: list[tuple[str, str]] = []
     hashes: list[tuple[str, str]] = []
     for path in paths:
-        try:
-            exists = path.exists()
-        except OSError:  # a name that is too long
-            exists = False
-        if not exists:
-            hint = path_hint(path, "give a file, a folder, or a dataframe.")
-            raise WarehouseError(f"{str(path)!r} does not exist", hint)
+        files = _files_of(path)
         home = path if path.is_dir() else path.parent
-        for file in _walk(path):
+        for file in files:
             name = os.fsencode(file.relative_to(home).as_posix()).decode("utf-8", "backslashreplace")
             try:
                 content = _content(file)
             except OSError as error:
-                raise WarehouseError(f"{str(file)!r} cannot be read: {error}") from error
+                raise _unreadable(file, error) from error
             except Unusable as reason:
                 skipped.append((name, str(reason)))
                 continue
@@ -127,13 +125,59 @@ def read_files(paths: Sequence[Path]) -> Files:
     return Files(tuple(pieces), tuple(skipped), tuple(hashes))
 
 
-def _walk(path: Path) -> Iterator[Path]:
-    if path.is_file():
-        yield path
-        return
-    for file in sorted(path.rglob("*")):
-        if file.is_file() and not any(part.startswith(".") for part in file.relative_to(path).parts):
-            yield file
+def _files_of(path: Path) -> list[Path]:
+    """The file itself, or all files below a folder, except those whose names begin with a dot.
+
+    Links to folders are not followed, so that a loop of them has an end.
+
+    Raises
+    ------
+    WarehouseError
+        If the path does not exist, or it or a folder below it may not be read.
+    DataError
+        If there are more than :data:`MOST_FILES`.
+    """
+    try:
+        kind = path.stat().st_mode
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from error
+    if stat.S_ISREG(kind):
+        return [path]
+    if not stat.S_ISDIR(kind):
+        raise WarehouseError(f"{str(path)!r} is neither a file nor a folder", "give a file, a folder, or a dataframe.")
+
+    def refuse(error: OSError) -> NoReturn:
+        raise _unreadable(Path(error.filename), error) from error
+
+    found: list[Path] = []
+    n_seen = 0
+    for folder, below, names in os.walk(path, onerror=refuse):
+        below[:] = [name for name in below if not name.startswith(".")]
+        n_seen += len(below) + len(names)
+        if n_seen > MOST_FILES:
+            raise DataError(
+                f"{str(path)!r} holds more than {MOST_FILES:,} files and folders, too many to be results of runs",
+                "name the folder, or the files, that hold them.",
+            )
+        found += [Path(folder, name) for name in names if not name.startswith(".")]
+    try:
+        return sorted(file for file in found if file.is_file())
+    except OSError as error:  # a folder whose names may be read, but not what they stand for
+        raise _unreadable(Path(error.filename), error) from error
+
+
+def _unreadable(path: Path, error: OSError | ValueError) -> WarehouseError:
+    """What the system says about a path, with what can be done about it."""
+    name = repr(os.fspath(path))
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return WarehouseError(f"{name} does not exist", path_hint(path, "give a file, a folder, or a dataframe."))
+    if isinstance(error, PermissionError):
+        return WarehouseError(
+            f"{name} may not be read: permission denied", "ask its owner for leave to read it, or copy it yourself."
+        )
+    if isinstance(error, ValueError):  # a name with a null byte
+        return WarehouseError(f"{name} is no name of a file: {error}", "give a file, a folder, or a dataframe.")
+    return WarehouseError(f"{name} cannot be read: {error.strerror or error}", path_hint(path, "check the path."))
 
 
 def _content(file: Path) -> bytes:
@@ -152,12 +196,15 @@ def _pieces(file: Path, name: str, content: bytes) -> list[Piece]:
     if content[:2] == b"\x1f\x8b":
         content = _unzipped(content)
     if content[:4] == b"PAR1":
-        height = int(_parse(lambda: pl.scan_parquet(io.BytesIO(content)).select(pl.len()).collect(), "Parquet").item())
+        height = int(
+            _parse(lambda: pl.scan_parquet(io.BytesIO(content)).select(pl.len()).collect(), "Parquet", content).item()
+        )
         if height > MOST_ROWS:
             raise Unusable(f"{height:,} rows; {MOST_ROWS:,} can be read at once: reduce them to last values first")
-        return [Piece("Parquet table", name, _parse(lambda: pl.read_parquet(io.BytesIO(content)), "Parquet"))]
+        return [Piece("Parquet table", name, _parse(lambda: pl.read_parquet(io.BytesIO(content)), "Parquet", content))]
     if content[:6] == b"ARROW1":
-        return [Piece("Arrow table", name, _parse(lambda: pl.read_ipc(io.BytesIO(content)), "Arrow"))]
+        _refuse_twice(content)  # before Polars, which panics and prints a trace
+        return [Piece("Arrow table", name, _parse(lambda: pl.read_ipc(io.BytesIO(content)), "Arrow", content))]
     if content[:2] == b"PK":
         return _inspect_archive(name, content)
     if b"\0" in content[:4096] and content[:2] not in {b"\xff\xfe", b"\xfe\xff"}:
@@ -182,11 +229,44 @@ def _unzipped(content: bytes) -> bytes:
     return plain
 
 
-def _parse(read: Any, what: str) -> pl.DataFrame:
+def _parse(read: Any, what: str, content: bytes) -> pl.DataFrame:
     try:
         return read()  # type: ignore[no-any-return]
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
-        raise Unusable(f"damaged {what} file: {str(error).splitlines()[0]}") from error
+        _refuse_twice(content)
+        raise Unusable(f"damaged {what} file: {_said(error)}") from error
+
+
+RENAME = "give one of them another name"
+
+
+def _said(error: BaseException) -> str:
+    """The first line of an error that says something."""
+    return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
+def _refuse_twice(content: bytes) -> None:
+    """Refuse a Parquet or Arrow file with two columns of one name, or two fields inside one (``config.lr``)."""
+    import pyarrow as pa
+    from pyarrow import parquet
+    from pyarrow.ipc import open_file
+
+    twice = None
+    try:
+        is_parquet = content[:4] == b"PAR1"
+        place = io.BytesIO(content)
+        waiting = [("", list(parquet.read_schema(place) if is_parquet else open_file(place).schema))]
+        while waiting and twice is None:
+            prefix, inside = waiting.pop()
+            names = [one.name for one in inside]
+            twice = next((prefix + name for name in names if names.count(name) > 1), None)
+            waiting += [
+                (f"{prefix}{one.name}.", [one.type.field(i) for i in range(one.type.num_fields)]) for one in inside
+            ]
+    except (pa.lib.ArrowException, ArithmeticError, LookupError, MemoryError, OSError, TypeError, ValueError):
+        return  # damaged, as the caller says
+    if twice is not None:
+        raise Unusable(f"two columns have one name: {twice!r}; {RENAME}")
 
 
 def _decoded(content: bytes) -> str:
@@ -260,12 +340,21 @@ def _json_lines(file: Path, name: str, text: str, error: json.JSONDecodeError) -
 
 
 def _records(file: Path, name: str, rows: Sequence[Mapping[str, Any]], kind: str) -> Piece:
-    flat = [dict(_flat(row)) for row in rows]
+    flat = [_unique(_flat(row)) for row in rows]
     names = list(dict.fromkeys(key for row in flat for key in row))
     if not names:
         raise Unusable("records without a value")
     table = _frame_of({key: [row.get(key) for row in flat] for key in names})
     return _log(file, name, table, kind)
+
+
+def _unique(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    row: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in row:  # {"a.b": 1, "a": {"b": 2}}
+            raise Unusable(f"a record has {key!r} twice: as a key, and as one inside another; {RENAME}")
+        row[key] = value
+    return row
 
 
 def _flat(row: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -279,17 +368,20 @@ def _flat(row: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]
 def _frame_of(columns: Mapping[str, Sequence[Any]]) -> pl.DataFrame:
     if len({len(values) for values in columns.values()}) > 1:
         raise Unusable("its columns have different lengths")
-    return pl.DataFrame({name: _column_of(name, values) for name, values in columns.items()})
+    return pl.DataFrame({name: column_of(name, values) for name, values in columns.items()})
 
 
-def _column_of(name: str, values: Sequence[Any]) -> pl.Series:
-    """Numbers where all are, else text: truth values and nested lists keep their type's name as text."""
+def column_of(name: str, values: Sequence[Any]) -> pl.Series:
+    """Numbers where all are, else text: truth values and nested lists keep their type's name as text.
+
+    Whole numbers that a float would round stay text, too.
+    """
     given = [value for value in values if value is not None]
     if given and all(isinstance(value, int | float) and not isinstance(value, bool) for value in given):
-        try:
+        if all(isinstance(value, int) and abs(value) < 2**63 for value in given):
+            return pl.Series(name, values, dtype=pl.Int64)
+        if all(isinstance(value, float) or abs(value) <= 2**53 for value in given):
             return pl.Series(name, [None if v is None else float(v) for v in values], dtype=pl.Float64)
-        except OverflowError:
-            pass
     return pl.Series(name, [None if v is None else str(v) for v in values], dtype=pl.String)
 
 
@@ -357,14 +449,15 @@ def _table_piece(file: Path, name: str, text: str) -> Piece:
                 io.StringIO(text), separator=separator, infer_schema=False, truncate_ragged_lines=True, quote_char='"'
             )
     except (pl.exceptions.PolarsError, csv.Error) as error:
-        raise Unusable(f"a table that cannot be read: {str(error).splitlines()[0]}") from error
-    table = table.rename({column: column.strip().strip("\ufeff") for column in table.columns})
-    if len({column.strip() for column in table.columns}) < len(table.columns) or any(
+        raise Unusable(f"a table that cannot be read: {_said(error)}") from error
+    plain = {column: column.strip().strip("\ufeff") for column in table.columns}
+    if len(set(plain.values())) < len(plain) or any(
         column.endswith(tuple(f"_duplicated_{i}" for i in range(9))) for column in table.columns
     ):
         given = next(csv.reader([header], delimiter=separator))
         twice = next((cell for cell in given if [c.strip() for c in given].count(cell.strip()) > 1), "")
-        raise Unusable(f"two columns have one name: {twice.strip()!r}")
+        raise Unusable(f"two columns have one name: {twice.strip()!r}; {RENAME}")
+    table = table.rename(plain)
     table = table.filter(~pl.all_horizontal(pl.all().is_null()))
     if table.is_empty():
         raise Unusable("a table without rows")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 
 import polars as pl
@@ -41,13 +41,15 @@ def as_frame(what: Any) -> pl.DataFrame:
     if isinstance(what, pl.DataFrame):
         return what
     try:
+        _refuse_twice(what)
         if isinstance(what, pl.LazyFrame):
             return what.collect()
         if isinstance(what, Mapping):
             return pl.DataFrame(dict(what), strict=False)
         if isinstance(what, list | tuple) and what and all(isinstance(row, Mapping) for row in what):
-            names = list(dict.fromkeys(str(name) for row in what for name in row))
-            return pl.DataFrame({name: [row.get(name) for row in what] for name in names}, strict=False)
+            names = list(dict.fromkeys(name for row in what for name in row))
+            _refuse_twice(dict.fromkeys(names))
+            return pl.DataFrame({str(name): [row.get(name) for row in what] for name in names}, strict=False)
         if type(what).__module__.partition(".")[0] == "pandas" and hasattr(what, "columns"):
             if any(name is not None for name in what.index.names):
                 what = what.reset_index()
@@ -55,7 +57,9 @@ def as_frame(what: Any) -> pl.DataFrame:
             return pl.DataFrame({str(name): _pandas_column(what[name]) for name in what.columns})
         if hasattr(what, "__arrow_c_stream__"):
             return pl.DataFrame(ArrowStream(what))
-    except (pl.exceptions.PolarsError, TypeError, ValueError) as error:
+    except (pl.exceptions.PolarsError, TypeError, ValueError, OverflowError, pl.exceptions.PanicException) as error:
+        if isinstance(error, DataError):
+            raise
         raise DataError(
             f"this {type(what).__qualname__} cannot become a frame: {error}",
             "give columns of one length and one type each.",
@@ -66,11 +70,24 @@ def as_frame(what: Any) -> pl.DataFrame:
     )
 
 
+def _refuse_twice(what: Any) -> None:
+    """Columns whose names are equal as text would be one, in silence."""
+    if isinstance(what, pl.LazyFrame):  # which looks itself, and takes time to say its columns
+        return
+    given = list(what) if isinstance(what, Mapping) else getattr(what, "columns", getattr(what, "column_names", []))
+    if not isinstance(given, Iterable) or not all(isinstance(name, Hashable) for name in given):
+        return
+    names = [str(name) for name in given]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise DataError(f"two columns are called {twice!r}", "give one of them another name.")
+
+
 def _pandas_column(column: Any) -> pl.Series:
     """A pandas column as a series; what Arrow cannot type becomes text."""
     try:
         return pl.Series(pl.from_pandas(column))
-    except (pl.exceptions.PolarsError, TypeError, ValueError, ImportError):
+    except (pl.exceptions.PolarsError, TypeError, ValueError, OverflowError, ImportError):
         return pl.Series(
             [None if value is None or str(value) in {"nan", "NaT", "<NA>"} else str(value) for value in column]
         )

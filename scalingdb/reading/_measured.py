@@ -17,11 +17,11 @@ from scalingdb.errors import DataError, unknown_name
 from scalingdb.notices import argument
 from scalingdb.reading import _columns
 from scalingdb.reading._columns import COUNT_UNITS, Columns, full_name
-from scalingdb.reading._files import RUN, Files, Piece, read_files
+from scalingdb.reading._files import RUN, Files, Piece, column_of, read_files
 from scalingdb.reading._frames import as_frame, is_frame
 from scalingdb.reading._guards import guard
 from scalingdb.reading._report import Remark, Report, Unusable, listed
-from scalingdb.reading._values import as_text, numbers
+from scalingdb.reading._values import Numbers, as_text, numbers
 from scalingdb.schema import COLUMNS, METRICS, N_DEFINITIONS, TABLES, UNITS
 
 __all__ = ["Measured", "Options", "read"]
@@ -108,7 +108,7 @@ def read(what: Any, options: Options) -> Measured:
         if items.height:
             raise DataError("there are per-item results, but no summary", "give the folder that holds both.")
         raise DataError("nothing can be read:\n" + "\n".join(f"  {name}: {reason}" for name, reason in unusable))
-    frame = pl.concat(frames, how="diagonal_relaxed") if len(frames) > 1 else frames[0]
+    frame = _together(frames)
     frame = _with_models(frame, options, report)
     frame = _finished(frame, report)
     return Measured(frame, items, report, files.hashes)
@@ -142,7 +142,8 @@ def _refuse_options_of_tables(options: Options) -> None:
 
 
 def _files(what: Any) -> Files:
-    if isinstance(what, str) and not what.strip():
+    paths = what if isinstance(what, list | tuple) else [what]
+    if any(isinstance(path, str) and not path.strip() for path in paths):
         raise DataError("the path is empty", "give a file or a folder; '.' is the present one.")
     if isinstance(what, str | Path):
         return read_files([Path(what)])
@@ -153,19 +154,56 @@ def _files(what: Any) -> Files:
             f"{type(what).__module__}.{type(what).__qualname__} is neither a path nor a table",
             "give a file, a folder, a list of files, or any dataframe.",
         )
-    table = _flat(as_frame(what))
+    table = _flat(as_frame(_exact_lists(what)))
     if table.is_empty():
         raise DataError("the frame is empty: there is nothing to read", "check the filters that led to it.")
     kind = type(what).__module__.partition(".")[0] + " " + type(what).__qualname__
     return Files((Piece(kind.replace("builtins ", ""), "frame", table),), (), ())
 
 
+def _exact_lists(what: Any) -> Any:
+    """Columns and rows in Python's own types, as text where a float would round whole numbers among others."""
+    if isinstance(what, list | tuple):
+        names = list(dict.fromkeys(str(name) for row in what for name in row))
+        what = {name: [row.get(name) for row in what] for name in names}
+    if not isinstance(what, Mapping):
+        return what
+    return {
+        name: column_of(name, values)
+        if isinstance(values, list | tuple)
+        and any(isinstance(v, int) and abs(v) > 2**53 for v in values)
+        and all(v is None or isinstance(v, int | float) for v in values)
+        else values
+        for name, values in what.items()
+    }
+
+
 def _flat(table: pl.DataFrame) -> pl.DataFrame:
     """Columns of records (``summary``, ``config`` of an interface) as one column per entry: ``config.lr``."""
-    while nested := [name for name, dtype in table.schema.items() if isinstance(dtype, pl.Struct)]:
+    while nested := {name: dtype for name, dtype in table.schema.items() if isinstance(dtype, pl.Struct)}:
+        names = [name for name in table.columns if name not in nested]
+        names += [f"{name}.{field.name}" for name, dtype in nested.items() for field in dtype.fields]
+        if len(set(names)) < len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            raise DataError(f"two columns are called {twice!r} once records are columns", "give one another name.")
         parts = [table[name].struct.unnest().rename(partial("{}.{}".format, name)) for name in nested]
         table = pl.concat([table.drop(nested), *parts], how="horizontal")
     return table
+
+
+def _together(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """Frames below each other; whole numbers in one that floats in another would round stay whole, else become text."""
+    if len(frames) == 1:
+        return frames[0]
+    for name in dict.fromkeys(name for frame in frames for name in frame.columns):
+        columns = [frame[name] for frame in frames if name in frame.columns]
+        is_large = any(c.dtype.is_integer() and (c.cast(pl.Float64).abs() >= 2.0**53).any() for c in columns)
+        if not is_large or not any(c.dtype.is_float() for c in columns):
+            continue
+        are_whole = all((c == c.floor()).all() and (c.abs() < 2.0**53).all() for c in columns if c.dtype.is_float())
+        kind = pl.Int64 if are_whole else pl.String
+        frames = [frame.with_columns(frame[name].cast(kind)) if name in frame.columns else frame for frame in frames]
+    return pl.concat(frames, how="diagonal_relaxed")
 
 
 def _grouped(pieces: Sequence[Piece]) -> dict[str, list[Piece]]:
@@ -201,7 +239,7 @@ def _measure(pieces: Sequence[Piece], options: Options, report: Report) -> pl.Da
                 value = pl.col(RUN).replace_strict(ends, default=None, return_dtype=pl.Float64)
                 table = table.with_columns(value.alias(name))
         parts.append(table)
-    table = pl.concat(parts, how="diagonal_relaxed") if len(parts) > 1 else parts[0]
+    table = _together(parts)
     file = pieces[0].file if len(pieces) == 1 else f"{len(pieces)} files"
     table = _where(table, options.where, file, report)
     if {"name", "state"} <= {column.lower() for column in table.columns}:
@@ -282,13 +320,7 @@ def _where(table: pl.DataFrame, where: str | None, file: str, report: Report) ->
             f"{argument('where')} has {n_operators:,} operators and brackets, of {MOST_OPERATORS} that are allowed",
             "list values as in \"run in ('a', 'b')\", or filter the frame before.",
         )
-    typed = table.with_columns(
-        pl.col(name).cast(pl.Float64)
-        if table[name].cast(pl.Float64, strict=False).null_count() == table[name].null_count()
-        else pl.col(name)
-        for name in table.columns
-        if table[name].dtype == pl.String
-    )
+    typed = table.with_columns(_typed(table[name]) for name in table.columns if table[name].dtype == pl.String)
     try:
         mask = typed.select(keep=pl.sql_expr(_without_exponents(where))).to_series()
     except (pl.exceptions.PolarsError, ValueError, TypeError) as error:
@@ -306,6 +338,17 @@ def _where(table: pl.DataFrame, where: str | None, file: str, report: Report) ->
             f"{table.height - kept.height} of {table.height} row(s) that {argument('where')} excludes"
         )
     return kept
+
+
+def _typed(column: pl.Series) -> pl.Series:
+    """Text that is numbers as numbers: floats, unless these would round it."""
+    values = column.cast(pl.Float64, strict=False)
+    if values.null_count() > column.null_count():
+        return column
+    if (values.abs() >= 2.0**53).any():
+        whole = column.cast(pl.Int64, strict=False)
+        return whole if whole.null_count() == column.null_count() else values
+    return values
 
 
 def _converted(
@@ -349,7 +392,10 @@ def _converted(
                 f"and {argument('scale')} would multiply by {factor:g} once more",
                 "leave its scale out.",
             )
-        made[name] = (cells.values * factor).alias(name)
+        if cells.inexact and factor == 1.0 and (is_knob or name == "step" or COLUMNS[name].dtype == pl.Int64):
+            made[name] = _exact(cells, table, column, name)
+        else:  # parameters, tokens and FLOP are quantities: 16 digits are enough
+            made[name] = (cells.values * factor).alias(name)
         report.converted += [f"{column!r}: {note}" for note in cells.notes]
         if cells.not_finite:
             report.skipped.append(f"{cells.not_finite} cell(s) of {column!r} that are NaN or infinite")
@@ -406,6 +452,27 @@ def _refuse_shares_as_percent(values: pl.Series, table: pl.DataFrame, columns: C
 def _as_text(column: pl.Series) -> pl.Series:
     text = as_text(column).str.strip_chars()
     return text.set((text == "").fill_null(False), None)
+
+
+def _exact(cells: Numbers, table: pl.DataFrame, column: str, name: str) -> pl.Series:
+    """A column of seeds, steps or the like whose whole numbers a float would round; a knob may be text.
+
+    Raises
+    ------
+    DataError
+        If they cannot be kept as they are.
+    """
+    if cells.whole is not None and name != "step":  # steps are compared, divided and multiplied
+        return cells.whole.alias(name)
+    if name not in COLUMNS:
+        return _as_text(table[column]).alias(name)
+    i, text = cells.inexact[0]
+    row = table["raw_row"][i] if "raw_row" in table.columns else i + 1
+    own = argument(mapping={f"my_{name}": column})
+    raise DataError(
+        f"{name} = {column!r}: row {row} says {text}, which would be rounded to {cells.values[i]:.0f}",
+        f"a knob of your own keeps it as it stands: {own}.",
+    )
 
 
 def _fault(table: pl.DataFrame, column: str, name: str, i: int, text: str) -> Fault:
@@ -697,7 +764,11 @@ def _with_models(frame: pl.DataFrame, options: Options, report: Report) -> pl.Da
             decimal=options.decimal,
         )
         faults += [Fault(f"{name} = {column!r}", f"row {i + 1} says {text!r}") for i, text in cells.faults]
-        made[name] = cells.values * (1.0 if column in frame.columns else scale.get(name, 1.0))
+        factor = 1.0 if column in frame.columns else scale.get(name, 1.0)
+        if cells.inexact and factor == 1.0 and (name not in COLUMNS or COLUMNS[name].dtype == pl.Int64):
+            made[name] = _exact(cells, side, column, name)
+        else:
+            made[name] = cells.values * factor
         report.converted += [f"models, {column!r}: {note}" for note in cells.notes]
     _refuse(faults, "models")
     known = pl.DataFrame([series.alias(name) for name, series in made.items()])
@@ -837,7 +908,7 @@ def last_rows(frame: pl.DataFrame) -> pl.DataFrame:
     keys = [name for name in ("run_id", "metric", "eval_set", "split", "n_shots") if name in frame.columns]
     if order is None or not frame.select(pl.struct(keys).is_duplicated()).to_series().any():
         return frame
-    at = frame.with_row_index(" row").sort(pl.col(order).fill_null(float("-inf")), maintain_order=True)
+    at = frame.with_row_index(" row").sort(order, maintain_order=True)  # nulls first
     return at.unique(keys, keep="last", maintain_order=True).sort(" row").drop(" row")
 
 

@@ -77,16 +77,19 @@ def read_runs(
     DataFrame
         One row per run (or checkpoint) and measured value: ``run_id, model_name``, the inputs and knobs,
         ``loss`` or ``score``, ``value, metric, unit, eval_set, split``, and ``raw_file, raw_row, raw_field``.
+        Numbers are floats; seeds, shots and knobs that a float would round (beyond 2 ** 53) are whole numbers, and
+        knobs that are larger still are text.
 
     Raises
     ------
     DataError
-        If nothing usable is there, a cell is not a number, two columns could be the loss, or every answer drawn from
-        the rows would be nonsense (counts in millions, perplexity as nats, per cent as shares).
+        If nothing usable is there, a cell is not a number, a step or seed would be rounded, two columns could be the
+        loss or have one name, a folder holds more than 50,000 files, or every answer drawn from the rows would be
+        nonsense (counts in millions, perplexity as nats, per cent as shares).
     UnknownNameError
         For a column, metric or unit that does not exist.
     WarehouseError
-        If a file does not exist or cannot be read.
+        If a file does not exist, or it or a folder may not be read.
 
     Examples
     --------

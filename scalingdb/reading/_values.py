@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from decimal import Decimal
 from types import MappingProxyType
 from typing import Literal
 
@@ -35,6 +36,9 @@ SUFFIXES = {"k": 1e3, "thousand": 1e3, "m": 1e6, "mn": 1e6, "million": 1e6, "b":
 SUFFIXES |= {"g": 1e9, "t": 1e12, "tn": 1e12, "trillion": 1e12}
 """Factors of counts."""
 
+_MARKS = ",._ \u00a0\u202f'"
+"""Characters between groups of digits."""
+
 _THOUSANDS = re.compile(r"[+-]?\d{1,3}(?:[,_ \u00a0\u202f']\d{3})+(?:\.\d+)?")
 _GROUPED = re.compile(rf"(?P<number>{_THOUSANDS.pattern})(?P<rest>(?:[eE][+-]?\d+)?\s*[A-Za-z]*)")
 _DOTTED_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(?:\.\d{3})+(?:,\d+)?")
@@ -57,12 +61,18 @@ class Numbers:
         Cells that said NaN or infinity.
     faults : tuple of (int, str)
         Position and text of cells that are neither numbers nor missing.
+    inexact : tuple of (int, str)
+        Position and text of whole numbers that `values` rounds: beyond 2 ** 53 a float is not every one.
+    whole : Series of Int64, optional
+        The column as it stands, where `values` rounds a cell and all are whole and fit.
     """
 
     values: pl.Series
     conversions: Mapping[Conversion, str]
     not_finite: int
     faults: tuple[tuple[int, str], ...]
+    inexact: tuple[tuple[int, str], ...] = ()
+    whole: pl.Series | None = None
 
     @property
     def notes(self) -> list[str]:
@@ -95,7 +105,7 @@ def numbers(
     """
     name = column.name
     if column.dtype.is_numeric():
-        return _finite(column.cast(pl.Float64))
+        return _with_whole(_finite(column.cast(pl.Float64)), column)
     if column.dtype == pl.Boolean:
         if not is_knob:
             raise DataError(f"column {name!r} holds true and false, not numbers", "map another column.")
@@ -111,7 +121,7 @@ def numbers(
         values = values.set(text.str.contains(".", literal=True).fill_null(False), None)
     rest = (values.is_null() & ~is_missing).arg_true().to_list()
     if not rest:
-        return _finite(values, said=said_nan)
+        return _with_whole(_finite(values, said=said_nan), text)
     cells = {i: text[i] for i in rest}
     comma_is_decimal = _comma_is_decimal(name, text.filter(~is_missing).to_list(), decimal, is_count)
     conversions: dict[Conversion, str] = {}
@@ -128,7 +138,8 @@ def numbers(
     filled = values.to_list()
     for i, value in parsed.items():
         filled[i] = value
-    return _finite(pl.Series(name, filled, dtype=pl.Float64), conversions, tuple(faults), said_nan)
+    filled_in = _finite(pl.Series(name, filled, dtype=pl.Float64), conversions, tuple(faults), said_nan)
+    return _with_whole(filled_in, text)
 
 
 def as_text(column: pl.Series) -> pl.Series:
@@ -157,6 +168,36 @@ def _finite(
     lost = int((~values.is_finite()).fill_null(False).sum())
     clean = values.set((~values.is_finite()).fill_null(False), None) if lost else values
     return Numbers(clean, conversions, lost + said, faults)
+
+
+_DIGITS = re.compile(rf"([+-]?\d[\d{_MARKS}]*?)(?:[.,]0*)?")
+
+
+def _with_whole(found: Numbers, column: pl.Series) -> Numbers:
+    """What was read, with the whole numbers that a float rounds; `column` holds numbers, or text."""
+    large = (found.values.abs() >= 2.0**53).fill_null(False)
+    if not large.any() or column.dtype.is_float():
+        return found
+    exact: dict[int, int] = {}
+    for i in large.arg_true():
+        value = float(found.values[i])
+        cell = str(column[i])
+        if _NUMBER.fullmatch(cell):
+            written = Decimal(cell)
+        elif digits := _DIGITS.fullmatch(cell):
+            written = Decimal(re.sub(f"[{_MARKS}]", "", digits[1]))
+        else:
+            continue
+        if written == written.to_integral_value() and float(written) == value:  # no decimal comma, no factor
+            exact[i] = int(written)
+    inexact = tuple((i, str(column[i])) for i, number in exact.items() if number != int(found.values[i]))
+    if not inexact:
+        return found
+    values = [None if v is None else exact.get(i, v) for i, v in enumerate(found.values.to_list())]
+    is_whole = all(v is None or (v == int(v) and -(2**63) <= v < 2**63) for v in values)
+    kept = [None if v is None else int(v) for v in values]
+    whole = pl.Series(column.name, kept, dtype=pl.Int64) if is_whole else None
+    return replace(found, inexact=inexact, whole=whole)
 
 
 def _dots_group_thousands(cells: list[str], decimal: str | None) -> bool:

@@ -17,6 +17,7 @@ from typing import Any
 
 import vl_convert
 
+from scalingdb._store import write_whole
 from scalingdb.charts import DARK
 
 __all__ = ["CHART", "FOLDER", "describe", "figure", "remove_unused", "write_runtime"]
@@ -179,6 +180,5 @@ def write_runtime(folder: Path) -> None:
     if not target.exists():
         folder.mkdir(parents=True, exist_ok=True)
         bundle = vl_convert.javascript_bundle()  # type: ignore[call-arg]  # the snippet has a default
-        target.write_text(f"(()=>{{{bundle}}})();", encoding="utf-8")
-    colors = f"window.scalingdbDark={json.dumps(DARK)};"
-    (folder / "colors.js").write_text(colors, encoding="utf-8")
+        write_whole(target, f"(()=>{{{bundle}}})();")
+    write_whole(folder / "colors.js", f"window.scalingdbDark={json.dumps(DARK)};")

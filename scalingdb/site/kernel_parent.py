@@ -10,6 +10,7 @@ import gc
 import importlib
 import json
 import os
+import select
 import signal
 import sys
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from scalingdb._imports import import_lightly
+from scalingdb.site.children import die_with_parent
 
 __all__ = ["IMPORTED", "main"]
 
@@ -28,16 +30,27 @@ def main() -> None:
     """Import, then fork a kernel for each request until there are no more."""
     os.environ["JPY_PARENT_PID"] = str(os.getpid())  # kernels end with the process of this id; read by the import
     for name in IMPORTED:
+        if _is_alone():
+            return
         import_lightly(name)
     if len(list(Path("/proc/self/task").iterdir())) > 1:
         return  # no answer: kernels are then started one by one
     gc.freeze()  # a collection in a kernel would copy the memory that it shares
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the system forgets kernels that have ended
+    own = os.getpid()
     for line in sys.stdin:
         kernel = os.fork()
         if kernel == 0:
+            die_with_parent(own)
             _become_kernel(**json.loads(line))
         print(kernel, flush=True)
+
+
+def _is_alone() -> bool:
+    """Whether whoever writes the requests has gone, however it went."""
+    poll = select.poll()
+    poll.register(0, select.POLLHUP)
+    return any(event & select.POLLHUP for _, event in poll.poll(0))
 
 
 def _become_kernel(argv: Sequence[str], env: Mapping[str, str], cwd: str) -> NoReturn:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import contextlib
 import hashlib
 import html
 import os
@@ -21,13 +22,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import nbformat
 from IPython.core.inputtransformer2 import TransformerManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
+from scalingdb._store import write_whole
 from scalingdb.charts import SPEC_MIME
 from scalingdb.errors import DataError, NotebookError, UnknownNameError, unknown_name
 from scalingdb.published import default_path
@@ -84,10 +86,17 @@ def find_notebooks(names: Sequence[str] = (), folder: Path | None = None) -> lis
         If the folder does not exist or holds no notebooks, or none of this name.
     """
     place = notebook_folder() if folder is None else folder
-    found = {path.stem: path.resolve() for path in sorted(place.glob("*.ipynb"))}
+    other = "name another one with --notebooks DIR."
+    try:
+        there = sorted(path for path in place.iterdir() if path.suffix == ".ipynb" and not path.name.startswith("."))
+    except FileNotFoundError as error:
+        raise UnknownNameError(f"notebook folder {str(place)!r} does not exist", other) from error
+    except (OSError, ValueError) as error:
+        said = getattr(error, "strerror", None) or error
+        raise NotebookError(f"notebook folder {str(place)!r} cannot be read: {said}", other) from error
+    found = {path.stem: path.resolve() for path in there}
     if not found:
-        state = "holds no notebooks" if place.is_dir() else "does not exist"
-        raise UnknownNameError(f"notebook folder {str(place)!r} {state}", "name another one with --notebooks DIR.")
+        raise UnknownNameError(f"notebook folder {str(place)!r} holds no notebooks", other)
     chosen = [name.removesuffix(".ipynb") for name in names]
     for name in chosen:
         if name not in found:
@@ -149,6 +158,21 @@ def _environment() -> Iterator[dict[str, str]]:
         yield {**own, "PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": folder}
 
 
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """Ctrl-C and SIGTERM end this process as usual; nbclient would stop its kernel, and end in an error of its own."""
+
+    def refuse(*_: Any) -> NoReturn:
+        raise RuntimeError("signals are not for the kernel")  # nbclient goes on without
+
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler = refuse  # type: ignore[assignment, method-assign]
+    try:
+        yield
+    finally:
+        del loop.add_signal_handler
+
+
 async def _execute(
     path: Path,
     progress: Progress,
@@ -188,14 +212,23 @@ async def _execute(
 
 
 def read(path: Path) -> nbformat.NotebookNode:
-    """A notebook as it is stored."""
+    """A notebook as it is stored.
+
+    Raises
+    ------
+    DataError
+        If it is no file, may not be read, or is no notebook.
+    """
     try:
+        if not path.is_file():  # a pipe would be waited for
+            raise FileNotFoundError("there is no file behind this name")
         notebook: nbformat.NotebookNode = nbformat.read(path, as_version=4)
         nbformat.validate(notebook)  # which reading only logs
         nbformat.writes(notebook).encode()  # half of a surrogate pair has no bytes
         own = notebook.metadata.get("scalingdb", {})
-        texts = [own.get("section") or "", *(own.get("sources") or ())]
-        if not all(isinstance(text, str) for text in texts):
+        section, sources = own.get("section") or "", own.get("sources")
+        texts = [section, *([] if sources is None else sources)]
+        if not isinstance(sources, list | None) or not all(isinstance(text, str) for text in texts):
             raise TypeError("metadata 'scalingdb' hold a section and a list of sources, in words")
     except Exception as error:  # nbformat raises JSON, schema and its own errors alike
         raise DataError(
@@ -241,6 +274,8 @@ async def execute_all(
     FailedCellError
         A cell raised an error, ran out of time, or its kernel died. The notebooks beside it are stopped.
     """
+    for path in paths:  # a damaged one shows before others run for minutes
+        read(path)
     free = asyncio.Semaphore(cores())
     today = world()
     with connect() as db:
@@ -250,17 +285,23 @@ async def execute_all(
         kept = store / f"{path.stem}.ipynb"
         key = hashlib.sha256(today + path.read_bytes()).hexdigest()
         if kept.exists() and path.stem not in fresh:
-            notebook = read(kept)
-            if notebook.metadata.get("scalingdb_key") == key:
-                return notebook
+            with contextlib.suppress(DataError):  # damaged: it is made again
+                notebook = read(kept)
+                if notebook.metadata.get("scalingdb_key") == key:
+                    return notebook
         async with free:
             notebook = await _execute(path, progress, present, environment, manager)
         notebook.metadata["scalingdb_key"] = key
         store.mkdir(parents=True, exist_ok=True)
-        nbformat.write(notebook, kept)
+        write_whole(kept, nbformat.writes(notebook))
         return notebook
 
-    with _environment() as environment, kernels(environment) as manager, ThreadPoolExecutor(1) as side:
+    with (
+        _own_signals(),
+        _environment() as environment,
+        kernels(environment) as manager,
+        ThreadPoolExecutor(1) as side,
+    ):
 
         async def run(path: Path) -> Finished:
             notebook = await executed(path)
@@ -425,6 +466,11 @@ def prepare(
         Rows of the table ``sources`` by id.
     charts : Path
         Folder that the files of charts go to.
+
+    Raises
+    ------
+    NotebookError
+        If an output claims to be a chart or a table, and is none.
     """
     facts = notebook.metadata.get("scalingdb", {})
     is_guide = facts.get("section") == "Guides"
@@ -439,11 +485,17 @@ def prepare(
         elif cell.cell_type == "code":
             if not cell.source.strip():
                 continue
-            prose += [item.data["text/markdown"] for item in cell.outputs if "text/markdown" in item.get("data", {})]
             queries += [(number, text) for text in _queries(cell.source)]
-            for item in cell.outputs:
-                tables |= item.get("data", {}).pop(TABLE_MIME, {})
-            cell.outputs = [shown for item in cell.outputs if (shown := _shown(item, charts)) is not None]
+            try:
+                for data in (item.get("data", {}) for item in cell.outputs):
+                    prose += [str(data["text/markdown"])] if "text/markdown" in data else []
+                    tables |= data.pop(TABLE_MIME, {})
+                cell.outputs = [shown for item in cell.outputs if (shown := _shown(item, charts)) is not None]
+            except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RecursionError) as error:
+                raise NotebookError(
+                    f"notebook {path.stem!r}, cell {number}: an output that no page can show: {error}",
+                    "display a chart of Altair, a frame or text.",
+                ) from error
             tags = set(cell.metadata.get("tags", []))
             if not is_guide or "parameters" in tags:
                 tags.add("hide-input")
@@ -459,7 +511,7 @@ def prepare(
         kernelspec={"name": "python3", "display_name": "Python"}, language_info={"name": "python"}
     )
     title = heading or path.stem.replace("_", " ")
-    return Ready(path.stem, title, answer, str(facts.get("section", "")), notebook, tables)
+    return Ready(path.stem, title, answer, str(facts.get("section") or ""), notebook, tables)
 
 
 def short_authors(authors: str | None) -> str:

@@ -10,14 +10,14 @@ error or Ctrl-C brings the old ones back, a kill among them leaves pages of both
 from __future__ import annotations
 
 import contextlib
+import errno
 import filecmp
 import hashlib
 import importlib.util
 import json
 import os
+import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -28,8 +28,9 @@ from typing import Any
 import nbformat
 from jupyter_core.utils import run_sync
 
-from scalingdb._store import exclusive, scratch_folder, sync_file, sync_folder
-from scalingdb.errors import NotebookError, OutputError, ScalingDBError
+from scalingdb._store import exclusive, scratch_folder, sync_file, sync_folder, write_whole
+from scalingdb.errors import NotebookError, OutputError, ScalingDBError, check_path
+from scalingdb.site.children import run_sphinx
 from scalingdb.site.figures import CHART, remove_unused, write_runtime
 from scalingdb.site.figures import FOLDER as CHARTS
 from scalingdb.site.notebooks import (
@@ -126,13 +127,13 @@ def build_report(
     PosixPath('reports/index.html')
     """
     _require_sphinx()
-    folder = None if notebooks is None else Path(notebooks)
+    folder = None if notebooks is None else check_path(notebooks, "notebooks")
+    target = check_path(output, "output")
     asked = find_notebooks(names, folder)
-    target = Path(output)
-    state = _state_folder(target)
-    with exclusive(state):
-        with _told(target):
-            _recover(target, state)
+    with _told(target):
+        state = _state_folder(target)
+    with _told(target), exclusive(state):
+        _recover(target, state)
         is_first = not (target / "index.html").exists()
         paths = asked if is_first and names else find_notebooks((), folder)
         is_light = not reference or (is_first and bool(names))
@@ -146,7 +147,7 @@ def build_report(
             ready = _ready(paths, [path.stem for path in asked] if names else [], state, sources, charts, progress)
             pages, front = written.result() if written else ({}, None)
         pages |= list_pages(ready, list(pages), front)
-        with _told(target), scratch_folder(target, ".building-") as scratch:
+        with scratch_folder(target, ".building-") as scratch:
             write_runtime(charts)
             remove_unused(charts, _write_source(source, pages, ready, fresh_links))
             staging = scratch / "html"
@@ -165,16 +166,17 @@ def _reference(
     kept = state / "reference.json"
     key = hashlib.sha256(world() + _version_of_site().encode()).hexdigest()
     if kept.exists():
-        known = json.loads(kept.read_text(encoding="utf-8"))
-        if known["key"] == key and all((charts / f"{name}.js").exists() for name in known["charts"]):
-            links |= known["links"]
-            return {**known["pages"], **pages_of_checkout()}, known["front"]
+        with contextlib.suppress(ValueError, LookupError, TypeError):  # damaged: made again
+            known = json.loads(kept.read_text(encoding="utf-8"))
+            if known["key"] == key and all((charts / f"{name}.js").exists() for name in known["charts"]):
+                links |= known["links"]
+                return {**known["pages"], **pages_of_checkout()}, known["front"]
     pages = reference_pages(charts, links, progress)
     front = front_facts(charts) if "laws" in pages else None
     texts = [*pages.values(), front["picture"] if front else ""]
     shown = sorted({name for text in texts for name in CHART.findall(text)})
     made = {"key": key, "pages": pages, "front": front, "links": links, "charts": shown}
-    kept.write_text(json.dumps(made), encoding="utf-8")
+    write_whole(kept, json.dumps(made))
     return {**pages, **pages_of_checkout()}, front
 
 
@@ -189,7 +191,7 @@ def _require_sphinx() -> None:
 
 def _state_folder(target: Path) -> Path:
     """The folder that builds share, made before anything runs: a place that cannot be written shows now."""
-    if target.exists() and not target.is_dir():
+    if os.path.exists(target) and not os.path.isdir(target):  # noqa: PTH110, PTH112 - a name may be too long
         raise OutputError(f"{str(target)!r} is a file, not a folder", "name a folder with --output DIR.")
     is_ours = any(os.path.lexists(target / STATE / name) for name in (CURRENT, RECORD))
     if os.path.lexists(target / "index.html") and not is_ours:
@@ -203,11 +205,14 @@ def _state_folder(target: Path) -> Path:
         (state / ".probe").touch()
         (state / ".probe").unlink()
         _forget_other_versions(state)
-    except OSError as error:
-        raise OutputError(
-            f"cannot write to {str(target)!r}: {error}", "name a writable folder with --output DIR."
-        ) from error
+    except (OSError, ValueError) as error:  # of which a name with a null byte is one
+        raise _unwritable(target, error) from error
     return state
+
+
+def _unwritable(target: Path, error: OSError | ValueError) -> OutputError:
+    said = getattr(error, "strerror", None) or error
+    return OutputError(f"cannot write to {str(target)!r}: {said}", "name a writable folder with --output DIR.")
 
 
 def _ready(
@@ -260,9 +265,9 @@ def _write_source(
     texts["links.json"] = json.dumps(links, sort_keys=True)
     for name, text in texts.items():
         file = folder / name
-        if not file.exists() or file.read_text(encoding="utf-8") != text:
+        if not file.exists() or file.read_bytes() != text.encode():
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(text, encoding="utf-8")
+            write_whole(file, text)
     for file in folder.rglob("*"):
         if file.is_file() and file.relative_to(folder).as_posix() not in texts:
             file.unlink()
@@ -289,8 +294,10 @@ def _told(target: Path) -> Iterator[None]:
     except OSError as error:
         if isinstance(error, ScalingDBError):
             raise
+        # of a folder that is copied every file that failed is listed
+        said = error.args[0][0][2] if isinstance(error, shutil.Error) and error.args[0] else error
         raise OutputError(
-            f"cannot write to {str(target)!r}: {error}", "free some space, or name another folder."
+            f"cannot write to {str(target)!r}: {said}", "free some space, or name another folder."
         ) from error
 
 
@@ -329,19 +336,29 @@ def _sphinx(source: Path, state: Path, staging: Path, progress: Progress) -> tup
     conf = Path(__file__).parent / "sphinx"
     options = ["-b", "html", "-q", "-j", str(cores()), "-c", str(conf), "-d", str(doctrees)]
     extra = ["-D", f"html_extra_path={(state / 'extra').absolute()}"]  # Sphinx takes others from its settings
-    done = subprocess.run(
-        [sys.executable, "-m", "sphinx", *options, *extra, str(source), str(staging)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "PYTHONWARNINGS": "ignore", "NO_COLOR": "1"},
+    code, said = run_sphinx(
+        [*options, *extra, str(source), str(staging)], {**os.environ, "PYTHONWARNINGS": "ignore", "NO_COLOR": "1"}
     )
-    if done.returncode:
+    if code:
         shutil.rmtree(doctrees, ignore_errors=True)
-        raise OutputError(f"Sphinx failed: {done.stderr.strip()[-2000:]}", "the old site is unchanged.")
+        if found := _OF_THE_DISK.search(said):
+            raise OSError(found[0])
+        raise OutputError(f"Sphinx failed: {_reason(said)}", "the old site is unchanged.")
     _remove_stale(source, staging)
     progress("pages", 1, 1)
-    return tuple(line for line in done.stderr.splitlines() if line.strip())
+    return tuple(line for line in said.splitlines() if line.strip())
+
+
+_OF_THE_DISK = re.compile(
+    "|".join(os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG))
+)
+
+
+def _reason(said: str) -> str:
+    """What Sphinx says of its failure, without the trace that leads to it."""
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    wrong = [line for line in lines if re.match(r"(?:[\w.]*(?:Error|Exception)\b|.*\bERROR\b|Could not )", line)]
+    return "\n".join(dict.fromkeys(wrong[-3:] or lines[-3:])) or "it gave no reason"
 
 
 def _remove_stale(source: Path, staging: Path) -> None:
@@ -499,6 +516,9 @@ def _recover(target: Path, state: Path) -> None:
     for other in _take_away(target, state):
         shutil.rmtree(other)
     record.unlink(missing_ok=True)
+    for folder in (state, state / "executed", state / "extra" / CHARTS):
+        for file in folder.glob("*.new"):
+            file.unlink()
 
 
 def _adopt(record: Path, target: Path, state: Path) -> None:

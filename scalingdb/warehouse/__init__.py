@@ -308,7 +308,8 @@ def connect(
         reads the warehouse only; it never writes.
     memory_limit : str, optional
         Memory that DuckDB may take for tables and intermediate results, such as ``"4GB"``; by default 80 % of the
-        machine's. More goes to a temporary folder. A single value (``repeat('x', 1e9)``) is not counted.
+        machine's. More goes to a temporary folder. The rows of an answer may take half of it, else the query is
+        refused while they are read. A single value (``repeat('x', 1e9)``) is not counted.
     time_limit : float, optional
         Seconds after which a query is stopped; by default none is. Ctrl-C always stops one.
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import duckdb
 
-from scalingdb._store import replace_durably, scratch_folder
-from scalingdb.errors import WarehouseError
+from scalingdb._store import check_target, replace_durably, scratch_folder
+from scalingdb.errors import WarehouseError, check_path
 from scalingdb.warehouse._session import Session
 from scalingdb.warehouse._tables import KEPT, define_tables, define_views, materialise
 
@@ -24,13 +24,8 @@ def export(session: Session, file: str | os.PathLike[str]) -> Path:
     WarehouseError
         If the target cannot be written.
     """
-    target = Path(file)
-    try:
-        is_folder = target.parent.is_dir()
-    except OSError as error:  # below a folder that is closed to us, or a name that is too long
-        raise WarehouseError(f"cannot write {str(target)!r}: {error}", "choose a writable place.") from error
-    if not is_folder:
-        raise WarehouseError(f"folder {str(target.parent)!r} does not exist", "create it, or choose another one.")
+    target = check_path(file, "file")
+    check_target(target, WarehouseError)
     if session.files is not None and "?" in str(
         target.parent.absolute()
     ):  # DuckDB takes what follows for options of an address

@@ -23,9 +23,10 @@ from scalingdb.errors import DataError, QueryError, ReadOnlyError, WarehouseErro
 __all__ = ["DEPTH_LIMIT", "allowed_folders", "lock", "quote", "refuse_writes", "settings", "too_deep"]
 
 _READ_STATEMENTS = {"SELECT", "EXPLAIN"}
-_GAP = r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/)*"
+_GAP = r"(?>\s+|--[^\n]*(?:\n|$)|/\*.*?\*/)*+"  # nothing is tried twice: that could take for ever
+_OPTION = r"\s*(?:analyze|format)\b[\w\s]*+"
 _EXPLAIN = re.compile(
-    rf"{_GAP}explain\b{_GAP}(?P<analyze>analyze\b{_GAP})?(?P<options>\((?:\s*(?:analyze|format)\b[\w\s]*,?)+\))?",
+    rf"{_GAP}explain\b{_GAP}(?P<analyze>analyze\b{_GAP})?(?P<options>\({_OPTION}(?:,{_OPTION})*+\))?",
     re.IGNORECASE | re.DOTALL,
 )
 """EXPLAIN ANALYZE runs what it explains, so that too must be a query."""

@@ -13,6 +13,7 @@ import polars as pl
 
 from scalingdb._stream import ArrowStream
 from scalingdb.errors import QueryError
+from scalingdb.notices import argument
 
 __all__ = ["THREAD", "answer"]
 
@@ -40,16 +41,17 @@ def answer(
     params: dict[str, Any],
     time_limit: float | None,
     check: Check | None = None,
+    room: int | None = None,
 ) -> pl.DataFrame:
     """Rows of a query, read on a cursor of its own in a read-only transaction.
 
     DuckDB looks at no signal while it works, so that the main thread only waits: another one asks. `check`
-    refuses what may not run, and returns what does.
+    refuses what may not run, and returns what does. `room` are the bytes that the rows may take.
 
     Raises
     ------
     QueryError
-        If the time limit ends the query.
+        If the time limit ends the query, or its rows take more room.
     KeyboardInterrupt
         If the user does.
     duckdb.Error, polars.exceptions.ComputeError
@@ -57,13 +59,13 @@ def answer(
     """
     cursor = connection.cursor()
     if time_limit is None and threading.current_thread() is not threading.main_thread():
-        return _read(cursor, query, params, check)  # signals reach the main thread only
+        return _read(cursor, query, params, check, room)  # signals reach the main thread only
     outcome: list[pl.DataFrame | BaseException] = []
     done = threading.Event()
 
     def work() -> None:
         try:
-            outcome.append(_read(cursor, query, params, check))
+            outcome.append(_read(cursor, query, params, check, room))
         except BaseException as error:
             outcome.append(error)
         finally:
@@ -97,7 +99,9 @@ def _stop(cursor: duckdb.DuckDBPyConnection, done: threading.Event) -> None:
         done.wait(0.02)
 
 
-def _read(cursor: duckdb.DuckDBPyConnection, query: str, params: dict[str, Any], check: Check | None) -> pl.DataFrame:
+def _read(
+    cursor: duckdb.DuckDBPyConnection, query: str, params: dict[str, Any], check: Check | None, room: int | None
+) -> pl.DataFrame:
     try:
         if check is not None:
             query = check(cursor, query)
@@ -113,8 +117,17 @@ def _read(cursor: duckdb.DuckDBPyConnection, query: str, params: dict[str, Any],
                     f"column {name!r}: a frame holds no value of type {odd}", "cast it to text or a number: x::varchar."
                 )
         # through the Arrow C interface: relation.pl() would import pyarrow, a tenth of a second more
+        stream = ArrowStream(relation, room)
         try:
-            frame = pl.DataFrame(ArrowStream(relation))
+            frame = pl.DataFrame(stream)
+        except pl.exceptions.ComputeError as error:
+            if not stream.is_over or room is None:
+                raise
+            raise QueryError(
+                f"the rows of the answer take more than {room / 1e9:.3g} GB, half of the memory limit",
+                "ask for fewer rows or columns, for an aggregate, or for a part at a time (LIMIT and OFFSET); "
+                f"{argument('memory_limit')} sets the limit.",
+            ) from error
         except pl.exceptions.PanicException as error:  # no Exception: it would end a program, or a thread unheard
             types = ", ".join(f"{name} {kind}" for name, kind in zip(relation.columns, relation.types, strict=True))
             raise QueryError(f"a frame holds no column of such a type: {types}", "cast it: x::varchar.") from error

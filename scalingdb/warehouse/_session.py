@@ -20,7 +20,7 @@ from scalingdb._store import OBJECTS, scratch_folder
 from scalingdb.errors import QueryError, WarehouseError
 from scalingdb.warehouse._guard import DEPTH_LIMIT, allowed_folders, lock, quote, refuse_writes, settings, too_deep
 from scalingdb.warehouse._query import answer
-from scalingdb.warehouse._tables import KEPT, RESTORE, Files, define_tables, define_views, materialise
+from scalingdb.warehouse._tables import KEPT, Files, define_tables, define_views, materialise, remedy
 
 __all__ = ["Session"]
 
@@ -71,6 +71,7 @@ class Session:
         except duckdb.Error as error:
             self._scratch.close()
             raise QueryError(f"memory_limit {memory_limit!r}: {error}", "write it as '4GB'.") from error
+        self._room = _half_of_memory(self._connection)
         try:
             self._open(folders)
         except WarehouseError:
@@ -80,7 +81,7 @@ class Session:
             self.close()
             if self.files is None:
                 raise WarehouseError(f"{str(path)!r} is not a readable DuckDB file: {error}", EXPORT_AGAIN) from error
-            raise WarehouseError(f"the warehouse at {str(path)!r} cannot be read: {error}", RESTORE) from error
+            raise WarehouseError(f"the warehouse at {str(path)!r} cannot be read: {error}", remedy(error)) from error
 
     def _spill_folder(self) -> Path | None:
         """Where DuckDB may put what memory does not hold; what dead processes left there goes first."""
@@ -148,7 +149,9 @@ class Session:
             tokens = self._follow()
             try:
                 self._keep(query)
-                frame = answer(self._connection, query, params or {}, self.time_limit, self._refuse if check else None)
+                frame = answer(
+                    self._connection, query, params or {}, self.time_limit, self._refuse if check else None, self._room
+                )
             except (duckdb.Error, pl.exceptions.ComputeError) as error:  # Polars passes on what DuckDB meets on the way
                 if self._moved_since(tokens):
                     continue
@@ -231,7 +234,8 @@ class Session:
                 )
             hint = rest.strip() or "db.tables() lists the tables and views; warehouse/README.md describes every column."
             return QueryError(first, hint)
-        return WarehouseError(f"a table file cannot be read: {text}", EXPORT_AGAIN if self.files is None else RESTORE)
+        hint = EXPORT_AGAIN if self.files is None else remedy(text)
+        return WarehouseError(f"a table file cannot be read: {text}", hint)
 
     # ---- laws ------------------------------------------------------------------------------------
 
@@ -282,6 +286,13 @@ class Session:
                     raise WarehouseError(f"cannot be closed: {error}", "end the queries of other threads.") from error
                 time.sleep(0.01)
         self._scratch.close()
+
+
+def _half_of_memory(connection: duckdb.DuckDBPyConnection) -> int | None:
+    """Bytes that the rows of an answer may take: DuckDB's limit is for its own tables, and rows may be copied once."""
+    ((text,),) = connection.execute("select current_setting('memory_limit')").fetchall()
+    found = re.fullmatch(r"([\d.]+) (bytes|[KMGTP]iB)", str(text))
+    return int(float(found[1]) * 1024 ** "bKMGTP".index(found[2][0]) / 2) if found else None
 
 
 WORD = re.compile(r"\blaw_\w", re.IGNORECASE)

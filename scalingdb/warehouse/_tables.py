@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import hashlib
 import os
@@ -19,7 +20,7 @@ from scalingdb.published import default_path
 from scalingdb.schema import METRICS, NAMED_BY_SOURCE, TABLES, UNITS, polars_schema
 from scalingdb.warehouse._guard import quote, refuse_writes
 
-__all__ = ["KEPT", "RESTORE", "Files", "define_tables", "define_views", "materialise"]
+__all__ = ["KEPT", "RESTORE", "Files", "define_tables", "define_views", "materialise", "remedy"]
 
 NEW_COLUMN = (
     "a new column of the schema comes into the shipped tables with 'scalingdb build --without-raw'; else restore the "
@@ -161,20 +162,33 @@ class Files:
         for state in self._states():
             hint = RESTORE if state is not self.added else ADD_AGAIN
             look, folder = state.has_objects(), str(state.folder)
+            now = None if state.is_current() else read_state(state.folder).entries or {}
             for name, entry in (state.entries or {}).items():
                 # strings: a Path for each of four hundred files is a fifth of the time to connect
                 place = str(state.path(name)) if look else f"{folder}/{name}"
                 _check_size(place, f"{folder}/{name}", entry.size, hint, name)
+                if now is not None and place == f"{folder}/{name}" and now.get(name) != entry:
+                    raise WarehouseError(f"file {place!r} holds other rows now", hint.format(Path(name).stem))
         for table in TABLES:
             if columns or self.shipped.entries is None:
                 for file in self.table(table):
                     _check_columns(file, polars_schema(table))
 
 
+def remedy(error: Exception | str) -> str:
+    """What to do about a file that cannot be read: it need not be damaged."""
+    text = str(error)
+    if os.strerror(errno.EMFILE) in text:
+        return "close files that are open, or allow more of them ('ulimit -n')."
+    return "see that you may read it." if os.strerror(errno.EACCES) in text else RESTORE
+
+
 def _check_size(file: str, named: str, size: int, hint: str, name: str) -> None:
     try:
         found = os.stat(file).st_size  # noqa: PTH116 - see above
     except OSError as error:
+        if error.errno != errno.ENOENT:
+            raise WarehouseError(f"file {str(Path(named))!r} cannot be read: {error}", remedy(error)) from error
         raise WarehouseError(f"file {str(Path(named))!r} is missing", hint.format(Path(name).stem)) from error
     if found != size:
         fact = f"file {str(Path(named))!r} is damaged: it has {found:,} bytes, not {size:,}"
@@ -187,7 +201,7 @@ def _check_columns(file: Path, columns: Columns) -> None:
         with file.open("rb") as content:  # a handle, because Polars reads '*' and '[' in a path as a pattern
             found = pl.read_parquet_schema(content)
     except (pl.exceptions.PolarsError, OSError) as error:
-        raise WarehouseError(f"table file {str(file)!r} cannot be read: {error}", RESTORE) from error
+        raise WarehouseError(f"table file {str(file)!r} cannot be read: {error}", remedy(error)) from error
     for name, dtype in columns.items():
         if name not in found:
             raise WarehouseError(f"table file {str(file)!r} has no column {name!r}", NEW_COLUMN)
@@ -283,7 +297,7 @@ def _metrics() -> str:
 
 
 _DEFINITION = re.compile(
-    r"(?:\s|--[^\n]*\n|/\*.*?\*/)*(?P<head>create\s+or\s+replace\s+(?:view\s+(?P<view>\w+)|macro\s+(?P<macro>\w+)\([\w\s,]*\))\s+as\b"
+    r"(?>\s+|--[^\n]*\n|/\*.*?\*/)*+(?P<head>create\s+or\s+replace\s+(?:view\s+(?P<view>\w+)|macro\s+(?P<macro>\w+)\([\w\s,]*\))\s+as\b"
     r"(?(view)|\s+table\b))",
     re.IGNORECASE | re.DOTALL,
 )

@@ -35,6 +35,11 @@ Row = dict[str, Any]
 MakeWarehouse = Callable[..., Path]
 
 
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    left_out = config.option.markexpr == "not ci"
+    return ["tests marked 'ci' are left out: -m ci runs them, -m '' all"] if left_out else []
+
+
 @pytest.fixture(autouse=True)
 def own_laws() -> Iterator[None]:
     """Laws that a test defines are forgotten after it, so that no later test meets them."""
@@ -78,13 +83,28 @@ def notices(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -
     return lambda: [record.getMessage() for record in caplog.records if record.name == "scalingdb"]
 
 
-@pytest.fixture
-def copied_warehouse(tmp_path: Path) -> Path:
-    """The shipped warehouse, free to be damaged (without its largest source)."""
-    folder = tmp_path / "copied"
-    shutil.copytree(SHIPPED, folder, ignore=shutil.ignore_patterns("hitchhiker.parquet", "local", "README.md"))
+FEW = ("emergent_inabilities", "epoch_chinchilla", "farseer", "hoffmann", "kaplan")
+"""Sources of each kind: losses, scores, coefficients only."""
+
+
+@pytest.fixture(scope="session")
+def small_warehouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A few shipped sources: whatever has to go through a whole warehouse is done with one of them in seconds."""
+    folder = tmp_path_factory.mktemp("small") / "warehouse"
+    for file in SHIPPED.glob("tables/*/*.parquet"):
+        if file.stem in FEW:
+            target = folder / file.relative_to(SHIPPED)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, target)
+    shutil.copytree(SHIPPED / "views", folder / "views")
     write_manifest(folder)
     return folder
+
+
+@pytest.fixture
+def copied_warehouse(small_warehouse: Path, tmp_path: Path) -> Path:
+    """That warehouse, free to be damaged."""
+    return Path(shutil.copytree(small_warehouse, tmp_path / "copied"))
 
 
 def toy_source(source_id: str = "toy", **changes: Any) -> Source:

@@ -66,8 +66,14 @@ def test_the_shapes_answer_what_they_ask(query_speed: ModuleType, tmp_path: Path
 
 
 def test_the_script_runs_and_says_that_pandas_is_absent(
-    query_speed: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    query_speed: ModuleType,
+    small_warehouse: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    monkeypatch.setattr("scalingdb.warehouse.default_path", lambda: small_warehouse)
+    sources = {v: "emergent_inabilities" if v.startswith("scores") else "farseer" for v in query_speed.VIEWS}
+    monkeypatch.setattr(query_speed, "ONE_SOURCE", sources)
     monkeypatch.setattr(query_speed, "pd", None)
     assert query_speed.main(["--rows", str(ROWS), "--repeats", "1"]) == 0
     printed = capsys.readouterr().out

@@ -409,14 +409,14 @@ def test_intervals_to_first_order_agree_with_the_bootstrap() -> None:
     """Farseer's nine parameters trade off: the law at draws from their covariance predicts anything."""
     farseer = sdb.connect().points("farseer").filter(pl.col("n") > 2e8)
     train, test = farseer.filter(split="fit"), farseer.filter(split="validation")
-    plain, resampled = sdb.fit(train, "farseer"), sdb.fit(train, "farseer", bootstrap=300)
+    plain, resampled = sdb.fit(train, "farseer"), sdb.fit(train, "farseer", bootstrap=150)
     widths = []
     for fit in (plain, resampled):
         spread = np.log(fit.simulate(test, noise=False))
         widths.append(np.subtract(*np.nanpercentile(spread, [97.5, 2.5], axis=0)))
     assert widths[0] == pytest.approx(widths[1], rel=0.5)
     assert plain.simulate(test).shape == (1000, 7)
-    assert resampled.simulate(test).shape == (300, 7)
+    assert resampled.simulate(test).shape == (150, 7)
     with pytest.raises(DataError, match="no column 'n_tokens'"):
         plain.simulate(test.drop("n_tokens"))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,6 @@ import numpy as np
 import polars as pl
 import pyarrow.parquet as pq
 import pytest
-import statsmodels.api as sm
 from _synthetic import noiseless, runs
 from scipy import special, stats
 
@@ -20,6 +20,12 @@ from scalingdb.errors import DataError, UnknownNameError
 from scalingdb.estimation import objectives, solver, uncertainty
 from scalingdb.law_library import all_laws
 from scalingdb.law_library._core import REGISTRY
+
+
+@pytest.fixture(scope="module")
+def sm() -> Any:
+    """Statsmodels: every process collects these tests, but one runs them."""
+    return importlib.import_module("statsmodels.api")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -104,7 +110,7 @@ def test_beta_binomial_is_scipys_and_ends_in_the_binomial() -> None:
     np.testing.assert_allclose(none, kind.with_dispersion(1e-7).rows(y, f).loss, rtol=1e-4)
 
 
-def test_a_binomial_fit_is_a_logistic_regression() -> None:
+def test_a_binomial_fit_is_a_logistic_regression(sm: Any) -> None:
     frame = scores()
     ours = sdb.fit(frame, "logistic", objective="binomial")
     theirs = sm.GLM(
@@ -139,7 +145,7 @@ def test_scores_that_are_none_are_refused() -> None:
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.8])
-def test_asymmetric_absolute_errors_are_a_quantile_regression(share: float) -> None:
+def test_asymmetric_absolute_errors_are_a_quantile_regression(share: float, sm: Any) -> None:
     frame = straight(151)
     ours = sdb.fit(frame, "line", objective="mae", asymmetry=share)
     theirs = sm.QuantReg(frame["y"].to_numpy(), sm.add_constant(frame["x"].to_numpy())).fit(q=share)
@@ -236,7 +242,10 @@ def ladder(db: sdb.Warehouse, task: str) -> pl.DataFrame:
     return frame.filter(pl.col("run_id").is_in(small))
 
 
-@pytest.mark.parametrize("task", ["csqa_val_rc", "hellaswag_val_rc", "openbookqa_test_rc"])
+@pytest.mark.parametrize(
+    "task",
+    ["csqa_val_rc", *(pytest.param(x, marks=pytest.mark.ci) for x in ("hellaswag_val_rc", "openbookqa_test_rc"))],
+)
 @pytest.mark.parametrize("names", ["AB", "ABE"])
 @pytest.mark.filterwarnings("ignore::scalingdb.FitWarning")
 def test_a_bounded_fit_is_the_best_inside_its_bounds(db: sdb.Warehouse, task: str, names: str) -> None:
@@ -364,7 +373,7 @@ def test_profile_refuses(noisy: pl.DataFrame, found: sdb.Fit) -> None:
 
 
 @pytest.mark.parametrize("resample", ["rows", "residuals", "wild"])
-def test_every_bootstrap_of_a_straight_line(resample: str) -> None:
+def test_every_bootstrap_of_a_straight_line(resample: str, sm: Any) -> None:
     frame = straight(120)
     fit = sdb.fit(frame, "line", objective="mse", bootstrap=2000, resample=resample)
     ols = sm.OLS(frame["y"].to_numpy(), sm.add_constant(frame["x"].to_numpy())).fit()
@@ -372,7 +381,7 @@ def test_every_bootstrap_of_a_straight_line(resample: str) -> None:
     assert resample == fit.recipe.resample
 
 
-def test_only_the_wild_bootstrap_and_rows_see_scatter_that_grows() -> None:
+def test_only_the_wild_bootstrap_and_rows_see_scatter_that_grows(sm: Any) -> None:
     rng = np.random.default_rng(1)
     x = np.linspace(-3, 3, 200)
     frame = pl.DataFrame({"x": x, "y": 1 + x + 0.05 * (1 + x**2) * rng.standard_normal(200)})
@@ -694,7 +703,7 @@ def test_rows_written_twice_inside_their_run_add_nothing(objective: str, count: 
     assert twice.tidy()["std_error"].to_list() == pytest.approx(once.tidy()["std_error"].to_list(), rel=1e-4)
 
 
-def test_cluster_robust_covariance_is_that_of_bell_and_mccaffrey() -> None:
+def test_cluster_robust_covariance_is_that_of_bell_and_mccaffrey(sm: Any) -> None:
     from scalingdb.estimation.uncertainty import Linearised, sandwich
 
     rng = np.random.default_rng(2)
@@ -760,7 +769,7 @@ def test_runaway_resamples_leave_no_number_that_says_nothing() -> None:
 # ---- influence -----------------------------------------------------------------------------------
 
 
-def test_influence_of_squares_is_that_of_statsmodels() -> None:
+def test_influence_of_squares_is_that_of_statsmodels(sm: Any) -> None:
     frame = straight(30)
     fit = sdb.fit(frame, "line", objective="mse")
     theirs = sm.OLS(frame["y"].to_numpy(), sm.add_constant(frame["x"].to_numpy())).fit().get_influence()

@@ -108,6 +108,7 @@ def test_two_processes_build_the_bytes_that_one_builds(shop: Workshop) -> None:
     assert sorted(begun) == sorted(ended) == sorted(names)
 
 
+@pytest.mark.ci  # ends a process of a pool, twice
 def test_a_process_that_dies_is_the_error_of_its_source_only(shop: Workshop) -> None:
     names = ["zz_a", "zz_b", "zz_c", "zz_d"]
     for name in names:
@@ -192,7 +193,12 @@ CHANGES: dict[str, Callable[[Workshop], None]] = {
 }
 
 
-@pytest.mark.parametrize("change", CHANGES)
+SHOWN = ("raw file", "module", "table edited", "table gone", "stamp torn")
+
+
+@pytest.mark.parametrize(
+    "change", [pytest.param(change, marks=[pytest.mark.ci] * (change not in SHOWN)) for change in CHANGES]
+)
 def test_whatever_a_source_depends_on_builds_it_again(shop: Workshop, change: str) -> None:
     (shop.code / "_zz_helper.py").write_text("A = 1\n", encoding="utf-8")
     (shop.code / "zz_a_names.csv").write_text("name\n", encoding="utf-8")
@@ -307,7 +313,7 @@ def _program(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_rebuild_with_nothing_changed_loads_neither_pandera_nor_duckdb(tmp_path: Path) -> None:
-    arguments = ("hoffmann", "--target", str(tmp_path), "--json", "--workers", "2")
+    arguments = ("hoffmann", "--target", str(tmp_path), "--json", "--workers", "1")
     first = _program(*arguments)
     assert first.returncode == 0, first.stderr
     assert json.loads(first.stdout)["sources"][0]["status"] == "changed"

@@ -15,7 +15,11 @@ from scalingdb.judging.fitting import fact_of, fit_sides
 
 
 @pytest.mark.filterwarnings("ignore::scalingdb.FitWarning")
-@pytest.mark.parametrize("tables", [_judged.comparisons, _judged.trials], ids=lambda maker: maker.__name__)
+@pytest.mark.parametrize(
+    "tables",
+    [_judged.comparisons, pytest.param(_judged.trials, marks=pytest.mark.ci)],
+    ids=lambda maker: maker.__name__,
+)
 def test_tables_agree_with_our_own_stored_ones(tables: Callable[[sdb.Warehouse], dict[str, pl.DataFrame]]) -> None:
     """Not a published figure: a change here is a change of ours, to be explained and stored again."""
     with sdb.connect() as db:

@@ -25,6 +25,7 @@ PATIENCE = 400
 
 pytestmark = [
     pytest.mark.browser,
+    pytest.mark.ci,
     pytest.mark.skipif(BROWSER is None, reason="no chromium or google-chrome on this machine"),
     # the browser driver's event loop leaves its own sockets to the garbage collector
     pytest.mark.filterwarnings("ignore::ResourceWarning"),

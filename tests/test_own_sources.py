@@ -40,9 +40,10 @@ README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture(autouse=True)
-def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty data folder, and a working directory, for every test."""
+def own(tmp_path: Path, small_warehouse: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty data folder beside a few curated sources, and a working directory, for every test."""
     monkeypatch.setenv("SCALINGDB_LOCAL", str(tmp_path / "own"))
+    monkeypatch.setattr("scalingdb.warehouse.default_path", lambda: small_warehouse)
     work = tmp_path / "work"
     work.mkdir()
     monkeypatch.chdir(work)

@@ -30,13 +30,17 @@ MIXED_ON_PURPOSE = {"tokenizers"}
 def rows() -> pl.DataFrame:
     return sdb.connect().sql(
         "select e.run_id, e.source_id, e.step, e.metric, e.eval_set, e.split, e.n_shots, e.value, e.unit, "
-        "e.std_error, coalesce(e.n_tokens, r.n_tokens) as n_tokens, e.n_examples, r.n_params, r.n_tokens_unique, r.learning_rate "
+        "e.std_error, coalesce(e.n_tokens, r.n_tokens) as n_tokens, e.n_examples, "
+        "r.n_params, r.n_tokens_unique, r.learning_rate "
         "from evals e join runs r using (run_id) "
         "where e.flag is null and e.source_id in (select source_id from sources where is_shipped)"
     )
 
 
-def test_what_ships_passes_the_guards(rows: pl.DataFrame) -> None:
+@pytest.mark.parametrize("few", [("farseer", "misfitting", "sloth"), pytest.param((), marks=pytest.mark.ci)])
+def test_what_ships_passes_the_guards(rows: pl.DataFrame, few: tuple[str, ...]) -> None:
+    rows = rows.filter(pl.col("source_id").is_in(few)) if few else rows
+    assert rows.height
     found = {
         (str(source), remark.check)
         for (source,), part in rows.group_by("source_id", maintain_order=True)

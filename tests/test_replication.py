@@ -24,6 +24,31 @@ from scalingdb.evidence.replication import NEEDS_LOCAL_ROWS, VERDICTS, Figure, R
 from scalingdb.evidence.replication import _core as core
 from scalingdb.evidence.replication._printed import printed as core_printed
 
+SLOW = {
+    "chinchilla_robustness": ("definitions", "perturbed"),
+    "datablations": ("decay",),
+    "epoch_chinchilla": ("bootstrap",),
+    "farseer": ("errors", "growing_fits"),
+    "gadre_overtraining": ("downstream", "loss"),
+    "gemstones": ("approach_3", "duality", "headline"),
+    "hitchhiker": ("extrapolation",),
+    "misfitting": ("choices",),
+    "moe_sparsity": ("leave_one_out",),
+    "multi_power_law": ("held_out", "two_areas"),
+    "olmo_ladder": ("predictions",),
+    "porian_discrepancies": ("loss_laws",),
+    "routed_lm": ("experts",),
+}
+"""Computations of many fits: only CI repeats them; others of the same source are repeated everywhere."""
+
+ONLY_CI = {f"{source}.{name}" for source, names in SLOW.items() for name in names}
+
+
+def computed_in(name: str, *values: str) -> Any:
+    """A case that belongs to one computation."""
+    return pytest.param(name, *values, id=".".join((name, *values)), marks=[pytest.mark.ci] * (name in ONLY_CI))
+
+
 FIGURES = [(one.id, figure.key) for one in all_replications().values() for figure in one.figures]
 
 UNNAMED: Mapping[str, str] = {}
@@ -49,11 +74,7 @@ def _rows(name: str) -> dict[str, dict[str, object]]:
 # ---- the ledger itself -----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("name", "key"),
-    FIGURES,
-    ids=[f"{name}.{key}" for name, key in FIGURES],
-)
+@pytest.mark.parametrize(("name", "key"), [computed_in(*one) for one in FIGURES])
 def test_the_verdict_is_the_promised_one(name: str, key: str) -> None:
     row = _rows(name)[f"{name}.{key}"]
     if row["verdict"] == NEEDS_LOCAL_ROWS:
@@ -61,13 +82,21 @@ def test_the_verdict_is_the_promised_one(name: str, key: str) -> None:
     assert row["verdict"] == row["expected"], f"stated {row['stated']}, ours {row['ours']}"
 
 
-@pytest.mark.parametrize("name", [one.id for one in all_replications().values() if one.compute and not one.tables])
+@pytest.mark.parametrize(
+    "name", [computed_in(one.id) for one in all_replications().values() if one.compute and not one.tables]
+)
 def test_the_stored_figures_are_those_computed_now(name: str) -> None:
     known = {replica: ours for (replica, _), ours in replication.stored_results().items()}
     command = "python -m scalingdb.evidence.replication --recompute"
     assert name in known, f"not stored: {command}"
     now = {key.removeprefix(f"{name}."): row["ours"] for key, row in _rows(name).items()}
     assert known[name] == pytest.approx(now, rel=1e-3, abs=1e-9, nan_ok=True), command
+
+
+def test_what_only_ci_computes_exists_and_leaves_something_of_its_source() -> None:
+    known = {one.id for one in all_replications().values() if one.compute and not one.tables}
+    assert known >= ONLY_CI
+    assert {name.partition(".")[0] for name in known - ONLY_CI} >= set(SLOW) - {"misfitting", "moe_sparsity"}
 
 
 def test_every_testable_claim_is_named_by_a_figure(db: sdb.Warehouse) -> None:
@@ -464,6 +493,6 @@ def test_command_refuses_an_unknown_name(name: str) -> None:
 def test_the_ledger_speaks_through_its_rows_only(db: sdb.Warehouse, capsys: pytest.CaptureFixture[str]) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        table = replication.replicate("farseer.errors", db)
+        table = replication.replicate("farseer.chinchilla", db)
     assert table.height > 1
     assert capsys.readouterr() == ("", "")

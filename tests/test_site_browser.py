@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 pytestmark = [
     pytest.mark.browser,
+    pytest.mark.ci,
     pytest.mark.skipif(
         not (shutil.which("chromium") or shutil.which("google-chrome")), reason="no chromium on this machine"
     ),

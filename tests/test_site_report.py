@@ -346,6 +346,7 @@ def _who(folder: Path) -> list[list[str]]:
     return asyncio.run(notebooks.execute_all(paths, folder / "store", lambda *_: None, said, fresh=["a", "b"]))
 
 
+@pytest.mark.ci
 def test_kernels_have_one_parent_which_imports_for_them_and_nothing_else_in_common(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -363,6 +364,7 @@ def test_kernels_have_one_parent_which_imports_for_them_and_nothing_else_in_comm
         assert kernel[1:] == [str(os.getpid()), "False", "False", tmp_path.name, "False"]
 
 
+@pytest.mark.ci
 def test_a_forked_kernel_that_dies_is_noticed(tmp_path: Path) -> None:
     path = write(tmp_path, "a", code("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)"))
     with pytest.raises(NotebookError, match=r"notebook 'a', cell 1: .*[Kk]ernel died"):
@@ -629,8 +631,17 @@ def _end_at(step: int, error: type[BaseException], patch: pytest.MonkeyPatch, lo
     return calls
 
 
-@pytest.mark.parametrize("make", [_put, _as_before])
-@pytest.mark.parametrize("error", [OSError, KeyboardInterrupt, Crash])
+@pytest.mark.parametrize(
+    ("error", "make"),
+    [
+        (Crash, _put),
+        *(
+            pytest.param(error, make, marks=pytest.mark.ci)
+            for error, make in itertools.product((OSError, KeyboardInterrupt, Crash), (_put, _as_before))
+            if (error, make) != (Crash, _put)
+        ),
+    ],
+)
 def test_wherever_the_swap_ends_the_site_is_whole(
     error: type[BaseException], make: Callable[[Path, dict[str, str]], None], tmp_path: Path
 ) -> None:
@@ -679,6 +690,7 @@ def test_whoever_reads_while_pages_are_swapped_finds_one_state(tmp_path: Path) -
     assert len(changes) == 1
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("error", [OSError, KeyboardInterrupt, Crash])
 def test_a_swap_without_links_is_undone(
     error: type[BaseException], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -206,6 +206,7 @@ def _read_many(folder: Path, stop: str, answers: multiprocessing.Queue[tuple[int
     answers.put((n, faults))
 
 
+@pytest.mark.ci  # readers in processes of their own while tables change
 def test_readers_keep_the_state_that_they_opened(make_warehouse: Callable[..., Path], tmp_path: Path) -> None:
     names = [f"toy/{i}" for i in range(50)]
     folder = make_warehouse(

@@ -576,7 +576,9 @@ def test_series_along_size_have_one_value_a_size(db: sdb.Warehouse, notices: Cal
     assert gadre["held_constant"].str.starts_with("D/N=").all()
 
 
-@pytest.mark.parametrize(("along", "at_least"), [("training", 5000), ("compute", 1000), ("inference", 1)])
+@pytest.mark.parametrize(
+    ("along", "at_least"), [pytest.param("training", 5000, marks=pytest.mark.ci), ("compute", 1000), ("inference", 1)]
+)
 def test_the_other_kinds_of_scaling_have_series(db: sdb.Warehouse, along: Any, at_least: int) -> None:
     rows = sdb.trends.task_series(db, along)
     assert rows["series"].n_unique() >= at_least

@@ -13,7 +13,6 @@ import shutil
 import subprocess
 import sys
 import threading
-import time
 import traceback
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -925,11 +924,10 @@ def test_a_folder_name_with_quotes_and_glob_characters_works(copied_warehouse: P
 
 
 @pytest.fixture(scope="module")
-def exported_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The shipped warehouse without its largest tables, exported; what it was made from is gone."""
+def exported_once(small_warehouse: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A few shipped sources, exported; what the file was made from is gone."""
     folder = tmp_path_factory.mktemp("exported")
-    shutil.copytree(SHIPPED, folder / "made", ignore=shutil.ignore_patterns("hitchhiker.parquet", "items", "local"))
-    write_manifest(folder / "made")
+    shutil.copytree(small_warehouse, folder / "made")
     with sdb.connect(folder / "made") as db:
         target = db.export(folder / "export.duckdb")
     shutil.rmtree(folder / "made")  # the file must stand alone
@@ -983,7 +981,8 @@ def test_connect_opens_an_exported_file(exported: Path, db: sdb.Warehouse) -> No
     with sdb.connect(exported) as file:
         assert file.tables() == db.tables()
         assert file.points("farseer").equals(db.points("farseer"))
-        assert file.table("published_fits").height == db.table("published_fits").height
+        fits = [set(one.table("published_fits").filter(source_id="kaplan").rows()) for one in (file, db)]
+        assert fits[0] == fits[1] != set()
         assert file.sql("select law_chinchilla(7e9, 1.4e12) as x").equals(
             db.sql("select law_chinchilla(7e9, 1.4e12) as x")
         )
@@ -1126,6 +1125,7 @@ class Crash(BaseException):
     """The process ends here."""
 
 
+@pytest.mark.ci  # test_an_interrupted_export_leaves_the_old_file_and_nothing_else shows one of these points
 @pytest.mark.parametrize("error", [Crash, OSError])
 def test_wherever_an_export_ends_the_old_file_is_whole_and_the_next_run_cleans_up(
     error: type[BaseException], make_warehouse: MakeWarehouse, tmp_path: Path
@@ -1165,7 +1165,7 @@ def test_wherever_an_export_ends_the_old_file_is_whole_and_the_next_run_cleans_u
     assert [path.name for path in folder.iterdir()] == ["all.duckdb"]
 
 
-@pytest.mark.parametrize("name", ["a*b", "a[b]", "a{b,c}", "a?b"])
+@pytest.mark.parametrize("name", ["a*b", *(pytest.param(x, marks=pytest.mark.ci) for x in ("a[b]", "a{b,c}")), "a?b"])
 def test_folders_called_like_a_pattern_hold_a_warehouse(
     name: str, make_warehouse: MakeWarehouse, tmp_path: Path
 ) -> None:
@@ -1206,7 +1206,7 @@ def served(
             asked.append(self.path)
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(folder))) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()  # looks for the end so often
         yield f"http://127.0.0.1:{server.server_port}", folder, asked
         server.shutdown()
 
@@ -1314,11 +1314,11 @@ def test_a_server_that_says_nothing_is_left(
 ) -> None:
     address, _, answers = hostile
     monkeypatch.setattr("scalingdb.warehouse._remote.SILENCE", 0.3)
-    answers["/tables/runs/toy.parquet"] = lambda _: time.sleep(3)
-    start = time.monotonic()
+    end = threading.Event()
+    answers["/tables/runs/toy.parquet"] = lambda _: end.wait(60)
     with pytest.raises(WarehouseError, match="cannot be read: FSTimeoutError"):
         sdb.connect(address)
-    assert time.monotonic() - start < 2.5
+    end.set()
 
 
 @pytest.mark.parametrize(
@@ -1385,7 +1385,7 @@ def test_addresses_of_no_sense_are_refused(address: str) -> None:
         sdb.connect(address)
 
 
-@pytest.mark.parametrize("above", ["source_id=other", "run_id=x", "value=7"])
+@pytest.mark.parametrize("above", ["source_id=other", pytest.param("run_id=x", marks=pytest.mark.ci), "value=7"])
 def test_a_folder_called_like_a_column_changes_no_row(
     above: str, make_warehouse: MakeWarehouse, tmp_path: Path
 ) -> None:

@@ -125,6 +125,7 @@ def test_the_validator_refuses_a_damaged_descriptor(place: tuple[str | int, ...]
     assert _faults(damaged)
 
 
+@pytest.mark.ci  # file by file; the two tests below validate the same rows and more
 @pytest.mark.parametrize("table", SMALL)
 def test_the_validator_accepts_the_parquet_files_of_a_small_table(table: str) -> None:
     schema = {name: value for name, value in RESOURCES[table]["schema"].items() if name != "foreignKeys"}

@@ -8,6 +8,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import polars as pl
@@ -255,18 +256,29 @@ def _filled(trick: str, folders: dict[str, Path]) -> str:
     return filled
 
 
+STATE = """
+select count(*), sum(loss), (select count(*) from duckdb_tables()), (select count(*) from duckdb_views()) from points
+"""
+
+
+@pytest.fixture(scope="module")
+def untouched(guarded: sdb.Warehouse, folders: dict[str, Path]) -> tuple[tuple[Any, ...], dict[str, bytes]]:
+    """Rows and files before the first trick, to which every trick leaves them."""
+    return guarded.sql(STATE).row(0), _everything(folders["home"])
+
+
 @pytest.mark.parametrize("trick", TRICKS, ids=range(len(TRICKS)))
 def test_a_trick_is_refused_and_changes_nothing(
-    guarded: sdb.Warehouse, folders: dict[str, Path], trick: str, monkeypatch: pytest.MonkeyPatch
+    guarded: sdb.Warehouse,
+    folders: dict[str, Path],
+    untouched: tuple[tuple[Any, ...], dict[str, bytes]],
+    trick: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(folders["home"] / "cwd")
-    before = _everything(folders["home"])
-    state = "select count(*), sum(loss), (select count(*) from duckdb_tables()), (select count(*) from duckdb_views())"
-    rows = guarded.sql(f"{state} from points").row(0)
     with pytest.raises((QueryError, WarehouseError)):
         guarded.sql(_filled(trick, folders))
-    assert guarded.sql(f"{state} from points").row(0) == rows
-    assert _everything(folders["home"]) == before
+    assert (guarded.sql(STATE).row(0), _everything(folders["home"])) == untouched
 
 
 @pytest.mark.parametrize(

@@ -204,7 +204,8 @@ def _tables(measured: Measured, source_id: str, source: Mapping[str, Any]) -> di
     shared = [name for name in run_columns if name in TABLES["evals"].columns and name != "run_id"]
     varying = {name for name in run_columns if name != "run_id" and _varies(frame, name)}
     knobs = [name for name in frame.columns if name not in COLUMNS and name not in {"loss", "score"}]
-    if computed := sorted(set(knobs) & source["computed"]):
+    held = {*TABLES["runs"].columns, *TABLES["evals"].columns, "loss", "score"}
+    if computed := [n for n in frame.columns if n not in held and (n in source["computed"] or n in COLUMNS)]:
         raise DataError(f"{computed[0]!r} is a column that the warehouse computes", "map the column to another name.")
     varying_knobs = {name for name in knobs if _varies(frame, name)}
     _refuse_faults(source_id, _run_faults(frame, varying - set(shared) | varying_knobs))

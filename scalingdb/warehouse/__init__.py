@@ -309,7 +309,8 @@ def connect(
     memory_limit : str, optional
         Memory that DuckDB may take for tables and intermediate results, such as ``"4GB"``; by default 80 % of the
         machine's. More goes to a temporary folder. The rows of an answer may take half of it, else the query is
-        refused while they are read. A single value (``repeat('x', 1e9)``) is not counted.
+        refused while they are read. They are counted in batches of 131,072, so that very wide rows can take more first;
+        a single value (``repeat('x', 1e9)``) is not counted.
     time_limit : float, optional
         Seconds after which a query is stopped; by default none is. Ctrl-C always stops one.
 

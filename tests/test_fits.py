@@ -690,7 +690,13 @@ def test_an_executor_that_cannot_work_is_told() -> None:
     rows = sdb.connect().points("gadre_overtraining")
     over = ThreadPoolExecutor(1)
     over.shutdown()
-    for executor, told in ((over, "takes no work: cannot schedule"), (_Dead(1), "a process of the executor died")):
+    cases: list[tuple[Executor, str]] = [
+        (over, "takes no work: cannot schedule"),
+        (_Dead(1), "a process of the executor died"),
+    ]
+    if "fork" in multiprocessing.get_all_start_methods():
+        cases.append((ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("fork")), "the executor forks"))
+    for executor, told in cases:
         with pytest.raises(FitError, match=told):
             sdb.fit_by(rows, "chinchilla", by="family", executor=executor)
 

@@ -20,7 +20,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 import scalingdb as sdb
-from scalingdb import own_sources
+from scalingdb import _store, own_sources
 from scalingdb._store import write_manifest
 from scalingdb.cli import app
 from scalingdb.errors import DataError, ScalingDBError, UnknownNameError, WarehouseError
@@ -862,6 +862,20 @@ def test_rows_kept_in_memory_are_of_the_state_that_was_opened(monkeypatch: pytes
         assert db.points("mine").select("n", "loss").rows() == wanted
     assert done
     assert sdb.connect().points("mine").select("n", "loss").rows() == [(7e9, 1.5)]
+
+
+def test_knobs_that_are_no_longer_kept_are_not_taken_for_the_new_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    _append({**WIDE, "k": "k"}, append=False, **SAID)
+    db = sdb.connect()
+    assert db.points("mine").sort("run_id")["k"].to_list() == [1, 2]
+    new = pl.DataFrame({**SAID, "k": [5, 6]})
+    sdb.add_source(new, "mine", {**WIDE, "k": "k"}, unit="nats_per_token", eval_set="y", replace=True)
+    assert db.points("mine").sort("run_id")["k"].to_list() == [1, 2]
+    monkeypatch.setattr(_store, "KEEP_SECONDS", -1.0)  # an hour later somebody looks, and changes nothing
+    with own_sources._changing(local_folder()):
+        pass
+    with pytest.raises(WarehouseError, match="rows"):
+        db.points("mine")
 
 
 def test_knobs_are_checked_and_damage_is_told() -> None:

@@ -19,8 +19,14 @@ def answers_of(executor: Executor, function: Callable[..., Any], tasks: Iterable
     ------
     FitError
         If an argument, such as a law that was defined inside a function, cannot be sent to another process; if the
-        executor is shut down, or one of its processes died.
+        executor is shut down, forks, or one of its processes died.
     """
+    context = getattr(executor, "_mp_context", None)
+    if context is not None and context.get_start_method() == "fork":  # the default on Linux before Python 3.14
+        raise FitError(
+            "the executor forks its processes: Polars has threads by now, and the copies would wait for them for ever",
+            "ProcessPoolExecutor(mp_context=multiprocessing.get_context('spawn')).",
+        )
     jobs: list[Future[Any]] = []
     try:
         try:

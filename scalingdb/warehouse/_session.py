@@ -172,6 +172,8 @@ class Session:
             return None
         for _ in range(TRIES):
             tokens = self._follow()
+            if not self.files.are_current():  # what was replaced is kept for a while only
+                self.files.check()
             file = self.files.own_file(table, source)
             try:
                 frame = None if file is None else pl.read_parquet(file, glob=False)

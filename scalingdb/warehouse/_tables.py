@@ -79,6 +79,10 @@ class Files:
         """Identity of the states that the folders have now; another one, and contents may lie elsewhere."""
         return [state.current_token() if state.token else () for state in self._states()]
 
+    def are_current(self) -> bool:
+        """Whether the folders still have the state that they had when they were opened."""
+        return all(state.is_current() for state in self._states())
+
     def fingerprint(self) -> str:
         """Hash of all contents but those that no run or score depends on; empty where a manifest is missing."""
         listed = []

@@ -113,7 +113,18 @@ def common_types(frames: Sequence[pl.DataFrame]) -> list[pl.DataFrame]:
         for column in frame.iter_columns():
             types.setdefault(column.name, []).append(column)
     casts = {name: _common_type(columns) for name, columns in types.items() if len({c.dtype for c in columns}) > 1}
-    return [frame.cast({name: casts[name] for name in frame.columns if casts.get(name)}) for frame in frames]  # type: ignore[misc]
+    return [
+        frame.with_columns(_as(frame[name], dtype) for name, dtype in casts.items() if name in frame.columns and dtype)
+        for frame in frames
+    ]
+
+
+def _as(column: pl.Series, dtype: pl.DataType | type[pl.DataType]) -> pl.Series:
+    """The column as another type; whole numbers as text without a point, as a file would have them."""
+    if dtype == pl.String and column.dtype.is_float():
+        whole = column.cast(pl.Int64, strict=False)
+        return whole.cast(pl.String).zip_with((whole == column).fill_null(False), column.cast(pl.String))
+    return column.cast(dtype)
 
 
 def _common_type(columns: Sequence[pl.Series]) -> pl.DataType | type[pl.DataType] | None:

@@ -215,8 +215,8 @@ def _tables(measured: Measured, source_id: str, source: Mapping[str, Any]) -> di
     for name in ("study", "family"):
         value = pl.col(name).fill_null(source_id) if name in runs.columns else pl.lit(source_id)
         runs = runs.with_columns(value.alias(name))
-    constant = {name for name in shared if name not in varying}
-    kept = [n for n in frame.columns if n in TABLES["evals"].columns and n not in constant]
+    # amounts stay with the rows that state them, also where they hold for the whole run: others may follow
+    kept = [n for n in frame.columns if n in TABLES["evals"].columns]
     evals = _numbered(frame).select(kept).with_columns(value_origin=pl.lit("reported"))
     counts = [name for name in N_DEFINITIONS if name in runs.columns and runs[name].count()]
     if source["n_definition"] is not None and source["n_definition"] not in counts:
@@ -375,9 +375,11 @@ def _measurements(old: Mapping[str, pl.DataFrame], source_id: str) -> pl.DataFra
         runs = runs.join(old[KNOBS], on="run_id", how="left")
     frame = old["evals"].drop("source_id", "value_origin").join(runs, on="run_id", how="left", suffix=" of the run")
     twice = [name for name in old["evals"].columns if f"{name} of the run" in frame.columns]
-    frame = frame.with_columns(pl.coalesce(name, f"{name} of the run") for name in twice).drop(
-        f"{name} of the run" for name in twice
-    )
+    # a run whose rows state none was stored by an earlier version, which kept amounts of whole runs apart
+    none = {name: pl.col(name).count().over("run_id") == 0 for name in twice}
+    frame = frame.with_columns(
+        pl.when(none[name]).then(f"{name} of the run").otherwise(name).alias(name) for name in twice
+    ).drop(f"{name} of the run" for name in twice)
     frame = frame.with_columns(
         pl.col("run_id").str.strip_prefix(f"{source_id}/"), pl.col("study", "family").replace(source_id, None)
     )

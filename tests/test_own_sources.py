@@ -24,7 +24,6 @@ from scalingdb import _store, own_sources
 from scalingdb._store import write_manifest
 from scalingdb.cli import app
 from scalingdb.errors import DataError, ScalingDBError, UnknownNameError, WarehouseError
-from scalingdb.published import default_path
 from scalingdb.schema import TABLES
 from scalingdb.verification import verify
 from scalingdb.warehouse import _session, local_folder
@@ -298,6 +297,21 @@ def test_what_is_appended_is_as_if_all_had_been_added_at_once() -> None:
     assert sdb.connect().sql("select n from points where source_id = 'mine'").to_series().to_list() == [1e9, 1e9]
 
 
+def test_the_order_of_appending_does_not_matter() -> None:
+    """Tokens that held for the whole run hold for their own row alone once another row states others."""
+    mapping = {"run_id": "run", "n_params": "P", "n_tokens": "T", "step": "s", "loss": "L", "eval_set": "e"}
+    schema = {"run": pl.String, "P": pl.Float64, "T": pl.Float64, "s": pl.Int64, "L": pl.Float64, "e": pl.String}
+    rows = [("r", 1e9, 2e10, 100, 3.0, "x"), ("r", 1e9, None, 300, 2.7, "y"), ("r", 1e9, 6e10, 300, 2.75, "x")]
+    found = []
+    for parts in ([rows], [[row] for row in rows], [[rows[2]], [rows[0]], [rows[1]]]):
+        for i, part in enumerate(parts):
+            frame = pl.DataFrame(part, schema=schema, orient="row")
+            sdb.add_source(frame, "mine", mapping, unit="nats_per_token", append=i > 0, replace=i == 0)
+        found.append(sdb.connect().curves("mine", eval_set="*").select("eval_set", "step", "n_tokens", "loss").rows())
+    assert found[0] == found[1] == found[2]
+    assert ("y", 300.0, None, 2.7) in found[0]
+
+
 def test_a_measurement_that_is_added_again_must_be_the_same(notices: Callable[[], list[str]]) -> None:
     row = {"run": ["a"], "P": [1e9], "T": [2e10], "L": [2.5], "c": ["c4"]}
     _append(append=False, **row)
@@ -338,6 +352,7 @@ def test_a_row_without_its_place_on_the_curve_is_not_taken_for_the_last(at_once:
         (2**60 + 1, 0.5, [str(2**60 + 1), "0.5"]),
         (1, 0.5, [1.0, 0.5]),
         (0.1, "big", ["0.1", "big"]),
+        (1000, "big", ["1000", "big"]),
     ],
 )
 def test_knobs_of_two_types_keep_their_values(first: Any, then: Any, kept: list[Any]) -> None:
@@ -349,7 +364,10 @@ def test_knobs_of_two_types_keep_their_values(first: Any, then: Any, kept: list[
     sdb.add_source(
         pl.DataFrame({**row, "run": ["c"], "k": ["b"]}), "other", mapping, unit="nats_per_token", eval_set="y"
     )
-    assert sdb.connect().points(["mine", "other"])["my_knob"].to_list() == [*map(str, kept), "b"]
+    assert sdb.connect().points(["mine", "other"])["my_knob"].to_list() == [
+        *(str(k).removesuffix(".0") for k in kept),
+        "b",
+    ]
 
 
 def test_a_knob_that_changes_within_a_run_or_has_the_name_of_a_views_column_is_refused() -> None:
@@ -878,7 +896,7 @@ def test_knobs_that_are_no_longer_kept_are_not_taken_for_the_new_ones(monkeypatc
         db.points("mine")
 
 
-def test_knobs_are_checked_and_damage_is_told() -> None:
+def test_knobs_are_checked_and_damage_is_told(small_warehouse: Path) -> None:
     _append({**WIDE, "k": "k"}, append=False, **SAID)
     own = local_folder()
     file = own / "tables" / "knobs" / "mine.parquet"
@@ -889,9 +907,9 @@ def test_knobs_are_checked_and_damage_is_told() -> None:
     ):
         broken.write_parquet(file)
         write_manifest(own)
-        assert [text for text in verify(default_path(), own).faults if fault in text]
+        assert [text for text in verify(small_warehouse, own).faults if fault in text]
     file.write_bytes(b"j" * len(content))
     write_manifest(own)
-    assert [text for text in verify(default_path(), own).faults if "cannot be read" in text]
+    assert [text for text in verify(small_warehouse, own).faults if "cannot be read" in text]
     with pytest.raises(WarehouseError, match="knobs"):
         sdb.connect().points("mine")

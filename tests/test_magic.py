@@ -87,3 +87,9 @@ def test_no_traceback_is_shown(shell: InteractiveShell, capsys: pytest.CaptureFi
     out, err = capsys.readouterr()
     assert "Traceback" not in out + err
     assert "rums" in out + err
+
+
+@pytest.mark.parametrize("query", ["select '\ud800'", "select " + "(" * 10_000 + "1" + ")" * 10_000])
+def test_what_no_parser_may_see_is_refused_before(shell: InteractiveShell, query: str) -> None:
+    with pytest.raises(UsageError, match=r"surrogate|nested too deeply"):
+        shell.run_cell_magic("sql", "", query)

@@ -17,7 +17,6 @@ import functools
 import re
 from typing import Any
 
-import duckdb
 import numpy as np
 import polars as pl
 from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMatcherResult, context_matcher
@@ -28,6 +27,7 @@ from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_exp
 from scalingdb.errors import QueryError, ScalingDBError
 from scalingdb.magic._complete import offer
 from scalingdb.warehouse import Warehouse, connect
+from scalingdb.warehouse._guard import statements_of
 
 __all__ = ["SqlMagics", "load_ipython_extension"]
 
@@ -43,8 +43,8 @@ def _shared() -> Warehouse:
 def _placeholders(query: str) -> set[str]:
     """Names of the ``$name`` placeholders of a query; none where DuckDB cannot read it."""
     try:
-        return {name for statement in duckdb.extract_statements(query) for name in statement.named_parameters}
-    except duckdb.Error:
+        return {name for statement in statements_of(query) for name in statement.named_parameters}
+    except QueryError:
         return set()  # running the query reports what is wrong with it
 
 

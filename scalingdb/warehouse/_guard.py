@@ -20,7 +20,7 @@ import duckdb
 
 from scalingdb.errors import DataError, QueryError, ReadOnlyError, WarehouseError, check_path, path_hint
 
-__all__ = ["DEPTH_LIMIT", "allowed_folders", "lock", "quote", "refuse_writes", "settings", "too_deep"]
+__all__ = ["DEPTH_LIMIT", "allowed_folders", "lock", "quote", "refuse_writes", "settings", "statements_of", "too_deep"]
 
 _READ_STATEMENTS = {"SELECT", "EXPLAIN"}
 _GAP = r"(?>\s+|--[^\n]*(?:\n|$)|/\*.*?\*/)*+"  # nothing is tried twice: that could take for ever
@@ -114,12 +114,7 @@ def refuse_writes(connection: duckdb.DuckDBPyConnection, query: str, table_macro
     QueryError
         If it is no SQL, or not exactly one statement.
     """
-    if "\0" in query:
-        raise QueryError("the query contains a zero byte", "remove it: SQL is text.")
-    if not query.isascii() and any("\ud800" <= mark <= "\udfff" for mark in query):
-        raise QueryError("the query contains half of a surrogate pair", "remove it: SQL is text.")
-    _refuse_depth(query)
-    statements = _statements(query)
+    statements = statements_of(query)
     if not statements:
         raise QueryError("the query is empty", "write a SELECT, such as 'select * from sources'.")
     if len(statements) > 1:
@@ -167,7 +162,19 @@ def _refuse_depth(query: str) -> None:
             )
 
 
-def _statements(query: str) -> list[duckdb.Statement]:
+def statements_of(query: str) -> list[duckdb.Statement]:
+    """Statements of a text, which is looked at before DuckDB's parser sees it.
+
+    Raises
+    ------
+    QueryError
+        If it is no SQL, or would keep the parser busy.
+    """
+    if "\0" in query:
+        raise QueryError("the query contains a zero byte", "remove it: SQL is text.")
+    if not query.isascii() and any("\ud800" <= mark <= "\udfff" for mark in query):
+        raise QueryError("the query contains half of a surrogate pair", "remove it: SQL is text.")
+    _refuse_depth(query)
     try:
         return duckdb.extract_statements(query)
     except duckdb.Error as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import threading
 import time
@@ -57,7 +58,48 @@ def answer(
     duckdb.Error, polars.exceptions.ComputeError
         What DuckDB reports.
     """
+    _wait_if_leaving()
     cursor = connection.cursor()
+    _asking.add(cursor)
+    try:
+        return _answer(cursor, query, params, time_limit, check, room)
+    finally:
+        _asking.discard(cursor)
+        _wait_if_leaving()
+
+
+_asking: set[duckdb.DuckDBPyConnection] = set()
+"""Cursors with a query on the way."""
+
+_leaving = threading.Event()
+
+
+@atexit.register
+def _leave() -> None:
+    """End the queries of other threads: Python stops these where they return to it, which aborts inside DuckDB."""
+    _leaving.set()
+    end = time.monotonic() + GRACE
+    while _asking and time.monotonic() < end:
+        for cursor in tuple(_asking):
+            with contextlib.suppress(duckdb.ConnectionException):
+                cursor.interrupt()
+        time.sleep(0.01)
+
+
+def _wait_if_leaving() -> None:
+    """Keep a thread that Python will not wait for from beginning anything at its end, and from telling of it."""
+    if _leaving.is_set() and threading.current_thread() is not threading.main_thread():
+        threading.Event().wait()
+
+
+def _answer(
+    cursor: duckdb.DuckDBPyConnection,
+    query: str,
+    params: dict[str, Any],
+    time_limit: float | None,
+    check: Check | None,
+    room: int | None,
+) -> pl.DataFrame:
     if time_limit is None and threading.current_thread() is not threading.main_thread():
         return _read(cursor, query, params, check, room)  # signals reach the main thread only
     outcome: list[pl.DataFrame | BaseException] = []

@@ -14,11 +14,11 @@ import duckdb
 import polars as pl
 
 from scalingdb._store import State, read_state
-from scalingdb.errors import WarehouseError
+from scalingdb.errors import QueryError, WarehouseError
 from scalingdb.notices import notice
 from scalingdb.published import default_path
 from scalingdb.schema import METRICS, NAMED_BY_SOURCE, TABLES, UNITS, polars_schema
-from scalingdb.warehouse._guard import quote, refuse_writes
+from scalingdb.warehouse._guard import quote, refuse_writes, statements_of
 
 __all__ = ["ADD_AGAIN", "KEPT", "RESTORE", "Files", "define_tables", "define_views", "materialise", "remedy"]
 
@@ -312,7 +312,11 @@ def _define_view(connection: duckdb.DuckDBPyConnection, name: str, file: Path, m
     """Create the view and the macros of a file; whatever else the file may ask for does not happen."""
     text = file.read_text(encoding="utf-8")
     views: list[str] = []
-    for statement in duckdb.extract_statements(text):
+    try:
+        statements = statements_of(text)
+    except QueryError as error:
+        raise WarehouseError(f"view file {str(file)!r} cannot be read: {error.fact}", RESTORE) from error
+    for statement in statements:
         found = _DEFINITION.match(statement.query)
         if found is None:
             raise WarehouseError(f"view file {str(file)!r} does more than create views and table macros", RESTORE)

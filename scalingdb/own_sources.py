@@ -26,7 +26,7 @@ from scalingdb._store import commit, exclusive, read_state, recover, scratch_fol
 from scalingdb.errors import DataError, ScalingDBError, WarehouseError, unknown_name
 from scalingdb.notices import argument, at_the_shell, notice
 from scalingdb.reading import Measured, Options, listed, read_measured
-from scalingdb.reading._guards import unplaced
+from scalingdb.reading._guards import guard
 from scalingdb.reading._values import MISSING
 from scalingdb.schema import COLUMNS, METRICS, N_DEFINITIONS, TABLES, UNITS, polars_schema
 from scalingdb.warehouse import connect, local_folder
@@ -443,12 +443,27 @@ def _once(source_id: str, before: pl.DataFrame, after: pl.DataFrame) -> pl.DataF
         rest = both.join(again, on=key, how="anti", nulls_equal=True)
         both = pl.concat([joined.agg(said, kept).select(both.columns), rest])
     _tell_other_sets(source_id, before, after)
-    for remark in unplaced(both):
-        notice(f"source {source_id!r}: {remark.text}")
-        is_bare = pl.int_range(pl.len()).is_in(list(remark.rows)) & pl.col("flag").is_null()
+    return _guarded(source_id, both, after)
+
+
+OF_OTHER_ROWS = ("short", "diverged", "missing", "unplaced", "duplicate")
+"""Flags that hang on what the other rows of the run, or of the source, say."""
+
+
+def _guarded(source_id: str, both: pl.DataFrame, after: pl.DataFrame) -> pl.DataFrame:
+    """All rows with the flags that they would have had together; runs that go on are judged anew."""
+    is_judged = pl.col("run_id").is_in(set(after["run_id"])) & pl.col("flag").is_in(OF_OTHER_ROWS)
+    both = both.with_columns(
+        pl.when(~is_judged.fill_null(False)).then(name).alias(name) for name in ("flag", "flag_reason")
+    )
+    for remark in guard(both):
+        is_new = both["flag"].is_null() & pl.Series(range(both.height)).is_in(remark.rows)
+        if not (remark.flags and is_new.any()):
+            continue
+        notice(f"source {source_id!r}: left out: {remark.text}")
         both = both.with_columns(
-            flag=pl.when(is_bare).then(pl.lit(remark.check)).otherwise("flag"),
-            flag_reason=pl.when(is_bare).then(pl.lit(remark.text)).otherwise("flag_reason"),
+            flag=pl.when(is_new).then(pl.lit(remark.check)).otherwise("flag"),
+            flag_reason=pl.when(is_new).then(pl.lit(remark.text)).otherwise("flag_reason"),
         )
     return both
 

@@ -312,6 +312,43 @@ def test_the_order_of_appending_does_not_matter() -> None:
     assert ("y", 300.0, None, 2.7) in found[0]
 
 
+@pytest.mark.parametrize(
+    ("first", "then", "shown"),
+    [
+        # a diverges in the second part: no checkpoint of it is its end
+        (
+            [("a", 1, 3.1), ("a", 2, 2.9), ("a", 3, 2.8), ("a", 4, 2.8), ("b", 5, 2.8)],
+            [("a", 5, 6.0)],
+            {"b": 2.8},
+        ),
+        # a stops short of what the runs of the second part show to be the plan
+        ([("a", 200, 2.8)], [(run, 500, 2.5) for run in "bcd"], {"b": 2.5, "c": 2.5, "d": 2.5}),
+        # a is short until it goes on
+        (
+            [("a", 200, 2.8), *((run, 500, 2.5) for run in "bcd")],
+            [("a", 500, 2.6)],
+            {"a": 2.6, "b": 2.5, "c": 2.5, "d": 2.5},
+        ),
+    ],
+)
+def test_appended_rows_get_the_flags_that_all_rows_would(
+    first: list[tuple[str, int, float]], then: list[tuple[str, int, float]], shown: dict[str, float]
+) -> None:
+    mapping = {"run_id": "run", "n_params": "P", "step": "s", "loss": "L"}
+    sizes = {"a": 1e9, "b": 2e9, "c": 3e9, "d": 4e9}
+    given: dict[str, Any] = {"unit": "nats_per_token", "eval_set": "x"}
+    found = []
+    for parts in ([first + then], [first, then]):
+        for i, part in enumerate(parts):
+            frame = pl.DataFrame([{"run": run, "P": sizes[run], "s": s, "L": loss} for run, s, loss in part])
+            sdb.add_source(frame, "mine", mapping, **given, append=i > 0, replace=i == 0)
+        points = sdb.connect().points("mine")
+        found.append({run.removeprefix("mine/"): loss for run, loss in points.select("run_id", "loss").rows()})
+        found.append(sdb.connect().curves("mine", flagged=True).select("run_id", "step", "flag").sort(pl.all()).rows())
+    assert found[0] == shown
+    assert found[2:] == found[:2]
+
+
 def test_a_measurement_that_is_added_again_must_be_the_same(notices: Callable[[], list[str]]) -> None:
     row = {"run": ["a"], "P": [1e9], "T": [2e10], "L": [2.5], "c": ["c4"]}
     _append(append=False, **row)

@@ -58,6 +58,8 @@ def _values(query: str, variables: dict[str, Any]) -> dict[str, Any]:
     """
     values = {}
     for name in sorted(_placeholders(query)):
+        if not name.isidentifier():
+            raise QueryError(f"the query has a placeholder ${name}", "give it the name of a variable: $name.")
         if name not in variables:
             raise QueryError(
                 f"the query has a placeholder ${name}, but there is no variable {name!r}", f"set it: {name} = ..."

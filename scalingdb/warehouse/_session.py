@@ -213,7 +213,7 @@ class Session:
                 if tokens != self.files.current():
                     continue
                 raise WarehouseError(
-                    f"the warehouse at {str(self.path)!r} was rebuilt, and the rows opened here are gone: {error.fact}",
+                    f"files were replaced meanwhile, and the rows opened here are gone: {error.fact}",
                     "connect again to read the present ones.",
                 ) from error
             define_tables(self._connection, self.files, materialise=False)

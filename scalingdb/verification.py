@@ -137,7 +137,7 @@ def _read(
         frame = frame.with_columns(added).select(list(expected))
     if wrong := _schema_faults(frame, expected):
         return None, wrong
-    if table in NAMED_BY_SOURCE:  # a query of one source finds its file by the name
+    if table in NAMED_BY_SOURCE:  # a build replaces a source by its files
         others = frame.filter(pl.col("source_id") != Path(name).stem)["source_id"]
         if others.len():
             return frame, [f"{others.len()} row(s) belong to another source, first {others[0]!r}"]

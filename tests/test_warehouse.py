@@ -135,12 +135,6 @@ def test_sources_counts_what_each_source_holds(db: sdb.Warehouse) -> None:
 
 
 @pytest.mark.parametrize("table", ["runs", "evals"])
-def test_a_query_of_one_source_reads_its_file_only(db: sdb.Warehouse, table: str) -> None:
-    plan = "\n".join(db.sql(f"explain select * from {table} where source_id = 'farseer'").to_series(1))
-    assert "Scanning Files: 1/" in plan
-
-
-@pytest.mark.parametrize("table", ["runs", "evals"])
 def test_rows_have_the_source_that_their_file_states(db: sdb.Warehouse, table: str) -> None:
     files = list((SHIPPED / "tables" / table).glob("*.parquet"))
     stated = pl.concat(pl.read_parquet(file, columns=["source_id"]) for file in files)

@@ -17,7 +17,7 @@ from scalingdb._store import State, read_state
 from scalingdb.errors import QueryError, WarehouseError
 from scalingdb.notices import notice
 from scalingdb.published import default_path
-from scalingdb.schema import METRICS, NAMED_BY_SOURCE, TABLES, UNITS, polars_schema
+from scalingdb.schema import METRICS, TABLES, UNITS, polars_schema
 from scalingdb.warehouse._guard import quote, refuse_writes, statements_of
 
 __all__ = ["ADD_AGAIN", "KEPT", "RESTORE", "Files", "define_tables", "define_views", "materialise", "remedy"]
@@ -108,14 +108,6 @@ class Files:
         """Files of one table: shipped ones, and those built locally beside them."""
         pattern = f"{name}/*.parquet"
         return [*self.shipped.files(f"tables/{pattern}").values(), *self.local.files(pattern).values()]
-
-    def are_named(self, table: str) -> bool:
-        """Whether the files of a table are called as the sources of their rows, by word of a manifest."""
-        if table not in NAMED_BY_SOURCE:
-            return False
-        if self.shipped.entries is None or (self.local.entries is None and self.local.files(f"{table}/*.parquet")):
-            return False
-        return all(file.parent.name == table for file in self.table(table))  # not under the hash of its content
 
     def own_table(self, name: str) -> list[Path]:
         """Files of one table that the user's own sources have, and the warehouse has none of this name."""
@@ -238,20 +230,9 @@ def _select(files: list[Path], columns: Columns) -> str:
     return f"select {', '.join(map(_column, columns))} from {_rows_of(files)}"
 
 
-def _select_named(files: list[Path], columns: Columns) -> str:
-    """The same of files that are called as their sources: DuckDB leaves out by its name what a query does not ask for.
-
-    By the rows it would have to look into every file; a query of one source takes a fourth of the time.
-    """
-    named = (
-        "parse_filename(filename, true) as source_id" if name == "source_id" else _column(name) for name in columns
-    )
-    return f"select {', '.join(named)} from {_rows_of(files, ', filename = true')}"
-
-
-def _rows_of(files: list[Path], options: str = "") -> str:
+def _rows_of(files: list[Path]) -> str:
     """Table files in SQL. A folder above them called 'source_id=x' is no column, as DuckDB would have it."""
-    return f"read_parquet([{', '.join(quote(str(file)) for file in files)}], hive_partitioning = false{options})"
+    return f"read_parquet([{', '.join(quote(str(file)) for file in files)}], hive_partitioning = false)"
 
 
 def _column(name: str) -> str:
@@ -274,7 +255,7 @@ def define_tables(connection: duckdb.DuckDBPyConnection, files: Files, *, materi
         columns = polars_schema(table)
         parts = []
         if held := files.table(table):
-            parts.append(_select_named(held, columns) if files.are_named(table) else _select(held, columns))
+            parts.append(_select(held, columns))
         parts += [_select_own(file, columns) for file in files.own_table(table)]
         if not parts:
             nothing = ", ".join(f"null::{SQL_TYPES[dtype]} as {_column(name)}" for name, dtype in columns.items())  # type: ignore[index]

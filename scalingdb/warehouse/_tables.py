@@ -225,11 +225,6 @@ def _select_own(file: Path, columns: Columns) -> str:
     return f"select {', '.join(chosen)} from {_rows_of([file])}"
 
 
-def _select(files: list[Path], columns: Columns) -> str:
-    """SELECT of the rows of table files."""
-    return f"select {', '.join(map(_column, columns))} from {_rows_of(files)}"
-
-
 def _rows_of(files: list[Path]) -> str:
     """Table files in SQL. A folder above them called 'source_id=x' is no column, as DuckDB would have it."""
     return f"read_parquet([{', '.join(quote(str(file)) for file in files)}], hive_partitioning = false)"
@@ -255,7 +250,7 @@ def define_tables(connection: duckdb.DuckDBPyConnection, files: Files, *, materi
         columns = polars_schema(table)
         parts = []
         if held := files.table(table):
-            parts.append(_select(held, columns))
+            parts.append(f"select {', '.join(map(_column, columns))} from {_rows_of(held)}")
         parts += [_select_own(file, columns) for file in files.own_table(table)]
         if not parts:
             nothing = ", ".join(f"null::{SQL_TYPES[dtype]} as {_column(name)}" for name, dtype in columns.items())  # type: ignore[index]

@@ -262,6 +262,7 @@ def small_fits(count: int) -> None:
             f"{groups} fits of 12 rows by fit_by: {seconds:.1f} s ({1e3 * seconds / groups:.2f} ms each), {len(fits)} "
             f"fitted, {peak / 2**10:.0f} MiB at the peak of the process"
         )
+        del fits
 
 
 if __name__ == "__main__":

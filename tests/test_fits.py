@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import hashlib
 import json
 import multiprocessing
@@ -10,6 +11,7 @@ import os
 import pickle
 import random
 import re
+import tracemalloc
 import warnings
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
@@ -563,6 +565,33 @@ def test_fit_by_equals_a_fit_of_each_group(families: pl.DataFrame, fits: sdb.Fit
     assert fits["b"].objective == pytest.approx(alone.objective, rel=1e-12)
     assert dict(fits["b"].params) == pytest.approx(dict(alone.params), rel=1e-9)
     assert fits[("b",)] is fits["b"]
+
+
+def test_fit_by_of_many_groups_keeps_little_of_each() -> None:
+    groups, size = 400, 10.0 ** np.linspace(6, 10, 12)
+    noise = np.exp(0.01 * np.random.default_rng(0).standard_normal((groups, size.size)))
+    table = pl.DataFrame(
+        {
+            "group": np.arange(groups).repeat(size.size),
+            "n_params": np.tile(size, groups),
+            "loss": (noise * (1.7 + 400 * size**-0.34)).ravel(),
+        }
+    )
+    sdb.fit_by(table.head(24), "infinite_compute_n", by="group")  # what is imported and cached is not kept by the fits
+    tracemalloc.start()
+    try:
+        many = sdb.fit_by(table, "infinite_compute_n", by="group")
+        gc.collect()
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 2500 * groups  # bytes; twice that with attributes in a dict and arrays of its own for each fit
+    first, last = many[0], many[groups - 1]
+    assert last.data.equals(table.tail(size.size))
+    assert first._table is last._table  # no frame for each, which would be as much again
+    again = pickle.loads(pickle.dumps(last))
+    assert again._table.equals(last.data)
+    assert again.tidy().equals(last.tidy())
 
 
 def test_fit_by_several_columns(families: pl.DataFrame) -> None:

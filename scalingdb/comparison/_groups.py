@@ -163,7 +163,7 @@ def _fitted(
     if frames:
         together = fit_by(pl.concat(frames), law, by=CASE, on_error="record", executor=executor, **options)
         for (i,), one in together.items():
-            results[i] = replace(one, data=one.data.drop(CASE))
+            results[i] = replace(one, _table=one.data.drop(CASE), _span=None)
         results |= {i: error for (i,), error in together.errors.items()}
     return [results[i] for i in range(len(cases))]
 

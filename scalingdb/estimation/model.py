@@ -227,7 +227,10 @@ def columns(points: FloatArray) -> list[FloatArray]:
 
 def stack(values: Sequence[Any], count: int) -> FloatArray:
     """Numbers and columns (P, 1) as one array (P, len(values))."""
-    return np.concatenate([np.broadcast_to(np.asarray(v, dtype=float), (count, 1)) for v in values], axis=1)
+    made = np.empty((count, len(values)))
+    for i, value in enumerate(values):
+        made[:, i : i + 1] = value
+    return made
 
 
 def numeric_model(

@@ -37,7 +37,7 @@ def _listed(names: tuple[str, ...], most: int = 3) -> str:
     return " and ".join(names[:most])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Reason:
     """One reason for a verdict.
 
@@ -102,7 +102,7 @@ class Reason:
                 return ", ".join(self.names)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """What the data fix. Its text is what a person reads; code looks at :attr:`kind` and :attr:`reasons`.
 

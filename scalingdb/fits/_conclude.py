@@ -6,12 +6,13 @@ import functools
 import hashlib
 import math
 import platform
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib import metadata
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -28,6 +29,8 @@ from scalingdb.fits._rows import Data, clusters_of
 from scalingdb.fits._tables import printed_intervals
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from scalingdb.estimation.identifiability import Identifiability
     from scalingdb.estimation.model import FloatArray
     from scalingdb.estimation.search import Found
@@ -53,6 +56,9 @@ parameters: in 480 fits of the arena they did to 4e-8 and 1e-8."""
 
 ROUNDING = 1e-13
 """Relative change of predictions that may be rounding: a law may meet every row."""
+
+SMALL = 4096
+"""Bytes up to which equal arrays of several fits are kept once."""
 
 FEW_DEGREES = 3
 """Degrees of freedom below which the scatter itself is all but unknown."""
@@ -213,20 +219,30 @@ def _fit(draft: _Draft, found: Found, verdict: Verdict, options: Options, stackl
         verdict=verdict,
         status=found.status,
         covariance=estimate.covariance,
-        samples=estimate.samples,
+        samples=_one(estimate.samples),
         n_starts=int(found.totals.size),
         n_agree=int(found.agree.sum()),
         is_certain=found.is_certain,
         agree_digits=_agreeing_digits(form.model.to_natural(found.polished[found.agree], problem.prepared)),
         eigenvalues=draft.judged.eigenvalues,
-        weakest=draft.judged.weakest,
+        weakest=sys.intern(draft.judged.weakest),
         recipe=_recipe(draft, options),
-        data=draft.data.frame,
-        _clusters=problem.clusters,
-        _weights=problem.weights,
+        _table=draft.data.frame,
+        _clusters=_one(problem.clusters),
+        _weights=_one(problem.weights),
         _curvature=estimate.curvature,
-        _unseen=estimate.unseen,
+        _unseen=_one(estimate.unseen),
     )
+
+
+@functools.lru_cache(256)
+def _of_bytes(content: bytes, kind: str, shape: tuple[int, ...]) -> NDArray[Any]:
+    return np.ndarray(shape, kind, content)
+
+
+def _one(array: NDArray[Any]) -> NDArray[Any]:
+    """The array, one for all fits with equal rows where it is small: the groups of ``fit_by`` may be many."""
+    return array if array.nbytes > SMALL else _of_bytes(array.tobytes(), array.dtype.str, array.shape)
 
 
 def _judge(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future
 from typing import Any
@@ -27,14 +28,14 @@ def answers_of(executor: Executor, function: Callable[..., Any], tasks: Iterable
             "the executor forks its processes: Polars has threads by now, and the copies would wait for them for ever",
             "ProcessPoolExecutor(mp_context=multiprocessing.get_context('spawn')).",
         )
-    jobs: list[Future[Any]] = []
+    jobs: deque[Future[Any]] = deque()
     try:
         try:
             jobs += (executor.submit(function, *task) for task in tasks)
         except RuntimeError as error:
             raise FitError(f"the executor takes no work: {error}", "give one that is not shut down.") from error
-        for job in jobs:
-            yield job.result()
+        while jobs:
+            yield jobs.popleft().result()  # a job that is kept keeps its answer
     except BrokenExecutor as error:
         raise FitError(
             f"a process of the executor died: {error}", "give a new executor; a process may have run out of memory."

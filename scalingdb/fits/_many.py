@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import accumulate
 from types import MappingProxyType
 from typing import Any, Literal, get_args
 
@@ -126,14 +127,14 @@ class Fits:
         return str(self.glance()._repr_html_())
 
 
-def _batches(frames: Sequence[pl.DataFrame], n_starts: int) -> list[list[int]]:
-    """Positions of groups that are solved together, groups of like size first."""
-    order = sorted(range(len(frames)), key=lambda i: (frames[i].height, i))
-    total = n_starts * sum(frame.height for frame in frames)
+def _batches(sizes: Sequence[int], n_starts: int) -> list[list[int]]:
+    """Positions of groups, of so many rows, that are solved together: groups of like size first."""
+    order = sorted(range(len(sizes)), key=lambda i: (sizes[i], i))
+    total = n_starts * sum(sizes)
     limit = min(max(total // BATCHES, BATCH_ELEMENTS // 16), BATCH_ELEMENTS)
     batches: list[list[int]] = []
     for i in order:
-        if batches and (len(batches[-1]) + 1) * n_starts * frames[i].height <= limit:
+        if batches and (len(batches[-1]) + 1) * n_starts * sizes[i] <= limit:
             batches[-1].append(i)
         else:
             batches.append([i])
@@ -237,22 +238,28 @@ def fit_by(
             raise unknown_name("column", name, table.columns, "(given in by)")
     chosen = get_law(law)
     check_options(chosen, wanted)
-    groups = dict(table.sort(keys, maintain_order=True).group_by(keys, maintain_order=True))
+    table = table.sort(keys, maintain_order=True)
+    groups = table.group_by(keys, maintain_order=True).agg(pl.len().alias("")).rows()
     if not groups:
         raise DataError("the frame is empty: there are no groups to fit", "check the filters that led to it.")
-    frames = list(groups.values())
-    batches = _batches(frames, wanted.n_starts)
-    parts = [[frames[i] for i in batch] for batch in batches]
+    sizes = [int(size) for *_, size in groups]
+    spans = list(zip(accumulate(sizes, initial=0), sizes, strict=False))
+    batches = _batches(sizes, wanted.n_starts)
+    parts = ([table.slice(*spans[i]) for i in batch] for batch in batches)
+    answers: Iterable[list[Fit | ScalingDBError]]
     if executor is None:
-        answers = [_fit_batch(part, chosen, wanted) for part in parts]
+        answers = (_fit_batch(part, chosen, wanted) for part in parts)
     else:
-        answers = list(answers_of(executor, _fit_batch, [(part, chosen, wanted) for part in parts]))
-    results: list[Fit | ScalingDBError] = [ScalingDBError("not fitted")] * len(frames)
+        answers = answers_of(executor, _fit_batch, [(part, chosen, wanted) for part in parts])
+    results: list[Fit | ScalingDBError] = [ScalingDBError("not fitted")] * len(sizes)
     for batch, answer in zip(batches, answers, strict=True):
         for i, result in zip(batch, answer, strict=True):
-            results[i] = result
+            # a frame of its own would be most of a small fit
+            whole = isinstance(result, Fit) and result.data.height == sizes[i]
+            results[i] = replace(result, _table=table, _span=spans[i]) if whole else result
     fits, errors = {}, {}
-    for key, result in zip(groups, results, strict=True):
+    for (*names, _), result in zip(groups, results, strict=True):
+        key = tuple(names)
         if isinstance(result, Fit):
             fits[key] = result
             continue

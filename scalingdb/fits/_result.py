@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,8 +33,14 @@ if TYPE_CHECKING:
 __all__ = ["Fit"]
 
 
-@dataclass(frozen=True, eq=False)
-class Fit:
+class _Lean:
+    """Fields in slots, and a dict only once something is cached: ``fit_by`` makes thousands of fits."""
+
+    __slots__ = ("__dict__",)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Fit(_Lean):
     """One law fitted to one frame. Made by :func:`fit`; never changes.
 
     Attributes
@@ -67,8 +73,6 @@ class Fit:
     recipe : Recipe
         All that is needed to repeat the fit: law, columns, rows, objective, fixed parameters, seed,
         hash of the data, versions.
-    data : DataFrame
-        The rows that were fitted.
     """
 
     law: Law
@@ -85,11 +89,18 @@ class Fit:
     eigenvalues: FloatArray = field(repr=False)
     weakest: str
     recipe: Recipe = field(repr=False)
-    data: pl.DataFrame = field(repr=False)
+    _table: pl.DataFrame = field(repr=False)
     _clusters: np.ndarray[Any, np.dtype[np.int64]] = field(repr=False)
     _weights: FloatArray = field(repr=False)
     _curvature: FloatArray = field(repr=False)
     _unseen: FloatArray = field(repr=False)
+    _span: tuple[int, int] | None = field(repr=False, default=None)
+    """First row and number of rows, where the table is that of many groups."""
+
+    @property
+    def data(self) -> pl.DataFrame:
+        """The rows that were fitted."""
+        return self._table if self._span is None else self._table.slice(*self._span)
 
     # ---- tables --------------------------------------------------------------------------
 
@@ -610,11 +621,12 @@ class Fit:
         return _tables.as_html(self)
 
     def __getstate__(self) -> dict[str, Any]:
-        made_anew = {"_form", "_kind", "_problem", "_estimate"}
-        return thawed({name: value for name, value in self.__dict__.items() if name not in made_anew})
+        state = {item.name: getattr(self, item.name) for item in fields(self)}
+        return thawed(state | {"_table": self.data, "_span": None})  # not the rows of the other groups
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update({name: frozen(value) for name, value in state.items()})
+        for name, value in state.items():
+            object.__setattr__(self, name, frozen(value))
 
     def __repr__(self) -> str:
         values = ", ".join(f"{name}={value:.6g}" for name, value in self.params.items())

@@ -224,7 +224,8 @@ def collect(frame: object, form: Form, objective: Objective, options: Options) -
         raise DataError("the frame is empty: there is nothing to fit", "check the filters that led to it.")
     weights = _weights(table, options.weights)
     n_absent = int((weights == 0).sum())
-    table, weights = table.filter(weights > 0), weights[weights > 0]
+    if n_absent:
+        table, weights = table.filter(weights > 0), weights[weights > 0]
     columns, notes = _resolve_inputs(table, law, options.inputs)
     if n_absent:
         notes.append(f"{n_absent} row{'s' if n_absent > 1 else ''} of weight 0 left out")

@@ -167,7 +167,7 @@ def _made_of(source: Path, table: Any, content: dict[str, Any]) -> Fit:
         params=MappingProxyType({name: float(content["params"][name]) for name in law.params}),
         verdict=_verdict(content["verdict"]),
         recipe=recipe,
-        data=frame,
+        _table=frame,
         **{name: content[name] for name in SCALARS},
         **arrays,
     )

@@ -37,6 +37,9 @@ SQL_TYPES = {
     pl.Boolean: "boolean",
     pl.Date: "date",
 }
+MOST_VIEWS = 64
+"""Checked texts of view files that a process keeps."""
+
 VIEW_ORDER = ("curves", "last_losses", "points", "repeated_points", "scores", "repeated_scores")
 """Views that others build on come first; those of further files follow in alphabetical order."""
 KEPT = {
@@ -284,23 +287,44 @@ _DEFINITION = re.compile(
 """How a statement of a view file begins; what follows is the query."""
 
 
+_checked_views: dict[tuple[str, tuple[str, ...]], list[tuple[re.Match[str], str]]] = {}
+"""Definitions in the texts of view files and the macros that these may call, once they were looked at: a program may
+connect often."""
+
+
 def _define_view(connection: duckdb.DuckDBPyConnection, name: str, file: Path, macros: list[str]) -> None:
     """Create the view and the macros of a file; whatever else the file may ask for does not happen."""
-    text = file.read_text(encoding="utf-8")
+    key = file.read_text(encoding="utf-8"), tuple(macros)
+    definitions = _checked_views.get(key)
     views: list[str] = []
+    if definitions is None:
+        definitions = _definitions(connection, file, *key)
+        if len(_checked_views) < MOST_VIEWS:
+            _checked_views[key] = definitions
+    for found, query in definitions:
+        connection.execute(f"{found['head']} {query}").fetchall()  # no other text than the one that was checked
+        (macros if found["view"] is None else views).append(found["macro"] or found["view"])
+    if views != [name]:
+        raise WarehouseError(f"view file {str(file)!r} does not create the view {name!r}", RESTORE)
+
+
+def _definitions(
+    connection: duckdb.DuckDBPyConnection, file: Path, text: str, macros: tuple[str, ...]
+) -> list[tuple[re.Match[str], str]]:
+    """How each definition of a view file begins, and its query, which was checked."""
     try:
         statements = statements_of(text)
     except QueryError as error:
         raise WarehouseError(f"view file {str(file)!r} cannot be read: {error.fact}", RESTORE) from error
+    checked = []
+    known = set(macros)
     for statement in statements:
         found = _DEFINITION.match(statement.query)
         if found is None:
             raise WarehouseError(f"view file {str(file)!r} does more than create views and table macros", RESTORE)
-        checked = refuse_writes(connection, statement.query[found.end() :], frozenset(macros))
-        connection.execute(f"{found['head']} {checked}").fetchall()  # no other text than the one that was checked
-        (macros if found["view"] is None else views).append(found["macro"] or found["view"])
-    if views != [name]:
-        raise WarehouseError(f"view file {str(file)!r} does not create the view {name!r}", RESTORE)
+        checked.append((found, refuse_writes(connection, statement.query[found.end() :], frozenset(known))))
+        known |= {found["macro"]} - {None}
+    return checked
 
 
 def materialise(

@@ -513,6 +513,30 @@ def test_only_what_is_missing_is_computed_and_kept(db, monkeypatch, tmp_path) ->
     assert again == [(0, 0)]
     rounded = first.with_columns(pl.selectors.float().round_sig_figs(4))
     assert second.drop("seconds").equals(rounded.drop("seconds"))
+    kept = tmp_path / "cache" / "arena.csv"
+    whole = kept.read_bytes()
+    for damaged in (
+        b"",
+        b"garbage",
+        b"\xff\xfe\n\xff",
+        whole[: len(whole) // 2],
+        whole.replace(b"1", b"2"),
+        whole[65:],
+    ):
+        kept.write_bytes(damaged)
+        assert _store.stored().is_empty()
+    kept.unlink()
+    kept.mkdir()
+    assert _store.stored().is_empty()
+
+
+def test_what_is_kept_of_rows_is_not_trusted_once_changed(tmp_path) -> None:
+    file = tmp_path / "arena_rows.json"
+    known = {"a": _store.Rows("0123", 3, ("n_params",))}
+    _store._keep_rows(file, "state", known)
+    assert _store._kept_rows(file, "state") == known
+    file.write_bytes(file.read_bytes().replace(b"0123", b"0124"))
+    assert _store._kept_rows(file, "state") == {}
 
 
 # ---- what ships -----------------------------------------------------------------------------------------------

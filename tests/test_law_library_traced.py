@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import random
@@ -66,6 +67,21 @@ def test_a_users_law_is_traced_once_and_anew_when_what_it_uses_changes(
         content[len(content) // 2] ^= 1
         file.write_bytes(content)
     assert _run(LAW.format(slope=1), tmp_path) == "True 0.34 1.7"
+
+
+def test_nothing_is_left_of_an_entry_that_cannot_be_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SCALINGDB_CACHE", str(tmp_path))
+    (tmp_path / "laws" / "taken.json").mkdir(parents=True)
+    old, new = (tmp_path / "laws" / f"{name}.part" for name in ("old", "new"))
+    for left in (old, new):
+        left.touch()
+    os.utime(old, (0, 0))
+    _cache.save("taken", {})
+    _cache.save("kept", {})
+    assert {file.name for file in (tmp_path / "laws").iterdir()} == {"taken.json", "kept.json", "new.part"}
+    deep = b"[" * 100_000
+    (tmp_path / "laws" / "deep.json").write_bytes(hashlib.sha256(deep).hexdigest().encode() + b"\n" + deep)
+    assert _cache.load("deep") is None
 
 
 def test_what_ships_is_what_tracing_gives(monkeypatch: pytest.MonkeyPatch) -> None:

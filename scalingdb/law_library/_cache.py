@@ -15,6 +15,7 @@ import json
 import os
 import tempfile
 import textwrap
+import time
 import types
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -29,6 +30,8 @@ SHIPPED = Path(__file__).with_name("traced.zip")
 """Entries of the library's laws; ``python -m scalingdb.fits._ship`` writes them again."""
 ENGINE = ("law_library/_trace.py", "estimation/symbolic.py", "estimation/code.py")
 MOST_ENTRIES = 1000
+STALE_SECONDS = 3600.0
+"""Age from which on a file that is not finished will never be."""
 
 
 class Unkeyable(Exception):  # noqa: N818 - never reaches a caller: the law is traced each time
@@ -145,7 +148,10 @@ def _unpacked(content: bytes) -> dict[str, Any] | None:
     digest, _, body = content.partition(b"\n")
     if hashlib.sha256(body).hexdigest().encode() != digest:
         return None
-    value = json.loads(body)
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
     return value if isinstance(value, dict) else None
 
 
@@ -155,9 +161,18 @@ def save(key: str, entry: Mapping[str, Any]) -> None:
         folder = _folder()
         folder.mkdir(parents=True, exist_ok=True)
         _make_room(sorted(folder.glob("*.json"), key=lambda path: path.stat().st_mtime))
+        for left in folder.glob("*.part"):  # by a process that was killed
+            if left.stat().st_mtime < time.time() - STALE_SECONDS:
+                left.unlink(missing_ok=True)
         with tempfile.NamedTemporaryFile(dir=folder, delete=False, suffix=".part") as file:
-            file.write(packed(entry))
-        Path(file.name).replace(folder / f"{key}.json")
+            scratch = Path(file.name)
+            try:
+                file.write(packed(entry))
+                file.close()
+                scratch.replace(folder / f"{key}.json")
+            except BaseException:
+                scratch.unlink(missing_ok=True)
+                raise
 
 
 def _make_room(paths: Sequence[Path]) -> None:

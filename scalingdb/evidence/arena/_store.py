@@ -76,6 +76,23 @@ def user_file() -> Path:
     return Path(platformdirs.user_cache_dir("scalingdb", appauthor=False)) / "arena.csv"
 
 
+def _rows_of_the_user() -> Path:
+    return user_file().with_name("arena_rows.json")
+
+
+def _sealed(text: str) -> str:
+    """The content of a file in the user's cache: the SHA-256 of the rest comes first."""
+    return f"{hashlib.sha256(text.encode()).hexdigest()}\n{text}"
+
+
+def _unsealed(file: Path) -> bytes:
+    """The rest of such a file; ValueError where it is not what was written."""
+    digest, _, text = file.read_bytes().partition(b"\n")
+    if hashlib.sha256(text).hexdigest().encode() != digest:
+        raise ValueError(f"{file} was changed")
+    return text
+
+
 # ---- digests -------------------------------------------------------------------------------------
 
 
@@ -149,7 +166,7 @@ def _known(db: Warehouse) -> dict[str, Rows]:
     state = fingerprint or repr(db.state)
     known = _KNOWN.get(state)
     if known is None:
-        known = {**_kept_rows(user_file().with_name("arena_rows.json"), fingerprint), **_kept_rows(ROWS, fingerprint)}
+        known = {**_kept_rows(_rows_of_the_user(), fingerprint), **_kept_rows(ROWS, fingerprint)}
     keys = {one.id: hashlib.sha256(repr((one.rows, one.output)).encode()).hexdigest()[:16] for one in DATA_SETS}
     lacking = [one for one in DATA_SETS if keys[one.id] not in known]
     for one in lacking:
@@ -158,18 +175,18 @@ def _known(db: Warehouse) -> dict[str, Rows]:
     if db.state:
         _KNOWN[state] = known
         if lacking and fingerprint:
-            _keep_rows(user_file().with_name("arena_rows.json"), fingerprint, known)
+            _keep_rows(_rows_of_the_user(), fingerprint, known)
     return {one.id: known[keys[one.id]] for one in DATA_SETS}
 
 
 def _kept_rows(file: Path, fingerprint: str) -> dict[str, Rows]:
     """What a file knows of the rows of a warehouse; nothing where it belongs to another, or is damaged."""
     try:
-        kept = json.loads(file.read_text(encoding="utf-8"))
+        kept = json.loads(file.read_bytes() if file == ROWS else _unsealed(file))
         if not fingerprint or kept["fingerprint"] != fingerprint:
             return {}
         return {key: Rows(digest, height, tuple(columns)) for key, (digest, height, columns) in kept["rows"].items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return {}
 
 
@@ -179,8 +196,13 @@ def _keep_rows(file: Path, fingerprint: str, known: Mapping[str, Rows]) -> None:
     with contextlib.suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
         scratch = file.with_suffix(f".{os.getpid()}.tmp")
-        scratch.write_text(json.dumps({"fingerprint": fingerprint, "rows": listed}, indent=0) + "\n", encoding="utf-8")
-        scratch.replace(file)
+        text = json.dumps({"fingerprint": fingerprint, "rows": listed}, indent=0) + "\n"
+        try:
+            scratch.write_text(text if file == ROWS else _sealed(text), encoding="utf-8")
+            scratch.replace(file)
+        except OSError:
+            scratch.unlink(missing_ok=True)
+            raise
 
 
 def pairs(db: Warehouse) -> list[Pair]:
@@ -208,9 +230,15 @@ def renew_rows(db: Warehouse) -> None:
 
 def stored() -> pl.DataFrame:
     """Cells of the package and of the user's cache, whether stale or not."""
-    files = [file for file in (user_file(), RESULTS) if file.exists()]
-    frames = [pl.read_csv(file, schema=SCHEMA) for file in files]
-    return pl.concat(frames) if frames else pl.DataFrame(schema=SCHEMA)
+    shipped = pl.read_csv(RESULTS, schema=SCHEMA) if RESULTS.exists() else pl.DataFrame(schema=SCHEMA)
+    return pl.concat([_cells_of_the_user(), shipped])
+
+
+def _cells_of_the_user() -> pl.DataFrame:
+    """Cells of the user's cache; none where the file is not what was written: they are computed again."""
+    with contextlib.suppress(OSError, ValueError):
+        return pl.read_csv(_unsealed(user_file()), schema=SCHEMA)
+    return pl.DataFrame(schema=SCHEMA)
 
 
 def _by_digest(cells: pl.DataFrame) -> dict[str, pl.DataFrame]:
@@ -396,14 +424,16 @@ def write(cells: pl.DataFrame) -> Path:
     figures = pl.selectors.float().exclude("seconds").round_sig_figs(4)
     text = cells.select(list(SCHEMA)).with_columns(figures, pl.col("seconds").round(2)).write_csv()
     problem: OSError | None = None
-    for place in (RESULTS, user_file()):
+    for place, content in ((RESULTS, text), (user_file(), _sealed(text))):
+        scratch = place.with_suffix(f".{os.getpid()}.tmp")
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
-            scratch = place.with_suffix(f".{os.getpid()}.tmp")
-            scratch.write_text(text, encoding="utf-8")
+            scratch.write_text(content, encoding="utf-8")
             scratch.replace(place)
         except OSError as error:
             problem = error
+            with contextlib.suppress(OSError):
+                scratch.unlink(missing_ok=True)
         else:
             return place
     raise OutputError(

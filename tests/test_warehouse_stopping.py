@@ -22,6 +22,7 @@ import scalingdb as sdb
 from scalingdb import _stream
 from scalingdb._stream import ArrowStream, frame_within
 from scalingdb.errors import DataError, QueryError, ScalingDBError, UnknownNameError
+from scalingdb.warehouse import _session
 from scalingdb.warehouse._query import _stop
 
 CHECKOUT = Path(__file__).parents[1]
@@ -46,6 +47,38 @@ def test_ctrl_c_ends_a_query_of_the_program(query: str) -> None:
     process.send_signal(signal.SIGINT)
     stdout, stderr = process.communicate(timeout=30)
     assert (process.returncode, stdout, stderr) == (130, "", "interrupted\n")
+
+
+@pytest.mark.parametrize("name", ["define_views", "define_tables", "_half_of_memory"])
+def test_ctrl_c_while_duckdb_works_in_the_main_thread_is_what_it_is(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: Any, **__: Any) -> None:
+        raise RuntimeError("Query interrupted")  # what DuckDB makes of it
+
+    monkeypatch.setattr(_session, name, interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        sdb.connect()
+
+
+@pytest.mark.parametrize(
+    "delay", [0.15, pytest.param(0.3, marks=pytest.mark.ci), pytest.param(0.6, marks=pytest.mark.ci)]
+)
+def test_ctrl_c_while_the_program_loads_ends_it_in_silence(delay: float) -> None:
+    code = (
+        "import os, signal, threading\n"
+        "from scalingdb._shell import main\n"
+        f"threading.Timer({delay}, os.kill, (os.getpid(), signal.SIGINT)).start()\n"
+        "main()"
+    )
+    process = subprocess.run(
+        [sys.executable, "-c", code, "sources"], check=False, capture_output=True, text=True, timeout=60
+    )
+    assert process.returncode == 130
+    assert process.stderr in {"", "interrupted\n"}
+
+
+def test_the_time_limit_holds_for_law_macros_too() -> None:
+    with sdb.connect(time_limit=1e-3) as db, pytest.raises(QueryError, match="time limit"):
+        db.sql("select law_chinchilla(7e9, 1.4e12)")
 
 
 def test_stopping_a_query_that_has_just_ended_is_no_error() -> None:

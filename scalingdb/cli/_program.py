@@ -14,10 +14,11 @@ from typing import Annotated, Any
 
 import typer
 
+from scalingdb._shell import INTERRUPTED, heed_interrupts
 from scalingdb.errors import FitWarning, NotebookError, ScalingDBError
 from scalingdb.notices import shell_syntax
 
-FAILED, WRONG_USE, INTERRUPTED = 1, 2, 130
+FAILED, WRONG_USE = 1, 2
 
 PACKAGE = Path(__file__).resolve().parents[1]
 CHECKOUT = PACKAGE.parent
@@ -53,6 +54,7 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
             if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
                 stream.reconfigure(errors="backslashreplace")
         try:
+            heed_interrupts()
             with warnings.catch_warnings(), shell_syntax():
                 # only the project's own warnings speak to a user of the shell
                 warnings.simplefilter("ignore")

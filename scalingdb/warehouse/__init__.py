@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import html
 import os
+import time
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
@@ -126,9 +127,10 @@ class Warehouse:
         """
         if not isinstance(query, str):
             raise QueryError(f"the query is {query!r}, not text", "write one SELECT.")
+        begun = time.monotonic()
         if WORD.search(query):
             self._session.install_laws()
-        return self._session.rows(query, params, check=True)
+        return self._session.rows(query, params, check=True, begun=begun)
 
     # ---- tables ----------------------------------------------------------------------------
 

@@ -10,12 +10,14 @@ import duckdb
 
 from scalingdb._store import check_target, replace_durably, scratch_folder
 from scalingdb.errors import WarehouseError, check_path
+from scalingdb.warehouse._query import interruptible
 from scalingdb.warehouse._session import Session
 from scalingdb.warehouse._tables import KEPT, define_tables, define_views, materialise
 
 __all__ = ["export"]
 
 
+@interruptible()
 def export(session: Session, file: str | os.PathLike[str]) -> Path:
     """Write a standalone DuckDB file beside its target and move it into place when it is complete.
 

@@ -54,6 +54,16 @@ change the state of the engine, take addresses in memory, or open databases."""
 _REFUSED_FUNCTIONS = {"nextval", "write_log"}
 """Scalar functions with a lasting effect."""
 
+_UNBOUNDED_FUNCTIONS = {
+    *("from_json", "from_json_strict", "json_contains", "json_transform", "json_transform_strict"),
+    *("json_deserialize_sql", "json_serialize_plan", "json_serialize_sql"),
+}
+"""Functions that follow a value level by level until the stack ends, and the process with it, or that parse SQL without
+its levels being counted. Conversions to VARIANT, and functions of it, do the same."""
+
+_AGGREGATING_FUNCTIONS = {"aggregate", "array_aggr", "array_aggregate", "list_aggr", "list_aggregate"}
+"""Functions that take the name of another as text."""
+
 LEVELS = 500
 """Brackets inside brackets, and operators in a row: DuckDB's parser takes time by their square where one stays open."""
 
@@ -260,8 +270,23 @@ def _refuse_parts(tree: dict[str, Any], table_functions: Set[str]) -> None:
                 )
         if (n_parts := len(part.get("column_names") or ())) > NAME_PARTS:
             raise QueryError(f"one name has {n_parts:,} parts", "write it in fewer levels.")
-        if str(part.get("function_name", "")).lower() in _REFUSED_FUNCTIONS:
-            raise ReadOnlyError(f"function {part['function_name']!r} has a lasting effect and cannot run", _REMEDY)
+        if "variant" in {str(part.get(key)).lower() for key in ("type_name", "id")}:
+            raise QueryError("a query makes no VARIANT: DuckDB follows it without end", "keep the JSON or text.")
+        for name in _called(part):
+            if name in _REFUSED_FUNCTIONS:
+                raise ReadOnlyError(f"function {name!r} has a lasting effect and cannot run", _REMEDY)
+            if name in _UNBOUNDED_FUNCTIONS or name.startswith("variant_"):
+                raise QueryError(
+                    f"function {name!r} cannot run: DuckDB follows its values without end",
+                    "take parts out by their path: x->>'$.a'.",
+                )
+
+
+def _called(part: dict[str, Any]) -> list[str]:
+    """Names of the functions that a part of a syntax tree calls."""
+    name = str(part.get("function_name", "")).lower()
+    texts = _parts(part) if name in _AGGREGATING_FUNCTIONS else ()
+    return [name, *(str(found["text"]).lower() for found in texts if found.get("kind") == "STRING")]
 
 
 def allowed_folders(allow: Iterable[str | os.PathLike[str]]) -> list[Path]:

@@ -6,7 +6,7 @@ import atexit
 import contextlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import duckdb
@@ -16,7 +16,7 @@ from scalingdb._stream import ArrowStream, TooLargeError, frame_within
 from scalingdb.errors import QueryError
 from scalingdb.notices import argument
 
-__all__ = ["THREAD", "answer"]
+__all__ = ["THREAD", "answer", "interruptible"]
 
 THREAD = "scalingdb-query"
 """Name of the threads that queries run in."""
@@ -43,11 +43,13 @@ def answer(
     time_limit: float | None,
     check: Check | None = None,
     room: int | None = None,
+    begun: float | None = None,
 ) -> pl.DataFrame:
     """Rows of a query, read on a cursor of its own in a read-only transaction.
 
     DuckDB looks at no signal while it works, so that the main thread only waits: another one asks. `check`
-    refuses what may not run, and returns what does. `room` are the bytes that the rows may take.
+    refuses what may not run, and returns what does. `room` are the bytes that the rows may take. The time limit counts
+    from `begun` on (monotonic seconds), by default from now.
 
     Raises
     ------
@@ -62,10 +64,27 @@ def answer(
     cursor = connection.cursor()
     _asking.add(cursor)
     try:
-        return _answer(cursor, query, params, time_limit, check, room)
+        end = None if time_limit is None else (time.monotonic() if begun is None else begun) + time_limit
+        return _answer(cursor, query, params, time_limit, end, check, room)
     finally:
         _asking.discard(cursor)
         _wait_if_leaving()
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """Ctrl-C while DuckDB works in the main thread, as what it is: DuckDB raises a RuntimeError over it.
+
+    Raises
+    ------
+    KeyboardInterrupt
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if "interrupted" not in str(error):
+            raise
+        raise KeyboardInterrupt from error
 
 
 _asking: set[duckdb.DuckDBPyConnection] = set()
@@ -97,6 +116,7 @@ def _answer(
     query: str,
     params: dict[str, Any],
     time_limit: float | None,
+    end: float | None,
     check: Check | None,
     room: int | None,
 ) -> pl.DataFrame:
@@ -115,7 +135,6 @@ def _answer(
 
     threading.Thread(target=work, name=THREAD, daemon=True).start()
     try:
-        end = None if time_limit is None else time.monotonic() + time_limit
         while not done.wait(0.1 if end is None else max(min(0.1, end - time.monotonic()), 0)):
             if end is not None and time.monotonic() >= end:
                 _stop(cursor, done)

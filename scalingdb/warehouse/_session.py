@@ -19,7 +19,7 @@ import polars as pl
 from scalingdb._store import OBJECTS, scratch_folder
 from scalingdb.errors import QueryError, WarehouseError
 from scalingdb.warehouse._guard import DEPTH_LIMIT, allowed_folders, lock, quote, refuse_writes, settings, too_deep
-from scalingdb.warehouse._query import answer
+from scalingdb.warehouse._query import answer, interruptible
 from scalingdb.warehouse._tables import ADD_AGAIN, KEPT, Files, define_tables, define_views, materialise, remedy
 
 __all__ = ["Session"]
@@ -47,6 +47,7 @@ class Session:
         Seconds that a query may take.
     """
 
+    @interruptible()
     def __init__(
         self,
         path: Path,
@@ -139,8 +140,11 @@ class Session:
         """Folders and the manifests that they hold; empty for an exported file."""
         return () if self.files is None else (self.path, self.own, *self._follow())
 
-    def rows(self, query: str, params: dict[str, Any] | None = None, *, check: bool = False) -> pl.DataFrame:
-        """Rows of a query; with `check`, of one that a user wrote.
+    @interruptible()
+    def rows(
+        self, query: str, params: dict[str, Any] | None = None, *, check: bool = False, begun: float | None = None
+    ) -> pl.DataFrame:
+        """Rows of a query; with `check`, of one that a user wrote. The time limit counts from `begun` on.
 
         A build may replace files while they are read: then the query is asked again, of the contents that this session
         opened.
@@ -149,9 +153,8 @@ class Session:
             tokens = self._follow()
             try:
                 self._keep(query, tokens)
-                frame = answer(
-                    self._connection, query, params or {}, self.time_limit, self._refuse if check else None, self._room
-                )
+                refuse = self._refuse if check else None
+                frame = answer(self._connection, query, params or {}, self.time_limit, refuse, self._room, begun)
             except (duckdb.Error, pl.exceptions.ComputeError) as error:  # Polars passes on what DuckDB meets on the way
                 if self._moved_since(tokens):
                     continue
@@ -264,6 +267,7 @@ class Session:
 
     # ---- laws ------------------------------------------------------------------------------------
 
+    @interruptible()
     def install_laws(self) -> None:
         """Create a SQL macro for every law and every coefficient set that this warehouse has of it."""
         from scalingdb.law_library import all_laws

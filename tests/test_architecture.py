@@ -26,7 +26,18 @@ FLOORS: tuple[tuple[str, frozenset[str]], ...] = (
     (
         "words",
         frozenset(
-            {"display", "notices", "schema", "units", "_arguments", "_imports", "_progress", "_store", "_stream"}
+            {
+                "display",
+                "notices",
+                "schema",
+                "units",
+                "_arguments",
+                "_imports",
+                "_interrupts",
+                "_progress",
+                "_store",
+                "_stream",
+            }
         ),
     ),
     ("charts", frozenset({"_frames", "charts", "published", "estimation", "reading", "verification"})),
@@ -36,6 +47,7 @@ FLOORS: tuple[tuple[str, frozenset[str]], ...] = (
     ("analyses", frozenset({"comparison", "discovery", "downstream", "forecasts", "planning", "practices", "trends"})),
     ("evidence", frozenset({"evidence"})),
     ("doors", frozenset({"cli", "explorer", "magic", "site"})),
+    ("the program", frozenset({"_shell"})),
 )
 """Rooms from the ground up. A room imports from the floors below it, and from nothing else: neither at the top of a
 module nor inside a function nor for types."""

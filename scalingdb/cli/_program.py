@@ -14,7 +14,8 @@ from typing import Annotated, Any
 
 import typer
 
-from scalingdb._shell import INTERRUPTED, heed_interrupts
+from scalingdb import _interrupts
+from scalingdb._interrupts import INTERRUPTED
 from scalingdb.errors import FitWarning, NotebookError, ScalingDBError
 from scalingdb.notices import shell_syntax
 
@@ -54,7 +55,7 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
             if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
                 stream.reconfigure(errors="backslashreplace")
         try:
-            heed_interrupts()
+            _interrupts.heed()
             with warnings.catch_warnings(), shell_syntax():
                 # only the project's own warnings speak to a user of the shell
                 warnings.simplefilter("ignore")

@@ -23,12 +23,8 @@ ROOT = Path(__file__).parents[1]
 
 FLOORS: tuple[tuple[str, frozenset[str]], ...] = (
     ("errors", frozenset({"errors"})),
-    (
-        "words",
-        frozenset(
-            {"display", "notices", "schema", "units", "_arguments", "_imports", "_progress", "_store", "_stream"}
-        ),
-    ),
+    ("arguments", frozenset({"_arguments"})),
+    ("words", frozenset({"display", "notices", "schema", "units", "_imports", "_progress", "_store", "_stream"})),
     ("charts", frozenset({"_frames", "charts", "published", "estimation", "reading", "verification"})),
     ("laws", frozenset({"law_library"})),
     ("fits and tables", frozenset({"fits", "warehouse", "schedules"})),

@@ -11,20 +11,26 @@ import functools
 import inspect
 import os
 import re
+import sys
 from collections.abc import Callable, Collection, Mapping, Set
-from typing import Any, TypeVar
+from types import FunctionType, MappingProxyType
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import numpy as np
-import polars as pl
 
-from scalingdb.errors import DataError, ScalingDBError
+from scalingdb.errors import DataError, ScalingDBError, unknown_name
 
-__all__ = ["told"]
+__all__ = ["tell", "told"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 _OPTIONS: dict[str, Any] = {}
 """Options of ``fit``, which other functions pass on as ``**options``."""
+
+_UNEXPECTED = re.compile(r"unexpected keyword argument '(\w+)'")
+
+_WORDS = {"Amount": "a number, a NumPy array, a Polars Series or an expression"}
+"""Kinds whose name says little."""
 
 
 def told(function: Function) -> Function:
@@ -43,15 +49,33 @@ def told(function: Function) -> Function:
         except ScalingDBError:
             raise
         except Exception as error:
-            wrong = _wrong(function, args, kwargs)
+            wrong = _wrong(function, args, kwargs, error)
             if wrong is None:
                 raise
             raise wrong from error
 
+    call._is_told = True  # type: ignore[attr-defined]
     return call  # type: ignore[return-value]
 
 
-def _wrong(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> DataError | None:
+def tell(module: dict[str, Any]) -> None:
+    """Apply :func:`told` to all public functions of a module, given as its ``globals()``, once they are defined.
+
+    They are replaced where they were defined, too: a function is sent to another process by that name.
+    """
+    for name in module["__all__"]:
+        function = module[name]
+        if not isinstance(function, FunctionType) or hasattr(function, "_is_told"):
+            continue
+        module[name] = told(function)
+        home = vars(sys.modules[function.__module__])
+        if home.get(name) is function:
+            home[name] = module[name]
+
+
+def _wrong(
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], error: Exception
+) -> ScalingDBError | None:
     signature = inspect.signature(function)
     try:
         given = signature.bind(*args, **kwargs).arguments
@@ -61,13 +85,36 @@ def _wrong(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str
     values = dict(given)
     for name, parameter in signature.parameters.items():
         if parameter.kind is inspect.Parameter.VAR_KEYWORD and (more := values.pop(name, None)):
+            unknown = _UNEXPECTED.search(str(error))
+            if isinstance(error, TypeError) and unknown and unknown[1] in more:
+                return unknown_name("option", unknown[1], _OPTIONS)
             values |= more
             known = _OPTIONS if kinds[name] == "Any" else {}
             kinds |= {option: known.get(option, kinds[name]) for option in more}
-    for name, value in values.items():
-        if not _is(value, str(kinds[name])):
-            return DataError(f"{name} is {_short(value)}", f"{function.__name__}() takes {kinds[name]}.")
-    return None
+        elif parameter.kind is inspect.Parameter.VAR_POSITIONAL:
+            kinds[name] = f"Sequence[{kinds[name]}]"
+    for is_kind in (_is, _is_strictly):
+        for name, value in values.items():
+            kind = str(kinds[name])
+            if not is_kind(value, kind, function.__globals__):
+                wanted = _WORDS.get(kind, kind)
+                if isinstance(value, int) and _is(value, kind):
+                    wanted += "; write so large a number with a point or an exponent"
+                return DataError(f"{name} is {_short(value)}", f"{function.__name__}() takes {wanted}.")
+    return _of_frames(function.__name__, {name: values[name] for name in values if _is_table(values[name])}, error)
+
+
+def _of_frames(function: str, frames: dict[str, Any], error: Exception) -> DataError | None:
+    """What Polars says of the columns of a frame that was given."""
+    if not frames:
+        return None
+    if isinstance(error, KeyError) and error.args and isinstance(column := error.args[0], str):
+        lacking = [name for name, frame in frames.items() if column not in getattr(frame, "columns", (column,))]
+        return DataError(f"{lacking[0]} has no column {column!r}", f"{function}() needs it.") if lacking else None
+    if not type(error).__module__.startswith("polars"):
+        return None
+    why = str(error).strip().partition("\n")[0]
+    return DataError(f"{function}() cannot use {' and '.join(frames)}: {why}", "look at its columns and their types.")
 
 
 def _short(value: Any) -> str:
@@ -77,20 +124,53 @@ def _short(value: Any) -> str:
     return f"a {type(value).__name__}"
 
 
-def _is(value: Any, kind: str) -> bool:
-    """Whether a value is of a kind, as an annotation writes it; what is not known here counts as fitting."""
+def _is(value: Any, kind: str, names: Mapping[str, Any] = MappingProxyType({})) -> bool:
+    """Whether a value is of a kind, as an annotation writes it; what is not known here counts as fitting.
+
+    `names` are those of the module that the annotation stands in.
+    """
+    return _fits(value, kind, names, _KINDS)
+
+
+def _is_strictly(value: Any, kind: str, names: Mapping[str, Any]) -> bool:
+    """The same without what only some functions take: whole numbers of any size, tables of any library."""
+    return _fits(value, kind, names, _STRICT)
+
+
+def _fits(value: Any, kind: str, names: Mapping[str, Any], known: Mapping[str, Callable[[Any], bool]]) -> bool:
     if len(parts := _split(kind, "|")) > 1:
-        return any(_is(value, part) for part in parts)
+        return any(_fits(value, part, names, known) for part in parts)
     name, _, inside = kind.partition("[")
     inner = _split(inside.removesuffix("]"), ",")
-    if name in _KINDS:
-        return _KINDS[name](value)
+    if name in known:
+        return known[name](value)
+    if name == "Literal":
+        return isinstance(value, str) and value in {word.strip("'\"") for word in inner}
     if name in {"Sequence", "Collection"}:
-        return _is_collection(value) and all(_is(part, inner[0]) for part in value)
+        return _is_collection(value) and all(_fits(part, inner[0], names, known) for part in value)
     if name == "tuple":
-        return _is_collection(value) and len(value) == len(inner) and all(map(_is, value, inner))
+        ends_open = inner[-1] == "..."
+        kinds = inner[:1] * len(value) if ends_open and _is_collection(value) else inner
+        return (
+            _is_collection(value)
+            and len(value) == len(kinds)
+            and all(_fits(one, of, names, known) for one, of in zip(value, kinds, strict=True))
+        )
     if name == "Mapping":
-        return isinstance(value, Mapping) and all(_is(k, inner[0]) and _is(v, inner[1]) for k, v in value.items())
+        return isinstance(value, Mapping) and all(
+            _fits(k, inner[0], names, known) and _fits(v, inner[1], names, known) for k, v in value.items()
+        )
+    return _is_of(value, names.get(name))
+
+
+def _is_of(value: Any, named: Any) -> bool:
+    """Whether a value is of a class, or one of the words, that a module has a name for."""
+    if get_origin(named) is Literal:
+        return isinstance(value, str) and value in get_args(named)
+    named = getattr(named, "__bound__", None) or named  # of a type variable
+    if isinstance(named, type) and named not in {Any, object}:
+        with contextlib.suppress(TypeError):  # a protocol that is none at run time
+            return isinstance(value, named)
     return True
 
 
@@ -104,12 +184,25 @@ def _is_collection(value: Any) -> bool:
 
 
 def _is_table(value: Any) -> bool:
+    import polars as pl
+
     if isinstance(value, list | tuple):
         return bool(value) and all(isinstance(row, Mapping) for row in value)
     if isinstance(value, pl.DataFrame | pl.LazyFrame | Mapping):
         return True
     is_column = isinstance(value, pl.Series)
     return not is_column and (hasattr(value, "__arrow_c_stream__") or type(value).__module__.startswith("pandas"))
+
+
+def _is_amount(value: Any) -> bool:
+    """A number, or numbers in an array, a Series or an expression."""
+    if isinstance(value, np.ndarray):
+        return value.dtype.kind in "iuf"
+    import polars as pl
+
+    if isinstance(value, pl.Series):
+        return value.dtype.is_numeric()
+    return _is_number(value) or isinstance(value, pl.Expr)
 
 
 def _is_number(value: Any) -> bool:
@@ -141,8 +234,19 @@ _KINDS: dict[str, Callable[[Any], bool]] = {
     "Callable": callable,
     "CostFunction": callable,
     "Budget": lambda value: _is(value, "float | Sequence[float]"),
+    "os.PathLike": _is_path,
+    "Amount": _is_amount,
     "Executor": lambda value: hasattr(value, "submit"),
     "FloatArray": lambda value: isinstance(value, np.ndarray),
     "pl.DataFrame": _is_table,
     "pl.LazyFrame": _is_table,
+}
+
+_STRICT: dict[str, Callable[[Any], bool]] = {
+    **_KINDS,
+    "int": lambda value: _KINDS["int"](value) and -(2**63) <= value < 2**63,
+    "float": lambda value: _is_number(value) and not (isinstance(value, int) and abs(value) >= 2**63),
+    "Amount": lambda value: _is_amount(value) and not (isinstance(value, int) and abs(value) >= 2**63),
+    "pl.DataFrame": _of_class("DataFrame"),
+    "pl.LazyFrame": _of_class("LazyFrame"),
 }

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from scalingdb._arguments import tell
 from scalingdb.errors import DataError
 
 __all__ = [
@@ -47,6 +48,9 @@ __all__ = [
     "tokens_per_character",
 ]
 
+Amount = Any
+"""A number, a NumPy array, a Polars Series or an expression."""
+
 FLOP_PER_PF_DAY = 8.64e19
 """One petaFLOP/s for a day: 1e15 * 24 * 3600 FLOP (Kaplan et al., arXiv:2001.08361, section 1.3)."""
 
@@ -69,7 +73,7 @@ def _need_positive(**values: Any) -> None:
 # ---- losses ------------------------------------------------------------------------------------
 
 
-def bits_per_token(loss_nats: Any) -> Any:
+def bits_per_token(loss_nats: Amount) -> Any:
     """Nats per token to bits per token: ``loss / ln 2``.
 
     Examples
@@ -81,12 +85,12 @@ def bits_per_token(loss_nats: Any) -> Any:
     return loss_nats / math.log(2.0)
 
 
-def nats_from_bits(bits: Any) -> Any:
+def nats_from_bits(bits: Amount) -> Any:
     """Bits (per token, byte or character) to nats per the same: ``bits * ln 2``."""
     return bits * math.log(2.0)
 
 
-def bits_per_byte(loss_nats: Any, *, bytes_per_token: Any) -> Any:
+def bits_per_byte(loss_nats: Amount, *, bytes_per_token: Amount) -> Any:
     """Nats per token to bits per byte of UTF-8 text: ``loss / (ln 2 * bytes per token)``.
 
     The bytes per token are a property of tokenizer *and* text; take them from the evaluation set.
@@ -113,13 +117,13 @@ def bits_per_byte(loss_nats: Any, *, bytes_per_token: Any) -> Any:
     return loss_nats / (math.log(2.0) * bytes_per_token)
 
 
-def nats_from_bits_per_byte(bpb: Any, *, bytes_per_token: Any) -> Any:
+def nats_from_bits_per_byte(bpb: Amount, *, bytes_per_token: Amount) -> Any:
     """Bits per byte to nats per token; the reverse of :func:`bits_per_byte`."""
     _need_positive(bytes_per_token=bytes_per_token)
     return bpb * (math.log(2.0) * bytes_per_token)
 
 
-def bits_per_character(loss_nats: Any, *, characters_per_token: Any) -> Any:
+def bits_per_character(loss_nats: Amount, *, characters_per_token: Amount) -> Any:
     """Nats per token to bits per character: ``loss / (ln 2 * characters per token)``.
 
     A character is a Unicode code point; in English text it is nearly always a byte, in other
@@ -129,7 +133,7 @@ def bits_per_character(loss_nats: Any, *, characters_per_token: Any) -> Any:
     return loss_nats / (math.log(2.0) * characters_per_token)
 
 
-def perplexity(loss_nats: Any) -> Any:
+def perplexity(loss_nats: Amount) -> Any:
     """Perplexity per token, ``exp(loss)``.
 
     The mean of per-document perplexities is another quantity (``perplexity_per_document`` here).
@@ -137,7 +141,7 @@ def perplexity(loss_nats: Any) -> Any:
     return np.exp(loss_nats)
 
 
-def nats_from_perplexity(value: Any) -> Any:
+def nats_from_perplexity(value: Amount) -> Any:
     """Nats per token of a perplexity per token.
 
     Raises
@@ -152,7 +156,7 @@ def nats_from_perplexity(value: Any) -> Any:
 # ---- parameters --------------------------------------------------------------------------------
 
 
-def omega(vocab_size: Any, aspect_ratio: Any) -> Any:
+def omega(vocab_size: Amount, aspect_ratio: Amount) -> Any:
     """Embedding parameters per cube root of body parameters, ``vocab_size * (aspect_ratio/12)**(1/3)``.
 
     A body of ``12 * n_layers * d_model**2`` parameters with ``d_model = aspect_ratio * n_layers`` has the
@@ -172,7 +176,7 @@ def omega(vocab_size: Any, aspect_ratio: Any) -> Any:
     return vocab_size * (aspect_ratio / 12) ** (1 / 3)
 
 
-def n_params_total(n_params_non_embedding: Any, *, omega: float = OMEGA) -> Any:
+def n_params_total(n_params_non_embedding: Amount, *, omega: float = OMEGA) -> Any:
     """Total parameters of a model whose body has so many: ``N + omega * N**(1/3)``.
 
     An average over shapes: exact only for bodies of the aspect ratio behind `omega`.
@@ -197,7 +201,7 @@ def n_params_total(n_params_non_embedding: Any, *, omega: float = OMEGA) -> Any:
     return n_params_non_embedding + omega * n_params_non_embedding ** (1 / 3)
 
 
-def n_params_non_embedding(n_params: Any, *, omega: float = OMEGA) -> Any:
+def n_params_non_embedding(n_params: Amount, *, omega: float = OMEGA) -> Any:
     """Parameters of the body of a model that has so many in all; the reverse of :func:`n_params_total`.
 
     The real root of ``x**3 + omega*x = n_params``, in closed form, is the cube root of what is sought.
@@ -221,7 +225,9 @@ def n_params_non_embedding(n_params: Any, *, omega: float = OMEGA) -> Any:
     return root**3
 
 
-def n_params_body(n_layers: Any, d_model: Any, *, d_ff: Any = None, d_attn: Any = None) -> Any:
+def n_params_body(
+    n_layers: Amount, d_model: Amount, *, d_ff: Amount | None = None, d_attn: Amount | None = None
+) -> Any:
     """Non-embedding parameters of a transformer, ``2 * d_model * n_layers * (2*d_attn + d_ff)``.
 
     With ``d_attn = d_model`` and ``d_ff = 4 * d_model``, which stand where they are not given, this is
@@ -244,7 +250,7 @@ def n_params_body(n_layers: Any, d_model: Any, *, d_ff: Any = None, d_attn: Any 
     return 2 * d_model * n_layers * (2 * attention + wide)
 
 
-def n_params_open_lm(n_layers: Any, d_model: Any, *, vocab_size: Any = 50_432) -> Any:
+def n_params_open_lm(n_layers: Amount, d_model: Amount, *, vocab_size: Amount = 50_432) -> Any:
     """Parameters of Porian et al.'s models: body and output head, without the input embedding.
 
     ``(4*d_model + 3*d_ff) * d_model * n_layers + vocab_size * d_model``, where the gated feed-forward
@@ -268,7 +274,7 @@ def n_params_open_lm(n_layers: Any, d_model: Any, *, vocab_size: Any = 50_432) -
 # ---- compute -----------------------------------------------------------------------------------
 
 
-def flops_6nd(n_params: Any, n_tokens: Any) -> Any:
+def flops_6nd(n_params: Amount, n_tokens: Amount) -> Any:
     """Training compute as ``6 * N * D``: two FLOP per parameter and token forward, four backward.
 
     Which N decides what it means: with total parameters it counts the look-up of the embedding as
@@ -289,7 +295,7 @@ def flops_6nd(n_params: Any, n_tokens: Any) -> Any:
     return 6.0 * n_params * n_tokens
 
 
-def flops_replay(n_params: Any, n_tokens: Any, replay_share: Any) -> Any:
+def flops_replay(n_params: Amount, n_tokens: Amount, replay_share: Amount) -> Any:
     """Compute of continued pretraining that mixes old tokens in, ``6 * N * D / (1 - share)``, D the new tokens.
 
     Replay pays for every new token with ``1 / (1 - share)`` tokens of training: a share of 0.5 costs as much as a model
@@ -324,7 +330,9 @@ def flops_replay(n_params: Any, n_tokens: Any, replay_share: Any) -> Any:
     return flops_6nd(n_params, n_tokens) / (1.0 - replay_share)
 
 
-def flops_kaplan(n_params_non_embedding: Any, n_tokens: Any, *, n_layers: Any, n_ctx: Any, d_attn: Any) -> Any:
+def flops_kaplan(
+    n_params_non_embedding: Amount, n_tokens: Amount, *, n_layers: Amount, n_ctx: Amount, d_attn: Amount
+) -> Any:
     """Training compute of body and attention, ``3 * (2*N_body + 2*n_layers*n_ctx*d_attn) * D``.
 
     Neither embedding nor head is counted. The attention term is what ``6*N*D`` leaves out; it is small
@@ -348,15 +356,15 @@ def flops_kaplan(n_params_non_embedding: Any, n_tokens: Any, *, n_layers: Any, n
 
 
 def flops_hoffmann(
-    n_tokens: Any,
+    n_tokens: Amount,
     *,
-    n_layers: Any,
-    d_model: Any,
-    d_ff: Any,
-    n_heads: Any,
-    d_head: Any,
-    vocab_size: Any,
-    n_ctx: Any,
+    n_layers: Amount,
+    d_model: Amount,
+    d_ff: Amount,
+    n_heads: Amount,
+    d_head: Amount,
+    vocab_size: Amount,
+    n_ctx: Amount,
 ) -> Any:
     """Training compute as Hoffmann et al. count it: every product, the embedding and the softmax included.
 
@@ -393,12 +401,12 @@ def flops_hoffmann(
 
 
 def flops_porian(
-    n_tokens: Any,
+    n_tokens: Amount,
     *,
-    n_layers: Any,
-    d_model: Any,
-    n_ctx: Any = 2048,
-    vocab_size: Any = 50_432,
+    n_layers: Amount,
+    d_model: Amount,
+    n_ctx: Amount = 2048,
+    vocab_size: Amount = 50_432,
     count: str = "standard",
 ) -> Any:
     """Training compute under the three counts that Porian et al. compare, for models of their shape.
@@ -436,7 +444,9 @@ def flops_porian(
     return 6.0 * (n + attention) * n_tokens
 
 
-def flops_step_law(n_params_non_embedding: Any, n_tokens: Any, *, n_layers: Any, d_model: Any, n_ctx: Any) -> Any:
+def flops_step_law(
+    n_params_non_embedding: Amount, n_tokens: Amount, *, n_layers: Amount, d_model: Amount, n_ctx: Amount
+) -> Any:
     """Training compute of the Step Law's runs, ``(6*N_body + 12*n_layers*d_model*n_ctx) * D``.
 
     For a mixture of experts N is what is active. Attention is counted over the whole square.
@@ -455,7 +465,9 @@ def flops_step_law(n_params_non_embedding: Any, n_tokens: Any, *, n_layers: Any,
     return (6.0 * n_params_non_embedding + 12.0 * n_layers * d_model * n_ctx) * n_tokens
 
 
-def flops_farseer(n_params_non_embedding: Any, n_tokens: Any, *, n_layers: Any, d_model: Any, n_ctx: Any) -> Any:
+def flops_farseer(
+    n_params_non_embedding: Amount, n_tokens: Amount, *, n_layers: Amount, d_model: Amount, n_ctx: Amount
+) -> Any:
     """Training compute of Farseer's runs, ``(6*N_body + 12*n_layers*d_model*(n_ctx - 1)) * D``.
 
     As :func:`flops_step_law`, with one position less: a sequence of ``n_ctx`` tokens has ``n_ctx - 1`` targets.
@@ -478,7 +490,7 @@ def flops_farseer(n_params_non_embedding: Any, n_tokens: Any, *, n_layers: Any, 
     return flops_step_law(n_params_non_embedding, n_tokens, n_layers=n_layers, d_model=d_model, n_ctx=n_ctx - 1)
 
 
-def pf_days(flops: Any) -> Any:
+def pf_days(flops: Amount) -> Any:
     """FLOP to petaFLOP/s-days, the unit of Kaplan et al. and Henighan et al.
 
     Examples
@@ -490,7 +502,7 @@ def pf_days(flops: Any) -> Any:
     return flops / FLOP_PER_PF_DAY
 
 
-def pf_days_to_flop(days: Any) -> Any:
+def pf_days_to_flop(days: Amount) -> Any:
     """PetaFLOP/s-days to FLOP."""
     return days * FLOP_PER_PF_DAY
 
@@ -498,19 +510,19 @@ def pf_days_to_flop(days: Any) -> Any:
 # ---- tokens and characters -----------------------------------------------------------------------
 
 
-def n_tokens(n_characters: Any, *, characters_per_token: Any) -> Any:
+def n_tokens(n_characters: Amount, *, characters_per_token: Amount) -> Any:
     """Tokens of a text of so many characters."""
     _need_positive(characters_per_token=characters_per_token)
     return n_characters / characters_per_token
 
 
-def n_characters(n_tokens: Any, *, characters_per_token: Any) -> Any:
+def n_characters(n_tokens: Amount, *, characters_per_token: Amount) -> Any:
     """Characters of a text of so many tokens."""
     _need_positive(characters_per_token=characters_per_token)
     return n_tokens * characters_per_token
 
 
-def tokens_per_character(vocab_size: Any) -> Any:
+def tokens_per_character(vocab_size: Amount) -> Any:
     """Tokens per character as a function of the vocabulary: a parabola in ``ln V``, for BPE on English web text.
 
     ``0.00639222*ln(V)**2 - 0.15811069*ln(V) + 1.20470122``, with V taken as 200,000 where it is larger.
@@ -535,3 +547,6 @@ def tokens_per_character(vocab_size: Any) -> Any:
     if log_v is None:
         log_v = np.log(np.minimum(np.asarray(vocab_size, dtype=float), 2e5))
     return 0.00639222 * log_v**2 - 0.15811069 * log_v + 1.20470122
+
+
+tell(globals())

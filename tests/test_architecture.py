@@ -23,21 +23,11 @@ ROOT = Path(__file__).parents[1]
 
 FLOORS: tuple[tuple[str, frozenset[str]], ...] = (
     ("errors", frozenset({"errors"})),
+    ("arguments", frozenset({"_arguments"})),
     (
         "words",
         frozenset(
-            {
-                "display",
-                "notices",
-                "schema",
-                "units",
-                "_arguments",
-                "_imports",
-                "_interrupts",
-                "_progress",
-                "_store",
-                "_stream",
-            }
+            {"display", "notices", "schema", "units", "_imports", "_interrupts", "_progress", "_store", "_stream"}
         ),
     ),
     ("charts", frozenset({"_frames", "charts", "published", "estimation", "reading", "verification"})),

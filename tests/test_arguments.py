@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable
+import inspect
+import pickle
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -81,6 +84,71 @@ def test_an_argument_of_a_wrong_kind_is_no_foreign_exception(
             except ScalingDBError:
                 refused += 1
     assert refused >= len(right) * len(WRONG) // 2
+
+
+SUBMODULES = [name for name in sdb.__all__ if isinstance(getattr(sdb, name), ModuleType)]
+
+SKIPPED = {"run", "store_results"}
+"""Compute and store for minutes, whatever they are given."""
+
+
+def _walked(module: str) -> Iterator[tuple[str, Call, dict[str, Any]]]:
+    """Calls of all functions of a public submodule: each argument wrong, and what must be given beside it too."""
+    public = getattr(sdb, module)
+    for name in public.__all__:
+        function = getattr(public, name)
+        if not isinstance(function, FunctionType) or name in SKIPPED:
+            continue
+        parameters = inspect.signature(function).parameters.values()
+        named = [one for one in parameters if one.kind in {one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY}]
+        needed = [one.name for one in named if one.default is one.empty]
+        if not needed:  # it would compute all that it can
+            continue
+        for wrong in (None, "x", 1.5, 2**70, 10**400, [], [[]], {}, 1j, object(), pl.DataFrame({"x": ["a"]})):
+            for argument in [one.name for one in named]:
+                yield f"{module}.{name}", function, dict.fromkeys(needed, wrong) | {argument: wrong}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("module", SUBMODULES)
+def test_no_public_function_leaves_a_wrong_argument_to_a_library(module: str) -> None:
+    foreign: list[str] = []
+    for name, function, given in _walked(module):
+        try:
+            function(**given)
+        except ScalingDBError:
+            pass
+        except Exception as error:
+            foreign.append(f"{name}({', '.join(given)}={next(iter(given.values()))!r:.30}): {error!r:.90}")
+    assert not foreign, "\n".join(foreign)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_methods_name_their_wrong_arguments(db: sdb.Warehouse) -> None:
+    rows = db.points("epoch_chinchilla").head(40)
+    fit = sdb.fit(rows, "chinchilla", n_starts=2)
+    for call in (
+        lambda: fit.propagate(1.5),  # type: ignore[arg-type]
+        lambda: fit.propagate(len),
+        lambda: fit.objective_at(-1),  # type: ignore[arg-type]
+        lambda: fit.law.meaning({}),  # type: ignore[arg-type]
+        lambda: fit.law.named({}),  # type: ignore[arg-type]
+        lambda: sdb.fit(rows, "chinchilla", delta=2**70),
+        lambda: sdb.forecast(rows, at={"n_params": 7e10, "n_tokens": 1e12}, zzz=1),
+        lambda: sdb.pareto_envelope(rows, x="n_params", y="loss", best=[]),  # type: ignore[arg-type]
+        lambda: sdb.track_record(0.95),  # type: ignore[arg-type]
+        lambda: sdb.holdouts.beyond("loss", 10**400),
+        lambda: sdb.law("t", cite="ours", inputs=["x"], params={}, evidence_kind=[]),  # type: ignore[arg-type]
+    ):
+        with pytest.raises(ScalingDBError):
+            call()
+
+
+def test_a_told_function_keeps_its_name_and_signature_and_can_be_sent() -> None:
+    assert pickle.loads(pickle.dumps(sdb.units.flops_6nd)) is sdb.units.flops_6nd
+    assert pickle.loads(pickle.dumps(sdb.practices.regret)) is sdb.practices.regret
+    assert list(inspect.signature(sdb.units.flops_6nd).parameters) == ["n_params", "n_tokens"]
+    assert sdb.units.flops_6nd.__doc__
 
 
 def test_a_fault_of_ours_stays_what_it_is() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import datetime
 import gc
 import hashlib
 import json
@@ -11,6 +12,8 @@ import os
 import pickle
 import random
 import re
+import subprocess
+import sys
 import tracemalloc
 import warnings
 from collections.abc import Callable
@@ -902,7 +905,20 @@ ODD: dict[str, Callable[[dict[str, Any]], None]] = {
     "unknown option": lambda c: c["recipe"].update(resample="all"),
     "the verdict is a text": lambda c: c.update(verdict="identified"),
     "surrogates not allowed": lambda c: c.update(weakest="\ud800"),
+    "'flat_profile' names 'x', which": lambda c: _doubt(c, "flat_profile", ["x"]),
+    "'flat_profile' names 0": lambda c: _doubt(c, "flat_profile", []),
+    "'flat_profile' names 3, not of type": lambda c: _doubt(c, "flat_profile", [3]),
+    "'trade_off' names 1": lambda c: _doubt(c, "trade_off", ["E"]),
+    "'narrow_range' names 'alpha', which": lambda c: _doubt(c, "narrow_range", ["alpha"]),
+    "'stands_out' names 'nobody', which": lambda c: _doubt(c, "stands_out", ["nobody"]),
+    "'few_runs' names 1": lambda c: _doubt(c, "few_runs", ["E"]),
+    "clusters for": lambda c: c["_clusters"].append(0),
+    "weights for": lambda c: c["_weights"].pop(),
 }
+
+
+def _doubt(content: dict[str, Any], code: str, names: list[Any]) -> None:
+    content["verdict"].update(kind="weak", reasons=[{"code": code, "names": names, "value": 1.0}])
 
 
 @pytest.mark.parametrize("says", ODD)
@@ -911,6 +927,120 @@ def test_a_file_that_states_what_cannot_be_is_refused(rows: pl.DataFrame, tmp_pa
     _sealed_again(file, ODD[says])
     with pytest.raises(ScalingDBError, match=says):
         sdb.Fit.load(file)
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, '{"a":' * 100_000, '{"format": 4, "params": ' + "[" * 900 + "]" * 900 + "}"]
+)
+def test_a_text_nested_deeply_is_refused(rows: pl.DataFrame, tmp_path: Path, text: str) -> None:
+    file = sdb.fit(rows, "chinchilla").save(tmp_path / "one.fit")
+    seal = hashlib.sha256(text.encode()).hexdigest()
+    pq.write_table(pq.read_table(file).replace_schema_metadata({KEY: text, SEAL: seal}), file)
+    with pytest.raises(DataError, match="incomplete"):
+        sdb.Fit.load(file)
+
+
+def _rewritten(file: Path, edit: Callable[[pl.DataFrame], pl.DataFrame]) -> None:
+    """The same statements, unopened, above other rows."""
+    metadata = pq.read_schema(file).metadata
+    frame = edit(pl.read_parquet(file))
+    pq.write_table(frame.to_arrow().replace_schema_metadata({key: metadata[key] for key in (KEY, SEAL)}), file)
+
+
+EDITS: dict[str, pl.Expr] = {
+    "text": pl.col("run_id") + "x",
+    "number": pl.col("train_flops_6nd") * 10,
+    "null": pl.when(pl.col("is_kept").cum_count() > 1).then("is_kept").alias("is_kept"),
+    "truth": pl.lit(False).alias("is_kept"),
+    "category": pl.col("family").cast(pl.String).str.replace("b", "a").cast(pl.Categorical),
+    "list": pl.concat_list("loss", "n_params").alias("pair"),
+    "moved": pl.col("note").shift(1, fill_value="last"),
+    "negative zero": pl.lit(-0.0).alias("zero"),
+}
+
+
+@pytest.mark.parametrize("what", EDITS)
+def test_rows_edited_in_columns_that_the_fit_did_not_use_are_refused(
+    rows: pl.DataFrame, tmp_path: Path, what: str
+) -> None:
+    more = rows.with_columns(
+        note=pl.int_range(pl.len()).cast(pl.String),
+        is_kept=pl.lit(True),
+        zero=pl.lit(0.0),
+        family=(pl.when(pl.int_range(pl.len()) % 3 > 0).then(pl.lit("a")).otherwise(pl.lit("b"))).cast(pl.Categorical),
+        pair=pl.concat_list("loss", "loss"),
+    )
+    fit = sdb.fit(more, "chinchilla")
+    file = fit.save(tmp_path / "one.fit")
+    _rewritten(file, lambda frame: frame)  # other encodings, the same values
+    assert sdb.Fit.load(file).data.equals(fit.data)
+    _rewritten(file, lambda frame: frame.with_columns(EDITS[what]))
+    with pytest.raises(DataError, match="rows_sha256 differs"):
+        sdb.Fit.load(file)
+
+
+def test_columns_of_any_type_come_back(rows: pl.DataFrame, tmp_path: Path) -> None:
+    coded = pl.col("run_id").cast(pl.Categorical)
+    more = rows.with_columns(
+        category=coded,
+        some=pl.when(pl.col("loss") > rows["loss"].median()).then(coded),
+        enum=pl.lit("Object").cast(pl.Enum(["other", "Object"])),
+        lists=pl.concat_list("loss", "n_params"),
+        coded_lists=pl.concat_list(coded),
+        array=pl.concat_list("loss", "loss").list.to_array(2),
+        record=pl.struct("loss", coded.alias("of")),
+        price=pl.col("loss").cast(pl.Decimal(20, 5)),
+        at=pl.lit(datetime.datetime(2020, 1, 1)).cast(pl.Datetime("ns", "UTC")),
+        on=pl.lit(datetime.date(2020, 1, 1)),
+        bytes=pl.lit(b"x"),
+        nothing=pl.lit(None),
+    )
+    fit = sdb.fit(more, "chinchilla")
+    loaded = sdb.Fit.load(fit.save(tmp_path / "one.fit"))
+    assert loaded.data.equals(fit.data)
+    assert loaded.data.schema == fit.data.schema
+    for wide in (pl.lit(1, dtype=pl.Int128), pl.col("loss").map_elements(lambda _: object(), return_dtype=pl.Object)):
+        odd = sdb.fit(rows.with_columns(odd=wide), "chinchilla", n_starts=2)
+        with pytest.raises(DataError, match="column 'odd' is of type"):
+            odd.save(tmp_path / "one.fit")
+
+
+def _peak(file: Path) -> tuple[int, str]:
+    """Megabytes that a process takes more while it refuses a file, and what it says."""
+    code = (
+        "import resource, sys, scalingdb as sdb\n"
+        "import pyarrow.parquet\n"
+        "sdb.Fit.load(sys.argv[1])\n"
+        "used = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "before = used()\n"
+        "try: sdb.Fit.load(sys.argv[2])\n"
+        "except sdb.ScalingDBError as error: print((used() - before) // 1024, error)\n"
+    )
+    whole = file.with_name("one.fit")
+    done = subprocess.run([sys.executable, "-c", code, whole, file], capture_output=True, text=True, check=True)
+    return int(done.stdout.split()[0]), done.stdout
+
+
+def test_a_small_file_of_many_or_long_rows_is_refused_before_they_are_read(rows: pl.DataFrame, tmp_path: Path) -> None:
+    file = sdb.fit(rows, "chinchilla").save(tmp_path / "one.fit")
+    metadata = pq.read_schema(file).metadata
+    stated = {key: metadata[key] for key in (KEY, SEAL)}
+    bomb = tmp_path / "bomb.fit"
+    pq.write_table(pl.select(loss=pl.repeat(2.5, 20_000_000)).to_arrow().replace_schema_metadata(stated), bomb)
+    megabytes, said = _peak(bomb)
+    assert megabytes < 50
+    assert "there are 20000000" in said
+    content = json.loads(metadata[KEY])
+    content["recipe"]["n_rows"] = 2_000
+    content.update(_clusters=[0] * 2_000, _weights=[1] * 2_000)
+    text = json.dumps(content).encode()
+    stated = {KEY: text, SEAL: hashlib.sha256(text).hexdigest().encode()}
+    long = pl.select(run_id=pl.repeat("x" * 1_000_000, 2_000)).to_arrow()
+    pq.write_table(long.replace_schema_metadata(stated), bomb, compression="zstd")
+    assert bomb.stat().st_size < 100_000
+    megabytes, said = _peak(bomb)
+    assert megabytes < 700
+    assert "the rows take more than" in said
 
 
 def test_parameters_that_are_edited_with_their_objective_are_refused(rows: pl.DataFrame, tmp_path: Path) -> None:

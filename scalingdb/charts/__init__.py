@@ -6,6 +6,7 @@ rows; aggregate in SQL first.
 
 from __future__ import annotations
 
+from scalingdb._arguments import tell
 from scalingdb.charts import _load  # noqa: F401 - before any module that imports Altair
 from scalingdb.charts._theme import BAD, DARK, PALETTE, SPEC_MIME, headed, headed_by_sentence
 from scalingdb.charts.arena import arena_distance, arena_map, interval_coverage, win_rates
@@ -113,3 +114,5 @@ __all__ = [
     "verdicts",
     "win_rates",
 ]
+
+tell(globals())

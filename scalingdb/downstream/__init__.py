@@ -10,6 +10,7 @@ which data win at scale, `sampling_estimates` holds pass rates by stopping, gaps
 
 from __future__ import annotations
 
+from scalingdb._arguments import tell
 from scalingdb.downstream.chain import CHAIN, TRANSFORMS, Transform, answer_chain, task_means, transform, with_std_error
 from scalingdb.downstream.clusters import cluster_forecast, cluster_laws, difficulty_clusters, monotone_map
 from scalingdb.downstream.correlations import ccdf, chain_cost, predictability, scores
@@ -100,3 +101,5 @@ __all__ = [
     "upper_bound",
     "with_std_error",
 ]
+
+tell(globals())

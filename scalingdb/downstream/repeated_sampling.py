@@ -20,6 +20,7 @@ from scalingdb.downstream._checks import FloatArray, as_frame, canonical, finite
 from scalingdb.errors import DataError, FitError, check_level, check_seed
 from scalingdb.judging.resampling import percentile_interval
 from scalingdb.law_library import get_law
+from scalingdb.units import Amount
 
 __all__ = [
     "PassLaw",
@@ -37,7 +38,9 @@ SHORT = 32
 """Factors up to which pass@k is a product, exact where gamma functions would cancel."""
 
 
-def pass_at_k(n_samples: Any, n_correct: Any, k: Any) -> FloatArray:
+def pass_at_k(
+    n_samples: Amount | Sequence[float], n_correct: Amount | Sequence[float], k: Amount | Sequence[float]
+) -> FloatArray:
     """Unbiased estimate of pass@k from `n_correct` successes in `n_samples` attempts.
 
     ``1 - C(n - c, k) / C(n, k)`` (Chen et al., arXiv:2107.03374), by logarithms of gamma functions, so that

@@ -70,6 +70,11 @@ def propagate(
     points = natural(at, estimate.is_log)
     points[:, estimate.held] = estimate.theta[estimate.held]
     values = np.asarray(function(np.concatenate([estimate.theta[None], points])), dtype=float)
+    if values.shape[:1] != (1 + len(points),):
+        raise DataError(
+            f"function gives {values.shape[0] if values.ndim else 'one number'} for {1 + len(points)} parameter sets",
+            "it takes an array of rows of parameters and returns a value, or a row, for each.",
+        )
     here, up, down = values[0], values[1 : 1 + len(steps)], values[1 + len(steps) :]
     with np.errstate(all="ignore"):
         in_logs = (values > 0).all(0)

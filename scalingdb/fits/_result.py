@@ -378,6 +378,7 @@ class Fit(_Lean):
         """
         return _propagate.derived(self._estimate, quantities, level, rng)
 
+    @told
     def propagate(
         self,
         function: Callable[[FloatArray], FloatArray],
@@ -469,6 +470,7 @@ class Fit(_Lean):
         """
         return _propagate.optimum(self, train_flops, level)
 
+    @told
     def objective_at(self, params: Mapping[str, float] | str) -> float:
         """The fit's objective (a sum over the same rows) with other coefficients.
 

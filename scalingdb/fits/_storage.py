@@ -20,7 +20,9 @@ from scalingdb.errors import DataError, ScalingDBError, path_hint
 from scalingdb.estimation.search import STATUS
 from scalingdb.estimation.verdicts import Kind
 from scalingdb.fits._conclude import contradiction, digest
+from scalingdb.fits._digest import digest_of_rows
 from scalingdb.fits._facts import Reason, Recipe, Verdict
+from scalingdb.fits._influence import labels_of
 from scalingdb.fits._problem import Options, check_options
 from scalingdb.fits._result import Fit
 from scalingdb.law_library import get_law
@@ -29,11 +31,39 @@ __all__ = ["load", "save"]
 
 KEY = b"scalingdb.fit"
 SEAL = b"scalingdb.fit.sha256"
-FORMAT = 3
-"""Format 1 held the verdict as text. Of formats 1 and 2, covariances may be by rules of their time."""
+FORMAT = 4
+"""Format 1 held the verdict as text. Of formats 1 and 2, covariances may be by rules of their time. Files up to
+format 3 seal only those columns that the fit used."""
+
+DERIVED_SINCE = 3
+"""The first format whose files state nothing that is not computed again."""
+
+MOST_BYTES, MOST_RATIO = 2**28, 1000
+"""Bytes that the rows of a file may take, and how many more for each byte of the file: its text lists what each row
+weighs, so that numbers and words stay far below, but a column of equal texts is written once, however long they are.
+"""
 
 ARRAYS = ("covariance", "samples", "eigenvalues", "_clusters", "_weights", "_curvature", "_unseen")
 SCALARS = ("objective", "status", "n_starts", "n_agree", "is_certain", "agree_digits", "weakest")
+
+ODD = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+    NotImplementedError,
+    pl.exceptions.PolarsError,
+)
+"""What values that no fit has end in."""
+
+COUNTS: dict[str, tuple[int, int]] = {
+    **dict.fromkeys(("at_infinity", "equal_values", "few_degrees", "few_runs", "no_freedom", "not_converged"), (0, 0)),
+    **dict.fromkeys(("at_bound", "narrow_range", "stands_out"), (1, 1)),
+    **dict.fromkeys(("move_together", "trade_off"), (2, 2)),
+}
+"""How many names a reason gives, at least and at most; of other codes, one or more."""
 
 DAMAGED = "the file is damaged, or the law of this name is another one here."
 
@@ -75,9 +105,54 @@ def _verdict(stored: dict[str, Any] | str) -> Verdict:
     return Verdict(kind, (*reasons, *([] if words == "identified" else [Reason("stated", (words,))])))
 
 
-def _columns(table: Any) -> list[list[str]]:
+def _columns(frame: pl.DataFrame) -> list[list[str]]:
     """Names and types, which no checksum of Parquet covers."""
-    return [[field.name, str(field.type)] for field in table.schema]
+    return [[name, _type(dtype)] for name, dtype in frame.schema.items()]
+
+
+def _type(dtype: Any) -> str:
+    """A type in words that no version of polars changes."""
+    parts: list[str] = []
+    match dtype:
+        case pl.Enum():
+            parts = [json.dumps(dtype.categories.to_list())]
+        case pl.Struct():
+            parts = [f"{json.dumps(field.name)}: {_type(field.dtype)}" for field in dtype.fields]
+        case pl.Array():
+            parts = [_type(dtype.inner), str(dtype.size)]
+        case pl.List():
+            parts = [_type(dtype.inner)]
+        case pl.Decimal():
+            parts = [str(dtype.precision), str(dtype.scale)]
+        case pl.Datetime():
+            parts = [dtype.time_unit, str(dtype.time_zone)]
+        case pl.Duration():
+            parts = [dtype.time_unit]
+    return f"{type(dtype).__name__}({', '.join(parts)})" if parts else type(dtype).__name__
+
+
+def _columns_to_format_3(schema: Any) -> list[list[str]]:
+    return [[field.name, str(field.type)] for field in schema]
+
+
+def _as_table(frame: pl.DataFrame) -> Any:
+    """The frame as an Arrow table, if a file can hold it."""
+    unfit = (ValueError, TypeError, NotImplementedError, pl.exceptions.PolarsError)
+    try:
+        if pl.Object in frame.dtypes:
+            raise TypeError("Python objects")
+        return frame.to_arrow()
+    except unfit as error:
+        for name, dtype in frame.schema.items():
+            try:
+                if dtype != pl.Object and frame.select(name).to_arrow():
+                    continue
+            except unfit:
+                pass
+            raise DataError(
+                f"column {name!r} is of type {dtype}, which no saved fit holds ({error})", "fit without it, or cast it."
+            ) from error
+        raise
 
 
 def save(fit: Fit, path: str | Path) -> Path:
@@ -93,8 +168,9 @@ def save(fit: Fit, path: str | Path) -> Path:
         "verdict": asdict(fit.verdict),
         **{name: getattr(fit, name) for name in (*SCALARS, *ARRAYS)},
     }
-    table = fit.data.to_arrow()
-    content["columns"] = _columns(table)
+    table = _as_table(fit.data)
+    content["columns"] = _columns(fit.data)
+    content["rows_sha256"] = digest_of_rows(table)
     text = json.dumps(_plain(content)).encode()
     table = table.replace_schema_metadata({KEY: text, SEAL: hashlib.sha256(text).hexdigest().encode()})
     try:
@@ -102,10 +178,17 @@ def save(fit: Fit, path: str | Path) -> Path:
         os.close(handle)
         try:
             pq.write_table(table, name, write_page_checksum=True)
+            if table.nbytes > _most(name):
+                raise DataError(
+                    f"the rows take {table.nbytes:,} bytes, more than a file of this size may hold",
+                    "fit without the columns of long texts.",
+                )
             Path(name).replace(target)
         finally:
             Path(name).unlink(missing_ok=True)
-    except (OSError, ValueError) as error:  # of which a name with a zero byte is one
+    except (OSError, ValueError, NotImplementedError) as error:  # of which a name with a zero byte is one
+        if isinstance(error, ScalingDBError):
+            raise
         raise DataError(f"cannot write the fit to {target}: {error}", "choose a folder that exists.") from error
     return target
 
@@ -117,34 +200,100 @@ def load(path: str | Path) -> Fit:
 
     source = Path(path)
     try:
-        with source.open("rb") as content:  # a path would make columns of folders above it called 'name=value'
-            table = pq.read_table(content, page_checksum_verification=True)
-    except (OSError, ValueError, pa.lib.ArrowException) as error:
-        hint = path_hint("" if os.path.exists(source) else source, "give a file that Fit.save wrote.")  # noqa: PTH110
-        raise DataError(f"cannot read a fit from {source}: {error}", hint) from error
-    stored = (table.schema.metadata or {}).get(KEY)
-    if stored is None:
-        raise DataError(f"{source} is a Parquet file but holds no fit", "give a file that Fit.save wrote.")
-    seal = table.schema.metadata.get(SEAL)
-    if seal is not None and seal != hashlib.sha256(stored).hexdigest().encode():
-        raise DataError(f"{source}: what the file says about the fit was changed (sha256 differs)", DAMAGED)
-    try:
-        content = json.loads(stored)
-        json.dumps(content, ensure_ascii=False).encode()  # half of a surrogate pair is no text
-        return _made_of(source, table, _rich(content))
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, pl.exceptions.PolarsError) as error:
+        with source.open("rb") as opened:  # a path would make columns of folders above it called 'name=value'
+            file = pq.ParquetFile(opened, page_checksum_verification=True)
+            content = _rich(_stated(source, file.schema_arrow.metadata or {}))
+            _check_counts(source, file, content)
+            table = _rows(source, file)
+    except (*ODD, OSError) as error:
         if isinstance(error, ScalingDBError):
             raise
-        raise DataError(f"{source}: what the file says about the fit is incomplete ({error!r})", DAMAGED) from error
+        if not isinstance(error, OSError | pa.lib.ArrowException):
+            raise _incomplete(source, error) from error
+        hint = path_hint("" if os.path.exists(source) else source, "give a file that Fit.save wrote.")  # noqa: PTH110
+        raise DataError(f"cannot read a fit from {source}: {error}", hint) from error
+    try:
+        return _made_of(source, table, content)
+    except ODD as error:
+        if isinstance(error, ScalingDBError):
+            raise
+        raise _incomplete(source, error) from error
+
+
+def _incomplete(source: Path, error: Exception) -> DataError:
+    why = f"{type(error).__name__}: {str(error)[:200]}"
+    return DataError(f"{source}: what the file says about the fit is incomplete ({why})", DAMAGED)
+
+
+def _stated(source: Path, metadata: dict[bytes, bytes]) -> Any:
+    """What the file says about the fit, once it is known to be whole."""
+    stored = metadata.get(KEY)
+    if stored is None:
+        raise DataError(f"{source} is a Parquet file but holds no fit", "give a file that Fit.save wrote.")
+    seal = metadata.get(SEAL)
+    if seal is not None and seal != hashlib.sha256(stored).hexdigest().encode():
+        raise DataError(f"{source}: what the file says about the fit was changed (sha256 differs)", DAMAGED)
+    content = json.loads(stored)
+    json.dumps(content, ensure_ascii=False).encode()  # half of a surrogate pair is no text
+    return content
+
+
+def _check_counts(source: Path, file: Any, content: dict[str, Any]) -> None:
+    """Refuse a file whose rows are not those that it speaks of, before they are read."""
+    if content["format"] not in range(1, FORMAT + 1):
+        raise DataError(f"{source} is of format {content['format']}, this version reads 1 to {FORMAT}")
+    if file.metadata.num_rows != content["recipe"]["n_rows"]:
+        raise DataError(
+            f"{source}: the recipe says {content['recipe']['n_rows']} rows, there are {file.metadata.num_rows}", DAMAGED
+        )
+    for name in ("_clusters", "_weights"):
+        if len(content[name]) != file.metadata.num_rows:
+            raise DataError(f"{source}: {len(content[name])} {name[1:]} for {file.metadata.num_rows} rows", DAMAGED)
+    # files of the first versions do not list their columns
+    if content["format"] < FORMAT and content.get("columns") not in (None, _columns_to_format_3(file.schema_arrow)):
+        raise DataError(f"{source}: the columns are not those that were saved", DAMAGED)
+
+
+def _most(file: Path | str) -> int:
+    return MOST_BYTES + MOST_RATIO * Path(file).stat().st_size
+
+
+def _rows(source: Path, file: Any) -> Any:
+    """All rows as one table, of which no more is read than a fit has."""
+    from pyarrow import lib
+
+    metadata, most = file.metadata, _most(source)
+    read, batches = 0, []
+    written = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
+    if written <= most:  # what it takes at least: equal values are written once
+        for batch in file.iter_batches(batch_size=max(64, metadata.num_rows // 1000)):
+            # each batch refers to the one dictionary of its column
+            read += sum(column.indices.nbytes if _is_coded(column) else column.nbytes for column in batch.columns)
+            batches.append(batch)
+            if read > most:
+                break
+    if max(read, written) > most:
+        raise DataError(
+            f"{source}: the rows take more than {most:,} bytes, more than those of a fit in a file of this size",
+            "read it with polars.read_parquet, if you trust it.",
+        )
+    return lib.Table.from_batches(batches, file.schema_arrow)
+
+
+def _is_coded(column: Any) -> bool:
+    from pyarrow import lib
+
+    return isinstance(column, lib.DictionaryArray)
 
 
 def _made_of(source: Path, table: Any, content: dict[str, Any]) -> Fit:
-    if content["format"] not in range(1, FORMAT + 1):
-        raise DataError(f"{source} is of format {content['format']}, this version reads 1 to {FORMAT}")
-    if content.get("columns") not in (None, _columns(table)):  # files of earlier versions do not list them
-        raise DataError(f"{source}: the columns are not those that were saved", DAMAGED)
     frame = pl.from_arrow(table.replace_schema_metadata(None))
     assert isinstance(frame, pl.DataFrame)
+    if content["format"] == FORMAT:
+        if content["columns"] != _columns(frame):
+            raise DataError(f"{source}: the columns are not those that were saved", DAMAGED)
+        if content["rows_sha256"] != digest_of_rows(_as_table(frame)):
+            raise DataError(f"{source}: the rows are not those that were saved (rows_sha256 differs)", DAMAGED)
     recipe = Recipe.of(content["recipe"])
     law = get_law(recipe.law)
     if set(content["params"]) != set(law.params):
@@ -176,7 +325,7 @@ def _made_of(source: Path, table: Any, content: dict[str, Any]) -> Fit:
         raise DataError(f"{source}: the rows are not those that the fit was made from (data_sha256 differs)", DAMAGED)
     if wrong := _odd(fit):
         raise DataError(f"{source}: {wrong}", DAMAGED)
-    if wrong := contradiction(fit, derived=content["format"] == FORMAT):
+    if wrong := contradiction(fit, derived=content["format"] >= DERIVED_SINCE):
         raise DataError(f"{source}: {wrong}", DAMAGED)
     return fit
 
@@ -185,6 +334,8 @@ def _odd(fit: Fit) -> str | None:
     """The first statement that is taken as it stands and cannot be true, of whatever rows."""
     recipe = fit.recipe
     check_options(fit.law, Options.of(recipe))
+    if wrong := _misnamed(fit):
+        return wrong
     str(fit.verdict)
     texts = {"weakest": fit.weakest, "resampled": recipe.resampled}
     texts |= {f"{name} {i}": text for name in ("notes", "sources") for i, text in enumerate(getattr(recipe, name))}
@@ -200,8 +351,27 @@ def _odd(fit: Fit) -> str | None:
         return f"{fit.n_agree} of {fit.n_starts} starts agree"
     if not isinstance(fit.agree_digits, int | float) or isinstance(fit.agree_digits, bool):
         return f"agree_digits is {fit.agree_digits!r:.40}, no number"
-    if recipe.n_rows != fit.data.height:
-        return f"the recipe says {recipe.n_rows} rows, there are {fit.data.height}"
     if len(fit.samples) != recipe.bootstrap:
         return f"there are {len(fit.samples)} samples of a bootstrap of {recipe.bootstrap}"
+    return None
+
+
+def _misnamed(fit: Fit) -> str | None:
+    """The first reason of the verdict that names what the fit does not have."""
+    runs = {"influential", "stands_out"} & {reason.code for reason in fit.verdict.reasons}
+    labels = set(labels_of(fit.data, fit._clusters, np.unique(fit._clusters))) if runs else set()
+    columns = set(fit.recipe.columns.values())
+    known = {
+        **dict.fromkeys(("influential", "stands_out"), labels),
+        **dict.fromkeys(("move_together", "narrow_range"), columns),
+    }
+    for reason in fit.verdict.reasons:
+        least, most = COUNTS.get(reason.code, (1, len(fit.law.params) + fit.data.height))
+        if not least <= len(reason.names) <= most:
+            return f"the reason {reason.code!r} names {len(reason.names)}"
+        for name in reason.names:
+            if type(name) is not str:
+                return f"the reason {reason.code!r} names {name!r:.40}, not of type str"
+            if reason.code != "stated" and name not in known.get(reason.code, fit.law.params):
+                return f"the reason {reason.code!r} names {name!r:.40}, which the fit does not have"
     return None

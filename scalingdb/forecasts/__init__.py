@@ -7,7 +7,10 @@ forecast as a small file; `_record` compares kept forecasts with outcomes, and r
 
 from __future__ import annotations
 
+from scalingdb._arguments import tell
 from scalingdb.forecasts._forecast import Forecast, forecast
 from scalingdb.forecasts._record import TrackRecord, track_record
 
 __all__ = ["Forecast", "TrackRecord", "forecast", "track_record"]
+
+tell(globals())

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from scalingdb._arguments import told
+from scalingdb._arguments import tell, told
 from scalingdb.errors import DataError, check_seed, unknown_name
 from scalingdb.notices import at_the_shell
 from scalingdb.schema import N_DEFINITIONS
@@ -499,3 +499,6 @@ def at_random(fraction: float, *, rng: int, by: str | None = "run_id") -> Holdou
 
     kept = f" by {by}" if by not in (None, "run_id") else ""
     return _one(f"a random {100 * fraction:g} %{kept} (seed {rng})", by, rule)
+
+
+tell(globals())

@@ -12,6 +12,7 @@ import pkgutil
 import sys
 from typing import TYPE_CHECKING
 
+from scalingdb._arguments import tell
 from scalingdb.errors import unknown_name
 from scalingdb.law_library._algebra import (
     add,
@@ -194,3 +195,6 @@ def laws() -> pl.DataFrame:
     from scalingdb.law_library._listing import LawsFrame
 
     return LawsFrame(rows, schema={**types, "verified": pl.Boolean()})
+
+
+tell(globals())

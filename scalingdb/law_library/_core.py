@@ -200,6 +200,7 @@ class Law:
         """Whether a user defined or composed the law: it stands in no chapter of the library."""
         return self.chapter == OWN
 
+    @told
     def meaning(self, name: str) -> str:
         """What an input or the output is: the law's own words, else the warehouse's column of this name."""
         if name in self.meanings:
@@ -374,6 +375,7 @@ class Law:
         """The coefficients that are used where no variant is named; None where there are none."""
         return default_of(list(self.published.values()), self.default_variant)
 
+    @told
     def with_variant(self, variant: str) -> Law:
         """The same law with another published set as its default.
 
@@ -517,6 +519,7 @@ class Law:
 
         return _algebra.compose(self, other) if isinstance(other, Law) else NotImplemented
 
+    @told
     def named(self, name: str) -> Law:
         """The law under a name of its own, registered: for ``get_law``, ``laws`` and its SQL macro.
 

@@ -13,6 +13,7 @@ mixture of sources.
 
 from __future__ import annotations
 
+from scalingdb._arguments import tell
 from scalingdb.planning._accelerators import accelerators
 from scalingdb.planning._allocation import Allocation
 from scalingdb.planning._approaches import approach_1, approach_2, approach_3, approaches
@@ -54,3 +55,5 @@ __all__ = [
     "solve",
     "transport_forecast",
 ]
+
+tell(globals())

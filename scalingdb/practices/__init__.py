@@ -9,6 +9,7 @@ theory.
 
 from __future__ import annotations
 
+from scalingdb._arguments import tell
 from scalingdb.practices._checkpoints import checkpoints_or_finals, drop_first_tokens
 from scalingdb.practices._core import Practice
 from scalingdb.practices._corpus import corpus
@@ -36,3 +37,5 @@ __all__ = [
     "small_models",
     "stop_early",
 ]
+
+tell(globals())

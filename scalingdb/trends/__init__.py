@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+from scalingdb._arguments import tell
 from scalingdb.trends._classify import LABELS, classify, curves
 from scalingdb.trends._fronts import front_band, pareto_front
 from scalingdb.trends._reading import flags, reducible, regime, theoretical_rates
@@ -32,3 +33,5 @@ __all__ = [
     "task_series",
     "theoretical_rates",
 ]
+
+tell(globals())

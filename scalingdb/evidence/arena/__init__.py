@@ -9,6 +9,7 @@ leaderboard, ``python -m scalingdb.evidence.arena`` recomputes all of it.
 
 from __future__ import annotations
 
+from scalingdb._arguments import tell
 from scalingdb.evidence.arena._advice import SITUATIONS, Advice, recommend
 from scalingdb.evidence.arena._contests import SAME_CURVE
 from scalingdb.evidence.arena._cuts import BANDS
@@ -51,3 +52,5 @@ __all__ = [
     "with_groups",
     "worst",
 ]
+
+tell(globals())

@@ -4,6 +4,7 @@ One module per source. Each figure says where it stands, how close ours must com
 and carries the function that computes it; the ledger is what they give today.
 """
 
+from scalingdb._arguments import tell
 from scalingdb.evidence.replication._core import (
     NEEDS_LOCAL_ROWS,
     ORIGINS,
@@ -41,3 +42,5 @@ __all__ = [
     "untested_claims",
     "wide_tolerances",
 ]
+
+tell(globals())

@@ -24,7 +24,7 @@ from scalingdb.reading._report import Remark, Report, Unusable, listed
 from scalingdb.reading._values import Numbers, as_text, numbers
 from scalingdb.schema import COLUMNS, METRICS, N_DEFINITIONS, TABLES, UNITS
 
-__all__ = ["Measured", "Options", "read"]
+__all__ = ["Measured", "Options", "contradictions", "read"]
 
 PLACE = ("raw_file", "raw_row", "raw_field")
 LEADING = ("run_id", "model_name", "n_params", "n_tokens", "train_flops", "step")
@@ -821,7 +821,7 @@ def _finished(frame: pl.DataFrame, report: Report) -> pl.DataFrame:
         of = frame.select((pl.col("flag_reason") == reason).fill_null(False)).to_series()
         sets = frame["eval_set"].filter(of).unique(maintain_order=True)
         report.remarks.append(Remark(flag, f"{of.sum()} row(s), {reason}: {listed(sets)}", flags=True))
-    for look in (guard, _contradictions):  # a row that is flagged already does not contradict another
+    for look in (guard, contradictions):  # a row that is flagged already does not contradict another
         remarks = look(frame)
         report.remarks += remarks
         for remark in remarks:
@@ -864,7 +864,7 @@ def _may_be(part: str, column: str) -> bool:
     return part in column.lower() and not re.search(r"per|log|ratio|_ln|^ln", column.lower())
 
 
-def _contradictions(frame: pl.DataFrame) -> list[Remark]:
+def contradictions(frame: pl.DataFrame) -> list[Remark]:
     """The same measurement twice: the first one counts.
 
     Raises

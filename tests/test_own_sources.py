@@ -1049,3 +1049,13 @@ def test_a_name_is_judged_by_one_state(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(DataError, match="exists already") as error:
         sdb.add_source(frame, "mine", unit="nats_per_token", eval_set="v")
     assert "replace=True" in str(error.value.hint)
+
+
+@pytest.mark.parametrize("given", [{}, {"eval_set": "v"}])
+def test_a_test_set_is_not_pooled_with_the_validation_set(given: dict[str, str]) -> None:
+    header = "run_id,n_params,n_tokens,split,loss"
+    before = ["a,1e8,1e9,validation,3.0", "b,2e8,2e9,validation,2.9"]
+    parts, whole = _add_both_ways(header, before, ["c,4e8,4e9,test,2.5", "d,8e8,9e9,test,2.4"], **given)
+    assert parts == whole
+    name = given.get("eval_set", "loss")
+    assert [row[6] for row in parts] == [name, name, f"{name} (test)", f"{name} (test)"]

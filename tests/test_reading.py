@@ -1100,7 +1100,9 @@ def test_validation_and_test_rows_are_two_sets() -> None:
     table["split"] = ["val"] * 20 + ["test"] * 20
     table["val_loss"] = table["val_loss"][:20] + [value + 0.1 for value in table["val_loss"][20:]]
     frame = sdb.read_runs(table, unit="nats_per_token")
-    assert frame.group_by("eval_set").len().sort("eval_set").rows() == [("test", 20), ("val", 20)]
+    assert frame.group_by("eval_set").len().sort("eval_set").rows() == [("val_loss", 20), ("val_loss (test)", 20)]
+    named = sdb.read_runs(table, unit="nats_per_token", eval_set="c4")
+    assert named.group_by("eval_set").len().sort("eval_set").rows() == [("c4", 20), ("c4 (test)", 20)]
     with pytest.raises(DataError, match="they differ in eval_set"):
         sdb.fit(frame, "chinchilla")
 

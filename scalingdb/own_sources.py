@@ -22,14 +22,16 @@ import polars as pl
 
 from scalingdb._arguments import told
 from scalingdb._frames import common_types
-from scalingdb._store import commit, exclusive, read_state, recover, scratch_folder
+from scalingdb._store import commit, exclusive, file_entry, read_state, recover, scratch_folder
 from scalingdb.errors import DataError, ScalingDBError, WarehouseError, unknown_name
 from scalingdb.notices import argument, at_the_shell, notice
 from scalingdb.reading import Measured, Options, listed, read_measured
-from scalingdb.reading._guards import guard
+from scalingdb.reading._guards import FROM_ROWS, NOT_FROM_ROWS, guard
+from scalingdb.reading._measured import contradictions
 from scalingdb.reading._values import MISSING
 from scalingdb.schema import COLUMNS, METRICS, N_DEFINITIONS, TABLES, UNITS, polars_schema
 from scalingdb.warehouse import connect, local_folder
+from scalingdb.warehouse._tables import ADD_AGAIN
 
 __all__ = ["LocalSource", "add_source", "remove_source"]
 
@@ -41,6 +43,9 @@ MAX_FAULTS = 1000
 
 SMALLEST_LOSS = 1e-12
 """Below this a loss is a missing value or a number that was never measured."""
+
+KEPT = "added by the user; kept in the user's data folder"
+"""What the ``sources`` table says of own sources, and of no other."""
 
 KNOBS = "knobs"
 """Folder, beside those of the tables, of columns that the schema does not have."""
@@ -180,7 +185,8 @@ def _check_id(source_id: str, *, may_exist: bool) -> frozenset[str]:
     with connect() as db:
         known = db.table("sources").filter(source_id=source_id)
         computed = [name for view in ("points", "scores") for name in db.sql(f"from {view} limit 0").columns]
-    own = _key("sources", source_id) in own_files(local_folder())
+    # of the same state, whoever changes the folder now; earlier versions end these words otherwise
+    own = bool(known.height) and str(known["redistribution"][0]).startswith(KEPT.partition(";")[0])
     if known.height and not (own and may_exist):
         raise DataError(
             f"source {source_id!r} exists already: {known['title'][0]}",
@@ -235,7 +241,7 @@ def _tables(measured: Measured, source_id: str, source: Mapping[str, Any]) -> di
         "year": source["year"] or datetime.datetime.now(tz=datetime.UTC).year,
         "licence": source["licence"],
         "is_shipped": False,
-        "redistribution": "added by the user; kept in the user's data folder",
+        "redistribution": KEPT,
         "headline_metric": headline,
         "headline_eval_set": sets[0] if len(sets) == 1 else None,
         "n_definition": source["n_definition"] or (counts[0] if counts else None),
@@ -316,16 +322,38 @@ def _tell_other_sets(source_id: str, before: pl.DataFrame, added: pl.DataFrame) 
 
 
 def _stored(folder: Path, source_id: str) -> dict[str, pl.DataFrame]:
-    """The tables of a source."""
+    """The tables of a source.
+
+    Raises
+    ------
+    WarehouseError
+        If another process has removed it meanwhile, or a file is not what was stored.
+    """
     state, old = read_state(folder), {}
     for name in (*TABLES, KNOBS):
-        file = state.files(f"tables/{name}/*.parquet").get(_key(name, source_id))
+        key = _key(name, source_id)
+        file = state.files(f"tables/{name}/*.parquet").get(key)
         if file is None:
             continue
-        old[name] = pl.read_parquet(file, glob=False)
+        # rows of a damaged file would get a new, right hash
+        if state.entries is not None and not (file.is_file() and file_entry(file) == state.entries[key]):
+            raise WarehouseError(f"table file {str(file)!r} is damaged: nothing was added", ADD_AGAIN.format(source_id))
+        try:
+            old[name] = pl.read_parquet(file, glob=False)
+        except (OSError, pl.exceptions.PolarsError) as error:
+            raise WarehouseError(
+                f"table file {str(file)!r} cannot be read: {error}", ADD_AGAIN.format(source_id)
+            ) from error
         if name in TABLES:  # may be older than the schema
             absent = {n: d for n, d in polars_schema(name).items() if n not in old[name].columns}
             old[name] = old[name].with_columns(pl.lit(None, dtype=d).alias(n) for n, d in absent.items())
+    if "sources" not in old:
+        raise WarehouseError(
+            f"source {source_id!r} was removed meanwhile: nothing was added",
+            f"leave out {argument(append=True)} to add the rows as a new source.",
+        )
+    if lost := [name for name in ("runs", "evals") if name not in old]:
+        raise WarehouseError(f"own source {source_id!r} has no table {lost[0]!r}", ADD_AGAIN.format(source_id))
     return old
 
 
@@ -339,8 +367,9 @@ def _appended(
     if not any(taken.startswith("run_id =") for taken in measured.report.taken):
         after = _renumbered(before, after)
     head = old["sources"].row(0, named=True)
+    says_state = bool(re.search(STATE, "; ".join([head["notes"] or "", *measured.report.taken])))
     tables = _tables(
-        dataclasses.replace(measured, frame=_once(source_id, before, after)),
+        dataclasses.replace(measured, frame=_once(source_id, before, after, says_state=says_state)),
         source_id,
         {**source, "n_definition": source["n_definition"] or head["n_definition"]},
     )
@@ -364,6 +393,8 @@ def _appended(
 
 
 BEFORE = " before"
+STATE = r"(?:^|; |\. )state(?: = |;|$| )"
+"""What the notes of a source say, if its runs said how they ended."""
 MADE_UP = r"^(?:.* \()?row \d+\)?$"
 """Names that runs without one get from the number of their row."""
 
@@ -407,8 +438,14 @@ def _renumbered(before: pl.DataFrame, after: pl.DataFrame) -> pl.DataFrame:
     last = before.filter(pl.col("run_id").str.contains(MADE_UP)).select(numbers.max()).item()
     notice(f"rows without a name of their run are numbered from {last + 1} on: those of the source are others")
     head, tail = (pl.col("run_id").str.extract(pattern) for pattern in (r"^(.*row )\d+\)?$", r"row \d+(\)?)$"))
-    renamed = pl.when(pl.col("run_id").str.contains(MADE_UP)).then(pl.concat_str(head, numbers + last, tail))
-    return after.with_columns(renamed.otherwise("run_id").alias("run_id"))
+    is_made_up = pl.col("run_id").str.contains(MADE_UP)
+    renamed = pl.when(is_made_up).then(pl.concat_str(head, numbers + last, tail)).otherwise("run_id")
+    named = ["run_id"]
+    if "model_name" in after.columns:  # of a row without any name it is the same text
+        named.append("model_name")
+    return after.with_columns(
+        pl.when(pl.col(name) == pl.col("run_id")).then(renamed).otherwise(name).alias(name) for name in named
+    )
 
 
 def _is_of_run(name: str) -> bool:
@@ -423,7 +460,7 @@ def _key_of(*frames: pl.DataFrame) -> list[str]:
     return [name for name in TABLES["evals"].key if all(name in frame.columns for frame in frames)]
 
 
-def _once(source_id: str, before: pl.DataFrame, after: pl.DataFrame) -> pl.DataFrame:
+def _once(source_id: str, before: pl.DataFrame, after: pl.DataFrame, *, says_state: bool) -> pl.DataFrame:
     """Rows of both, those that are in both once and completed."""
     for name in TABLES["evals"].key:
         if name not in before.columns and name in after.columns:
@@ -437,35 +474,58 @@ def _once(source_id: str, before: pl.DataFrame, after: pl.DataFrame) -> pl.DataF
     both = pl.concat([before, after], how="diagonal")
     if again.height:
         notice(f"{again.height} row(s) of evals were in the source before")
-        kept = pl.col("flag", "flag_reason").first()
-        said = pl.exclude(*key, "flag", "flag_reason").drop_nulls().first()
+        kept = pl.col("flag", "flag_reason", PLACE).first()
+        said = pl.exclude(*key, "flag", "flag_reason", PLACE).drop_nulls().first()
+        both = both.with_row_index(PLACE)  # which row is the copy of another goes by their order
         joined = both.join(again, on=key, how="semi", nulls_equal=True).group_by(key, maintain_order=True)
         rest = both.join(again, on=key, how="anti", nulls_equal=True)
-        both = pl.concat([joined.agg(said, kept).select(both.columns), rest])
+        both = pl.concat([joined.agg(said, kept).select(both.columns), rest]).sort(PLACE).drop(PLACE)
     _tell_other_sets(source_id, before, after)
-    return _guarded(source_id, both, after)
+    return _guarded(source_id, both, says_state=says_state)
 
 
-OF_OTHER_ROWS = ("short", "diverged", "missing", "unplaced", "duplicate")
-"""Flags that hang on what the other rows of the run, or of the source, say."""
+PLACE = " place"
+NUMBERED = r"#\d+$"
 
 
-def _guarded(source_id: str, both: pl.DataFrame, after: pl.DataFrame) -> pl.DataFrame:
-    """All rows with the flags that they would have had together; runs that go on are judged anew."""
-    is_judged = pl.col("run_id").is_in(set(after["run_id"])) & pl.col("flag").is_in(OF_OTHER_ROWS)
+def _guarded(source_id: str, both: pl.DataFrame, *, says_state: bool) -> pl.DataFrame:
+    """All rows with the flags that they would have had together: those that the rows do not tell are kept."""
+    told = {(run, flag) for run, flag in both.select("run_id", "flag").iter_rows() if flag is not None}
+    both = _without_numbers(both)
+    is_judged = pl.col("flag").is_in(FROM_ROWS) & ~pl.col("flag_reason").str.contains(NOT_FROM_ROWS)
     both = both.with_columns(
         pl.when(~is_judged.fill_null(False)).then(name).alias(name) for name in ("flag", "flag_reason")
     )
-    for remark in guard(both):
-        is_new = both["flag"].is_null() & pl.Series(range(both.height)).is_in(remark.rows)
-        if not (remark.flags and is_new.any()):
-            continue
-        notice(f"source {source_id!r}: left out: {remark.text}")
-        both = both.with_columns(
-            flag=pl.when(is_new).then(pl.lit(remark.check)).otherwise("flag"),
-            flag_reason=pl.when(is_new).then(pl.lit(remark.text)).otherwise("flag_reason"),
-        )
-    return both
+    if says_state:  # runs that say how they ended are judged otherwise; what they say is not stored
+        both = both.with_columns(state=pl.lit(None, dtype=pl.String))
+    for look in (guard, contradictions):
+        for remark in look(both):
+            is_new = both["flag"].is_null() & pl.Series(range(both.height)).is_in(remark.rows)
+            if not (remark.flags and is_new.any()):
+                continue
+            if any((run, remark.check) not in told for run in both["run_id"].filter(is_new)):
+                notice(f"source {source_id!r}: left out: {remark.text}")
+            both = both.with_columns(
+                flag=pl.when(is_new).then(pl.lit(remark.check)).otherwise("flag"),
+                flag_reason=pl.when(is_new).then(pl.lit(remark.text)).otherwise("flag_reason"),
+            )
+    return both.drop("state", strict=False)
+
+
+def _without_numbers(frame: pl.DataFrame) -> pl.DataFrame:
+    """Rows under the evaluation set that they were measured on, which :func:`_numbered` had told apart."""
+    others = [name for name in TABLES["evals"].key if name in frame.columns and name != "eval_set"]
+    plain = pl.col("eval_set").str.replace(NUMBERED, "")
+    numbered = frame.filter(pl.col("flag").is_not_null() & (pl.col("eval_set") != plain)).select(
+        *others, "eval_set", plain.alias("plain")
+    )
+    if numbered.is_empty():
+        return frame
+    there = frame.select(*others, plain="eval_set").unique()
+    numbered = numbered.join(there, on=[*others, "plain"], how="semi", nulls_equal=True).unique()
+    frame = frame.join(numbered, on=[*others, "eval_set"], how="left", nulls_equal=True, maintain_order="left")
+    is_flagged = pl.col("flag").is_not_null() & pl.col("plain").is_not_null()
+    return frame.with_columns(eval_set=pl.when(is_flagged).then("plain").otherwise("eval_set")).drop("plain")
 
 
 def _refuse_other(source_id: str, again: pl.DataFrame, names: Sequence[str]) -> None:

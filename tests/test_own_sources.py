@@ -950,3 +950,112 @@ def test_knobs_are_checked_and_damage_is_told(small_warehouse: Path) -> None:
     assert [text for text in verify(small_warehouse, own).faults if "cannot be read" in text]
     with pytest.raises(WarehouseError, match="knobs"):
         sdb.connect().points("mine")
+
+
+def _columns(header: str, *rows: str) -> dict[str, list[Any]]:
+    """A small table as a frame; what is no number stays text."""
+    cells = list(zip(*(row.split(",") for row in rows), strict=True))
+    made: dict[str, list[Any]] = {}
+    for name, column in zip(header.split(","), cells, strict=True):
+        try:
+            made[name] = [float(cell) if cell else None for cell in column]
+        except ValueError:
+            made[name] = list(column)
+    return made
+
+
+def _kept(source_id: str) -> list[tuple[Any, ...]]:
+    """What a source holds, under names that do not hang on its own."""
+    with sdb.connect() as db:
+        rows = db.sql(
+            "select replace(e.run_id, e.source_id || '/', '') as run, r.model_name, r.n_params, e.step, e.n_tokens, "
+            "e.value, e.eval_set, e.split, e.flag from evals e join runs r using (source_id, run_id) "
+            f"where source_id = '{source_id}' order by all"
+        )
+        return rows.rows()
+
+
+def _add_both_ways(header: str, *parts: list[str], **given: Any) -> tuple[list[tuple[Any, ...]], ...]:
+    """Parts appended one by one, and all their rows at once."""
+    given = {"unit": "nats_per_token", **given}
+    for i, part in enumerate(parts):
+        sdb.add_source(_columns(header, *part), "parts", append=i > 0, **given)
+    sdb.add_source(_columns(header, *(row for part in parts for row in part)), "whole", **given)
+    return _kept("parts"), _kept("whole")
+
+
+CURVE = "run_id,step,n_params,n_tokens,loss"
+
+
+def test_a_curve_that_goes_on_loses_the_flags_of_its_earlier_end() -> None:
+    before = ["r,100,1e8,1e9,3.0", "r,200,1e8,2e9,2.9", "r,300,1e8,3e9,25", "s,100,1e8,1e9,3.1", "s,200,1e8,2e9,2.8"]
+    parts, whole = _add_both_ways(CURVE, before, ["r,400,1e8,4e9,2.7", "r,500,1e8,5e9,2.6"], eval_set="v")
+    assert parts == whole
+    assert [(row[0], row[3]) for row in parts if row[-1]] == [("r", 300)]
+
+
+def test_a_checkpoint_that_is_said_twice_counts_twice_also_after_an_append() -> None:
+    rows = ["r,100,1e8,1e9,2.0", "r,100,1e8,1e9,2.0", "r,200,1e8,2e9,2.1", "r,300,1e8,3e9,2.2", "r,400,1e8,4e9,9.0"]
+    parts, whole = _add_both_ways(CURVE, ["z,100,1e8,1e9,3.0", "z,200,1e8,2e9,2.9"], rows, eval_set="v")
+    assert parts == whole
+    assert [row[-1] for row in parts] == ["diverged"] * 5 + [None] * 2
+
+
+def test_flags_that_the_file_alone_tells_stay_after_an_append(own: Path) -> None:
+    header = "run_id,step,n_params,n_tokens,state,loss"
+    before = ["a,100,1e8,1e9,crashed,3.0", "a,200,1e8,2e9,crashed,30", "b,100,2e8,1e9,finished,3.1"]
+    after = ["a,300,1e8,3e9,finished,2.8", "b,200,2e8,2e9,finished,2.9"]
+    parts, whole = _add_both_ways(header, before, after, eval_set="v")
+    assert parts == whole
+    assert [row[-1] for row in parts] == ["unfinished", "unfinished", None, None, None]
+
+
+def test_rows_without_any_name_go_on_being_numbered() -> None:
+    header = "n_params,n_tokens,loss"
+    parts, whole = _add_both_ways(header, ["1e8,1e9,3.0", "2e8,2e9,2.9"], ["4e8,4e9,2.7"], eval_set="v")
+    assert parts == whole
+    assert parts[-1][:2] == ("row 3", "row 3")
+
+
+def test_append_refuses_rows_that_were_damaged_meanwhile(own: Path) -> None:
+    frame = {"run_id": ["a", "b"], "n_params": [1e8, 2e8], "n_tokens": [2e9, 4e9], "loss": [3.0, 2.9]}
+    sdb.add_source(frame, "mine", unit="nats_per_token", eval_set="v")
+    file = own / "tables" / "evals" / "mine.parquet"
+    content = file.read_bytes()
+    file.write_bytes(content[:8] + bytes([content[8] ^ 1]) + content[9:])
+    with pytest.raises(WarehouseError, match="is damaged") as error:
+        sdb.add_source({**frame, "run_id": ["c", "d"]}, "mine", unit="nats_per_token", eval_set="v", append=True)
+    assert "add --remove mine" in str(error.value.hint)
+
+
+def test_a_source_that_is_removed_while_rows_for_it_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    frame = {"run_id": ["a"], "n_params": [1e8], "n_tokens": [2e9], "loss": [3.0]}
+    sdb.add_source(frame, "mine", unit="nats_per_token", eval_set="v")
+    read = own_sources.read_measured
+
+    def slow(*args: Any, **given: Any) -> Any:
+        sdb.remove_source("mine")
+        return read(*args, **given)
+
+    monkeypatch.setattr(own_sources, "read_measured", slow)
+    with pytest.raises(WarehouseError, match="was removed meanwhile"):
+        sdb.add_source({**frame, "run_id": ["b"]}, "mine", unit="nats_per_token", eval_set="v", append=True)
+
+
+def test_a_name_is_judged_by_one_state(monkeypatch: pytest.MonkeyPatch) -> None:
+    frame = {"run_id": ["a"], "n_params": [1e8], "n_tokens": [2e9], "loss": [3.0]}
+    sdb.add_source(frame, "mine", unit="nats_per_token", eval_set="v")
+    monkeypatch.setattr(own_sources, "own_files", lambda folder: {})  # removed after the sources were read
+    with pytest.raises(DataError, match="exists already") as error:
+        sdb.add_source(frame, "mine", unit="nats_per_token", eval_set="v")
+    assert "replace=True" in str(error.value.hint)
+
+
+@pytest.mark.parametrize("given", [{}, {"eval_set": "v"}])
+def test_a_test_set_is_not_pooled_with_the_validation_set(given: dict[str, str]) -> None:
+    header = "run_id,n_params,n_tokens,split,loss"
+    before = ["a,1e8,1e9,validation,3.0", "b,2e8,2e9,validation,2.9"]
+    parts, whole = _add_both_ways(header, before, ["c,4e8,4e9,test,2.5", "d,8e8,9e9,test,2.4"], **given)
+    assert parts == whole
+    name = given.get("eval_set", "loss")
+    assert [row[6] for row in parts] == [name, name, f"{name} (test)", f"{name} (test)"]

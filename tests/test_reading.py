@@ -17,11 +17,13 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 import scalingdb as sdb
 from scalingdb.errors import DataError, ScalingDBError, UnknownNameError, WarehouseError
-from scalingdb.reading import Options, read_measured
+from scalingdb.reading import Options, _files, read_measured
 from scalingdb.reading._values import numbers
 from tests import _own_files
 from tests._own_files import EVALUATIONS, RUNS, TABLES
@@ -1100,7 +1102,9 @@ def test_validation_and_test_rows_are_two_sets() -> None:
     table["split"] = ["val"] * 20 + ["test"] * 20
     table["val_loss"] = table["val_loss"][:20] + [value + 0.1 for value in table["val_loss"][20:]]
     frame = sdb.read_runs(table, unit="nats_per_token")
-    assert frame.group_by("eval_set").len().sort("eval_set").rows() == [("test", 20), ("val", 20)]
+    assert frame.group_by("eval_set").len().sort("eval_set").rows() == [("val_loss", 20), ("val_loss (test)", 20)]
+    named = sdb.read_runs(table, unit="nats_per_token", eval_set="c4")
+    assert named.group_by("eval_set").len().sort("eval_set").rows() == [("c4", 20), ("c4 (test)", 20)]
     with pytest.raises(DataError, match="they differ in eval_set"):
         sdb.fit(frame, "chinchilla")
 
@@ -1421,3 +1425,80 @@ def test_rows_whose_keys_are_no_text_keep_their_values() -> None:
     assert as_frame([{1: 2.0, "loss": 3.0}, {1: 4.0}]).to_dicts() == [{"1": 2.0, "loss": 3.0}, {"1": 4.0, "loss": None}]
     with pytest.raises(DataError, match="two columns are called '1'"):
         as_frame([{1: 2.0}, {"1": 3.0}])
+
+
+def test_what_is_no_file_is_told_as_what_it_is(tmp_path: Path, said: list[str]) -> None:
+    runs = tmp_path / "runs"
+    (tmp_path / "other").mkdir()
+    runs.mkdir()
+    (runs / "a.csv").write_text("run_id,n_params,n_tokens,loss\na,1e8,2e9,3.1\n")
+    (runs / ".DS_Store").write_bytes(b"\0\1")
+    (runs / "linked").symlink_to("../other")
+    (runs / "gone.csv").symlink_to("nowhere.csv")
+    os.mkfifo(runs / "p.csv")
+    assert sdb.read_runs(runs, unit="nats_per_token").height == 1
+    for words in ("linked: a link to a folder", "gone.csv: a link to what is not there", "p.csv: no file but a pipe"):
+        assert words in said[0]
+    assert ".DS_Store" not in said[0]
+
+
+def test_numbers_of_thousands_of_digits_are_told(tmp_path: Path) -> None:
+    file = tmp_path / "big.json"
+    row = '{"run_id": "a", "n_params": %s, "loss": 3.0}' % ("9" * 5000)
+    for text in (f"[{row}]", f"{row}\n{row}\n"):
+        file.write_text(text)
+        with pytest.raises(DataError, match="too many digits"):
+            sdb.read_runs(file)
+
+
+def test_lines_that_end_with_a_carriage_return_alone_are_lines(tmp_path: Path) -> None:
+    file = tmp_path / "old.csv"
+    file.write_bytes(b"run_id,n_params,n_tokens,loss\ra,1e8,2e9,3.1\rb,2e8,4e9,2.9\r")
+    assert sdb.read_runs(file)["loss"].to_list() == [3.1, 2.9]
+
+
+def _packed(folder: Path, kind: str) -> Path:
+    """A small file that takes a hundred megabytes or more once it is unpacked."""
+    file = folder / f"x.{kind}"
+    block = b"a" * 1_000_000
+    if kind == "csv.gz":
+        with gzip.open(file, "wb") as out:
+            out.write(b"run_id,loss\n" + b"".join([block] * 200))
+    elif kind == "eval":
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("header.json", b'{"a": "' + b"".join([block] * 200) + b'"}')
+    else:
+        text = pa.DictionaryArray.from_arrays(pa.array([0] * 200, pa.int32()), [block.decode()])
+        note = {"flat": text, "inside": pa.StructArray.from_arrays([text], ["k"])}[kind.partition(".")[0]]
+        names = [f"r{i}" for i in range(200)]
+        parquet.write_table(pa.table({"run_id": names, "loss": [3.0] * 200, "note": note}), file)
+    return file
+
+
+@pytest.mark.parametrize("kind", ["csv.gz", "eval", "flat.parquet", "inside.parquet"])
+def test_a_small_file_of_much_text_is_refused_before_it_is_read(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_files, "MOST_BYTES" if kind == "csv.gz" else "MOST_UNPACKED", 150_000_000)
+    file = _packed(tmp_path, kind)
+    assert file.stat().st_size < 1_500_000
+    with pytest.raises(DataError, match="more than is read at once"):
+        sdb.read_runs(file)
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "json", "parquet"])
+def test_very_many_columns_are_refused(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_files, "MOST_COLUMNS", 500)
+    names = ["run_id", "loss", *(f"c{i}" for i in range(600))]
+    frame = pl.DataFrame({name: [3.0, 2.9] for name in names})
+    file = tmp_path / f"x.{kind}"
+    if kind == "csv":
+        frame.write_csv(file)
+    elif kind == "jsonl":
+        file.write_text("".join(json.dumps({"loss": 3.0, f"a{i}": 1, f"b{i}": 2}) + "\n" for i in range(300)))
+    elif kind == "json":
+        file.write_text(json.dumps(frame.to_dict(as_series=False)))
+    else:
+        frame.write_parquet(file)
+    with pytest.raises(DataError, match=r"60[012] columns; 500 can be read at once"):
+        sdb.read_runs(file)

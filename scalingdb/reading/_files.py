@@ -37,6 +37,12 @@ MOST_BYTES = 2_000_000_000
 MOST_ROWS = 5_000_000
 """So is a longer table, which may take little room on disk."""
 
+MOST_COLUMNS = 10_000
+"""So is a wider one: each column is looked at by its name."""
+
+MOST_UNPACKED = 1_000_000_000
+"""Bytes of JSON in an archive, and of text in a Parquet file: there, repeats of a text take no room on disk."""
+
 MOST_FILES = 50_000
 """Files and folders in a folder of results; a home folder, or the root, has more."""
 
@@ -98,10 +104,11 @@ def read_files(paths: Sequence[Path]) -> Files:
     skipped: list[tuple[str, str]] = []
     hashes: list[tuple[str, str]] = []
     for path in paths:
-        files = _files_of(path)
+        files, others = _files_of(path)
         home = path if path.is_dir() else path.parent
+        skipped += [(_shown(other, home), reason) for other, reason in others]
         for file in files:
-            name = os.fsencode(file.relative_to(home).as_posix()).decode("utf-8", "backslashreplace")
+            name = _shown(file, home)
             try:
                 content = _content(file)
             except OSError as error:
@@ -125,8 +132,12 @@ def read_files(paths: Sequence[Path]) -> Files:
     return Files(tuple(pieces), tuple(skipped), tuple(hashes))
 
 
-def _files_of(path: Path) -> list[Path]:
-    """The file itself, or all files below a folder, except those whose names begin with a dot.
+def _shown(file: Path, home: Path) -> str:
+    return os.fsencode(file.relative_to(home).as_posix()).decode("utf-8", "backslashreplace")
+
+
+def _files_of(path: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
+    """The file itself, or all files below a folder, except those whose names begin with a dot; and what is none.
 
     Links to folders are not followed, so that a loop of them has an end.
 
@@ -142,7 +153,7 @@ def _files_of(path: Path) -> list[Path]:
     except (OSError, ValueError) as error:
         raise _unreadable(path, error) from error
     if stat.S_ISREG(kind):
-        return [path]
+        return [path], []
     if not stat.S_ISDIR(kind):
         raise WarehouseError(f"{str(path)!r} is neither a file nor a folder", "give a file, a folder, or a dataframe.")
 
@@ -150,6 +161,7 @@ def _files_of(path: Path) -> list[Path]:
         raise _unreadable(Path(error.filename), error) from error
 
     found: list[Path] = []
+    others: list[tuple[Path, str]] = []
     n_seen = 0
     for folder, below, names in os.walk(path, onerror=refuse):
         below[:] = [name for name in below if not name.startswith(".")]
@@ -160,9 +172,18 @@ def _files_of(path: Path) -> list[Path]:
                 "name the folder, or the files, that hold them.",
             )
         found += [Path(folder, name) for name in names if not name.startswith(".")]
+        try:
+            links = [link for name in sorted(below) if (link := Path(folder, name)).is_symlink()]
+        except OSError as error:  # a folder whose names may be read, but not what they stand for
+            refuse(error)
+        others += [(link, "a link to a folder, which is not followed: name that folder") for link in links]
     try:
-        return sorted(file for file in found if file.is_file())
-    except OSError as error:  # a folder whose names may be read, but not what they stand for
+        files = sorted(file for file in found if file.is_file())
+        for file in sorted(set(found).difference(files)):
+            what = "no file but a pipe, a socket or a device" if file.exists() else "a link to what is not there"
+            others.append((file, what))
+        return files, others
+    except OSError as error:
         raise _unreadable(Path(error.filename), error) from error
 
 
@@ -201,6 +222,7 @@ def _pieces(file: Path, name: str, content: bytes) -> list[Piece]:
         )
         if height > MOST_ROWS:
             raise Unusable(f"{height:,} rows; {MOST_ROWS:,} can be read at once: reduce them to last values first")
+        _refuse_large_texts(content)
         return [Piece("Parquet table", name, _parse(lambda: pl.read_parquet(io.BytesIO(content)), "Parquet", content))]
     if content[:6] == b"ARROW1":
         _refuse_twice(content)  # before Polars, which panics and prints a trace
@@ -220,12 +242,15 @@ def _pieces(file: Path, name: str, content: bytes) -> list[Piece]:
 
 def _unzipped(content: bytes) -> bytes:
     try:
-        with gzip.GzipFile(fileobj=io.BytesIO(content)) as archive:
-            plain = archive.read(MOST_BYTES + 1)
+        if len(content) > MOST_BYTES / 1032:  # no byte stands for more: this one is counted before it is kept
+            with gzip.GzipFile(fileobj=io.BytesIO(content)) as archive:
+                size = 0
+                while size <= MOST_BYTES and (part := archive.read(1 << 20)):
+                    size += len(part)
+            _refuse_large(size, MOST_BYTES)
+        plain = gzip.decompress(content)
     except (OSError, EOFError, zlib.error) as error:
         raise Unusable(f"damaged gzip file: {error}") from error
-    if len(plain) > MOST_BYTES:
-        raise Unusable("more than is read at once when unpacked; reduce it to last values first")
     return plain
 
 
@@ -235,6 +260,50 @@ def _parse(read: Any, what: str, content: bytes) -> pl.DataFrame:
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         _refuse_twice(content)
         raise Unusable(f"damaged {what} file: {_said(error)}") from error
+
+
+def _refuse_large(size: int, most: int) -> None:
+    if size > most:
+        what = f"unpacked it has more than {most / 1e9:g} GB, which is more than is read at once"
+        raise Unusable(f"{what}; reduce it to last values first")
+
+
+def _refuse_large_texts(content: bytes) -> None:
+    """Refuse a Parquet file of too many columns, or of more text than can be read; one text is stored once."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    try:
+        file = parquet.ParquetFile(io.BytesIO(content))
+        _refuse_wide(file.metadata.num_columns)
+        groups = [file.metadata.row_group(i) for i in range(file.num_row_groups)]
+        chunks = [group.column(i) for group in groups for i in range(group.num_columns)]
+        packed = (c for c in chunks if c.physical_type == "BYTE_ARRAY" and set(c.encodings) - {"PLAIN", "RLE"})
+        texts = list({chunk.path_in_schema for chunk in packed})
+        # dictionaries stay dictionaries, so that a repeat takes no room here either
+        file = parquet.ParquetFile(io.BytesIO(content), read_dictionary=texts)
+        _refuse_large(sum(group.total_byte_size for group in groups), MOST_BYTES)
+        size, at_once = 0, max(1_000, file.metadata.num_rows // 100)
+        for batch in file.iter_batches(at_once, columns=texts) if texts else ():
+            size += sum(map(_unpacked_size, batch.columns))
+            _refuse_large(size, MOST_UNPACKED)
+    except (pa.lib.ArrowException, ArithmeticError, LookupError, MemoryError, OSError, TypeError, ValueError):
+        return  # damaged, as Polars says
+
+
+def _unpacked_size(column: Any) -> int:
+    """Bytes of an Arrow column once every text is written out."""
+    kind = str(column.type)
+    if kind.startswith("struct"):
+        return sum(map(_unpacked_size, column.flatten()))
+    if kind.startswith("map"):
+        return _unpacked_size(column.keys) + _unpacked_size(column.items)
+    if kind.startswith(("list", "large_list", "fixed_size_list")):
+        return _unpacked_size(column.flatten())
+    if not kind.startswith("dictionary"):
+        return int(column.nbytes)
+    lengths = pl.Series(pl.from_arrow(column.dictionary)).cast(pl.Binary).bin.size().cast(pl.Int64)
+    return int(lengths.gather(pl.Series(column.indices.drop_null().to_numpy())).sum())
 
 
 RENAME = "give one of them another name"
@@ -272,9 +341,10 @@ def _refuse_twice(content: bytes) -> None:
 def _decoded(content: bytes) -> str:
     encoding = "utf-16" if content[:2] in {b"\xff\xfe", b"\xfe\xff"} else "utf-8-sig"
     try:
-        return content.decode(encoding)
+        text = content.decode(encoding)
     except UnicodeDecodeError as error:
         raise Unusable(f"text that is not UTF-8 at byte {error.start}: save it as UTF-8") from error
+    return text if "\n" in text else text.replace("\r", "\n")  # as old programs end their lines
 
 
 # ---- JSON ----------------------------------------------------------------------------------------
@@ -342,10 +412,16 @@ def _json_lines(file: Path, name: str, text: str, error: json.JSONDecodeError) -
 def _records(file: Path, name: str, rows: Sequence[Mapping[str, Any]], kind: str) -> Piece:
     flat = [_unique(_flat(row)) for row in rows]
     names = list(dict.fromkeys(key for row in flat for key in row))
+    _refuse_wide(len(names))
     if not names:
         raise Unusable("records without a value")
     table = _frame_of({key: [row.get(key) for row in flat] for key in names})
     return _log(file, name, table, kind)
+
+
+def _refuse_wide(n_columns: int) -> None:
+    if n_columns > MOST_COLUMNS:
+        raise Unusable(f"{n_columns:,} columns; {MOST_COLUMNS:,} can be read at once: keep those of the runs")
 
 
 def _unique(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
@@ -366,6 +442,7 @@ def _flat(row: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]
 
 
 def _frame_of(columns: Mapping[str, Sequence[Any]]) -> pl.DataFrame:
+    _refuse_wide(len(columns))
     if len({len(values) for values in columns.values()}) > 1:
         raise Unusable("its columns have different lengths")
     return pl.DataFrame({name: column_of(name, values) for name, values in columns.items()})
@@ -414,8 +491,10 @@ def _inspect_archive(name: str, content: bytes) -> list[Piece]:
             if "header.json" not in inside:
                 what = "an Inspect log that did not finish: it has no header.json"
                 raise Unusable(what if "_journal/start.json" in inside else "an archive of no known kind")
-            header = json_value(archive.read("header.json").decode())
-            samples = [json_value(archive.read(n).decode()) for n in sorted(inside) if n.startswith("samples/")]
+            read = ["header.json", *(n for n in sorted(inside) if n.startswith("samples/"))]
+            # a member that unpacks to more than its entry says is refused by its check sum
+            _refuse_large(sum(archive.getinfo(n).file_size for n in read), MOST_UNPACKED)
+            header, *samples = (json_value(archive.read(n).decode()) for n in read)
     except (zipfile.BadZipFile, EOFError, OSError, ValueError, RuntimeError, zlib.error) as error:
         raise Unusable(f"damaged archive: {error}") from error
     results = _evaluations.recognise({**header, "samples": samples}, Path(name), name)
@@ -429,6 +508,7 @@ def _inspect_archive(name: str, content: bytes) -> list[Piece]:
 
 def _table_piece(file: Path, name: str, text: str) -> Piece:
     header = next((line for line in text.splitlines() if line.strip()), "")
+    _refuse_wide(1 + max(_count_outside_quotes(header, mark) for mark in "\t;,"))
     separator = max(("\t", ";", ","), key=lambda mark: _count_outside_quotes(header, mark))
     if (
         _count_outside_quotes(header, separator) == 0
@@ -436,8 +516,8 @@ def _table_piece(file: Path, name: str, text: str) -> Piece:
         and not re.match(r"[\w \"]", header)
     ):
         raise Unusable("text that is no table")
-    width = len(next(csv.reader([header], delimiter=separator)))
     try:
+        width = len(next(csv.reader([header], delimiter=separator)))
         try:
             table = pl.read_csv(io.StringIO(text), separator=separator, infer_schema=False, quote_char='"')
         except pl.exceptions.ComputeError:  # a row too long: refused with its line, unless what is too much is empty

@@ -15,7 +15,7 @@ from scalingdb.notices import argument
 from scalingdb.reading._report import Remark, listed
 from scalingdb.schema import METRICS
 
-__all__ = ["GUARDS", "guard"]
+__all__ = ["FROM_ROWS", "GUARDS", "NOT_FROM_ROWS", "guard"]
 
 UNFINISHED = {
     *("crashed", "failed", "killed", "running", "preempting", "preempted", "pending", "error", "cancelled", "canceled"),
@@ -76,18 +76,22 @@ def unfinished(frame: pl.DataFrame) -> Iterator[Remark]:
     yield from _remark(frame, unknown, "state", text)
 
 
+def _before_plan(frame: pl.DataFrame) -> pl.Series:
+    if not {"reached", "planned"} <= set(frame.columns):
+        return pl.Series([False]).new_from_index(0, frame.height)
+    reached = frame.select(pl.col("reached").max().over("run_id")).to_series()  # checkpoints have states of their own
+    return ((frame["planned"] > 0) & (reached < 0.9 * frame["planned"])).fill_null(False)
+
+
+def before_plan(frame: pl.DataFrame) -> Iterator[Remark]:
+    """Runs far short of the length that they planned."""
+    text = "{n} row(s) of runs that stopped before their plan: {rows}"
+    yield from _remark(frame, _before_plan(frame), "short", text, flags=True)
+
+
 def stopped_short(frame: pl.DataFrame) -> Iterator[Remark]:
-    """Runs far short of the length that they planned, or that nearly all others have."""
-    told = pl.Series([False]).new_from_index(0, frame.height)
-    if {"reached", "planned"} <= set(frame.columns):
-        reached = frame.select(
-            pl.col("reached").max().over("run_id")
-        ).to_series()  # checkpoints have states of their own
-        mask = (frame["planned"] > 0) & (reached < 0.9 * frame["planned"])
-        told = mask.fill_null(False)
-        yield from _remark(
-            frame, mask, "short", "{n} row(s) of runs that stopped before their plan: {rows}", flags=True
-        )
+    """Runs far short of the length that nearly all others have."""
+    told = _before_plan(frame)
     if "step" not in frame.columns or "run_id" not in frame.columns:
         return
     last = frame.group_by("run_id").agg(pl.col("step").max()).drop_nulls()
@@ -462,10 +466,11 @@ def tokenizers(frame: pl.DataFrame) -> Iterator[Remark]:
 
 
 GUARDS: tuple[Callable[[pl.DataFrame], Iterator[Remark]], ...] = (
+    unfinished,  # these two first: what else a row says may be outdated by rows to come, a run's own word is not
+    before_plan,
     summaries,
     counts,
     units,
-    unfinished,
     stopped_short,
     ended_badly,
     duplicated,
@@ -479,6 +484,15 @@ GUARDS: tuple[Callable[[pl.DataFrame], Iterator[Remark]], ...] = (
     unplaced,
     tokenizers,
 )
+
+FROM_ROWS = (
+    *("summary", "parameters", "tokens", "unit", "short", "diverged", "duplicate", "group", "missing", "unplaced"),
+    "contradiction",
+)
+"""Flags that stored rows tell again, and that others beside them may change."""
+
+NOT_FROM_ROWS = "stopped before their plan|listed beside it$"
+"""Reasons of such flags that only the file told: the plan of a run, and what a harness calls a mean."""
 
 
 def guard(frame: pl.DataFrame) -> list[Remark]:

@@ -21,7 +21,8 @@ def json_value(text: str) -> Any:
     json.JSONDecodeError
         If it is no JSON.
     Unusable
-        If a key stands twice in one object, the nesting is too deep, or a text holds half of a surrogate pair.
+        If a key stands twice in one object, the nesting is too deep, a whole number has thousands of digits, or a
+        text holds half of a surrogate pair.
     """
     try:
         value = json.loads(text, object_pairs_hook=_no_duplicates)
@@ -31,6 +32,10 @@ def json_value(text: str) -> Any:
         raise Unusable("the JSON is nested too deeply") from error
     except UnicodeEncodeError as error:
         raise Unusable("a text in the JSON holds half of a surrogate pair, which is no character") from error
+    except json.JSONDecodeError:
+        raise
+    except ValueError as error:  # Python converts 4,300 digits, which is more than any number of a run has
+        raise Unusable(f"a whole number in the JSON has too many digits: {str(error).partition(';')[0]}") from error
     return value
 
 

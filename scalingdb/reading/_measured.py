@@ -24,7 +24,7 @@ from scalingdb.reading._report import Remark, Report, Unusable, listed
 from scalingdb.reading._values import Numbers, as_text, numbers
 from scalingdb.schema import COLUMNS, METRICS, N_DEFINITIONS, TABLES, UNITS
 
-__all__ = ["Measured", "Options", "read"]
+__all__ = ["Measured", "Options", "contradictions", "read"]
 
 PLACE = ("raw_file", "raw_row", "raw_field")
 LEADING = ("run_id", "model_name", "n_params", "n_tokens", "train_flops", "step")
@@ -535,11 +535,12 @@ def _long(wide: pl.DataFrame, columns: Columns, options: Options, report: Report
             )
         wide = wide.with_columns(n_tokens=pl.col("step") * options.tokens_per_step)
         report.converted.append(f"n_tokens = step times {options.tokens_per_step:,.0f}")
-    others = [name for name in wide.columns if not name.startswith("=")]
+    others = [name for name in wide.columns if not name.startswith("=") and name != HELD]
     _count_empty(wide, columns, report)
     parts = []
     for column, metric in columns.measured.items():
-        part = wide.filter(pl.col(f"={column}").is_not_null()).select(*others, value=f"={column}")
+        has_value = wide.filter(pl.col(f"={column}").is_not_null())
+        part = has_value.select(*others, value=f"={column}")
         is_training = "split" in others and metric == "loss" and bool((part["split"] == "train").all()) and part.height
         named = pl.lit("train_loss") if is_training else _metric_names(part, metric)
         parts.append(
@@ -547,7 +548,7 @@ def _long(wide: pl.DataFrame, columns: Columns, options: Options, report: Report
                 metric=named,
                 unit=pl.lit(_unit(metric, options, report), dtype=pl.String),
                 split=pl.col("split").fill_null("validation") if "split" in others else pl.lit(_split(metric, column)),
-                eval_set=_eval_set(others, column, options, report),
+                eval_set=_eval_set(has_value, column, options, report),
                 raw_field=pl.lit(column),
                 flag=pl.lit(None, dtype=pl.String),
                 flag_reason=pl.lit(None, dtype=pl.String),
@@ -565,6 +566,11 @@ _SPLITS = {
     **dict.fromkeys(("fit", "all"), None),
 }
 
+_OWN_SETS = {"test": "test", **dict.fromkeys(("heldout", "held_out", "held-out"), "held-out")}
+"""Splits whose rows are a set of their own, whatever splits the other rows are of: others may be appended."""
+
+HELD = " held out"
+
 
 def _named_splits(wide: pl.DataFrame, columns: Columns, report: Report) -> pl.DataFrame:
     """Splits under one name each; where there are validation rows, those of training are left out."""
@@ -579,9 +585,8 @@ def _named_splits(wide: pl.DataFrame, columns: Columns, report: Report) -> pl.Da
             f"rename the values, or map the column to a name of your own: "
             f"{argument(mapping={'my_' + _columns.plain_name(columns.by_name['split']): columns.by_name['split']})}.",
         )
-    held = told.drop_nulls().filter(told.drop_nulls().replace_strict(_SPLITS, default=None) == "validation")
-    if held.n_unique() > 1 and "eval_set" not in wide.columns:  # validation and test are two sets, not one said twice
-        wide = wide.with_columns(eval_set=told)
+    if "eval_set" not in wide.columns:  # validation and test are two sets, not one said twice
+        wide = wide.with_columns(told.replace_strict(_OWN_SETS, default=None, return_dtype=pl.String).alias(HELD))
     names = {key: value or key for key, value in _SPLITS.items()}
     wide = wide.with_columns(split=told.replace_strict(names, default=None, return_dtype=pl.String))
     training = (wide["split"] == "train").fill_null(False)
@@ -660,13 +665,17 @@ def _split(metric: str, column: str) -> str:
     return "train" if is_training else "all" if METRICS[metric].kind == "score" else "validation"
 
 
-def _eval_set(others: Sequence[str], column: str, options: Options, report: Report) -> pl.Expr:
+def _eval_set(wide: pl.DataFrame, column: str, options: Options, report: Report) -> pl.Series:
     name = column if options.eval_set is None or options.tasks is not None else options.eval_set
-    if "eval_set" in others and options.eval_set is not None:
+    if "eval_set" in wide.columns and options.eval_set is not None:
         note = f"{argument(eval_set=options.eval_set)} names rows whose own cell is empty only"
         if note not in report.converted:
             report.converted.append(note)
-    return pl.col("eval_set").fill_null(name) if "eval_set" in others else pl.lit(name)
+    if "eval_set" in wide.columns:
+        return wide["eval_set"].fill_null(name)
+    if HELD in wide.columns:
+        return wide.select(pl.format("{} ({})", pl.lit(name), HELD).fill_null(name)).to_series()
+    return pl.Series([name]).new_from_index(0, wide.height)
 
 
 def _unit(metric: str, options: Options, report: Report) -> str | None:
@@ -821,7 +830,7 @@ def _finished(frame: pl.DataFrame, report: Report) -> pl.DataFrame:
         of = frame.select((pl.col("flag_reason") == reason).fill_null(False)).to_series()
         sets = frame["eval_set"].filter(of).unique(maintain_order=True)
         report.remarks.append(Remark(flag, f"{of.sum()} row(s), {reason}: {listed(sets)}", flags=True))
-    for look in (guard, _contradictions):  # a row that is flagged already does not contradict another
+    for look in (guard, contradictions):  # a row that is flagged already does not contradict another
         remarks = look(frame)
         report.remarks += remarks
         for remark in remarks:
@@ -864,7 +873,7 @@ def _may_be(part: str, column: str) -> bool:
     return part in column.lower() and not re.search(r"per|log|ratio|_ln|^ln", column.lower())
 
 
-def _contradictions(frame: pl.DataFrame) -> list[Remark]:
+def contradictions(frame: pl.DataFrame) -> list[Remark]:
     """The same measurement twice: the first one counts.
 
     Raises

@@ -42,7 +42,8 @@ def read_runs(
     what : path, list of paths, folder, or any dataframe
         Training logs (W&B run tables, chart exports and histories, TensorBoard CSV, ``trainer_state.json``,
         JSON lines), evaluation results (lm-evaluation-harness, Inspect, HELM, OpenCompass, Every Eval Ever),
-        tables of scores, or any CSV, Parquet or JSON table. The content decides, not the file's name.
+        tables of scores, or any CSV, Parquet or JSON table. The content decides, not the file's name. In a folder,
+        names that begin with a dot are left out, and links to folders are not followed.
     mapping : mapping of str to str, optional
         Name here to column of the table: ``{"n_params": "Params", "n_tokens": "Tokens", "loss": "val_loss"}``.
         ``N``, ``D``, ``C`` and ``L`` stand for ``n_params``, ``n_tokens``, ``train_flops`` and ``loss``. Any other

@@ -149,13 +149,24 @@ def read_state(folder: Path) -> State:
     except FileNotFoundError:
         return State(folder, None, ())
     except OSError as error:
-        raise WarehouseError(f"{str(manifest)!r} cannot be read: {error}") from error
+        hint = (
+            _without(folder)
+            if manifest.is_dir()
+            else "see that you may read it; $SCALINGDB_LOCAL names another folder."
+        )
+        raise WarehouseError(f"{str(manifest)!r} cannot be read: {error}", hint) from error
     try:
         entries = _entries(text)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        hint = f"restore it with 'git checkout -- {MANIFEST}' in this folder, reinstall the package, or rebuild it."
-        raise WarehouseError(f"manifest {str(manifest)!r} is damaged: {error}", hint) from error
+        raise WarehouseError(f"manifest {str(manifest)!r} is damaged: {error}", _without(folder)) from error
     return State(folder, entries, (found.st_ino, found.st_mtime_ns, found.st_size))
+
+
+def _without(folder: Path) -> str:
+    """What to do about a manifest that is none; only a warehouse, which has views, comes from a package."""
+    if (folder / "views").is_dir():
+        return f"restore it with 'git checkout -- {MANIFEST}' in this folder, reinstall the package, or rebuild it."
+    return "remove it: sources are then read as they lie in this folder, and the next change writes a new one."
 
 
 @functools.lru_cache(maxsize=4)
@@ -244,7 +255,14 @@ def _differs(file: Path, entry: Entry | None) -> bool:
     """Whether a file is not what its manifest says, or is there without an entry."""
     if entry is None or not file.exists():
         return file.exists() is not (entry is not None)
-    return file_entry(file) != entry
+    return not file.is_file() or file_entry(file) != entry
+
+
+def _remove(file: Path) -> None:
+    """Remove a file, or an empty folder that lies in its place."""
+    if file.is_dir() and not file.is_symlink():
+        file.rmdir()
+    file.unlink(missing_ok=True)
 
 
 def recover(folder: Path, *, removed: Iterable[str] = ()) -> None:
@@ -258,7 +276,7 @@ def recover(folder: Path, *, removed: Iterable[str] = ()) -> None:
         return
     _publish(folder, state.entries)
     for name in removed:
-        (folder / name).unlink(missing_ok=True)
+        _remove(folder / name)
     for file in (folder / INCOMING).glob("*"):
         file.unlink()
     old = time.time() - KEEP_SECONDS
@@ -313,6 +331,8 @@ def _publish(folder: Path, entries: Mapping[str, Entry]) -> None:
         scratch = folder / INCOMING / "publishing"
         scratch.unlink(missing_ok=True)
         _link(content, scratch)
+        if target.is_dir():
+            _remove(target)
         scratch.replace(target)
         parents.add(target.parent)
     for parent in parents:

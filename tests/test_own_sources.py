@@ -994,11 +994,16 @@ def test_a_curve_that_goes_on_loses_the_flags_of_its_earlier_end() -> None:
     assert [(row[0], row[3]) for row in parts if row[-1]] == [("r", 300)]
 
 
-def test_a_checkpoint_that_is_said_twice_counts_twice_also_after_an_append() -> None:
-    rows = ["r,100,1e8,1e9,2.0", "r,100,1e8,1e9,2.0", "r,200,1e8,2e9,2.1", "r,300,1e8,3e9,2.2", "r,400,1e8,4e9,9.0"]
-    parts, whole = _add_both_ways(CURVE, ["z,100,1e8,1e9,3.0", "z,200,1e8,2e9,2.9"], rows, eval_set="v")
+@pytest.mark.parametrize("first", [0, 3])
+@pytest.mark.parametrize("again", ["r,100,1e8,1e9,2.0", "r,100,1e8,1e9,2.05"])
+def test_a_checkpoint_that_is_said_twice_counts_alike_after_an_append(first: int, again: str) -> None:
+    rows = ["r,100,1e8,1e9,2.0", again, "r,200,1e8,2e9,2.1", "r,300,1e8,3e9,2.2", "r,400,1e8,4e9,9.0"]
+    others = ["z,100,1e8,1e9,3.0", "z,200,1e8,2e9,2.9"]
+    parts, whole = _add_both_ways(CURVE, others + rows[:first], rows[first:], eval_set="v")
     assert parts == whole
-    assert [row[-1] for row in parts] == ["diverged"] * 5 + [None] * 2
+    said_once = again == rows[0]  # a copy of a row is no checkpoint more
+    assert len(parts) == 7 - said_once
+    assert {row[-1] for row in parts if row[0] == "r"} == {None if said_once else "diverged"}
 
 
 def test_flags_that_the_file_alone_tells_stay_after_an_append(own: Path) -> None:
@@ -1059,3 +1064,27 @@ def test_a_test_set_is_not_pooled_with_the_validation_set(given: dict[str, str])
     assert parts == whole
     name = given.get("eval_set", "loss")
     assert [row[6] for row in parts] == [name, name, f"{name} (test)", f"{name} (test)"]
+
+
+@pytest.mark.parametrize("fault", ["empty", "folder"])
+def test_a_damaged_manifest_of_own_sources_can_be_removed(fault: str, own: Path) -> None:
+    sdb.add_source(_columns("run_id,n_params,loss", "a,1e8,3.0"), "mine", unit="nats_per_token", eval_set="v")
+    manifest = own / "manifest.json"
+    manifest.unlink()
+    _ = manifest.mkdir() if fault == "folder" else manifest.write_bytes(b"")
+    with pytest.raises(WarehouseError) as error:
+        sdb.connect()
+    assert str(error.value.hint).startswith("remove it")
+    _ = manifest.rmdir() if fault == "folder" else manifest.unlink()
+    assert [row[0] for row in _kept("mine")] == ["a"]
+
+
+def test_a_folder_in_place_of_a_table_can_be_removed(own: Path) -> None:
+    sdb.add_source(_columns("run_id,n_params,loss", "a,1e8,3.0"), "mine", unit="nats_per_token", eval_set="v")
+    file = own / "tables" / "evals" / "mine.parquet"
+    file.unlink()
+    file.mkdir()
+    sdb.remove_source("mine")
+    assert not file.exists()
+    sdb.add_source(_columns("run_id,n_params,loss", "a,1e8,3.0"), "mine", unit="nats_per_token", eval_set="v")
+    assert [row[0] for row in _kept("mine")] == ["a"]

@@ -830,7 +830,7 @@ def _finished(frame: pl.DataFrame, report: Report) -> pl.DataFrame:
         of = frame.select((pl.col("flag_reason") == reason).fill_null(False)).to_series()
         sets = frame["eval_set"].filter(of).unique(maintain_order=True)
         report.remarks.append(Remark(flag, f"{of.sum()} row(s), {reason}: {listed(sets)}", flags=True))
-    for look in (guard, contradictions):  # a row that is flagged already does not contradict another
+    for look in (_repeats, _guarded, contradictions):  # a row that is flagged already does not contradict another
         remarks = look(frame)
         report.remarks += remarks
         for remark in remarks:
@@ -873,6 +873,28 @@ def _may_be(part: str, column: str) -> bool:
     return part in column.lower() and not re.search(r"per|log|ratio|_ln|^ln", column.lower())
 
 
+def _repeats(frame: pl.DataFrame) -> list[Remark]:
+    """Rows that say in every column what an earlier one says."""
+    again = ~frame.select(pl.struct(pl.exclude(PLACE)).is_first_distinct()).to_series()
+    return [_restated(frame, again, "repeated", SAME)] if again.any() else []
+
+
+def _guarded(frame: pl.DataFrame) -> list[Remark]:
+    """What guards say of rows that are no repeats, which own sources do not keep: they would count twice here alone."""
+    kept = frame.select(pl.col("flag").ne_missing("repeated").arg_true()).to_series()
+    return [replace(remark, rows=tuple(kept.gather(list(remark.rows)))) for remark in guard(frame[kept])]
+
+
+SAME = "row(s) state a measurement again, with the same value"
+
+
+def _restated(frame: pl.DataFrame, mask: pl.Series, check: str, text: str) -> Remark:
+    named = frame.filter(mask).select(pl.format("{} on {}", "run_id", "eval_set")).to_series()
+    return Remark(
+        check, f"{mask.sum()} {text}: {listed(named.unique(maintain_order=True))}", tuple(mask.arg_true()), flags=True
+    )
+
+
 def contradictions(frame: pl.DataFrame) -> list[Remark]:
     """The same measurement twice: the first one counts.
 
@@ -897,18 +919,9 @@ def contradictions(frame: pl.DataFrame) -> list[Remark]:
             f"map the step, or what tells them apart: {argument(mapping={'step': 'COLUMN'})}, "
             f"{argument(mapping={'seed': 'COLUMN'})}.",
         )
-    remarks = []
-    for mask, check, text in (
-        (again & ~differs, "repeated", "row(s) state a measurement again, with the same value"),
-        (again & differs, "contradiction", "row(s) state another value for a measurement that an earlier row states"),
-    ):
-        if mask.any():
-            named = frame.filter(mask).select(pl.format("{} on {}", "run_id", "eval_set")).to_series()
-            rows = tuple(mask.arg_true())
-            remarks.append(
-                Remark(check, f"{mask.sum()} {text}: {listed(named.unique(maintain_order=True))}", rows, True)
-            )
-    return remarks
+    other = "row(s) state another value for a measurement that an earlier row states"
+    found = ((again & ~differs, "repeated", SAME), (again & differs, "contradiction", other))
+    return [_restated(frame, mask, check, text) for mask, check, text in found if mask.any()]
 
 
 def last_rows(frame: pl.DataFrame) -> pl.DataFrame:

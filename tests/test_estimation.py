@@ -573,7 +573,7 @@ def test_files_that_are_no_fit(noisy: pl.DataFrame, found: sdb.Fit, tmp_path: Pa
     table = pq.read_table(found.save(tmp_path / "fit.parquet"))
     spoiled = noisy.with_columns(pl.col("loss") * 1.001).to_arrow().replace_schema_metadata(table.schema.metadata)
     pq.write_table(spoiled, tmp_path / "fit.parquet")
-    with pytest.raises(DataError, match="(data|rows)_sha256 differs"):
+    with pytest.raises(DataError, match=r"(data|rows)_sha256 differs"):
         sdb.Fit.load(tmp_path / "fit.parquet")
 
 
@@ -837,7 +837,7 @@ def rewritten(path: Path, frame: pl.DataFrame | None = None, **changes: object) 
 def test_a_file_whose_rows_or_content_were_changed_is_refused(found: sdb.Fit, tmp_path: Path) -> None:
     path = found.save(tmp_path / "fit.parquet")
     other = found.data.with_columns(n_params=pl.col("n_params") * (1 + 1e-14 * pl.int_range(pl.len())))
-    with pytest.raises(DataError, match="(data|rows)_sha256 differs"):
+    with pytest.raises(DataError, match=r"(data|rows)_sha256 differs"):
         sdb.Fit.load(rewritten(path, other))
     found.save(path)
     with pytest.raises(DataError, match="was changed"):

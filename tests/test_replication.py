@@ -83,7 +83,7 @@ def test_the_verdict_is_the_promised_one(name: str, key: str) -> None:
 
 
 OF_VALLEYS = {"hitchhiker.extrapolation": ("opt/finals",)}
-"""Figures of fits that have as many parameters as rows: where in their valley the search ends hangs on the processor."""
+"""Figures of fits with as many parameters as rows: where in its valley the search ends hangs on the processor."""
 
 
 @pytest.mark.parametrize(

@@ -232,10 +232,14 @@ def commit(folder: Path, changes: Mapping[str, Path | None], *, of: tuple[str, .
         for pile in (REPLACED, INCOMING):
             (folder / pile).mkdir(parents=True, exist_ok=True)
         for name in changed:
+            if (folder / name).is_dir() and any((folder / name).iterdir()):  # nothing that could be replaced later
+                raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY), str(folder / name))
             if name in old and not _differs(folder / name, old[name]):
                 _link(folder / name, folder / _object(REPLACED, name, old[name]))
             source = changes[name]
             if source is not None:
+                # a file in place of this folder would be found when the manifest has been written
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 sync_file(source)
                 source.replace(folder / _object(INCOMING, name, new[name]))
         for pile in (REPLACED, INCOMING):
@@ -262,7 +266,8 @@ def _remove(file: Path) -> None:
     """Remove a file, or an empty folder that lies in its place."""
     if file.is_dir() and not file.is_symlink():
         file.rmdir()
-    file.unlink(missing_ok=True)
+    with contextlib.suppress(NotADirectoryError):  # a file lies in place of its folder
+        file.unlink(missing_ok=True)
 
 
 def recover(folder: Path, *, removed: Iterable[str] = ()) -> None:

@@ -710,9 +710,10 @@ def _changing(folder: Path) -> Iterator[None]:
     except (OSError, pl.exceptions.PolarsError) as error:
         if isinstance(error, ScalingDBError):
             raise
-        raise WarehouseError(
-            f"cannot write to {folder}: {error}", "choose another folder with $SCALINGDB_LOCAL; nothing was changed."
-        ) from error
+        hint = "choose another folder with $SCALINGDB_LOCAL; nothing was changed."
+        if isinstance(error, (FileExistsError, NotADirectoryError)):
+            hint = f"move away the file that lies in place of a folder, or {hint}"
+        raise WarehouseError(f"cannot write to {folder}: {error}", hint) from error
 
 
 def _key(table: str, source_id: str) -> str:

@@ -369,6 +369,18 @@ def test_a_changed_or_foreign_file_is_refused(told: sdb.Forecast, tmp_path: Path
         sdb.track_record(path=tmp_path)
 
 
+def test_forecasts_that_cannot_be_read_are_told(told: sdb.Forecast, tmp_path: Path) -> None:
+    file = told.register(tmp_path)
+    assert sdb.track_record(path=tmp_path / "none yet").tidy().is_empty()
+    for place in (file, tmp_path / ("x" * 5000), tmp_path / "a\0b"):
+        with pytest.raises(DataError, match="folder of registered forecasts cannot be read"):
+            sdb.track_record(path=place)
+    file.unlink()
+    file.mkdir()
+    with pytest.raises(DataError, match=r"json cannot be read"):
+        sdb.track_record(path=tmp_path)
+
+
 def test_outcomes_need_the_columns_of_the_forecast(told: sdb.Forecast, tmp_path: Path) -> None:
     told.register(tmp_path)
     with pytest.raises(DataError, match="no column 'loss'"):

@@ -10,6 +10,7 @@ import errno
 import json
 import os
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -587,6 +588,31 @@ def test_a_source_is_removed_and_can_come_back(own: Path) -> None:
         sdb.remove_source("mien")
     with pytest.raises(UnknownNameError, match=r"(?s)'farseer'.*Curated sources cannot be removed"):
         sdb.remove_source("farseer")
+
+
+def test_a_file_in_place_of_the_tables_of_own_sources_is_told(own: Path) -> None:
+    sdb.add_source(_table(*_grid()), "mine", MAP, **GIVEN)
+    shutil.rmtree(own / "tables")
+    (own / "tables").touch()
+    with pytest.raises(WarehouseError, match=r"(?s)cannot be read.*add --remove mine"):
+        sdb.connect()
+    sdb.remove_source("mine")
+    assert sdb.connect().table("runs").filter(source_id="mine").is_empty()
+    with pytest.raises(WarehouseError, match=r"(?s)cannot write.*move away the file that lies in place of a folder"):
+        sdb.add_source(_table(*_grid()), "mine", MAP, **GIVEN)
+    (own / "tables").unlink()
+    assert sdb.add_source(_table(*_grid()), "mine", MAP, **GIVEN).rows["runs"] == 20
+
+
+def test_a_folder_in_place_of_a_file_of_own_sources_leaves_the_old_state(own: Path) -> None:
+    sdb.add_source(_table(*_grid()), "mine", MAP, **GIVEN)
+    place = own / "tables" / "runs" / "other.parquet"
+    (place / "kept").mkdir(parents=True)
+    with pytest.raises(WarehouseError, match="Directory not empty"):
+        sdb.add_source(_table(*_grid()), "other", MAP, **GIVEN)
+    found = set(sdb.connect().sources()["source_id"])
+    assert "mine" in found
+    assert "other" not in found
 
 
 def test_files_from_before_a_column_was_added_still_open(own: Path) -> None:

@@ -1486,7 +1486,19 @@ def test_a_small_file_of_much_text_is_refused_before_it_is_read(
         sdb.read_runs(file)
 
 
-@pytest.mark.parametrize("kind", ["csv", "jsonl", "json", "parquet"])
+@pytest.mark.parametrize(("limit", "most"), [("MOST_ROWS", 9_999), ("MOST_BYTES", 150_000)])
+def test_a_small_arrow_file_of_many_cells_is_refused_before_it_is_read(
+    limit: str, most: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "x.arrow"
+    pl.DataFrame({"n_params": [1e6] * 10_000, "loss": [3.0] * 10_000}).write_ipc(file, compression="zstd")
+    assert file.stat().st_size < 10_000
+    monkeypatch.setattr(_files, limit, most)
+    with pytest.raises(DataError, match="read at once"):
+        sdb.read_runs(file)
+
+
+@pytest.mark.parametrize("kind", ["arrow", "csv", "jsonl", "json", "parquet"])
 def test_very_many_columns_are_refused(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_files, "MOST_COLUMNS", 500)
     names = ["run_id", "loss", *(f"c{i}" for i in range(600))]
@@ -1498,6 +1510,8 @@ def test_very_many_columns_are_refused(kind: str, tmp_path: Path, monkeypatch: p
         file.write_text("".join(json.dumps({"loss": 3.0, f"a{i}": 1, f"b{i}": 2}) + "\n" for i in range(300)))
     elif kind == "json":
         file.write_text(json.dumps(frame.to_dict(as_series=False)))
+    elif kind == "arrow":
+        frame.write_ipc(file)
     else:
         frame.write_parquet(file)
     with pytest.raises(DataError, match=r"60[012] columns; 500 can be read at once"):

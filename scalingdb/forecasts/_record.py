@@ -117,7 +117,7 @@ def track_record(outcomes: pl.DataFrame | None = None, path: str | Path | None =
     Raises
     ------
     DataError
-        If a file in the folder is not a registered forecast, or was changed after it was written.
+        If the folder or a file in it cannot be read, is not a registered forecast, or was changed after it was written.
 
     Examples
     --------

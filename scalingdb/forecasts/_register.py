@@ -5,11 +5,11 @@ from __future__ import annotations
 import datetime
 import hashlib
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from scalingdb._store import write_whole
 from scalingdb.errors import DataError, OutputError
 from scalingdb.warehouse import local_folder
 
@@ -43,9 +43,7 @@ def register(forecast: Forecast, path: str | Path | None) -> Path:
         now = datetime.datetime.now(datetime.UTC)
         file = place / f"{now:%Y-%m-%d}-{forecast.law}-{digest[:12]}.json"
         whole = {"format": FORMAT, "registered": now.isoformat(timespec="seconds"), "sha256": digest, **content}
-        scratch = file.with_suffix(f".{os.getpid()}.tmp")
-        scratch.write_text(json.dumps(whole, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-        scratch.replace(file)
+        write_whole(file, json.dumps(whole, indent=1, allow_nan=False) + "\n")
     except OSError as error:
         raise OutputError(
             f"cannot register the forecast: {error}", "give a folder that can be written: register(path)."
@@ -91,15 +89,24 @@ def read_all(path: str | Path | None) -> Iterator[tuple[Path, dict[str, Any]]]:
     Raises
     ------
     DataError
-        If a file is none of ours, or was changed after it was written.
+        If the folder or a file cannot be read, a file is none of ours, or was changed after it was written.
     """
-    for file in sorted(folder(path).glob("*.json")):
+    place = folder(path)
+    try:
+        files = sorted(file for file in place.iterdir() if file.suffix == ".json")
+    except FileNotFoundError:
+        return  # none was registered yet
+    except (OSError, ValueError) as error:
+        raise DataError(f"the folder of registered forecasts cannot be read: {error}", "check its path.") from error
+    for file in files:
         try:
             content = json.loads(file.read_text(encoding="utf-8"))
             own = {key: value for key, value in content.items() if key not in {"format", "registered", "sha256"}}
             digest = hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()
             is_ours = content["format"] == FORMAT
             is_unchanged = content["sha256"] == digest
+        except OSError as error:
+            raise DataError(f"{file} cannot be read: {error}", "see that you may read it.") from error
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DataError(f"{file} is not a registered forecast", "move it out of this folder.") from error
         if not is_ours:

@@ -12,7 +12,7 @@ import re
 import stat
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NoReturn
@@ -217,15 +217,12 @@ def _pieces(file: Path, name: str, content: bytes) -> list[Piece]:
     if content[:2] == b"\x1f\x8b":
         content = _unzipped(content)
     if content[:4] == b"PAR1":
-        height = int(
-            _parse(lambda: pl.scan_parquet(io.BytesIO(content)).select(pl.len()).collect(), "Parquet", content).item()
-        )
-        if height > MOST_ROWS:
-            raise Unusable(f"{height:,} rows; {MOST_ROWS:,} can be read at once: reduce them to last values first")
+        _refuse_long(lambda: pl.scan_parquet(io.BytesIO(content)), "Parquet", content)
         _refuse_large_texts(content)
         return [Piece("Parquet table", name, _parse(lambda: pl.read_parquet(io.BytesIO(content)), "Parquet", content))]
     if content[:6] == b"ARROW1":
         _refuse_twice(content)  # before Polars, which panics and prints a trace
+        _refuse_long(lambda: pl.scan_ipc(io.BytesIO(content)), "Arrow", content)
         return [Piece("Arrow table", name, _parse(lambda: pl.read_ipc(io.BytesIO(content)), "Arrow", content))]
     if content[:2] == b"PK":
         return _inspect_archive(name, content)
@@ -254,12 +251,22 @@ def _unzipped(content: bytes) -> bytes:
     return plain
 
 
-def _parse(read: Any, what: str, content: bytes) -> pl.DataFrame:
+def _parse(read: Callable[[], Any], what: str, content: bytes) -> Any:
     try:
-        return read()  # type: ignore[no-any-return]
+        return read()
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         _refuse_twice(content)
         raise Unusable(f"damaged {what} file: {_said(error)}") from error
+
+
+def _refuse_long(scan: Callable[[], pl.LazyFrame], what: str, content: bytes) -> None:
+    """Refuse a file of too many rows or cells, which its footer counts: packed, they are a few bytes."""
+    height = int(_parse(lambda: scan().select(pl.len()).collect(), what, content).item())
+    if height > MOST_ROWS:
+        raise Unusable(f"{height:,} rows; {MOST_ROWS:,} can be read at once: reduce them to last values first")
+    width = len(_parse(lambda: scan().collect_schema(), what, content))
+    _refuse_wide(width)
+    _refuse_large(8 * height * width, MOST_BYTES)
 
 
 def _refuse_large(size: int, most: int) -> None:

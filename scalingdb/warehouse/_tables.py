@@ -165,7 +165,7 @@ class Files:
             for name, entry in (state.entries or {}).items():
                 # strings: a Path for each of four hundred files is a fifth of the time to connect
                 place = str(state.path(name)) if look else f"{folder}/{name}"
-                _check_size(place, f"{folder}/{name}", entry.size, hint, name)
+                _check_size(place, f"{folder}/{name}", entry.size, hint.format(Path(name).stem))
                 if now is not None and place == f"{folder}/{name}" and now.get(name) != entry:
                     raise WarehouseError(f"file {place!r} holds other rows now", hint.format(Path(name).stem))
         for table in TABLES:
@@ -174,24 +174,23 @@ class Files:
                     _check_columns(file, polars_schema(table))
 
 
-def remedy(error: Exception | str) -> str:
-    """What to do about a file that cannot be read: it need not be damaged."""
+def remedy(error: Exception | str, damaged: str = RESTORE) -> str:
+    """What to do about a file that cannot be read: it need not be `damaged`."""
     text = str(error)
     if os.strerror(errno.EMFILE) in text:
         return "close files that are open, or allow more of them ('ulimit -n')."
-    return "see that you may read it." if os.strerror(errno.EACCES) in text else RESTORE
+    return "see that you may read it." if os.strerror(errno.EACCES) in text else damaged
 
 
-def _check_size(file: str, named: str, size: int, hint: str, name: str) -> None:
+def _check_size(file: str, named: str, size: int, hint: str) -> None:
     try:
         found = os.stat(file).st_size  # noqa: PTH116 - see above
     except OSError as error:
         if error.errno != errno.ENOENT:
-            raise WarehouseError(f"file {str(Path(named))!r} cannot be read: {error}", remedy(error)) from error
-        raise WarehouseError(f"file {str(Path(named))!r} is missing", hint.format(Path(name).stem)) from error
+            raise WarehouseError(f"file {str(Path(named))!r} cannot be read: {error}", remedy(error, hint)) from error
+        raise WarehouseError(f"file {str(Path(named))!r} is missing", hint) from error
     if found != size:
-        fact = f"file {str(Path(named))!r} is damaged: it has {found:,} bytes, not {size:,}"
-        raise WarehouseError(fact, hint.format(Path(name).stem))
+        raise WarehouseError(f"file {str(Path(named))!r} is damaged: it has {found:,} bytes, not {size:,}", hint)
 
 
 def _check_columns(file: Path, columns: Columns) -> None:

@@ -940,6 +940,7 @@ def test_rows_kept_in_memory_are_of_the_state_that_was_opened(monkeypatch: pytes
 
     monkeypatch.setattr(_session, "materialise", late)
     for _ in range(4):
+        assert db.sql("select n, loss from points where source_id = 'mine'").rows() == wanted
         assert db.points("mine").select("n", "loss").rows() == wanted
     assert done
     assert sdb.connect().points("mine").select("n", "loss").rows() == [(7e9, 1.5)]

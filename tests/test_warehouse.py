@@ -1393,3 +1393,31 @@ def test_a_folder_called_like_a_column_changes_no_row(
         with sdb.connect(db.export(tmp_path / "all.duckdb")) as exported:
             assert exported.sql(query).rows() == [("a", "toy", 2.0)]
     assert verify(folder).faults == ()
+
+
+def test_reading_one_source_alone_gives_the_rows_of_the_whole_view(db: sdb.Warehouse) -> None:
+    of_view = db.sql("select * from points")
+    held = of_view.group_by("source_id", "metric").len().sort("source_id", "metric")
+    assert held["source_id"].n_unique() > 30
+    for source, metric, count in held.rows():
+        alone = db.points(source, metric=metric, eval_set="*", flagged=True)
+        assert alone.height == count
+        assert_frame_equal(alone, of_view.filter(source_id=source, metric=metric), check_row_order=False)
+    for source in ("farseer", "gemstones"):
+        rows = db.sql(f"select metric, loss from curves where source_id = '{source}'")
+        told = rows.group_by("metric").agg(pl.len(), total=pl.col("loss").sum())
+        for metric, count, total in told.rows():
+            alone = db.curves(source, metric=metric, eval_set="*", flagged=True)
+            assert (alone.height, alone["loss"].sum()) == (count, pytest.approx(total, rel=1e-9))
+
+
+def test_views_of_ones_own_are_asked_as_they_are(copied_warehouse: Path) -> None:
+    """A view may look at several sources: it is not read of one source alone."""
+    file = copied_warehouse / "views" / "points.sql"
+    file.write_text(
+        "create or replace view points as select * from loss_rows('last_losses') "
+        "where (select count(distinct source_id) from runs) > 1;"
+    )
+    write_manifest(copied_warehouse)
+    with sdb.connect(copied_warehouse) as own:
+        assert own.points("farseer").height > 100

@@ -63,10 +63,7 @@ def losses(
         raise DataError(f"flagged is {flagged!r}, neither True nor False")
     if not names:
         raise DataError("no source is given", "name at least one: db.sources() lists them.")
-    known = {
-        row["source_id"]: row
-        for row in db.rows("select source_id, headline_metric, headline_eval_set from sources").iter_rows(named=True)
-    }
+    known = {row["source_id"]: row for row in db.heads().iter_rows(named=True)}
     frames, n_flagged = [], 0
     for name in names:
         if name not in known:
@@ -96,7 +93,7 @@ def losses(
         chosen = {column: value for column, value in wanted.items() if value is not None}
         where = " and ".join(f"{column} = ${column}" for column in chosen)
         frame = db.rows(
-            f"select * from {view} where source_id = $source and {where} "
+            f"select * from {db.alone(name)}{view} where source_id = $source and {where} "
             "order by run_id, metric, eval_set, split, n_shots, n_tokens, n_examples, step",
             {"source": name, **chosen},
         )

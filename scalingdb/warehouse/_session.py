@@ -20,11 +20,23 @@ from scalingdb._store import OBJECTS, scratch_folder
 from scalingdb.errors import QueryError, WarehouseError
 from scalingdb.warehouse._guard import DEPTH_LIMIT, allowed_folders, lock, quote, refuse_writes, settings, too_deep
 from scalingdb.warehouse._query import answer, interruptible
-from scalingdb.warehouse._tables import ADD_AGAIN, KEPT, Files, define_tables, define_views, materialise, remedy
+from scalingdb.warehouse._tables import (
+    ADD_AGAIN,
+    KEPT,
+    Files,
+    define_alone,
+    define_tables,
+    define_views,
+    materialise,
+    remedy,
+)
 
 __all__ = ["Session"]
 
 EXPORT_AGAIN = "write it again with 'scalingdb export FILE.duckdb'."
+
+NAMED_ALONE = re.compile(r'"only (?:[^"]|"")*"\.\w+')
+"""A view that reads one source only: see :meth:`Session.alone`."""
 
 TRIES = 20
 """Times that a query is asked again because a build moved the files under it."""
@@ -63,6 +75,8 @@ class Session:
         self._changing = threading.RLock()
         self._asked = dict.fromkeys(KEPT, 0)
         self._laws: dict[str, int] = {}
+        self._alone: dict[str, str] = {}
+        self._heads: tuple[list[tuple[int, ...]], pl.DataFrame] | None = None
         self._macros: frozenset[str] = frozenset()
         folders = allowed_folders(allow)
         self._scratch = contextlib.ExitStack()
@@ -139,6 +153,30 @@ class Session:
     def state(self) -> tuple[Any, ...]:
         """Folders and the manifests that they hold; empty for an exported file."""
         return () if self.files is None else (self.path, self.own, *self._follow())
+
+    @interruptible()
+    def alone(self, source: str) -> str:
+        """Prefix of the names of ``points`` and ``curves`` that read this source only; empty where there are none."""
+        with self._changing:
+            if self.files is None or not self.files.is_by_source:
+                return ""
+            for _ in range(TRIES):
+                if source in self._alone:
+                    break
+                tokens = self._follow()
+                try:
+                    self._alone[source] = define_alone(self._connection, self.files, source)
+                except (WarehouseError, duckdb.Error) as error:
+                    if not self._moved_since(tokens):
+                        raise error if isinstance(error, WarehouseError) else self._read_error(str(error)) from error
+            return f"{self._alone[source]}."
+
+    def heads(self) -> pl.DataFrame:
+        """Headline metric and evaluation set of every source; asked once for each state of the folders."""
+        tokens = self._follow()
+        if self._heads is None or self._heads[0] != tokens:
+            self._heads = tokens, self.rows("select source_id, headline_metric, headline_eval_set from sources")
+        return self._heads[1]
 
     @interruptible()
     def rows(
@@ -220,17 +258,21 @@ class Session:
                     "connect again to read the present ones.",
                 ) from error
             define_tables(self._connection, self.files, materialise=False)
+            for source in self._alone:
+                define_alone(self._connection, self.files, source)
             self.files.tokens = tokens
             return
 
     def _keep(self, query: str, tokens: list[tuple[int, ...]]) -> None:
         """Turn the costly views that a query needs into tables in memory, from its second query on.
 
-        A first question about one source is answered faster by reading that source only; whoever asks again
-        will ask more. A file written by :meth:`Warehouse.export` holds these tables already.
+        A first question about one source is answered faster by reading that source only (those of :meth:`alone` read
+        nothing else); whoever asks again will ask more. A file written by :meth:`Warehouse.export` holds these tables
+        already.
         """
         if self.files is None:
             return
+        query = NAMED_ALONE.sub("", query)
         for view, needed in KEPT.items():
             if self._asked[view] > 1 or needed.search(query) is None:
                 continue
@@ -292,7 +334,8 @@ class Session:
     def names(self) -> list[str]:
         """Names of all tables and views."""
         query = """
-            select view_name from duckdb_views() where not internal and database_name = 'memory'
+            select view_name from duckdb_views()
+            where not internal and database_name = 'memory' and schema_name = 'main'
             union all select table_name from duckdb_tables() where not internal and database_name = 'memory'
             order by 1
         """

@@ -20,7 +20,17 @@ from scalingdb.published import default_path
 from scalingdb.schema import METRICS, TABLES, UNITS, polars_schema
 from scalingdb.warehouse._guard import quote, refuse_writes, statements_of
 
-__all__ = ["ADD_AGAIN", "KEPT", "RESTORE", "Files", "define_tables", "define_views", "materialise", "remedy"]
+__all__ = [
+    "ADD_AGAIN",
+    "KEPT",
+    "RESTORE",
+    "Files",
+    "define_alone",
+    "define_tables",
+    "define_views",
+    "materialise",
+    "remedy",
+]
 
 NEW_COLUMN = (
     "a new column of the schema comes into the shipped tables with 'scalingdb build --without-raw'; else restore the "
@@ -48,6 +58,10 @@ KEPT = {
     "repeated_scores": re.compile(r"\b(?:repeated_scores|scores_unique)\b", re.IGNORECASE),
 }
 """Costly views, and the queries that need them: the second such query of a connection keeps their rows in memory."""
+
+ALONE = ("curves", "last_losses", "points")
+"""Views whose rows of a source depend on the rows of that source alone, which lie in the tables of :data:`ALONE_IN`."""
+ALONE_IN = ("evals", "runs", "sources")
 
 Columns = dict[str, pl.DataType | type[pl.DataType]]
 
@@ -90,7 +104,7 @@ class Files:
         """Hash of all contents but those that no run or score depends on; empty where a manifest is missing."""
         listed = []
         for state in self._states():
-            if state.entries is None and next(state.folder.rglob("*.parquet"), None) is not None:
+            if not _is_listed(state):
                 return ""
             entries = {name: entry.sha256 for name, entry in (state.entries or {}).items()}
             listed.append(sorted(item for item in entries.items() if not item[0].startswith(APART)))
@@ -107,17 +121,33 @@ class Files:
         ]
         return hashlib.sha256(repr(sorted(listed)).encode()).hexdigest()
 
-    def table(self, name: str) -> list[Path]:
-        """Files of one table: shipped ones, and those built locally beside them."""
-        pattern = f"{name}/*.parquet"
-        return [*self.shipped.files(f"tables/{pattern}").values(), *self.local.files(pattern).values()]
+    @functools.cached_property
+    def is_by_source(self) -> bool:
+        """Whether every file holds one source, by its name, and the views are those that ship."""
+        if not all(map(_is_listed, self._states())):  # not written by a build
+            return False
+        shipped = default_path()
+        if self.path == shipped:
+            return True
+        ours, theirs = self.views(), read_state(shipped).files("views/*.sql")
+        return all(
+            name in ours and ours[name].read_bytes() == theirs[f"views/{name}.sql"].read_bytes() for name in ALONE
+        )
 
-    def own_table(self, name: str) -> list[Path]:
+    def table(self, name: str, source: str | None = None) -> list[Path]:
+        """Files of one table, or of one source in it: shipped ones, and those built locally beside them."""
+        pattern = f"{name}/*.parquet"
+        found = self.shipped.files(f"tables/{pattern}") | self.local.files(pattern)
+        # contents may lie elsewhere under other names: the manifest's count
+        return [file for key, file in found.items() if source is None or key.endswith(f"{name}/{source}.parquet")]
+
+    def own_table(self, name: str, source: str | None = None) -> list[Path]:
         """Files of one table that the user's own sources have, and the warehouse has none of this name."""
         if self.added is None:
             return []
         files = self.added.files(f"tables/{name}/*.parquet")
-        return [files[key] for source in self._own_sources if (key := f"tables/{name}/{source}.parquet") in files]
+        names = [own for own in self._own_sources if source in {None, own}]
+        return [files[key] for own in names if (key := f"tables/{name}/{own}.parquet") in files]
 
     def own_file(self, name: str, source: str) -> Path | None:
         """File of one table of one of the user's own sources."""
@@ -172,6 +202,11 @@ class Files:
             if columns or self.shipped.entries is None:
                 for file in self.table(table):
                     _check_columns(file, polars_schema(table))
+
+
+def _is_listed(state: State) -> bool:
+    """Whether a manifest lists the files, if there are any."""
+    return state.entries is not None or next(state.folder.rglob("*.parquet"), None) is None
 
 
 def remedy(error: Exception | str, damaged: str = RESTORE) -> str:
@@ -249,17 +284,37 @@ def define_tables(connection: duckdb.DuckDBPyConnection, files: Files, *, materi
     """Create the tables of the schema: as views over the files, or with their rows."""
     kind = "table" if materialise else "view"
     for table in TABLES:
-        columns = polars_schema(table)
-        parts = []
-        if held := files.table(table):
-            parts.append(f"select {', '.join(map(_column, columns))} from {_rows_of(held)}")
-        parts += [_select_own(file, columns) for file in files.own_table(table)]
-        if not parts:
-            nothing = ", ".join(f"null::{SQL_TYPES[dtype]} as {_column(name)}" for name, dtype in columns.items())  # type: ignore[index]
-            parts.append(f"select {nothing} where false")
-        connection.execute(f"create or replace {kind} {table} as {' union all '.join(parts)}").fetchall()
+        rows = _select(table, files.table(table), files.own_table(table))
+        connection.execute(f"create or replace {kind} {table} as {rows}").fetchall()
     for name, select in (("units", _units()), ("metrics", _metrics())):
         connection.execute(f"create or replace {kind} {name} as {select}").fetchall()
+
+
+def _select(table: str, held: list[Path], own: list[Path]) -> str:
+    """Rows of a table: of files that ship or were built, and of those of the user's own sources."""
+    columns = polars_schema(table)
+    parts = [f"select {', '.join(map(_column, columns))} from {_rows_of(held)}"] if held else []
+    parts += [_select_own(file, columns) for file in own]
+    if not parts:
+        nothing = ", ".join(f"null::{SQL_TYPES[dtype]} as {_column(name)}" for name, dtype in columns.items())  # type: ignore[index]
+        parts.append(f"select {nothing} where false")
+    return " union all ".join(parts)
+
+
+def define_alone(connection: duckdb.DuckDBPyConnection, files: Files, source: str) -> str:
+    """Create the views :data:`ALONE` over the files of one source, in a schema of their own; return its name.
+
+    DuckDB looks for what a view names in the schema of the view first. A file is opened for a twentieth of the files.
+    """
+    schema = _column(f"only {source}")
+    connection.execute(f"create schema if not exists {schema}").fetchall()
+    for table in ALONE_IN:
+        rows = _select(table, files.table(table, source), files.own_table(table, source))
+        connection.execute(f"create or replace view {schema}.{table} as {rows}").fetchall()
+    views, macros = files.views(), list[str]()
+    for name in (name for name in VIEW_ORDER if name in ALONE):
+        _define_view(connection, name, views[name], macros, f"{schema}.")
+    return schema
 
 
 def _units() -> str:
@@ -291,7 +346,9 @@ _checked_views: dict[tuple[str, tuple[str, ...]], list[tuple[re.Match[str], str]
 connect often."""
 
 
-def _define_view(connection: duckdb.DuckDBPyConnection, name: str, file: Path, macros: list[str]) -> None:
+def _define_view(
+    connection: duckdb.DuckDBPyConnection, name: str, file: Path, macros: list[str], schema: str = ""
+) -> None:
     """Create the view and the macros of a file; whatever else the file may ask for does not happen."""
     key = file.read_text(encoding="utf-8"), tuple(macros)
     definitions = _checked_views.get(key)
@@ -301,8 +358,14 @@ def _define_view(connection: duckdb.DuckDBPyConnection, name: str, file: Path, m
         if len(_checked_views) < MOST_VIEWS:
             _checked_views[key] = definitions
     for found, query in definitions:
-        connection.execute(f"{found['head']} {query}").fetchall()  # no other text than the one that was checked
-        (macros if found["view"] is None else views).append(found["macro"] or found["view"])
+        kind = "macro" if found["view"] is None else "view"
+        before, after = (
+            found.string[found.start("head") : found.start(kind)],
+            found.string[found.start(kind) : found.end("head")],
+        )
+        # no other text than the one that was checked
+        connection.execute(f"{before}{schema}{after} {query}").fetchall()
+        (macros if kind == "macro" else views).append(found[kind])
     if views != [name]:
         raise WarehouseError(f"view file {str(file)!r} does not create the view {name!r}", RESTORE)
 
@@ -336,7 +399,7 @@ def materialise(
     bool
         False, and nothing has changed, where `is_current` says that the files were others by the end.
     """
-    found = "select count(*) from duckdb_views() where not internal and view_name = ?"
+    found = "select count(*) from duckdb_views() where not internal and schema_name = 'main' and view_name = ?"
     if connection.execute(found, [view]).fetchall() == [(0,)]:
         return True
     scratch = _column(f"{view} kept")

@@ -56,7 +56,7 @@ def test_ctrl_c_while_duckdb_works_in_the_main_thread_is_what_it_is(name: str, m
 
     monkeypatch.setattr(_session, name, interrupted)
     with pytest.raises(KeyboardInterrupt):
-        sdb.connect()
+        sdb.connect().sql("select 1")
 
 
 @pytest.mark.parametrize(

@@ -92,10 +92,12 @@ def losses(
         }
         chosen = {column: value for column, value in wanted.items() if value is not None}
         where = " and ".join(f"{column} = ${column}" for column in chosen)
+        schema = db.alone(name)
         frame = db.rows(
-            f"select * from {db.alone(name)}{view} where source_id = $source and {where} "
+            f"select * from {schema}{view} where source_id = $source and {where} "
             "order by run_id, metric, eval_set, split, n_shots, n_tokens, n_examples, step",
             {"source": name, **chosen},
+            of_tables=bool(schema),
         )
         if frame.is_empty():
             _explain_empty(db, view, name, chosen)

@@ -18,6 +18,7 @@ import polars as pl
 
 from scalingdb._store import OBJECTS, scratch_folder
 from scalingdb.errors import QueryError, WarehouseError
+from scalingdb.published import default_path
 from scalingdb.warehouse._guard import DEPTH_LIMIT, allowed_folders, lock, quote, refuse_writes, settings, too_deep
 from scalingdb.warehouse._query import answer, interruptible
 from scalingdb.warehouse._tables import (
@@ -75,6 +76,7 @@ class Session:
         self._changing = threading.RLock()
         self._asked = dict.fromkeys(KEPT, 0)
         self._laws: dict[str, int] = {}
+        self._waits = False
         self._alone: dict[str, str] = {}
         self._heads: tuple[list[tuple[int, ...]], pl.DataFrame] | None = None
         self._macros: frozenset[str] = frozenset()
@@ -126,7 +128,10 @@ class Session:
             try:
                 self.files.check()
                 define_tables(self._connection, self.files, materialise=False)
-                self._macros = define_views(self._connection, self.files)
+                # those that ship are as good as this code: they wait until they are asked for, a fifth of the time
+                self._waits = self.path == default_path()
+                if not self._waits:
+                    self._macros = define_views(self._connection, self.files)
             except (WarehouseError, duckdb.Error):
                 if before != self.files.current():
                     continue
@@ -135,6 +140,13 @@ class Session:
             self.files.tokens = before
             return
         raise WarehouseError(f"the warehouse at {str(self.path)!r} is being rebuilt all the time", "try again later.")
+
+    def _define_waiting(self) -> None:
+        """Create the views that nothing has asked for until now."""
+        with self._changing:
+            if self._waits and self.files is not None:
+                self._macros = define_views(self._connection, self.files)
+                self._waits = False
 
     def _show_exported(self) -> None:
         """Views of the tables and views of an exported file, which is open for reading only."""
@@ -175,14 +187,23 @@ class Session:
         """Headline metric and evaluation set of every source; asked once for each state of the folders."""
         tokens = self._follow()
         if self._heads is None or self._heads[0] != tokens:
-            self._heads = tokens, self.rows("select source_id, headline_metric, headline_eval_set from sources")
+            query = "select source_id, headline_metric, headline_eval_set from sources"
+            self._heads = tokens, self.rows(query, of_tables=True)
         return self._heads[1]
 
     @interruptible()
     def rows(
-        self, query: str, params: dict[str, Any] | None = None, *, check: bool = False, begun: float | None = None
+        self,
+        query: str,
+        params: dict[str, Any] | None = None,
+        *,
+        check: bool = False,
+        begun: float | None = None,
+        of_tables: bool = False,
     ) -> pl.DataFrame:
         """Rows of a query; with `check`, of one that a user wrote. The time limit counts from `begun` on.
+
+        One `of_tables`, or of :meth:`alone`, needs no view of the whole warehouse.
 
         A build may replace files while they are read: then the query is asked again, of the contents that this session
         opened.
@@ -190,6 +211,8 @@ class Session:
         for attempt in range(TRIES):
             tokens = self._follow()
             try:
+                if not of_tables:
+                    self._define_waiting()
                 self._keep(query, tokens)
                 refuse = self._refuse if check else None
                 frame = answer(self._connection, query, params or {}, self.time_limit, refuse, self._room, begun)

@@ -16,8 +16,6 @@ from collections.abc import Callable, Collection, Mapping, Set
 from types import FunctionType, MappingProxyType
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
-import numpy as np
-
 from scalingdb.errors import DataError, ScalingDBError, unknown_name
 
 __all__ = ["tell", "told"]
@@ -34,11 +32,16 @@ _WORDS = {"Amount": "a number, a NumPy array, a Polars Series or an expression"}
 
 
 def told(function: Function) -> Function:
-    """Let a function name the argument of a wrong kind that made it fail.
+    """Let a function, or all public methods of a class, name the argument of a wrong kind that made it fail.
 
     Only a call that fails with an error that is not ours is looked at, so that no right value can be refused. Where
     all arguments are of the kinds that the signature states, the error is a fault of ours and stays as it is.
     """
+    if isinstance(function, type):
+        for name, method in list(vars(function).items()):
+            if isinstance(method, FunctionType) and not name.startswith("_") and not hasattr(method, "_is_told"):
+                setattr(function, name, told(method))
+        return function
     if function.__name__ == "fit":
         _OPTIONS.update(inspect.get_annotations(function))
 
@@ -196,9 +199,11 @@ def _is_table(value: Any) -> bool:
 
 def _is_amount(value: Any) -> bool:
     """A number, or numbers in an array, a Series or an expression."""
+    import numpy as np
+    import polars as pl
+
     if isinstance(value, np.ndarray):
         return value.dtype.kind in "iuf"
-    import polars as pl
 
     if isinstance(value, pl.Series):
         return value.dtype.is_numeric()
@@ -206,6 +211,8 @@ def _is_amount(value: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
+    import numpy as np  # not before something is wrong: what asks tables only does without
+
     if isinstance(value, str | bool) or not hasattr(value, "__float__") or np.ndim(value):
         return False
     with contextlib.suppress(ArithmeticError, TypeError, ValueError):
@@ -218,6 +225,12 @@ def _is_path(value: Any) -> bool:
     return isinstance(value, os.PathLike) or (isinstance(value, str) and "\0" not in value)
 
 
+def _is_of_numpy(value: Any, name: str) -> bool:
+    import numpy as np
+
+    return isinstance(value, getattr(np, name))
+
+
 def _of_class(name: str) -> Callable[[Any], bool]:
     return lambda value: any(known.__name__ == name for known in type(value).__mro__)
 
@@ -227,8 +240,8 @@ _KINDS: dict[str, Callable[[Any], bool]] = {
     **dict.fromkeys(_TEXTS, lambda value: isinstance(value, str)),
     **{name: _of_class(name.rpartition(".")[2]) for name in ("Law", "Fit", "Holdout", "Warehouse", "pl.Expr")},
     "None": lambda value: value is None,
-    "bool": lambda value: isinstance(value, bool | np.bool_),
-    "int": lambda value: isinstance(value, int | np.integer) and not isinstance(value, bool),
+    "bool": lambda value: isinstance(value, bool) or _is_of_numpy(value, "bool_"),
+    "int": lambda value: (isinstance(value, int) and not isinstance(value, bool)) or _is_of_numpy(value, "integer"),
     "float": _is_number,
     "Path": _is_path,
     "Callable": callable,
@@ -237,7 +250,7 @@ _KINDS: dict[str, Callable[[Any], bool]] = {
     "os.PathLike": _is_path,
     "Amount": _is_amount,
     "Executor": lambda value: hasattr(value, "submit"),
-    "FloatArray": lambda value: isinstance(value, np.ndarray),
+    "FloatArray": lambda value: _is_of_numpy(value, "ndarray"),
     "pl.DataFrame": _is_table,
     "pl.LazyFrame": _is_table,
 }

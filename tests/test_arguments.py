@@ -123,6 +123,54 @@ def test_no_public_function_leaves_a_wrong_argument_to_a_library(module: str) ->
     assert not foreign, "\n".join(foreign)
 
 
+def _results(db: sdb.Warehouse) -> Iterator[Any]:
+    """Objects that public functions return, and the warehouse."""
+    rows = db.points("epoch_chinchilla").head(60)
+    fit = sdb.fit(rows, "chinchilla", n_starts=2)
+    groups = rows.with_columns(group=pl.Series(["a", "b"] * 30))
+    laws = ["chinchilla", "kaplan_lnd"]
+    yield from (db, fit, fit.law, sdb.largest("n_params", 0.2))
+    yield sdb.fit_by(groups, "chinchilla", by="group", n_starts=2)
+    yield sdb.compare(rows, laws, bootstrap=10, n_starts=2)
+    yield sdb.compare(groups, laws, by="group", bootstrap=0, n_starts=2)
+    yield sdb.forecast(rows, at={"n_params": [1e10], "n_tokens": [1e11]}, laws=laws)
+    yield sdb.plan(fit, train_flops=1e21)
+
+
+SKIPPED_METHODS = {"close", "propagate", "derived", "influence"}
+"""The last three call a function of the user, whose errors are the user's."""
+
+
+@pytest.mark.ci
+@pytest.mark.filterwarnings("ignore")
+def test_no_method_leaves_a_wrong_argument_to_a_library(
+    db: sdb.Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    right = {"path": tmp_path / "out", "query": "select 1", "source": "epoch_chinchilla", "name": "points"}
+    right |= {"param": "E", "train_flops": 1e21, "function": lambda theta: theta[:, 0]}
+    foreign, done = [], 0
+    for found in _results(db):
+        for name, method in inspect.getmembers(found, inspect.ismethod):
+            if name.startswith("_") or name in SKIPPED_METHODS:
+                continue
+            parameters = inspect.signature(method).parameters.values()
+            named = [one for one in parameters if one.kind in {one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY}]
+            needed = [one.name for one in named if one.default is one.empty]
+            for wrong in (None, "x", -1, 10**400, [], pl.DataFrame({"x": ["a"]}), "\0"):
+                for argument in (one.name for one in named):
+                    given = {one: right.get(one, wrong) for one in needed} | {argument: wrong}
+                    done += 1
+                    try:
+                        method(**given)
+                    except ScalingDBError:
+                        pass
+                    except Exception as error:
+                        foreign.append(f"{type(found).__name__}.{name}({argument}={wrong!r:.30}): {error!r:.90}")
+    assert not foreign, "\n".join(foreign)
+    assert done > 400
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_methods_name_their_wrong_arguments(db: sdb.Warehouse) -> None:
     rows = db.points("epoch_chinchilla").head(40)

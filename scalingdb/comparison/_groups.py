@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from scalingdb._arguments import told
 from scalingdb.comparison._compare import (
     Side,
     check_before_fit,
@@ -35,6 +36,7 @@ CASE = "_case"
 Key = tuple[Any, ...]
 
 
+@told
 @dataclass(frozen=True, eq=False)
 class Comparisons:
     """The same laws compared in every group of a frame. The verbs of :class:`Comparison`, with the keys in front.

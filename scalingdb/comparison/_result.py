@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import polars as pl
 
+from scalingdb._arguments import told
 from scalingdb.comparison import _pairs, _tables, _words
 from scalingdb.display import DEFAULT_LEVEL, html_table, percent
 from scalingdb.errors import DataError, check_level, check_word, unknown_name
@@ -25,6 +26,7 @@ __all__ = ["Comparison"]
 KINDS = ("errors", "laws", "distance", "predictions", "calibration")
 
 
+@told
 @dataclass(frozen=True, eq=False)
 class Comparison:
     """Several laws on the same rows, judged on the same held-out rows. Made by :func:`compare`.

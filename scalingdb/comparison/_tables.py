@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from scalingdb.display import number, percent
+from scalingdb.errors import DataError
 from scalingdb.fits import Fit
 from scalingdb.judging.scores import LEVELS
 
@@ -169,6 +170,8 @@ def held_out_errors(
 def errors_by_distance(held_out: pl.DataFrame, output: str, ratio: str, edges: Sequence[float]) -> pl.DataFrame:
     """See :meth:`Comparison.by_distance`."""
     cuts = sorted(float(edge) for edge in edges)
+    if not cuts:
+        raise DataError("edges is empty", "by_distance() takes one distance or more, such as edges=[1, 10].")
     names = [
         f"up to x{cuts[0]:g}",
         *(f"x{near:g} to x{far:g}" for near, far in itertools.pairwise(cuts)),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from scalingdb._arguments import told
 from scalingdb.discovery import _predict, _tables
 from scalingdb.discovery._cuts import Cut
 from scalingdb.discovery._inputs import Table
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["Discovery"]
 
 
+@told
 @dataclass(frozen=True, eq=False)
 class Discovery:
     """Laws ranked by what they missed on the larger rows. Made by :func:`discover`.

@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from scalingdb._arguments import told
 from scalingdb.display import DEFAULT_LEVEL
 from scalingdb.downstream._checks import FloatArray, result_table
 from scalingdb.downstream._refits import Curve, Draws, Refits, prediction_interval
@@ -106,6 +107,7 @@ def _curve_at(form: _Form, x: FloatArray) -> Curve:
     return lambda params: form.function(x, *(params[:, [i]] for i in range(params.shape[1])))
 
 
+@told
 @dataclass(frozen=True, eq=False)
 class Link:
     """A fitted curve from a loss to a score.

@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 from scipy.special import expit
 
+from scalingdb._arguments import told
 from scalingdb.display import DEFAULT_LEVEL, percent
 from scalingdb.downstream._checks import (
     FloatArray,
@@ -277,6 +278,7 @@ def family_trends(
 # ---- from capabilities to a task ---------------------------------------------------------------------
 
 
+@told
 @dataclass(frozen=True, eq=False)
 class ObservationalLaw:
     """A score as a logistic function of predictors. Made by :func:`observational_law`.

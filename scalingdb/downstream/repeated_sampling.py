@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from scalingdb._arguments import told
 from scalingdb.display import DEFAULT_LEVEL
 from scalingdb.downstream._checks import FloatArray, as_frame, canonical, finite, label_rows, need_columns, result_table
 from scalingdb.errors import DataError, FitError, check_level, check_seed
@@ -144,6 +145,7 @@ def pass_curve(
     ).with_columns(pl.col("neg_log").fill_nan(None))
 
 
+@told
 @dataclass(frozen=True, eq=False)
 class PassLaw:
     """A law of pass@k for one model on one set of problems.

@@ -11,6 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.special import expit, ndtr, stdtrit
 
+from scalingdb._arguments import told
 from scalingdb.display import DEFAULT_LEVEL
 from scalingdb.downstream._checks import (
     FloatArray,
@@ -191,6 +192,7 @@ def _uncertainty(problem: _Problem, p: FloatArray, delta: float) -> tuple[FloatA
     return scatter, np.asarray(df, dtype=float), np.asarray(inefficiency**2 * bread @ meat @ bread)
 
 
+@told
 @dataclass(frozen=True, eq=False)
 class Sloth:
     """Shared skills with one efficiency for each family. Made by :func:`sloth`.

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from scalingdb._arguments import told
 from scalingdb.display import DEFAULT_LEVEL
 from scalingdb.downstream._checks import (
     FloatArray,
@@ -103,6 +104,7 @@ def checkpoint_pairs(
 # ---- two steps -----------------------------------------------------------------------------------
 
 
+@told
 @dataclass(frozen=True, eq=False)
 class TwoStep:
     """A loss law and a link, chained. Made by :func:`two_step`.
@@ -383,6 +385,7 @@ def _fit_quietly(frame: pl.DataFrame, law: str, **options: Any) -> Fit:
 FORMS = ("logistic", "power", "size_and_tokens")
 
 
+@told
 @dataclass(frozen=True, eq=False)
 class OneStep:
     """A score straight from compute, or from size and tokens. Made by :func:`one_step`."""

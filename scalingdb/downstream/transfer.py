@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
+from scalingdb._arguments import told
 from scalingdb.display import DEFAULT_LEVEL
 from scalingdb.downstream._checks import (
     FloatArray,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["LossToLoss", "loss_to_loss", "paired_losses", "recompute_released_fits"]
 
 
+@told
 @dataclass(frozen=True, eq=False)
 class LossToLoss:
     """A shifted power law between two losses. Made by :func:`loss_to_loss`.

@@ -13,6 +13,7 @@ from typing import Any
 import anywidget
 import traitlets
 
+from scalingdb._arguments import told
 from scalingdb.errors import ScalingDBError, unknown_name
 from scalingdb.explorer._data import EVERY
 from scalingdb.explorer._draw import code_block, details, draw, saved, side
@@ -43,6 +44,7 @@ class Page(anywidget.AnyWidget):
     name = traitlets.Unicode().tag(sync=True)
 
 
+@told
 class Explorer:
     """A fit that answers to the hand. Made by :func:`explore`; a cell that ends in one shows it."""
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import polars as pl
 
+from scalingdb._arguments import told
 from scalingdb.display import DEFAULT_LEVEL, html_table, number
 from scalingdb.display import interval as interval_text
 from scalingdb.errors import DataError, FitError, FitWarning, check_level, unknown_name
@@ -52,6 +53,7 @@ class _JointProblem(Problem):
         return self.between
 
 
+@told
 @dataclass(frozen=True, eq=False)
 class JointFit:
     """One law fitted to all groups of a frame at once. Made by :func:`fit` with ``by=`` and ``shared=``.

@@ -38,6 +38,7 @@ GROUP_STARTS = 4
 """Starts of every group. Where fewer than two of them meet at the best objective, sixteen are tried."""
 
 
+@told
 @dataclass(frozen=True, eq=False)
 class Fits:
     """One law fitted to every group of a frame. The verbs of :class:`Fit`, with the keys in front.

@@ -62,19 +62,14 @@ def propagate(
 ) -> FloatArray:
     """See :meth:`Fit.propagate`."""
     if scores is None and estimate.samples.shape[0]:
-        values = np.asarray(function(estimate.finite_samples()), dtype=float)
+        values = _values(function, estimate.finite_samples())
         return opened(values, estimate.is_open(function), is_positive=(values > 0).all(0))
     steps = STEP * estimate.axes.T
     # along the axes of the covariance, in their own lengths: what cancels in a valley cancels in each difference
     at = estimate.centre + np.concatenate([steps, -steps])
     points = natural(at, estimate.is_log)
     points[:, estimate.held] = estimate.theta[estimate.held]
-    values = np.asarray(function(np.concatenate([estimate.theta[None], points])), dtype=float)
-    if values.shape[:1] != (1 + len(points),):
-        raise DataError(
-            f"function gives {values.shape[0] if values.ndim else 'one number'} for {1 + len(points)} parameter sets",
-            "it takes an array of rows of parameters and returns a value, or a row, for each.",
-        )
+    values = _values(function, np.concatenate([estimate.theta[None], points]))
     here, up, down = values[0], values[1 : 1 + len(steps)], values[1 + len(steps) :]
     with np.errstate(all="ignore"):
         in_logs = (values > 0).all(0)
@@ -83,6 +78,17 @@ def propagate(
         change = np.tensordot(along, slopes, axes=1)
         drawn = np.where(in_logs, here * np.exp(change), here + change)
         return opened(drawn, estimate.is_open(function), is_positive=in_logs)
+
+
+def _values(function: Callable[[FloatArray], FloatArray], theta: FloatArray) -> FloatArray:
+    """What a user's function gives for rows of parameters."""
+    values = np.asarray(function(theta), dtype=float)
+    if values.shape[:1] != (len(theta),):
+        raise DataError(
+            f"function gives {values.shape[0] if values.ndim else 'one number'} for {len(theta)} parameter sets",
+            "it takes an array of rows of parameters and returns a value, or a row, for each.",
+        )
+    return values
 
 
 def opened(

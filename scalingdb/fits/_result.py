@@ -39,6 +39,7 @@ class _Lean:
     __slots__ = ("__dict__",)
 
 
+@told
 @dataclass(frozen=True, eq=False, slots=True)
 class Fit(_Lean):
     """One law fitted to one frame. Made by :func:`fit`; never changes.
@@ -104,7 +105,6 @@ class Fit(_Lean):
 
     # ---- tables --------------------------------------------------------------------------
 
-    @told
     def tidy(self, level: float = DEFAULT_LEVEL, method: Method = "auto") -> pl.DataFrame:
         """One row per parameter.
 
@@ -147,7 +147,6 @@ class Fit(_Lean):
         """
         return _tables.augment(self)
 
-    @told
     def influence(
         self, quantity: Callable[..., Any] | None = None, *, exact: bool = False, **at: float
     ) -> pl.DataFrame:
@@ -231,7 +230,6 @@ class Fit(_Lean):
 
         return information(self)
 
-    @told
     def profile(self, param: str, level: float = DEFAULT_LEVEL, points: int = 41) -> pl.DataFrame:
         """The lowest objective for every value of one parameter: the curve behind a profile interval.
 
@@ -265,7 +263,6 @@ class Fit(_Lean):
 
     # ---- what follows from the parameters ------------------------------------------------
 
-    @told
     def predict(
         self,
         frame: pl.DataFrame,
@@ -314,7 +311,6 @@ class Fit(_Lean):
         """
         return _predict.predict(self, frame, level, error=error, noise=noise, rng=rng)
 
-    @told
     def simulate(self, frame: pl.DataFrame, *, noise: bool = True, rng: int = 0) -> FloatArray:
         """Draws of the predictions: what the intervals of :meth:`predict` are percentiles of.
 
@@ -348,7 +344,6 @@ class Fit(_Lean):
         """
         return _predict.simulate(self, frame, noise=noise, rng=rng)
 
-    @told
     def derived(
         self, quantities: Mapping[str, Callable[..., Any]], level: float = DEFAULT_LEVEL, rng: int = 0
     ) -> pl.DataFrame:
@@ -378,7 +373,6 @@ class Fit(_Lean):
         """
         return _propagate.derived(self._estimate, quantities, level, rng)
 
-    @told
     def propagate(
         self,
         function: Callable[[FloatArray], FloatArray],
@@ -422,7 +416,6 @@ class Fit(_Lean):
         """
         return _propagate.propagate(self._estimate, function, count, rng, scores)
 
-    @told
     def draws(self, count: int = 1000, rng: int = 0) -> FloatArray:
         """Parameter vectors (P, K) that are as uncertain as the fit: for anything :meth:`derived` cannot say.
 
@@ -444,7 +437,6 @@ class Fit(_Lean):
             drawn[:, np.isin(list(self.params), self.recipe.undetermined)] = np.nan
         return drawn
 
-    @told
     def optimum(self, train_flops: float | Sequence[float], level: float = DEFAULT_LEVEL) -> pl.DataFrame:
         """Compute-optimal N and D for budgets in FLOP, under ``C = 6 * N * D``.
 
@@ -470,7 +462,6 @@ class Fit(_Lean):
         """
         return _propagate.optimum(self, train_flops, level)
 
-    @told
     def objective_at(self, params: Mapping[str, float] | str) -> float:
         """The fit's objective (a sum over the same rows) with other coefficients.
 
@@ -533,7 +524,6 @@ class Fit(_Lean):
         axes = [*self.recipe.columns.values(), self.recipe.output][:2]
         return self.data.select(axes), str(self.verdict)
 
-    @told
     def save(self, path: str | Path) -> Path:
         """Write the fit to one Parquet file: its rows, and everything else in the file's metadata.
 
@@ -547,7 +537,6 @@ class Fit(_Lean):
         return save(self, path)
 
     @staticmethod
-    @told
     def load(path: str | Path) -> Fit:
         """Read a fit that :meth:`save` wrote. A law of your own must be defined first.
 

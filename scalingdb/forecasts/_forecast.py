@@ -34,6 +34,7 @@ CURVES = ("power_offset", "power", "m3", "hestness_curve")
 SIZES = ("n_params", "n_params_non_embedding", "n_params_active")
 
 
+@told
 @dataclass(frozen=True, eq=False)
 class Forecast:
     """What a law says of runs beyond the fitted rows. Made by :func:`forecast`.

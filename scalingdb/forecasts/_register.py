@@ -44,7 +44,7 @@ def register(forecast: Forecast, path: str | Path | None) -> Path:
         file = place / f"{now:%Y-%m-%d}-{forecast.law}-{digest[:12]}.json"
         whole = {"format": FORMAT, "registered": now.isoformat(timespec="seconds"), "sha256": digest, **content}
         write_whole(file, json.dumps(whole, indent=1, allow_nan=False) + "\n")
-    except OSError as error:
+    except (OSError, ValueError) as error:  # a name with a null byte
         raise OutputError(
             f"cannot register the forecast: {error}", "give a folder that can be written: register(path)."
         ) from error

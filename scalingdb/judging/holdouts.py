@@ -65,6 +65,7 @@ class Split:
     test: pl.DataFrame
 
 
+@told
 @dataclass(frozen=True)
 class Holdout:
     """A rule that says which rows are held out, and its description.

@@ -120,6 +120,7 @@ def _nothing() -> Mapping[str, Any]:
     return MappingProxyType({})
 
 
+@told
 @dataclass(frozen=True, eq=False)
 class Law:
     """A scaling law: formula, inputs, parameters, citation.
@@ -200,7 +201,6 @@ class Law:
         """Whether a user defined or composed the law: it stands in no chapter of the library."""
         return self.chapter == OWN
 
-    @told
     def meaning(self, name: str) -> str:
         """What an input or the output is: the law's own words, else the warehouse's column of this name."""
         if name in self.meanings:
@@ -357,7 +357,6 @@ class Law:
         sets = self.own_sets or published_sets_of(published_rows(), self.name, self.params)
         return MappingProxyType({one.variant: one for one in sets})
 
-    @told
     def coefficients(self, variant: str | None = None) -> dict[str, float]:
         """Published coefficients of one variant (the default one if `variant` is None).
 
@@ -375,7 +374,6 @@ class Law:
         """The coefficients that are used where no variant is named; None where there are none."""
         return default_of(list(self.published.values()), self.default_variant)
 
-    @told
     def with_variant(self, variant: str) -> Law:
         """The same law with another published set as its default.
 
@@ -427,7 +425,6 @@ class Law:
         result = self.function(*arrays, **own)
         return result.item() if isinstance(result, np.ndarray | np.generic) and result.ndim == 0 else result
 
-    @told
     def predict(
         self,
         frame: pl.DataFrame,
@@ -466,7 +463,6 @@ class Law:
         """
         return _evaluate.predict(self, frame, variant, inputs, params)
 
-    @told
     def optimum(self, train_flops: float | Sequence[float], variant: str | None = None, **given: float) -> pl.DataFrame:
         """Compute-optimal N and D for budgets in FLOP, under ``C = 6 * N * D``.
 
@@ -519,7 +515,6 @@ class Law:
 
         return _algebra.compose(self, other) if isinstance(other, Law) else NotImplemented
 
-    @told
     def named(self, name: str) -> Law:
         """The law under a name of its own, registered: for ``get_law``, ``laws`` and its SQL macro.
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from scalingdb._arguments import told
 from scalingdb.display import html_table, interval
 from scalingdb.errors import DataError
 from scalingdb.judging.resampling import percentile_interval
@@ -28,6 +29,7 @@ WORDS = {
 }
 
 
+@told
 @dataclass(frozen=True, eq=False)
 class Allocation:
     """How optimal N and D grow with compute, by one of the three approaches.

@@ -53,6 +53,7 @@ SAID: Mapping[str, Callable[[float | None], str]] = MappingProxyType(
 """How each quantity is written."""
 
 
+@told
 @dataclass(frozen=True, eq=False)
 class Plan:
     """The best N and D for one or more budgets. Made by :func:`plan`.
@@ -152,6 +153,7 @@ class Plan:
         DataFrame
             ``train_flops, n_params, n_tokens, loss, loss_low, loss_high, is_best``.
         """
+        _check_points(points)
         parts = []
         for row in self._table.iter_rows(named=True):
             n = row["n_params"] * np.geomspace(1 / span, span, points)
@@ -184,6 +186,7 @@ class Plan:
             losses of the plan are among them; where there are fewer than `levels`, budgets of a tenth
             to ten times the plan's are added.
         """
+        _check_points(points)
         rows = self._table
         losses = rows["loss"].to_list()
         spread = np.geomspace(0.03, 30.0, max(levels - len(losses), 0))
@@ -280,6 +283,11 @@ def _range(row: Mapping[str, Any], name: str, say: Any) -> str:
 
 def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
+
+
+def _check_points(points: int) -> None:
+    if points < 1:
+        raise DataError(f"points={points!r} is no number of points", "give 1 or more.")
 
 
 def _null(frame: pl.DataFrame) -> pl.DataFrame:

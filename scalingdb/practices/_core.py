@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from scalingdb._arguments import told
 from scalingdb.display import DEFAULT_LEVEL, html_table, percent
 from scalingdb.errors import DataError, check_level, unknown_name
 from scalingdb.fits import as_frame, refuse_bad_values
@@ -270,6 +271,7 @@ def _interval(
     return float(low), float(high)
 
 
+@told
 @dataclass(frozen=True, eq=False)
 class Practice:
     """Errors of several arms on the same families. Made by the functions of :mod:`scalingdb.practices`.

@@ -25,6 +25,7 @@ from typing import Any
 import duckdb
 import polars as pl
 
+from scalingdb._arguments import told
 from scalingdb.errors import DataError, QueryError, WarehouseError, check_path, path_hint, unknown_name
 from scalingdb.published import default_path
 from scalingdb.warehouse._export import export
@@ -46,6 +47,7 @@ def local_folder() -> Path:
     return Path(platformdirs.user_data_dir("scalingdb", appauthor=False))
 
 
+@told
 class Warehouse:
     """The curated tables, ready for SQL. Made by :func:`connect`; reads only.
 

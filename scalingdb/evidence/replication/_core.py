@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import polars as pl
 
+from scalingdb._arguments import told
 from scalingdb.display import number
 from scalingdb.errors import DataError, DomainWarning, FitWarning, unknown_name
 from scalingdb.notices import silence
@@ -160,6 +161,7 @@ def _half_digit(value: float) -> float:
     return float(Decimal(5).scaleb((min(exponent, 0) if abs(value) < 1e7 else exponent) - 1))
 
 
+@told
 @dataclass(frozen=True)
 class Replication:
     """Figures that one computation gives, or that none can. Made by :func:`replication` and :func:`untestable`.

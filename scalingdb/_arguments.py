@@ -231,6 +231,12 @@ def _is_of_numpy(value: Any, name: str) -> bool:
     return isinstance(value, getattr(np, name))
 
 
+def _is_of_polars(value: Any, name: str) -> bool:
+    import polars as pl
+
+    return isinstance(value, getattr(pl, name))
+
+
 def _of_class(name: str) -> Callable[[Any], bool]:
     return lambda value: any(known.__name__ == name for known in type(value).__mro__)
 
@@ -260,6 +266,6 @@ _STRICT: dict[str, Callable[[Any], bool]] = {
     "int": lambda value: _KINDS["int"](value) and -(2**63) <= value < 2**63,
     "float": lambda value: _is_number(value) and not (isinstance(value, int) and abs(value) >= 2**63),
     "Amount": lambda value: _is_amount(value) and not (isinstance(value, int) and abs(value) >= 2**63),
-    "pl.DataFrame": _of_class("DataFrame"),
-    "pl.LazyFrame": _of_class("LazyFrame"),
+    "pl.DataFrame": lambda value: _is_of_polars(value, "DataFrame"),  # pandas has a class of this name
+    "pl.LazyFrame": lambda value: _is_of_polars(value, "LazyFrame"),
 }

@@ -184,6 +184,8 @@ def test_methods_name_their_wrong_arguments(db: sdb.Warehouse) -> None:
         lambda: sdb.fit(rows, "chinchilla", delta=2**70),
         lambda: sdb.forecast(rows, at={"n_params": 7e10, "n_tokens": 1e12}, zzz=1),
         lambda: sdb.pareto_envelope(rows, x="n_params", y="loss", best=[]),  # type: ignore[arg-type]
+        lambda: sdb.pareto_envelope(rows.to_pandas(), x="n_params", y="loss"),  # type: ignore[arg-type]
+        lambda: sdb.compare(rows.with_columns(n_params=pl.struct("n_params")), "chinchilla"),
         lambda: sdb.track_record(0.95),  # type: ignore[arg-type]
         lambda: sdb.holdouts.beyond("loss", 10**400),
         lambda: sdb.law("t", cite="ours", inputs=["x"], params={}, evidence_kind=[]),  # type: ignore[arg-type]

@@ -60,6 +60,8 @@ def log_likelihood(objective: Objective, y: FloatArray, prediction: FloatArray, 
     loss = total / objective.scale if not objective.is_absolute else total
     if loss <= 0:
         return float("inf")
+    if not np.isfinite(loss):  # squares of values beyond 1e154
+        return float("-inf")
     sides = (1.0,) if objective.asymmetry == 0.5 else (2 * objective.asymmetry, 2 * (1 - objective.asymmetry))
 
     def minus(log_temperature: float) -> float:

@@ -80,6 +80,7 @@ def _grid(model: Model, seed: int | None = None, sizes: Mapping[int, int] = FINE
     return grid
 
 
+@np.errstate(over="ignore", invalid="ignore")  # values beyond 1e154 have no square: such a gain is none
 def _nonnegative_least_squares(
     terms: FloatArray, target: FloatArray, signed: BoolArray
 ) -> tuple[FloatArray, FloatArray]:

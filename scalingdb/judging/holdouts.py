@@ -163,6 +163,9 @@ def _column(frame: pl.DataFrame, name: str) -> pl.Series:
             "the frame has no column 'train_flops' to hold out by",
             "'train_flops_6nd' is computed from its N and D; or add the compute that was measured.",
         )
+    for count in (n, "n_tokens"):
+        if not frame[count].dtype.is_numeric():
+            raise DataError(f"column {count!r} of the hold-out holds {frame[count].dtype}, not numbers")
     return (6 * frame[n].cast(pl.Float64) * frame["n_tokens"].cast(pl.Float64)).alias(name)
 
 

@@ -18,6 +18,8 @@ from typer.testing import CliRunner
 import scalingdb as sdb
 from scalingdb.cli import app
 from scalingdb.display import percent
+from scalingdb.estimation.likelihood import log_likelihood
+from scalingdb.estimation.objectives import make_objective
 from scalingdb.errors import DataError, FitError, FitWarning, UnknownNameError
 from scalingdb.judging import resampling, scores
 
@@ -840,3 +842,9 @@ def test_farseers_intervals_are_too_narrow(farseer: sdb.Comparison) -> None:
     assert table["farseer"]["interval_width"] < 0.25 * table["chinchilla"]["interval_width"]
     assert table["farseer"]["log_score"] > table["chinchilla"]["log_score"]
     assert table["farseer"]["aicc"] < table["chinchilla"]["aicc"] - 1000
+
+
+def test_values_whose_squares_overflow_have_no_likelihood() -> None:
+    y, weights = np.full(5, 1e290), np.ones(5)
+    with np.errstate(over="ignore"):
+        assert log_likelihood(make_objective("mse"), y, 2 * y, weights) == -np.inf

@@ -1129,10 +1129,3 @@ def test_a_law_that_cannot_be_sent_to_another_process_is_named(families: pl.Data
         ):
             with pytest.raises(FitError, match="cannot send the law to another process"):
                 call()
-
-
-@pytest.mark.filterwarnings("ignore:(overflow|invalid)")
-def test_losses_beyond_the_square_root_of_the_largest_number_have_no_likelihood(db: sdb.Warehouse) -> None:
-    rows = db.points("epoch_chinchilla").head(40).with_columns(pl.col("loss") * 1e290)
-    fit = sdb.fit(rows, "chinchilla", objective="mse", n_starts=2)
-    assert fit.information()["log_likelihood"].item() == -np.inf

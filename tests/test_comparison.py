@@ -18,9 +18,9 @@ from typer.testing import CliRunner
 import scalingdb as sdb
 from scalingdb.cli import app
 from scalingdb.display import percent
+from scalingdb.errors import DataError, FitError, FitWarning, UnknownNameError
 from scalingdb.estimation.likelihood import log_likelihood
 from scalingdb.estimation.objectives import make_objective
-from scalingdb.errors import DataError, FitError, FitWarning, UnknownNameError
 from scalingdb.judging import resampling, scores
 
 pytestmark = pytest.mark.usefixtures("own_laws")

@@ -17,7 +17,7 @@ import sys
 import tracemalloc
 import warnings
 from collections.abc import Callable
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from pathlib import Path
@@ -709,22 +709,30 @@ def test_fit_by_on_threads(families: pl.DataFrame, fits: sdb.Fits) -> None:
         same_fits(sdb.fit_by(families, "chinchilla", by="family", bootstrap=10, executor=executor), fits)
 
 
-class _Dead(ThreadPoolExecutor):
-    """An executor one of whose processes has died."""
+class _Failing(ThreadPoolExecutor):
+    """An executor all of whose jobs end in an error."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(1)
+        self.error = error
 
     def submit(self, *_: Any, **__: Any) -> Any:
         job: Future[Any] = Future()
-        job.set_exception(BrokenProcessPool("a process was terminated abruptly"))
+        job.set_exception(self.error)
         return job
 
 
 def test_an_executor_that_cannot_work_is_told() -> None:
+    from distributed.client import FutureCancelledError
+
     rows = sdb.connect().points("gadre_overtraining")
     over = ThreadPoolExecutor(1)
     over.shutdown()
     cases: list[tuple[Executor, str]] = [
         (over, "takes no work: cannot schedule"),
-        (_Dead(1), "a process of the executor died"),
+        (_Failing(BrokenProcessPool("a process was terminated abruptly")), "a process of the executor died"),
+        (_Failing(CancelledError()), "was shut down before its work was done"),
+        (_Failing(FutureCancelledError("fit", "lost")), "the cluster gave up|was shut down"),
     ]
     if "fork" in multiprocessing.get_all_start_methods():
         cases.append((ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("fork")), "the executor forks"))

@@ -12,7 +12,7 @@ import multiprocessing
 import os
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,7 @@ from scalingdb.evidence.arena._cuts import CUTS_VERSION, cuts_of
 from scalingdb.evidence.arena._dataset import DataSet
 from scalingdb.evidence.arena._field import entrants
 from scalingdb.evidence.arena._sets import DATA_SETS
+from scalingdb.fits._elsewhere import executor_errors, submitted
 from scalingdb.law_library import all_laws
 
 if TYPE_CHECKING:
@@ -322,10 +323,12 @@ def _computed(db: Warehouse, missing: list[Pair], workers: int, executor: Execut
     # a fork of a process in which Polars has begun threads can wait for ever
     pool = executor or ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
     rows = {one.id: read_rows(db, one) for one in {pair[0].id: pair[0] for pair in missing}.values()}
-    jobs = [pool.submit(_run, pair, rows[pair[0].id]) for pair in order]
+    jobs: list[Future[pl.DataFrame]] = []
     try:
-        for job in as_completed(jobs):
-            yield job.result()
+        with executor_errors(pool):
+            jobs += submitted(pool, _run, ((pair, rows[pair[0].id]) for pair in order))
+            for job in as_completed(jobs):
+                yield job.result()
     finally:
         for job in jobs:
             job.cancel()

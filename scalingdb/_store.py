@@ -23,9 +23,10 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
 from types import MappingProxyType
-from typing import IO
+from typing import IO, Literal
 
 from scalingdb.errors import OutputError, ScalingDBError, WarehouseError
 
@@ -41,11 +42,13 @@ __all__ = [
     "exclusive",
     "file_entry",
     "listing",
+    "read_file",
     "read_state",
     "recover",
     "replace_durably",
     "scratch_folder",
     "sync_folder",
+    "user_folder",
     "write_manifest",
     "write_whole",
 ]
@@ -127,9 +130,48 @@ def _object(pile: str, name: str, entry: Entry) -> str:
     return f"{pile}/{entry.sha256}{Path(name).suffix}"
 
 
+def user_folder(kind: Literal["cache", "data"]) -> Path:
+    """Folder of what this user keeps: that of ``$SCALINGDB_CACHE`` or ``$SCALINGDB_LOCAL``, else the system's place.
+
+    Raises
+    ------
+    WarehouseError
+        If the user has no home folder, and the variable names none.
+    """
+    variable = {"cache": "SCALINGDB_CACHE", "data": "SCALINGDB_LOCAL"}[kind]
+    if named := os.environ.get(variable):
+        return Path(named).absolute()
+    import platformdirs
+
+    find = platformdirs.user_cache_path if kind == "cache" else platformdirs.user_data_path
+    try:
+        return find("scalingdb", appauthor=False)
+    except RuntimeError as error:  # a user without a name, as in a container
+        raise WarehouseError(f"this user has no home folder: {error}", f"name a folder with ${variable}.") from error
+
+
+def open_file(file: Path) -> BufferedReader:
+    """A file to read; a named pipe in its place is refused, where opening it would wait for ever."""
+    content = open(file, "rb", opener=_without_waiting)  # noqa: SIM115 - Path.open() takes no opener
+    if not stat.S_ISREG(os.fstat(content.fileno()).st_mode):
+        content.close()
+        raise OSError(errno.EINVAL, "not a regular file", str(file))
+    return content
+
+
+def _without_waiting(name: str, flags: int) -> int:
+    return os.open(name, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def read_file(file: Path) -> bytes:
+    """Content of a regular file."""
+    with open_file(file) as content:
+        return content.read()
+
+
 def file_entry(file: Path) -> Entry:
     """Size and SHA-256 of a file."""
-    with file.open("rb") as content:
+    with open_file(file) as content:
         return Entry(hashlib.file_digest(content, "sha256").hexdigest(), os.fstat(content.fileno()).st_size)
 
 
@@ -143,7 +185,7 @@ def read_state(folder: Path) -> State:
     """
     manifest = folder / MANIFEST
     try:
-        with manifest.open("rb") as content:
+        with open_file(manifest) as content:
             found = os.fstat(content.fileno())
             text = content.read()
     except FileNotFoundError:
@@ -151,7 +193,7 @@ def read_state(folder: Path) -> State:
     except OSError as error:
         hint = (
             _without(folder)
-            if manifest.is_dir()
+            if isinstance(error, IsADirectoryError)
             else "see that you may read it; $SCALINGDB_LOCAL names another folder."
         )
         raise WarehouseError(f"{str(manifest)!r} cannot be read: {error}", hint) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import gzip
 import hashlib
 import http.server
@@ -25,8 +26,10 @@ import pytest
 from polars.testing import assert_frame_equal
 
 import scalingdb as sdb
-from scalingdb._store import write_manifest
+from scalingdb import _store
+from scalingdb._store import read_state, write_manifest
 from scalingdb.errors import DataError, QueryError, ReadOnlyError, ScalingDBError, UnknownNameError, WarehouseError
+from scalingdb.law_library import _cache
 from scalingdb.schema import METRICS, TABLES, UNITS
 from scalingdb.verification import verify
 from scalingdb.warehouse import _remote
@@ -1421,3 +1424,62 @@ def test_views_of_ones_own_are_asked_as_they_are(copied_warehouse: Path) -> None
     write_manifest(copied_warehouse)
     with sdb.connect(copied_warehouse) as own:
         assert own.points("farseer").height > 100
+
+
+def test_a_user_without_a_home_folder_reads_what_ships(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nowhere(*_: Any, **__: Any) -> Path:
+        raise RuntimeError("could not determine the home directory")  # a container whose user has no name
+
+    monkeypatch.setattr("platformdirs.user_data_path", nowhere)
+    monkeypatch.setattr("platformdirs.user_cache_path", nowhere)
+    for variable in ("SCALINGDB_LOCAL", "SCALINGDB_CACHE"):
+        monkeypatch.delenv(variable)
+    assert sdb.connect().points("epoch_chinchilla").height == 240
+    assert _cache.load("0" * 32) is None
+    _cache.save("0" * 32, {})
+    assert not sdb.arena.cells().is_empty()
+    with pytest.raises(WarehouseError, match=r"(?s)no home folder.*SCALINGDB_LOCAL"):
+        sdb.remove_source("mine")
+    with pytest.raises(WarehouseError, match=r"(?s)no home folder.*SCALINGDB_CACHE"):
+        sdb.connect(SHIPPED.as_uri())
+
+
+def test_own_sources_that_may_not_be_read_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As root, who runs these tests, one may read anything: the system's answer is made up."""
+
+    def refused(self: Path, *_: Any) -> Any:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(self))
+
+    real = _store.open_file
+    own = tmp_path / "own"
+    monkeypatch.setenv("SCALINGDB_LOCAL", str(own))
+    monkeypatch.setattr(_store, "open_file", lambda file: refused(file) if file.parent == own else real(file))
+    with monkeypatch.context() as patch:
+        looked = Path.is_dir
+        patch.setattr(Path, "is_dir", lambda self: refused(self) if own in self.parents else looked(self))
+        with pytest.raises(WarehouseError, match=r"(?s)manifest.json' cannot be read.*SCALINGDB_LOCAL"):
+            sdb.connect()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_a_named_pipe_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SCALINGDB_CACHE", str(tmp_path))
+    (tmp_path / "laws").mkdir()
+    for name in ("laws/law.json", "manifest.json", "arena.csv"):
+        os.mkfifo(tmp_path / name)
+    assert _cache.load("law") is None
+    with pytest.raises(WarehouseError, match="not a regular file"):
+        read_state(tmp_path)
+    assert not sdb.arena.cells().is_empty()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no forks here")
+def test_a_fork_is_told_that_the_warehouse_is_its_parents(monkeypatch: pytest.MonkeyPatch) -> None:
+    with sdb.connect(SHIPPED) as db:
+        with monkeypatch.context() as patch:
+            patch.setattr(db._session, "_process", -1)  # what a fork would find
+            for ask in (lambda: db.sql("select 1"), lambda: db.points("farseer"), lambda: db.table("runs")):
+                with pytest.raises(WarehouseError, match=r"(?s)forked from.*'spawn'"):
+                    ask()
+            db.close()  # leaves the parent's connection alone
+        assert db.sql("select 1 as x").item() == 1

@@ -161,10 +161,10 @@ def check(
     """
     from scalingdb.published import default_path
     from scalingdb.verification import verify
-    from scalingdb.warehouse import local_folder, view_faults
+    from scalingdb.warehouse import own_folder, view_faults
 
     home = warehouse or default_path()
-    own = local_folder() if warehouse is None else None
+    own = own_folder() if warehouse is None else None
     with working("reading every file and view", quiet=quiet):
         found = verify(home, own)
         if not found.faults:

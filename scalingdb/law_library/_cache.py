@@ -12,7 +12,6 @@ import functools
 import hashlib
 import inspect
 import json
-import os
 import tempfile
 import textwrap
 import time
@@ -23,6 +22,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from scalingdb._store import read_file, user_folder
 
 __all__ = ["SHIPPED", "Unkeyable", "body_of", "fingerprint", "load", "save"]
 
@@ -112,9 +113,7 @@ def _text(value: Any, seen: tuple[int, ...]) -> Any:
 
 
 def _folder() -> Path:
-    import platformdirs
-
-    return Path(os.environ.get("SCALINGDB_CACHE") or platformdirs.user_cache_path("scalingdb")) / "laws"
+    return user_folder("cache") / "laws"
 
 
 @functools.cache
@@ -132,7 +131,7 @@ def load(key: str) -> dict[str, Any] | None:
     content = _shipped().get(f"{key}.json")
     if content is None:
         try:
-            content = (_folder() / f"{key}.json").read_bytes()
+            content = read_file(_folder() / f"{key}.json")
         except OSError:
             return None
     return _unpacked(content)

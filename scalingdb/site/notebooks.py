@@ -36,7 +36,7 @@ from scalingdb.published import default_path
 from scalingdb.site.figures import figure
 from scalingdb.site.kernels import KernelManager, kernels
 from scalingdb.site.words import plain
-from scalingdb.warehouse import connect, local_folder
+from scalingdb.warehouse import connect, own_folder
 
 __all__ = ["Ready", "execute_all", "find_notebooks", "notebook_folder", "prepare", "world"]
 
@@ -328,8 +328,8 @@ def world() -> bytes:
     for path in sorted(package.rglob("*")):
         if path.suffix in {".py", ".csv"} and "site" not in path.relative_to(package).parts:
             digest.update(path.relative_to(package).as_posix().encode() + path.read_bytes())
-    for folder in (default_path(), local_folder(), notebook_folder() / "own_runs"):
-        for path in sorted(folder.rglob("*") if folder.is_dir() else []):
+    for folder in (default_path(), own_folder(), notebook_folder() / "own_runs"):
+        for path in sorted(folder.rglob("*") if folder is not None and folder.is_dir() else []):
             if path.is_file():
                 state = path.stat()
                 digest.update(f"{path} {state.st_size} {state.st_mtime_ns}".encode())

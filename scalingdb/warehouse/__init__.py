@@ -15,6 +15,7 @@ runs; this alone keeps ``with t as (copy ...)`` from writing *inside* the folder
 
 from __future__ import annotations
 
+import contextlib
 import html
 import os
 import time
@@ -26,6 +27,7 @@ import duckdb
 import polars as pl
 
 from scalingdb._arguments import told
+from scalingdb._store import user_folder
 from scalingdb.errors import DataError, QueryError, WarehouseError, check_path, path_hint, unknown_name
 from scalingdb.published import default_path
 from scalingdb.warehouse._export import export
@@ -34,17 +36,19 @@ from scalingdb.warehouse._overview import overview
 from scalingdb.warehouse._remote import fetched, is_address
 from scalingdb.warehouse._session import WORD, Session
 
-__all__ = ["Warehouse", "connect", "local_folder", "view_faults"]
+__all__ = ["Warehouse", "connect", "local_folder", "own_folder", "view_faults"]
 
 
 def local_folder() -> Path:
     """Folder of the sources that this user added: ``$SCALINGDB_LOCAL``, else the user's data folder."""
-    named = os.environ.get("SCALINGDB_LOCAL")
-    if named:
-        return Path(named).absolute()
-    import platformdirs
+    return user_folder("data")
 
-    return Path(platformdirs.user_data_dir("scalingdb", appauthor=False))
+
+def own_folder() -> Path | None:
+    """:func:`local_folder`; None for a user without a home folder, who has added nothing."""
+    with contextlib.suppress(WarehouseError):
+        return local_folder()
+    return None
 
 
 @told
@@ -345,7 +349,7 @@ def connect(
                 folder, "give connect() the folder that holds tables/ and views/, or nothing for the shipped one."
             ),
         )
-    return Warehouse(Session(folder, local_folder() if path is None else None, allow, memory_limit, time_limit))
+    return Warehouse(Session(folder, own_folder() if path is None else None, allow, memory_limit, time_limit))
 
 
 def _exists(look: Callable[[], bool]) -> bool:

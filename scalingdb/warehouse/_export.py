@@ -11,7 +11,7 @@ import duckdb
 from scalingdb._store import check_target, replace_durably, scratch_folder
 from scalingdb.errors import WarehouseError, check_path
 from scalingdb.warehouse._query import interruptible
-from scalingdb.warehouse._session import Session
+from scalingdb.warehouse._session import TRIES, Session
 from scalingdb.warehouse._tables import KEPT, define_tables, define_views, materialise
 
 __all__ = ["export"]
@@ -56,12 +56,19 @@ def _write(session: Session, scratch: Path) -> None:
 
     assert session.files is not None
     with duckdb.connect(str(scratch)) as database:
-        for _ in range(20):  # a build may move the files meanwhile
+        for _ in range(TRIES):  # a build may move the files meanwhile
             tokens = session.files.current()
-            session.files.check()
-            define_tables(database, session.files, materialise=True)
-            if tokens == session.files.current():
-                break
+            try:
+                session.files.check()
+                define_tables(database, session.files, materialise=True)
+            except (WarehouseError, duckdb.Error):
+                if tokens == session.files.current():
+                    raise
+            else:
+                if tokens == session.files.current():
+                    break
+        else:
+            raise WarehouseError(f"the warehouse at {str(session.path)!r} is being rebuilt all the time", "try later.")
         define_views(database, session.files)
         for view in KEPT:
             materialise(database, view)

@@ -10,7 +10,17 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from scalingdb._store import INCOMING, MANIFEST, REPLACED, Entry, exclusive, file_entry, read_state, scratch_folder
+from scalingdb._store import (
+    INCOMING,
+    MANIFEST,
+    REPLACED,
+    Entry,
+    exclusive,
+    file_entry,
+    read_state,
+    scratch_folder,
+    user_folder,
+)
 from scalingdb.errors import WarehouseError
 from scalingdb.notices import notice
 
@@ -37,9 +47,7 @@ def is_address(path: str) -> bool:
 
 def cache_folder() -> Path:
     """``$SCALINGDB_CACHE``, else the user's cache folder."""
-    import platformdirs
-
-    return Path(os.environ.get("SCALINGDB_CACHE") or platformdirs.user_cache_path("scalingdb")) / "warehouses"
+    return user_folder("cache") / "warehouses"
 
 
 def fetched(address: str) -> Path:

@@ -32,7 +32,7 @@ from scalingdb.warehouse._tables import (
     remedy,
 )
 
-__all__ = ["Session"]
+__all__ = ["TRIES", "Session"]
 
 EXPORT_AGAIN = "write it again with 'scalingdb export FILE.duckdb'."
 
@@ -74,6 +74,7 @@ class Session:
         self.time_limit = time_limit
         self.files = None if path.is_file() else Files(path, own)
         self._changing = threading.RLock()
+        self._process = os.getpid()
         self._asked = dict.fromkeys(KEPT, 0)
         self._laws: dict[str, int] = {}
         self._waits = False
@@ -169,6 +170,7 @@ class Session:
     @interruptible()
     def alone(self, source: str) -> str:
         """Prefix of the names of ``points`` and ``curves`` that read this source only; empty where there are none."""
+        self._refuse_forks()
         with self._changing:
             if self.files is None or not self.files.is_by_source:
                 return ""
@@ -185,6 +187,7 @@ class Session:
 
     def heads(self) -> pl.DataFrame:
         """Headline metric and evaluation set of every source; asked once for each state of the folders."""
+        self._refuse_forks()
         tokens = self._follow()
         if self._heads is None or self._heads[0] != tokens:
             query = "select source_id, headline_metric, headline_eval_set from sources"
@@ -208,6 +211,7 @@ class Session:
         A build may replace files while they are read: then the query is asked again, of the contents that this session
         opened.
         """
+        self._refuse_forks()
         for attempt in range(TRIES):
             tokens = self._follow()
             try:
@@ -229,6 +233,14 @@ class Session:
             if not self._moved_since(tokens):
                 return frame
         raise WarehouseError(f"the warehouse at {str(self.path)!r} is being rebuilt all the time", "try again later.")
+
+    def _refuse_forks(self) -> None:
+        """Threads of DuckDB and Polars do not come along into a fork: what asks them there may wait for ever."""
+        if os.getpid() != self._process:
+            raise WarehouseError(
+                "this warehouse was opened by the process that this one was forked from",
+                "start processes with multiprocessing's 'spawn': Polars and DuckDB do not work on in a fork.",
+            )
 
     def own_rows(self, table: str, source: str) -> pl.DataFrame | None:
         """Rows of a file of one of the user's own sources, in the state that was opened; None where there is none."""
@@ -372,6 +384,8 @@ class Session:
         WarehouseError
             If another thread keeps the connection busy for five seconds.
         """
+        if os.getpid() != self._process:  # a fork: the connection is its parent's
+            return
         for left in range(500, -1, -1):
             try:
                 self._connection.close()

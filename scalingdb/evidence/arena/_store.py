@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from scalingdb.errors import DataError, OutputError
+from scalingdb._store import read_file, user_folder
+from scalingdb.errors import DataError, OutputError, WarehouseError
 from scalingdb.evidence.arena._cells import SCHEMA, run_pair
 from scalingdb.evidence.arena._cuts import CUTS_VERSION, cuts_of
 from scalingdb.evidence.arena._dataset import DataSet
@@ -68,17 +69,20 @@ Pair = tuple[DataSet, Rows, str, dict[str, str], str]
 
 
 def user_file() -> Path:
-    """Where cells go if the package's folder cannot be written: ``$SCALINGDB_CACHE``, else the user's cache."""
-    named = os.environ.get("SCALINGDB_CACHE")
-    if named:
-        return Path(named) / "arena.csv"
-    import platformdirs
+    """Where cells go if the package's folder cannot be written: ``$SCALINGDB_CACHE``, else the user's cache.
 
-    return Path(platformdirs.user_cache_dir("scalingdb", appauthor=False)) / "arena.csv"
+    Raises
+    ------
+    WarehouseError
+        If there is no such place.
+    """
+    return user_folder("cache") / "arena.csv"
 
 
-def _rows_of_the_user() -> Path:
-    return user_file().with_name("arena_rows.json")
+def _rows_of_the_user() -> Path | None:
+    with contextlib.suppress(WarehouseError):
+        return user_file().with_name("arena_rows.json")
+    return None
 
 
 def _sealed(text: str) -> str:
@@ -88,7 +92,7 @@ def _sealed(text: str) -> str:
 
 def _unsealed(file: Path) -> bytes:
     """The rest of such a file; ValueError where it is not what was written."""
-    digest, _, text = file.read_bytes().partition(b"\n")
+    digest, _, text = read_file(file).partition(b"\n")
     if hashlib.sha256(text).hexdigest().encode() != digest:
         raise ValueError(f"{file} was changed")
     return text
@@ -180,8 +184,10 @@ def _known(db: Warehouse) -> dict[str, Rows]:
     return {one.id: known[keys[one.id]] for one in DATA_SETS}
 
 
-def _kept_rows(file: Path, fingerprint: str) -> dict[str, Rows]:
+def _kept_rows(file: Path | None, fingerprint: str) -> dict[str, Rows]:
     """What a file knows of the rows of a warehouse; nothing where it belongs to another, or is damaged."""
+    if file is None:
+        return {}
     try:
         kept = json.loads(file.read_bytes() if file == ROWS else _unsealed(file))
         if not fingerprint or kept["fingerprint"] != fingerprint:
@@ -191,8 +197,10 @@ def _kept_rows(file: Path, fingerprint: str) -> dict[str, Rows]:
         return {}
 
 
-def _keep_rows(file: Path, fingerprint: str, known: Mapping[str, Rows]) -> None:
+def _keep_rows(file: Path | None, fingerprint: str, known: Mapping[str, Rows]) -> None:
     """Store what is known of rows, where the place can be written."""
+    if file is None:
+        return
     listed = {key: [rows.digest, rows.height, rows.columns] for key, rows in sorted(known.items())}
     with contextlib.suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -427,7 +435,10 @@ def write(cells: pl.DataFrame) -> Path:
     figures = pl.selectors.float().exclude("seconds").round_sig_figs(4)
     text = cells.select(list(SCHEMA)).with_columns(figures, pl.col("seconds").round(2)).write_csv()
     problem: OSError | None = None
-    for place, content in ((RESULTS, text), (user_file(), _sealed(text))):
+    places = [(RESULTS, text)]
+    with contextlib.suppress(WarehouseError):
+        places.append((user_file(), _sealed(text)))
+    for place, content in places:
         scratch = place.with_suffix(f".{os.getpid()}.tmp")
         try:
             place.parent.mkdir(parents=True, exist_ok=True)

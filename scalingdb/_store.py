@@ -293,7 +293,8 @@ def commit(folder: Path, changes: Mapping[str, Path | None], *, of: tuple[str, .
         with contextlib.suppress(WarehouseError):
             recover(folder)
         raise
-    recover(folder, removed=[name for name in changed if name not in new])
+    with contextlib.suppress(OSError):  # the manifest counts: what cannot be moved now is moved by the next change
+        recover(folder, removed=[name for name in changed if name not in new])
     return changed
 
 
@@ -475,7 +476,7 @@ def _try_lock(handle: IO[bytes]) -> bool:
 def _lock_file(file: Path) -> Iterator[bool]:
     """Hold the lock of a file, made for this; False where somebody else holds it."""
     while True:
-        with file.open("ab") as handle:
+        with open(file, "ab", opener=_without_waiting) as handle:
             if not _try_lock(handle):
                 yield False
                 return

@@ -27,7 +27,7 @@ from scalingdb.cli import app
 from scalingdb.errors import DataError, ScalingDBError, UnknownNameError, WarehouseError
 from scalingdb.schema import TABLES
 from scalingdb.verification import verify
-from scalingdb.warehouse import _session, local_folder
+from scalingdb.warehouse import _session, _tables, local_folder
 from tests import _own_files
 
 HEADER = "Params,Tokens,val_loss,note"
@@ -1115,3 +1115,50 @@ def test_a_folder_in_place_of_a_table_can_be_removed(own: Path) -> None:
     assert not file.exists()
     sdb.add_source(_columns("run_id,n_params,loss", "a,1e8,3.0"), "mine", unit="nats_per_token", eval_set="v")
     assert [row[0] for row in _kept("mine")] == ["a"]
+
+
+def test_a_source_that_goes_while_another_change_is_followed_is_still_read(
+    own: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process removes it between the look-up of its files and DuckDB's opening of them."""
+    for name in ("mine", "other"):
+        sdb.add_source(_table(*_grid()), name, MAP, **GIVEN)
+    db = sdb.connect()
+    query = "select count(*) as n from runs where source_id = 'mine'"
+    assert (db.sql(query).item(), db.points("mine").height) == (20, 20)
+    sdb.remove_source("other")  # the next query follows
+    original, done = _tables._select, []
+
+    def late(table: str, *files: Any) -> str:
+        found = original(table, *files)
+        if table == "runs" and not done:
+            done.append(1)
+            sdb.remove_source("mine")
+        return found
+
+    monkeypatch.setattr(_tables, "_select", late)
+    assert (db.sql(query).item(), db.points("mine").height) == (20, 20)
+    assert done
+
+
+def test_what_cannot_be_moved_at_once_is_there_and_is_moved_later(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: Any) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_store, "_publish", refused)
+        sdb.add_source(_table(*_grid()), "mine", MAP, **GIVEN)
+        assert sdb.connect().points("mine").height == 20
+        with pytest.raises(WarehouseError, match="nothing was changed"):
+            sdb.add_source(_table(*_grid()), "other", MAP, **GIVEN)
+    assert "other" not in set(sdb.connect().sources()["source_id"])
+    sdb.add_source(_table(*_grid()), "other", MAP, **GIVEN)
+    assert (own / "tables" / "runs" / "mine.parquet").is_file()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_a_named_pipe_in_place_of_the_lock_is_not_waited_for(own: Path) -> None:
+    own.mkdir()
+    os.mkfifo(own / ".lock")
+    with pytest.raises(WarehouseError, match="cannot write to"):
+        sdb.add_source(_table(*_grid()), "mine", MAP, **GIVEN)

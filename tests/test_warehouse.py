@@ -32,7 +32,7 @@ from scalingdb.errors import DataError, QueryError, ReadOnlyError, ScalingDBErro
 from scalingdb.law_library import _cache
 from scalingdb.schema import METRICS, TABLES, UNITS
 from scalingdb.verification import verify
-from scalingdb.warehouse import _remote
+from scalingdb.warehouse import _export, _remote
 
 MakeWarehouse = Callable[..., Path]
 HELPERS = ("last_losses", "repeated_points", "repeated_scores")
@@ -1483,3 +1483,30 @@ def test_a_fork_is_told_that_the_warehouse_is_its_parents(monkeypatch: pytest.Mo
                     ask()
             db.close()  # leaves the parent's connection alone
         assert db.sql("select 1 as x").item() == 1
+
+
+def test_an_export_says_which_file_of_the_warehouse_cannot_be_read(
+    copied_warehouse: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: Any, **__: Any) -> None:
+        raise duckdb.IOException(f'IO Error: Cannot open file "{copied_warehouse}/x.parquet": Permission denied')
+
+    with sdb.connect(copied_warehouse) as own:
+        monkeypatch.setattr(_export, "define_tables", refused)
+        with pytest.raises(WarehouseError, match=r"(?s)table file cannot be read.*see that you may read it"):
+            own.export(tmp_path / "out.duckdb")
+
+
+def test_a_folder_in_place_of_a_fetched_file_is_fetched_again(
+    copied_warehouse: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SCALINGDB_CACHE", str(tmp_path / "cache"))
+    address = copied_warehouse.as_uri()
+    wanted = sdb.connect(address).points("farseer")
+    kept = tmp_path / "cache" / "warehouses"
+    for file in list((kept / "objects").iterdir())[:5]:
+        file.unlink()
+        (file / "inside").mkdir(parents=True)
+    for state in kept.glob("copied-*"):
+        shutil.rmtree(state)
+    assert_frame_equal(sdb.connect(address).points("farseer"), wanted)

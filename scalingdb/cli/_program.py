@@ -85,14 +85,17 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _say_unwritten(error: OSError) -> None:
-    """A full disk behind the standard output, or none; or a working folder that is no more."""
+    """A full disk behind the standard output, or none; a file that one may not use; a folder that is no more."""
     _write_no_more()
     try:
         os.getcwd()  # noqa: PTH109 - Path.cwd says the same
     except FileNotFoundError:
         say("Error: the current folder was deleted\nHint: change to another one.")
     else:
-        say(f"Error: the output cannot be written: {error}")
+        if error.filename is None:
+            say(f"Error: the output cannot be written: {error}")
+        else:
+            say(f"Error: a file cannot be read or written: {error}\nHint: see that you may, and that there is room.")
 
 
 def _write_no_more() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -423,6 +424,8 @@ def sql(
     if output is not None:
         check_target(output)
     if query == "-":
+        if hasattr(signal, "siginterrupt"):  # Polars has the system go on waiting over Ctrl-C
+            signal.siginterrupt(signal.SIGINT, True)
         query = sys.stdin.read()
     params = {name: number_of(value) for name, value in pairs_of(param, "--param").items()}
     with working("running the query"):

@@ -61,8 +61,10 @@ def _write(session: Session, scratch: Path) -> None:
             try:
                 session.files.check()
                 define_tables(database, session.files, materialise=True)
-            except (WarehouseError, duckdb.Error):
+            except (WarehouseError, duckdb.Error) as error:
                 if tokens == session.files.current():
+                    if isinstance(error, duckdb.IOException) and "Cannot open file" in str(error):
+                        raise session.read_error(str(error)) from error
                     raise
             else:
                 if tokens == session.files.current():

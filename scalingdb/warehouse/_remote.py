@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -171,8 +172,10 @@ def _fetch(system: Any, place: str, file: Path, most: int) -> None:
 def _object(system: Any, root: str, shown: str, name: str, entry: Entry, objects: Path, scratch: Path) -> Path:
     """One file with the content that the manifest states, fetched where the cache lacks it."""
     kept = objects / f"{entry.sha256}{Path(name).suffix}"
-    if kept.exists() and file_entry(kept) == entry:
+    if _holds(kept, entry):
         return kept
+    if kept.is_dir():
+        shutil.rmtree(kept)
     number, part = tempfile.mkstemp(dir=scratch)
     os.close(number)
     is_another = False
@@ -193,6 +196,12 @@ def _object(system: Any, root: str, shown: str, name: str, entry: Entry, objects
         is_another = True
     what = "has another content than its manifest states" if is_another else "is missing"
     raise WarehouseError(f"{name} of {shown!r} {what}", UPLOAD)
+
+
+def _holds(file: Path, entry: Entry) -> bool:
+    with contextlib.suppress(OSError):  # not there, or no file
+        return file_entry(file) == entry
+    return False
 
 
 def _link(content: Path, place: Path) -> None:

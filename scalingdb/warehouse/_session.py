@@ -182,7 +182,7 @@ class Session:
                     self._alone[source] = define_alone(self._connection, self.files, source)
                 except (WarehouseError, duckdb.Error) as error:
                     if not self._moved_since(tokens):
-                        raise error if isinstance(error, WarehouseError) else self._read_error(str(error)) from error
+                        raise error if isinstance(error, WarehouseError) else self.read_error(str(error)) from error
             return f"{self._alone[source]}."
 
     def heads(self) -> pl.DataFrame:
@@ -227,7 +227,7 @@ class Session:
                 if OBJECTS in text and attempt == 0 and self.files is not None:
                     self._define_again()  # the content has its own name by now
                     continue
-                raise self._read_error(text) from error
+                raise self.read_error(text) from error
             except RecursionError as error:
                 raise QueryError("a value for the query is nested too deeply", "give fewer levels.") from error
             if not self._moved_since(tokens):
@@ -285,18 +285,21 @@ class Session:
             tokens = self.files.current()
             try:
                 self.files.check()
-            except WarehouseError as error:
+                define_tables(self._connection, self.files, materialise=False)
+                for source in self._alone:
+                    define_alone(self._connection, self.files, source)
+            except (WarehouseError, duckdb.Error) as error:
                 if tokens != self.files.current():
                     continue
+                if isinstance(error, duckdb.Error):
+                    raise self.read_error(str(error)) from error
                 raise WarehouseError(
                     f"files were replaced meanwhile, and the rows opened here are gone: {error.fact}",
                     "connect again to read the present ones.",
                 ) from error
-            define_tables(self._connection, self.files, materialise=False)
-            for source in self._alone:
-                define_alone(self._connection, self.files, source)
             self.files.tokens = tokens
             return
+        raise WarehouseError(f"the warehouse at {str(self.path)!r} is being rebuilt all the time", "try again later.")
 
     def _keep(self, query: str, tokens: list[tuple[int, ...]]) -> None:
         """Turn the costly views that a query needs into tables in memory, from its second query on.
@@ -319,7 +322,8 @@ class Session:
                 ):
                     self._asked[view] = 1
 
-    def _read_error(self, text: str) -> Exception:
+    def read_error(self, text: str) -> Exception:
+        """What DuckDB reported of a query, as an error of ours."""
         if DEPTH_LIMIT.search(text):
             return too_deep()
         if self.files is not None:

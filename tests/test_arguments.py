@@ -186,6 +186,7 @@ def test_methods_name_their_wrong_arguments(db: sdb.Warehouse) -> None:
         lambda: sdb.pareto_envelope(rows, x="n_params", y="loss", best=[]),  # type: ignore[arg-type]
         lambda: sdb.pareto_envelope(rows.to_pandas(), x="n_params", y="loss"),  # type: ignore[arg-type]
         lambda: sdb.compare(rows.with_columns(n_params=pl.struct("n_params")), "chinchilla"),
+        lambda: sdb.fit(pl.scan_parquet("/no/such.parquet"), "chinchilla"),
         lambda: sdb.track_record(0.95),  # type: ignore[arg-type]
         lambda: sdb.holdouts.beyond("loss", 10**400),
         lambda: sdb.law("t", cite="ours", inputs=["x"], params={}, evidence_kind=[]),  # type: ignore[arg-type]

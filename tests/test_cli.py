@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -617,3 +618,50 @@ def test_no_path_is_not_the_working_folder_and_the_root_is_not_walked(
     assert result.exit_code == 2
     assert words in result.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["runs.csv"]
+
+
+@pytest.mark.parametrize(
+    ("query", "as_json", "as_csv"),
+    [
+        (
+            "select timestamp_ns '2024-01-01 00:00:00.123456789' as x",
+            "2024-01-01 00:00:00.123456789",
+            "2024-01-01T00:00:00.123456789",
+        ),
+        (
+            "select [timestamp_ns '2024-01-01 00:00:00.123456789'] as x",
+            ["2024-01-01 00:00:00.123456789"],
+            '"[""2024-01-01 00:00:00.123456789""]"',
+        ),
+        ("select 12345678901234567890123::hugeint as x", "12345678901234567890123", "12345678901234567890123"),
+        ("select 1234567890123456.79::decimal(18, 2) as x", "1234567890123456.79", "1234567890123456.79"),
+        ("select 12.5::decimal(4, 2) as x", 12.5, "12.5"),
+        (r"select '\xAA\x00'::blob as x", "aa00", "aa00"),
+        (r"select ['\xAA'::blob] as x", ["aa"], '"[""aa""]"'),
+        ("select map {true: 1} as x", {"true": 1}, '"{""true"": 1}"'),
+        ("select ['nan'::double, 'inf', null] as x", [None, None, None], '"[NaN, Infinity, null]"'),
+        ("select '=1+1'::enum('=1+1') as x", "=1+1", "'=1+1"),
+    ],
+)
+def test_no_value_is_garbled_on_its_way_out(query: str, as_json: Any, as_csv: str) -> None:
+    assert json.loads(run("sql", query, "--json").stdout) == [{"x": as_json}]
+    assert run("sql", query, "--format", "csv").stdout == f"x\n{as_csv}\n"
+
+
+def test_headings_are_no_formulas_and_control_characters_are_not_printed() -> None:
+    assert run("sql", 'select 1 as "=1+1"', "--format", "csv").stdout == "'=1+1\n1\n"
+    assert "\x1b" not in run("sql", "select 'a' || chr(27) || '[31mb' as x").stdout
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ("170141183460469231731687303715884105727::hugeint", "more than 38 digits"),
+        ("[170141183460469231731687303715884105727::hugeint]", "more than 38 digits"),
+        ("map {[1, 2]: 3}", "MAP whose keys are of several values"),
+    ],
+)
+def test_values_that_a_frame_would_garble_are_refused(value: str, told: str) -> None:
+    done = run("sql", f"select {value} as x")
+    assert done.exit_code == 2
+    assert told in done.stderr

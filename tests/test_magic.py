@@ -59,6 +59,13 @@ def test_placeholders_take_lists(shell: InteractiveShell) -> None:
     assert frame["source_id"].to_list() == ["hoffmann", "kaplan"]
 
 
+@pytest.mark.parametrize("value", [np.datetime64("2024-01-01", "ns"), np.array([np.timedelta64(5, "ns")])])
+def test_dates_of_numpy_are_refused(shell: InteractiveShell, value: object) -> None:
+    shell.user_ns["v"] = value  # they would arrive as whole numbers
+    with pytest.raises(UsageError, match="variable 'v' holds NumPy's dates"):
+        shell.run_cell_magic("sql", "", "select $v as x")
+
+
 def test_law_macros_work(shell: InteractiveShell) -> None:
     loss = shell.run_line_magic("sql", "select law_chinchilla(7e9, 1.4e12) as loss").item()
     assert loss == pytest.approx(float(sdb.get_law("chinchilla")(7e9, 1.4e12)), rel=1e-12)

@@ -7,6 +7,7 @@ import io
 import json
 import math
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     import polars as pl
 
 
+FORMULA = r"^[=+\-@\t\r]"
+"""How a cell begins that a spreadsheet would run."""
+
 TABLE_ROWS = 100
 """Rows of a result that the table view prints unless told otherwise."""
 
@@ -49,21 +53,50 @@ OutputOption = Annotated[
 ]
 
 
-def plain(value: Any) -> Any:
-    """A value that JSON can hold; what is not a number in JSON (NaN, infinity) becomes null."""
+def plain(value: Any, *, finite: bool = True) -> Any:
+    """A value that JSON can hold: bytes in hexadecimal; NaN and infinity, which JSON lacks, as null if `finite`."""
     if isinstance(value, float):
-        return value if math.isfinite(value) else None
+        return value if not finite or math.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
+        return {_key(key): plain(item, finite=finite) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
+        return [plain(item, finite=finite) for item in value]
+    if isinstance(value, bytes):
+        return value.hex()
     if value is None or isinstance(value, str | int | bool):
         return value
     return str(value)
 
 
+def _key(key: Any) -> str:
+    known = plain(key, finite=False)
+    return known if isinstance(known, str) else json.dumps(known)
+
+
 def rows_of(frame: pl.DataFrame) -> list[dict[str, Any]]:
-    return [plain(row) for row in frame.to_dicts()]
+    return [plain(row) for row in _with_nanoseconds(frame).to_dicts()]
+
+
+def _with_nanoseconds(frame: pl.DataFrame) -> pl.DataFrame:
+    """Times of a nanosecond's precision as text, at any depth: Python's own end at the microsecond."""
+    kinds = {name: _without_nanoseconds(kind) for name, kind in frame.schema.items()}
+    return frame.with_columns(frame[name].cast(kind) for name, kind in kinds.items() if kind != frame.schema[name])
+
+
+def _without_nanoseconds(kind: Any) -> Any:
+    import polars as pl
+
+    if isinstance(kind, pl.List):
+        return pl.List(_without_nanoseconds(kind.inner))
+    if isinstance(kind, pl.Array):
+        return pl.Array(_without_nanoseconds(kind.inner), kind.shape)
+    if isinstance(kind, pl.Struct):
+        return pl.Struct({field.name: _without_nanoseconds(field.dtype) for field in kind.fields})
+    if hasattr(kind, "key"):  # a map, of newer versions
+        if (_without_nanoseconds(kind.key), _without_nanoseconds(kind.value)) != (kind.key, kind.value):
+            raise OutputError("a map holds times of a nanosecond's precision", "cast them to text: x::varchar.")
+        return kind
+    return pl.String if kind == pl.Time or getattr(kind, "time_unit", "") == "ns" else kind
 
 
 def as_json_text(value: Any) -> str:
@@ -81,7 +114,10 @@ def _cell(value: Any) -> str:
         return f"{value:.0f}" if value.is_integer() and abs(value) < 1e7 else f"{value:.6g}"
     if isinstance(value, list | dict):
         return json.dumps(plain(value), ensure_ascii=False)
-    return str(value).replace("\n", " ")
+    if isinstance(value, bytes):
+        return value.hex()
+    # what moves the cursor or colours the terminal is no part of a table
+    return re.sub(r"[\x00-\x1f\x7f-\x9f]", " ", str(value))
 
 
 def print_frame(frame: pl.DataFrame, *, rows: int = TABLE_ROWS) -> None:
@@ -89,14 +125,14 @@ def print_frame(frame: pl.DataFrame, *, rows: int = TABLE_ROWS) -> None:
 
     Where stdout is no terminal the table is as wide as it needs, so that ``less -S`` can scroll.
     """
-    shown = frame.head(rows) if rows else frame
+    shown = _with_nanoseconds(frame.head(rows) if rows else frame)
     is_terminal = sys.stdout.isatty()
     room = shutil.get_terminal_size().columns if is_terminal else sys.maxsize
     columns: list[list[str]] = []
     for name in shown.columns:
         # any column must fit beside the first one, which names the row
         limit = max(room - len(columns[0][0]) - 2, 20) if columns else room
-        cells = [cropped(text, limit) for text in [name, *map(_cell, shown[name].to_list())]]
+        cells = [cropped(text, limit) for text in [_cell(name), *map(_cell, shown[name].to_list())]]
         width = max(map(len, cells))
         pad = str.rjust if shown.schema[name].is_numeric() else str.ljust
         columns.append([pad(text, width) for text in cells])
@@ -225,17 +261,25 @@ def write_file(frame: pl.DataFrame, file: Path, kind: Format | None = None) -> N
 
 
 def flat(frame: pl.DataFrame) -> pl.DataFrame:
-    """Lists and structs as JSON text, which CSV can hold; text that looks like a formula behind a quote."""
+    """What CSV can hold: lists and structs as JSON, bytes in hexadecimal; what looks like a formula behind a quote."""
     import polars as pl
 
-    nested = [name for name, dtype in frame.schema.items() if dtype.is_nested()]
+    words = pl.selectors.by_dtype(pl.Categorical, pl.Enum)
+    frame = frame.with_columns(pl.selectors.binary().bin.encode("hex"), words.cast(pl.String))
+    nested = [name for name, dtype in frame.schema.items() if dtype.is_nested() or hasattr(dtype, "key")]
+    values = _with_nanoseconds(frame.select(nested))
     flat = frame.with_columns(
-        pl.Series(name, [None if value is None else json.dumps(plain(value)) for value in frame[name].to_list()])
+        pl.Series(
+            name,
+            [None if value is None else json.dumps(plain(value, finite=False)) for value in values[name].to_list()],
+            dtype=pl.String,
+        )
         for name in nested
     )
     # a spreadsheet would run such a cell as a formula
+    flat = flat.rename({name: f"'{name}" for name in flat.columns if re.match(FORMULA, name)})
     return flat.with_columns(
-        pl.when(text.str.contains(r"^[=+\-@\t\r]") & text.cast(pl.Float64, strict=False).is_null())
+        pl.when(text.str.contains(FORMULA) & text.cast(pl.Float64, strict=False).is_null())
         .then(pl.lit("'") + text)
         .otherwise(text)
         .alias(name)

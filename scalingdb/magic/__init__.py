@@ -65,6 +65,8 @@ def _values(query: str, variables: dict[str, Any]) -> dict[str, Any]:
                 f"the query has a placeholder ${name}, but there is no variable {name!r}", f"set it: {name} = ..."
             )
         value = variables[name]
+        if isinstance(value, np.generic | np.ndarray) and value.dtype.kind in "mM":  # they would arrive as numbers
+            raise QueryError(f"variable {name!r} holds NumPy's dates", "give those of Python's datetime, or text.")
         if isinstance(value, np.generic):
             value = value.item()
         elif isinstance(value, pl.Series | np.ndarray):

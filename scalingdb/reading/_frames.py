@@ -57,6 +57,10 @@ def as_frame(what: Any) -> pl.DataFrame:
             return pl.DataFrame({str(name): _pandas_column(what[name]) for name in what.columns})
         if hasattr(what, "__arrow_c_stream__"):
             return pl.DataFrame(ArrowStream(what))
+    except OSError as error:  # a lazy frame over a file that is not there
+        raise DataError(
+            f"this {type(what).__qualname__} cannot be read: {error}", "see that its files are there and yours to read."
+        ) from error
     except (pl.exceptions.PolarsError, TypeError, ValueError, OverflowError, pl.exceptions.PanicException) as error:
         if isinstance(error, DataError):
             raise

@@ -196,6 +196,10 @@ def _read(
                     f"column {column.name!r} holds a date outside the years 1 to 9999, or an infinite one",
                     "cast it to text (x::varchar), or leave it out (where isfinite(x)).",
                 )
+            if _is_too_long(column):
+                raise QueryError(
+                    f"column {column.name!r} holds a number of more than 38 digits", "cast it to text: x::varchar."
+                )
             if column.dtype == pl.Time and column.null_count() and _lost_times(relation, column):
                 raise QueryError(f"column {column.name!r} holds the time 24:00", "cast it to text: x::varchar.")
         return frame.with_columns(_plain_number(frame[name]) for name in frame.select(pl.selectors.decimal()).columns)
@@ -209,6 +213,8 @@ def _odd_type(kind: Any, *, is_inside: bool = False) -> str | None:
         return ODD_TYPES[kind.id]
     if is_inside and kind.id in {"time", "time_ns"}:
         return "TIME inside another"
+    if kind.id == "map" and kind.children[0][1].id in {"list", "array", "struct", "map"}:
+        return "MAP whose keys are of several values"  # Python knows no such keys
     if kind.id in {"list", "array", "struct", "map"}:
         parts = (part for _, part in kind.children if not isinstance(part, int))
         return next(filter(None, (_odd_type(part, is_inside=True) for part in parts)), None)
@@ -233,6 +239,21 @@ def _is_beyond(values: pl.Series) -> bool:
     return bool(((number < FIRST_DAY * per_day) | (number >= END_DAY * per_day)).any())
 
 
+def _is_too_long(values: pl.Series) -> bool:
+    """Whether a whole number, at any depth, has more digits than a decimal of Polars: it would show others."""
+    kind = values.dtype
+    if isinstance(kind, pl.List | pl.Array):
+        return _is_too_long(values.explode())
+    if isinstance(kind, pl.Struct):
+        return any(_is_too_long(values.struct.field(field.name)) for field in kind.fields)
+    if hasattr(kind, "key"):  # a map, of newer versions
+        return _is_too_long(values.map.keys()) or _is_too_long(values.map.values())
+    if not isinstance(kind, pl.Decimal):
+        return False
+    number = values.to_physical()
+    return bool(((number >= 10**38) | (number <= -(10**38))).any())
+
+
 def _lost_times(relation: duckdb.DuckDBPyRelation, column: pl.Series) -> bool:
     """Whether there are times among the nulls: Polars knows no 24:00."""
     name = '"' + column.name.replace('"', '""') + '"'
@@ -240,10 +261,11 @@ def _lost_times(relation: duckdb.DuckDBPyRelation, column: pl.Series) -> bool:
 
 
 def _plain_number(series: pl.Series) -> pl.Series:
-    """A decimal column as Int64 where its values are whole and fit, else as Float64."""
+    """A decimal column as Int64 where its values are whole and fit, as Float64 where that has all their digits."""
     assert isinstance(series.dtype, pl.Decimal)
     if series.dtype.scale == 0:
         whole = series.cast(pl.Int64, strict=False)
         if whole.null_count() == series.null_count():
             return whole
-    return series.cast(pl.Float64)
+    number = series.cast(pl.Float64)
+    return number if series.equals(number.cast(series.dtype, strict=False)) else series

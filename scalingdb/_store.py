@@ -420,7 +420,8 @@ def check_target(target: Path, error: type[ScalingDBError] = OutputError) -> Non
             raise error(f"{fault}{parent!r} is a file, not a folder", "choose another folder.")
         if target.is_dir():
             raise error(f"{fault}it is a folder", "name a file in it.")
-        target.stat()
+        if not stat.S_ISREG(target.stat().st_mode):  # a device or a pipe would be gone
+            raise error(f"{fault}it is no regular file", "choose another name.")
     except ScalingDBError:
         raise
     except (FileNotFoundError, NotADirectoryError) as why:
@@ -538,5 +539,6 @@ def sweep(parent: Path, prefix: str) -> None:
                 continue
             with _lock_file(lock) as is_ours:
                 if is_ours:
-                    shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
+                    if lock.with_suffix("").is_dir():  # a pipe in its place would be waited for
+                        shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
                     lock.unlink(missing_ok=True)

@@ -12,6 +12,7 @@ import dataclasses
 import datetime
 import hashlib
 import math
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -166,7 +167,7 @@ def remove_source(source_id: str) -> None:
         If the user's data folder holds no source of this name (a curated one cannot be removed).
     """
     folder = local_folder()
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # noqa: PTH112 - Path.is_dir raises where a folder above may not be entered
         raise unknown_name("own source", source_id, [], "Curated sources cannot be removed.")
     with _changing(folder):
         known = [file.stem for file in map(Path, own_files(folder))]

@@ -8,6 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from scalingdb._store import read_state
+from scalingdb.errors import WarehouseError
 
 __all__ = ["default_path", "has_intervals", "published_rows", "refitted_sources", "table_files"]
 
@@ -39,7 +40,12 @@ def published_rows(path: Path | None = None) -> pl.DataFrame:
     files = table_files(path or default_path(), "published_fits")
     if not files:
         return pl.DataFrame(schema={"law": pl.String})
-    return _read(tuple((file, file.stat().st_mtime_ns) for file in files))
+    try:
+        return _read(tuple((file, file.stat().st_mtime_ns) for file in files))
+    except OSError as error:
+        raise WarehouseError(
+            f"published coefficients cannot be read: {error}", "see that you may read them."
+        ) from error
 
 
 def has_intervals(law: str, source_id: str, variant: str) -> bool:

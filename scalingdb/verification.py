@@ -99,9 +99,15 @@ def file_faults(state: State, prefix: str, *, needs_manifest: bool) -> Iterator[
         # after a swap the content that is read may lie elsewhere than under its own name
         for file in dict.fromkeys((state.folder / name, state.path(name))):
             what = file.relative_to(state.folder).as_posix()
-            if not file.is_file():
+            try:
+                found = file_entry(file)
+            except FileNotFoundError:
                 yield f"{what}: missing"
-            elif (found := file_entry(file)) != entry:
+                continue
+            except OSError as error:
+                yield f"{what}: cannot be read ({error.strerror})"
+                continue
+            if found != entry:
                 yield f"{what}: damaged (SHA-256 {found.sha256[:12]}, not {entry.sha256[:12]})"
     for folder in folders:
         for file in sorted((state.folder / folder).rglob("*")):

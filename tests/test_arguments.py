@@ -10,6 +10,7 @@ from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
 
+import duckdb
 import numpy as np
 import polars as pl
 import pytest
@@ -187,6 +188,10 @@ def test_methods_name_their_wrong_arguments(db: sdb.Warehouse) -> None:
         lambda: sdb.pareto_envelope(rows.to_pandas(), x="n_params", y="loss"),  # type: ignore[arg-type]
         lambda: sdb.compare(rows.with_columns(n_params=pl.struct("n_params")), "chinchilla"),
         lambda: sdb.fit(pl.scan_parquet("/no/such.parquet"), "chinchilla"),
+        lambda: sdb.fit(rows.with_columns(pl.Series("run_id", [object()] * 40, dtype=pl.Object)), "chinchilla"),
+        lambda: sdb.Fit.load(3),  # type: ignore[arg-type]
+        lambda: fit.save("/dev/null"),
+        lambda: sdb.read_runs(duckdb.sql("select error('boo') as loss")),
         lambda: sdb.track_record(0.95),  # type: ignore[arg-type]
         lambda: sdb.holdouts.beyond("loss", 10**400),
         lambda: sdb.law("t", cite="ours", inputs=["x"], params={}, evidence_kind=[]),  # type: ignore[arg-type]

@@ -321,6 +321,8 @@ def clusters_of(table: pl.DataFrame, free: int, by_run: bool) -> tuple[IntArray,
     rows = np.arange(table.height, dtype=np.int64)
     if not by_run or "run_id" not in table.columns:
         return rows, "by row", None
+    if table["run_id"].dtype == pl.Object:
+        raise DataError("column 'run_id' holds Python objects", "give the names of runs as text or numbers.")
     runs = table["run_id"].rank("dense").to_numpy().astype(np.int64) - 1
     count = np.unique(runs).size
     if count <= free and count < table.height:

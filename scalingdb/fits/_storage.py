@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 
 from scalingdb._store import check_target
-from scalingdb.errors import DataError, ScalingDBError, path_hint
+from scalingdb.errors import DataError, ScalingDBError, check_path, path_hint
 from scalingdb.estimation.search import STATUS
 from scalingdb.estimation.verdicts import Kind
 from scalingdb.fits._conclude import contradiction, digest
@@ -198,7 +198,7 @@ def load(path: str | Path) -> Fit:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    source = Path(path)
+    source = check_path(path, "path")
     try:
         with source.open("rb") as opened:  # a path would make columns of folders above it called 'name=value'
             file = pq.ParquetFile(opened, page_checksum_verification=True)

@@ -68,6 +68,10 @@ def as_frame(what: Any) -> pl.DataFrame:
             f"this {type(what).__qualname__} cannot become a frame: {error}",
             "give columns of one length and one type each.",
         ) from error
+    except Exception as error:  # an Arrow type without a counterpart, a DuckDB relation whose query fails
+        if type(error).__module__.partition(".")[0] not in {"pyarrow", "duckdb", "_duckdb"}:
+            raise
+        raise DataError(f"this {type(what).__qualname__} cannot become a frame: {error}", f"give {KINDS}.") from error
     raise DataError(
         f"a table is needed, not {type(what).__module__}.{type(what).__qualname__}",
         f"give {KINDS}.",

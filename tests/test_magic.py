@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
+import pandas as pd  # noqa: TID251 - users hand such values over
 import polars as pl
 import pytest
 from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 
 import scalingdb as sdb
+from scalingdb.errors import QueryError
 
 
 @pytest.fixture
@@ -59,11 +63,29 @@ def test_placeholders_take_lists(shell: InteractiveShell) -> None:
     assert frame["source_id"].to_list() == ["hoffmann", "kaplan"]
 
 
-@pytest.mark.parametrize("value", [np.datetime64("2024-01-01", "ns"), np.array([np.timedelta64(5, "ns")])])
-def test_dates_of_numpy_are_refused(shell: InteractiveShell, value: object) -> None:
-    shell.user_ns["v"] = value  # they would arrive as whole numbers
-    with pytest.raises(UsageError, match="variable 'v' holds NumPy's dates"):
+@pytest.mark.parametrize(
+    "value",
+    [
+        np.datetime64("2024-01-01", "ns"),
+        np.array([np.timedelta64(5, "ns")]),
+        pl.Series([1], dtype=pl.Datetime("ns")),
+        pl.Series([datetime.timedelta(1)]).cast(pl.Duration("ns")).to_pandas(),
+        pd.Timestamp(1704067200123456789),
+        pd.Timedelta(5, "ns"),
+    ],
+)
+def test_dates_that_would_be_cut_are_refused(shell: InteractiveShell, value: Any, db: sdb.Warehouse) -> None:
+    shell.user_ns["v"] = value  # they would arrive as whole numbers, or without their nanoseconds
+    with pytest.raises(UsageError, match=r"value of \$v holds dates"):
         shell.run_cell_magic("sql", "", "select $v as x")
+    with pytest.raises(QueryError, match=r"value of \$v holds dates"):
+        db.sql("select $v as x", v=value)
+
+
+def test_dates_of_python_are_taken(shell: InteractiveShell) -> None:
+    for value in (datetime.datetime(2024, 1, 1), datetime.timedelta(1), pd.Timestamp("2024-01-01 12:00:00.5")):
+        shell.user_ns["v"] = value
+        assert shell.run_line_magic("sql", "select $v::varchar as x").height == 1
 
 
 def test_law_macros_work(shell: InteractiveShell) -> None:

@@ -28,6 +28,7 @@ from scalingdb.errors import QueryError, ScalingDBError
 from scalingdb.magic._complete import offer
 from scalingdb.warehouse import Warehouse, connect
 from scalingdb.warehouse._guard import statements_of
+from scalingdb.warehouse._query import refuse_dates
 
 __all__ = ["SqlMagics", "load_ipython_extension"]
 
@@ -65,8 +66,7 @@ def _values(query: str, variables: dict[str, Any]) -> dict[str, Any]:
                 f"the query has a placeholder ${name}, but there is no variable {name!r}", f"set it: {name} = ..."
             )
         value = variables[name]
-        if isinstance(value, np.generic | np.ndarray) and value.dtype.kind in "mM":  # they would arrive as numbers
-            raise QueryError(f"variable {name!r} holds NumPy's dates", "give those of Python's datetime, or text.")
+        refuse_dates(name, value)
         if isinstance(value, np.generic):
             value = value.item()
         elif isinstance(value, pl.Series | np.ndarray):

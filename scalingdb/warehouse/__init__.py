@@ -33,6 +33,7 @@ from scalingdb.published import default_path
 from scalingdb.warehouse._export import export
 from scalingdb.warehouse._losses import SOURCES, losses
 from scalingdb.warehouse._overview import overview
+from scalingdb.warehouse._query import refuse_dates
 from scalingdb.warehouse._remote import fetched, is_address
 from scalingdb.warehouse._session import WORD, Session
 
@@ -134,6 +135,8 @@ class Warehouse:
         if not isinstance(query, str):
             raise QueryError(f"the query is {query!r}, not text", "write one SELECT.")
         begun = time.monotonic()
+        for name, value in params.items():
+            refuse_dates(name, value)
         if WORD.search(query):
             self._session.install_laws()
         return self._session.rows(query, params, check=True, begun=begun)

@@ -16,7 +16,7 @@ from scalingdb._stream import ArrowStream, TooLargeError, frame_within
 from scalingdb.errors import QueryError
 from scalingdb.notices import argument
 
-__all__ = ["THREAD", "answer", "interruptible"]
+__all__ = ["THREAD", "answer", "interruptible", "refuse_dates"]
 
 THREAD = "scalingdb-query"
 """Name of the threads that queries run in."""
@@ -34,6 +34,24 @@ FIRST_DAY, END_DAY = -719_162, 2_932_897
 
 GRACE = 0.8
 """Seconds that an interrupted query is given to end."""
+
+
+def refuse_dates(name: str, value: Any) -> None:
+    """Refuse dates as a value of a query that would arrive as whole numbers, or cut to the microsecond.
+
+    Raises
+    ------
+    QueryError
+    """
+    kind = getattr(value, "dtype", None)
+    is_fine = (
+        getattr(kind, "time_unit", "") == "ns" or getattr(value, "nanosecond", 0) or getattr(value, "nanoseconds", 0)
+    )
+    if getattr(kind, "kind", "") in {"m", "M"} or is_fine:
+        raise QueryError(
+            f"the value of ${name} holds dates or times of NumPy's, or finer than a microsecond",
+            "give those of Python's datetime, or text.",
+        )
 
 
 def answer(

@@ -209,12 +209,12 @@ def _read(
             types = ", ".join(f"{name} {kind}" for name, kind in zip(relation.columns, relation.types, strict=True))
             raise QueryError(f"a frame holds no column of such a type: {types}", "cast it: x::varchar.") from error
         for column in frame.get_columns():
-            if _is_beyond(column):
+            if any(map(_is_beyond, _innermost(column))):
                 raise QueryError(
                     f"column {column.name!r} holds a date outside the years 1 to 9999, or an infinite one",
                     "cast it to text (x::varchar), or leave it out (where isfinite(x)).",
                 )
-            if _is_too_long(column):
+            if any(map(_is_too_long, _innermost(column))):
                 raise QueryError(
                     f"column {column.name!r} holds a number of more than 38 digits", "cast it to text: x::varchar."
                 )
@@ -239,15 +239,24 @@ def _odd_type(kind: Any, *, is_inside: bool = False) -> str | None:
     return None
 
 
-def _is_beyond(values: pl.Series) -> bool:
-    """Whether a date or time, at any depth, is none that Python can show; Polars panics over some of them."""
+def _innermost(values: pl.Series) -> Iterator[pl.Series]:
+    """The column, or what lies inside its lists, structs and maps."""
     kind = values.dtype
     if isinstance(kind, pl.List | pl.Array):
-        return _is_beyond(values.explode())
-    if isinstance(kind, pl.Struct):
-        return any(_is_beyond(values.struct.field(field.name)) for field in kind.fields)
-    if hasattr(kind, "key"):  # a map, of newer versions
-        return _is_beyond(values.map.keys()) or _is_beyond(values.map.values())
+        yield from _innermost(values.explode())
+    elif isinstance(kind, pl.Struct):
+        for field in kind.fields:
+            yield from _innermost(values.struct.field(field.name))
+    elif hasattr(kind, "key"):  # a map, of newer versions
+        yield from _innermost(values.map.keys())
+        yield from _innermost(values.map.values())
+    else:
+        yield values
+
+
+def _is_beyond(values: pl.Series) -> bool:
+    """Whether a date or time is none that Python can show; Polars panics over some of them."""
+    kind = values.dtype
     if not isinstance(kind, pl.Date | pl.Datetime):
         return False
     if isinstance(kind, pl.Datetime) and kind.time_unit == "ns":  # they end in the year 2262, with the infinite one
@@ -258,15 +267,8 @@ def _is_beyond(values: pl.Series) -> bool:
 
 
 def _is_too_long(values: pl.Series) -> bool:
-    """Whether a whole number, at any depth, has more digits than a decimal of Polars: it would show others."""
-    kind = values.dtype
-    if isinstance(kind, pl.List | pl.Array):
-        return _is_too_long(values.explode())
-    if isinstance(kind, pl.Struct):
-        return any(_is_too_long(values.struct.field(field.name)) for field in kind.fields)
-    if hasattr(kind, "key"):  # a map, of newer versions
-        return _is_too_long(values.map.keys()) or _is_too_long(values.map.values())
-    if not isinstance(kind, pl.Decimal):
+    """Whether a whole number has more digits than a decimal of Polars, which would show others."""
+    if not isinstance(values.dtype, pl.Decimal):
         return False
     number = values.to_physical()
     return bool(((number >= 10**38) | (number <= -(10**38))).any())

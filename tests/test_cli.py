@@ -639,6 +639,7 @@ def test_no_path_is_not_the_working_folder_and_the_root_is_not_walked(
         (r"select '\xAA\x00'::blob as x", "aa00", "aa00"),
         (r"select ['\xAA'::blob] as x", ["aa"], '"[""aa""]"'),
         ("select map {true: 1} as x", {"true": 1}, '"{""true"": 1}"'),
+        ("select [[1, 2], [3, 4]]::int[2][2] as x", [[1, 2], [3, 4]], '"[[1, 2], [3, 4]]"'),
         ("select ['nan'::double, 'inf', null] as x", [None, None, None], '"[NaN, Infinity, null]"'),
         ("select '=1+1'::enum('=1+1') as x", "=1+1", "'=1+1"),
     ],
@@ -646,6 +647,12 @@ def test_no_path_is_not_the_working_folder_and_the_root_is_not_walked(
 def test_no_value_is_garbled_on_its_way_out(query: str, as_json: Any, as_csv: str) -> None:
     assert json.loads(run("sql", query, "--json").stdout) == [{"x": as_json}]
     assert run("sql", query, "--format", "csv").stdout == f"x\n{as_csv}\n"
+
+
+def test_two_headings_that_would_be_one_are_told() -> None:
+    done = run("sql", 'select 1 as "=a", 2 as "\'=a"', "--format", "csv")
+    assert done.exit_code == 2
+    assert 'two headings would read "\'=a" in CSV' in done.stderr
 
 
 def test_headings_are_no_formulas_and_control_characters_are_not_printed() -> None:

@@ -89,7 +89,7 @@ def _without_nanoseconds(kind: Any) -> Any:
     if isinstance(kind, pl.List):
         return pl.List(_without_nanoseconds(kind.inner))
     if isinstance(kind, pl.Array):
-        return pl.Array(_without_nanoseconds(kind.inner), kind.shape)
+        return pl.Array(_without_nanoseconds(kind.inner), kind.size)
     if isinstance(kind, pl.Struct):
         return pl.Struct({field.name: _without_nanoseconds(field.dtype) for field in kind.fields})
     if hasattr(kind, "key"):  # a map, of newer versions
@@ -277,7 +277,10 @@ def flat(frame: pl.DataFrame) -> pl.DataFrame:
         for name in nested
     )
     # a spreadsheet would run such a cell as a formula
-    flat = flat.rename({name: f"'{name}" for name in flat.columns if re.match(FORMULA, name)})
+    quoted = {name: f"'{name}" for name in flat.columns if re.match(FORMULA, name)}
+    if twice := set(quoted.values()) & set(flat.columns):
+        raise OutputError(f"two headings would read {min(twice)!r} in CSV", "give one of them another name with AS.")
+    flat = flat.rename(quoted)
     return flat.with_columns(
         pl.when(text.str.contains(FORMULA) & text.cast(pl.Float64, strict=False).is_null())
         .then(pl.lit("'") + text)

@@ -448,7 +448,7 @@ def _recipe(draft: _Draft, options: Options) -> Recipe:
             "n_starts": int(options.n_starts),
             "search_seed": options.search_seed,
             "pool": options.pool,
-            "sources": sorted(map(str, sources)),
+            "sources": sorted(str(name) for name in sources if name is not None),
             "data_sha256": digest([*problem.inputs, problem.y, problem.weights]),
             "versions": dict(_versions()),
             "notes": data.notes,

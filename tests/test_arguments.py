@@ -100,27 +100,38 @@ def _walked(module: str) -> Iterator[tuple[str, Call, dict[str, Any]]]:
         function = getattr(public, name)
         if not isinstance(function, FunctionType) or name in SKIPPED:
             continue
-        parameters = inspect.signature(function).parameters.values()
-        named = [one for one in parameters if one.kind in {one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY}]
-        needed = [one.name for one in named if one.default is one.empty]
+        named, needed = _arguments_of(function)
         if not needed:  # it would compute all that it can
             continue
         for wrong in (None, "x", 1.5, 2**70, 10**400, [], [[]], {}, 1j, object(), pl.DataFrame({"x": ["a"]})):
-            for argument in [one.name for one in named]:
+            for argument in named:
                 yield f"{module}.{name}", function, dict.fromkeys(needed, wrong) | {argument: wrong}
 
 
-@pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("module", SUBMODULES)
-def test_no_public_function_leaves_a_wrong_argument_to_a_library(module: str) -> None:
-    foreign: list[str] = []
-    for name, function, given in _walked(module):
+def _arguments_of(function: Call) -> tuple[list[str], list[str]]:
+    """Names of all arguments, and of those that must be given."""
+    parameters = inspect.signature(function).parameters.values()
+    named = [one for one in parameters if one.kind in {one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY}]
+    return [one.name for one in named], [one.name for one in named if one.default is one.empty]
+
+
+def _foreign(calls: Iterator[tuple[str, Call, dict[str, Any]]]) -> list[str]:
+    """Calls that end in an error that is not ours."""
+    found = []
+    for name, function, given in calls:
         try:
             function(**given)
         except ScalingDBError:
             pass
         except Exception as error:
-            foreign.append(f"{name}({', '.join(given)}={next(iter(given.values()))!r:.30}): {error!r:.90}")
+            found.append(f"{name}({', '.join(f'{key}={value!r:.30}' for key, value in given.items())}): {error!r:.90}")
+    return found
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("module", SUBMODULES)
+def test_no_public_function_leaves_a_wrong_argument_to_a_library(module: str) -> None:
+    foreign = _foreign(_walked(module))
     assert not foreign, "\n".join(foreign)
 
 
@@ -142,6 +153,22 @@ SKIPPED_METHODS = {"close", "propagate", "derived", "influence"}
 """The last three call a function of the user, whose errors are the user's."""
 
 
+def _methods(objects: Iterator[Any], right: dict[str, Any]) -> Iterator[tuple[str, Call, dict[str, Any]]]:
+    """Calls of all public methods: each argument wrong, what must be given beside it right where that is known."""
+    for found in objects:
+        for name, method in inspect.getmembers(found, inspect.ismethod):
+            if name.startswith("_") or name in SKIPPED_METHODS:
+                continue
+            named, needed = _arguments_of(method)
+            for wrong in (None, "x", -1, 10**400, [], pl.DataFrame({"x": ["a"]}), "\0"):
+                for argument in named:
+                    yield (
+                        f"{type(found).__name__}.{name}",
+                        method,
+                        {one: right.get(one, wrong) for one in needed} | {argument: wrong},
+                    )
+
+
 @pytest.mark.ci
 @pytest.mark.filterwarnings("ignore")
 def test_no_method_leaves_a_wrong_argument_to_a_library(
@@ -150,26 +177,10 @@ def test_no_method_leaves_a_wrong_argument_to_a_library(
     monkeypatch.chdir(tmp_path)
     right = {"path": tmp_path / "out", "query": "select 1", "source": "epoch_chinchilla", "name": "points"}
     right |= {"param": "E", "train_flops": 1e21, "function": lambda theta: theta[:, 0]}
-    foreign, done = [], 0
-    for found in _results(db):
-        for name, method in inspect.getmembers(found, inspect.ismethod):
-            if name.startswith("_") or name in SKIPPED_METHODS:
-                continue
-            parameters = inspect.signature(method).parameters.values()
-            named = [one for one in parameters if one.kind in {one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY}]
-            needed = [one.name for one in named if one.default is one.empty]
-            for wrong in (None, "x", -1, 10**400, [], pl.DataFrame({"x": ["a"]}), "\0"):
-                for argument in (one.name for one in named):
-                    given = {one: right.get(one, wrong) for one in needed} | {argument: wrong}
-                    done += 1
-                    try:
-                        method(**given)
-                    except ScalingDBError:
-                        pass
-                    except Exception as error:
-                        foreign.append(f"{type(found).__name__}.{name}({argument}={wrong!r:.30}): {error!r:.90}")
+    calls = list(_methods(_results(db), right))
+    assert len(calls) > 400
+    foreign = _foreign(iter(calls))
     assert not foreign, "\n".join(foreign)
-    assert done > 400
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 import scalingdb as sdb
 from scalingdb.cli import app
+from scalingdb.comparison._pairs import pair_row
 from scalingdb.display import percent
 from scalingdb.errors import DataError, FitError, FitWarning, UnknownNameError
 from scalingdb.estimation.likelihood import log_likelihood
@@ -848,3 +849,21 @@ def test_values_whose_squares_overflow_have_no_likelihood() -> None:
     y, weights = np.full(5, 1e290), np.ones(5)
     with np.errstate(over="ignore"):
         assert log_likelihood(make_objective("mse"), y, 2 * y, weights) == -np.inf
+
+
+def test_refits_that_lie_beside_the_estimate_decide_nothing() -> None:
+    errors = np.tile([[0.010], [0.0101]], 20)
+    refits = np.stack([np.full((10, 20), 0.02), np.full((10, 20), 0.04)])  # worse than the fits, the second more so
+    draws = resampling.resample(errors, np.arange(20), 0, refits)
+    row = pair_row(draws, "runs", "a", "b")
+    assert row["low"] == row["difference"] == pytest.approx(1e-4)
+    assert row["ratio_low"] <= row["ratio"] <= row["ratio_high"]
+    assert row["is_noise"] is True
+
+
+def test_intervals_of_errors_hold_their_estimates(rows: pl.DataFrame) -> None:
+    table = sdb.compare(rows, ["chinchilla", "kaplan_lnd"], bootstrap=20).tidy()
+    known = table.drop_nulls("error_low")
+    assert known.height
+    assert (known["error_low"] <= known["error_held_out"]).all()
+    assert (known["error_held_out"] <= known["error_high"]).all()

@@ -108,7 +108,10 @@ def pair_row(draws: Draws, unit: str, better: str, other: str, level: float = DE
         )
         row["share_a_better"] = float((a < b).mean())
     if draws.draws_units:
-        row["is_noise"] = {"noise": True, "unknown": None}.get(finding(row["low"], row["high"]), False)
+        found = finding(row["low"], row["high"])
+        # resamples that all lie beside the estimate do not say how far it can be trusted
+        is_beside = row["difference"] in (row["low"], row["high"])
+        row["is_noise"] = None if found == "unknown" else found == "noise" or is_beside
     row["verdict"] = pair_verdict(draws, better, row.get("is_noise"), row.get("share_a_better"))
     return {**dict.fromkeys(PAIR_SCHEMA), **row}
 

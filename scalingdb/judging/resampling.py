@@ -102,7 +102,11 @@ class Draws:
     draws_refits: bool
 
     def interval(self, quantity: Callable[[FloatArray], FloatArray], level: float) -> tuple[float, float]:
-        """Interval of a quantity (count,) of the mean errors (L, count), wider where few units were drawn."""
+        """Interval of a quantity (count,) of the mean errors (L, count), wider where few units were drawn.
+
+        Refits of resampled runs err more than the fit itself, so that all of them may lie beside it: the interval
+        reaches from them to the estimate.
+        """
         values = quantity(self.values)
         if not self.draws_units:
             low, high = percentile_interval(values, level)
@@ -110,6 +114,9 @@ class Draws:
             both, alone = float(np.nanvar(values)), float(np.nanvar(quantity(self.of_units)))
             share = min(alone / both, 1.0) if both > 0 else 1.0
             low, high = percentile_interval(values, level, n_units=self.n_units, share=share)
+        estimate = float(quantity(self.estimate[:, None])[0])
+        if np.isfinite(estimate):  # ends that are not known stay so
+            low, high = np.minimum(low, estimate), np.maximum(high, estimate)
         return float(low), float(high)
 
 
